@@ -1,0 +1,107 @@
+"""Opening and writing bundle folders. Opening verifies everything before anything is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from edgeunet.bundle import manifest as manifests
+from edgeunet.bundle.manifest import Manifest
+from edgeunet.errors import BundleError
+from edgeunet.files import replacing_folder, sha256_of
+
+_AGAIN = "export it again: edgeunet export --model {name}"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle on disk."""
+
+    path: Path
+    manifest: Manifest
+
+    def file(self, relative: str) -> Path:
+        return self.path / relative
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Open a bundle; verify its schema, its paths and the hash of every file.
+
+    Raises BundleError that names what is wrong and what to do.
+    """
+    if not path.is_dir():
+        raise BundleError(
+            f"there is no bundle folder {str(path)!r}",
+            hint="make one with: edgeunet export --model unetmm --fp16",
+        )
+    document = path / manifests.FILE_NAME
+    if not document.is_file():
+        raise BundleError(
+            f"{path.name} has no {manifests.FILE_NAME}, so it is not a bundle",
+            hint="give the folder that edgeunet export wrote",
+        )
+    data = document.read_bytes()
+    again = _AGAIN.format(name=path.name.partition("-")[0] or "NAME")
+    try:
+        version = manifests.schema_version_of(data)
+        if isinstance(version, int) and version > manifests.SCHEMA_VERSION:
+            raise BundleError(
+                f"{path.name} has bundle schema {version}; "
+                f"this version reads up to {manifests.SCHEMA_VERSION}",
+                hint="update edgeunet on this machine, or export with this version",
+            )
+        manifest = manifests.decode(data)
+    except msgspec.DecodeError as error:
+        raise BundleError(f"the manifest of {path.name} is broken: {error}", hint=again) from error
+    _check_paths(path, manifest, again)
+    for relative, digest in manifest.files.items():
+        target = path / relative
+        if not target.is_file():
+            raise BundleError(f"{path.name} lacks the file {relative!r}", hint=again)
+        if sha256_of(target) != digest:
+            raise BundleError(
+                f"the file {relative!r} in {path.name} is not the one that was exported "
+                "(its SHA-256 differs)",
+                hint=f"copy the bundle again, or {again}",
+            )
+    return Bundle(path, manifest)
+
+
+def write_bundle(target: Path, manifest: Manifest, files: dict[str, bytes | Path]) -> Bundle:
+    """Write a bundle whole or not at all; ``files`` maps paths inside it to their content.
+
+    The manifest's ``files`` are filled in here from what was written.
+    """
+    with replacing_folder(target) as beside:
+        hashes: dict[str, str] = {}
+        for relative, content in files.items():
+            destination = beside / relative
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, Path):
+                content.replace(destination)
+            else:
+                destination.write_bytes(content)
+            hashes[relative] = sha256_of(destination)
+        manifest = msgspec.structs.replace(manifest, files=hashes)
+        (beside / manifests.FILE_NAME).write_bytes(manifest.to_json())
+    return Bundle(target, manifest)
+
+
+def _check_paths(path: Path, manifest: Manifest, again: str) -> None:
+    """Refuse paths that leave the folder, links included, and stages that no hash covers."""
+    root = path.resolve()
+    for relative in (*manifest.files, *(stage.graph for stage in manifest.stages)):
+        pure = PurePosixPath(relative)
+        outside = pure.is_absolute() or ".." in pure.parts or "\\" in relative
+        if outside or not (path / relative).resolve().is_relative_to(root):
+            raise BundleError(
+                f"the manifest of {path.name} names {relative!r}, which is outside the bundle",
+                hint="do not use this bundle; get it again from where it was exported",
+            )
+    for stage in manifest.stages:
+        if stage.graph not in manifest.files:
+            raise BundleError(
+                f"the manifest of {path.name} does not list {stage.graph!r}", hint=again
+            )

@@ -1,0 +1,112 @@
+"""The bundle's ``manifest.json``: what is in the folder and how a frame goes through it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from edgeunet.specs import ClassLabel, Precision, Task, TensorSpec
+
+SCHEMA_VERSION = 1
+FILE_NAME = "manifest.json"
+
+
+class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A JSON object whose keys are all known."""
+
+
+class TensorEntry(_Entry):
+    """One tensor at a stage's border."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    def spec(self) -> TensorSpec:
+        return TensorSpec(self.name, self.shape, self.dtype)
+
+
+class StageEntry(_Entry):
+    """A graph that runs once per frame. ``graph`` is a path inside the bundle."""
+
+    name: str
+    graph: str
+    inputs: tuple[TensorEntry, ...]
+    outputs: tuple[TensorEntry, ...]
+
+
+class ClassEntry(_Entry):
+    """A class of a label map, with the RGB colour it is drawn in."""
+
+    name: str
+    colour: tuple[int, int, int]
+
+    def label(self) -> ClassLabel:
+        return ClassLabel(self.name, self.colour)
+
+
+class OutputEntry(_Entry):
+    """What one of the frame's outputs means.
+
+    denoise: (1, H, W, 3) uint8 BGR. segment: (1, H, W) uint8 class indices.
+    classify: (1, classes) float32 probabilities.
+    """
+
+    name: str
+    task: Task
+    classes: tuple[ClassEntry, ...] = ()
+
+
+class ParityEntry(_Entry):
+    """Agreement of one output with torch FP32 on one frame."""
+
+    frame: str
+    output: str
+    metric: str
+    value: float
+    limit: float
+
+
+class MemoryEntry(_Entry):
+    """Figures computed from the graphs, in bytes; see ARCHITECTURE.md for the four words."""
+
+    skip_bytes: int
+    peak_live_bytes: int
+    arena_bytes: int
+    io_bytes: int
+    weight_bytes: int
+
+
+class Manifest(_Entry):
+    """The whole manifest. ``files`` maps every other file in the folder to its SHA-256."""
+
+    schema_version: int
+    name: str
+    recipe: str
+    weights: str
+    weights_sha256: str
+    height: int
+    width: int
+    precision: Precision
+    stages: tuple[StageEntry, ...]
+    outputs: tuple[OutputEntry, ...]
+    parity: tuple[ParityEntry, ...]
+    memory: MemoryEntry
+    tools: dict[str, str]
+    files: dict[str, str]
+    calibration: str | None = None
+
+    def to_json(self) -> bytes:
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+def decode(data: bytes) -> Manifest:
+    """Decode a manifest; raises msgspec.DecodeError (ValidationError included)."""
+    return msgspec.json.decode(data, type=Manifest)
+
+
+def schema_version_of(data: bytes) -> Any:
+    """Return what the file calls its schema version, whatever the rest looks like."""
+    document = msgspec.json.decode(data)
+    return document.get("schema_version") if isinstance(document, dict) else None

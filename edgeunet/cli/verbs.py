@@ -1,0 +1,25 @@
+"""The table of verbs: name -> the module under ``edgeunet.cli`` whose ``command`` it is."""
+
+from __future__ import annotations
+
+import importlib
+
+import typer
+
+VERBS = {
+    "models": "models",
+    "export": "export",
+    "run": "run",
+    "memory": "memory",
+    "train": "train",
+    "demo": "demo",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add every verb that is not there yet."""
+    present = {entry.name for entry in app.registered_commands}
+    for verb, module in VERBS.items():
+        if verb not in present:
+            command = importlib.import_module(f"edgeunet.cli.{module}").command
+            app.command(verb)(command)

@@ -1,0 +1,85 @@
+"""Errors a user can act on: a message that says what was wrong, a hint that says what works.
+
+    EdgeUnetError            exit code 1
+    ├── UsageError           exit code 2: the command line itself is wrong
+    ├── RecipeError          a recipe or calibration file
+    ├── WeightsError         a safetensors file
+    ├── GraphError           an ONNX file or a graph that cannot be handled
+    ├── BundleError          a bundle folder
+    ├── ParityError          an export that does not reproduce its network
+    ├── SourceError          where frames come from
+    ├── SinkError            where frames go to
+    ├── EngineError          what runs a graph
+    └── MissingPackageError  an optional package that is not installed
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EdgeUnetError(Exception):
+    """A failure the user can mend; the command line prints its message and its hint."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(EdgeUnetError):
+    """The command line asks for something that cannot be asked for."""
+
+    exit_code = 2
+
+
+class RecipeError(EdgeUnetError):
+    """A recipe or calibration file is missing, malformed or contradictory."""
+
+
+class WeightsError(EdgeUnetError):
+    """A weight file is missing, truncated, or belongs to another network."""
+
+
+class GraphError(EdgeUnetError):
+    """An ONNX graph cannot be read, rewritten or analysed."""
+
+
+class BundleError(EdgeUnetError):
+    """A bundle is incomplete, altered, or made by a newer version."""
+
+
+class ParityError(EdgeUnetError):
+    """An exported graph does not reproduce the torch FP32 output within its tolerance."""
+
+
+class SourceError(EdgeUnetError):
+    """A source of frames is missing, unreadable or of the wrong size."""
+
+
+class SinkError(EdgeUnetError):
+    """A sink for frames cannot be opened or written."""
+
+
+class EngineError(EdgeUnetError):
+    """An engine cannot load or run a graph."""
+
+
+class MissingPackageError(EdgeUnetError):
+    """An optional package is needed and not installed."""
+
+    def __init__(self, package: str, *, purpose: str, extra: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package!r}, which is not installed",
+            hint=f'pip install "edgeunet[{extra}]"',
+        )
+        self.package = package
+
+
+def near_match(word: str, known: Iterable[str]) -> str:
+    """Return ``did you mean 'x'? `` for a hint, or an empty string when nothing is near."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}? " if close else ""

@@ -1,0 +1,244 @@
+"""Recipes: ``export/*.toml`` read into frozen types. A key nobody knows is an error.
+
+A recipe is found by name (in the checkout's ``export/`` or in the wheel) or by path, so a
+user's own network needs no change to the package.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from edgeunet.errors import RecipeError, UsageError, near_match
+from edgeunet.specs import ClassLabel, Task
+
+SCHEMA_VERSION = 1
+
+WIDTH_NAMES = {"tiny": 8, "small": 16, "base": 32}
+
+BlockKind = Literal["double", "residual", "naf"]
+SkipKind = Literal["concat", "gated", "add", "aggregate"]
+CascadeKind = Literal["shared", "causal", "dense"]
+AttentionKind = Literal["none", "core", "all"]
+DownKind = Literal["maxpool", "conv"]
+UpKind = Literal["bilinear", "transposed", "shuffle"]
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A TOML table whose keys are all known."""
+
+
+class ClassTable(_Table):
+    """One class of a segment or classify head."""
+
+    name: str
+    colour: tuple[int, int, int] = (0, 0, 0)
+
+
+class PathwayTable(_Table):
+    """One decoder of the cascade, with the head it ends in.
+
+    A ``classify`` head reads the bottleneck; it has no decoder of its own.
+    """
+
+    output: str
+    head: Task
+    channels: int = 3
+    classes: tuple[ClassTable, ...] = ()
+
+    @property
+    def head_channels(self) -> int:
+        return self.channels if self.head is Task.DENOISE else len(self.classes)
+
+    @property
+    def labels(self) -> tuple[ClassLabel, ...]:
+        return tuple(ClassLabel(entry.name, entry.colour) for entry in self.classes)
+
+
+class NetworkTable(_Table):
+    """The composition: blocks x skips x pathways, and their sizes.
+
+    width: channels of level 0; level k has ``width * 2**k``.
+    encoder_blocks, decoder_blocks: blocks per level, level 0 first.
+    reentry: the decoder's level 0 sees the input frame again (aggregate only).
+    image_residual: a denoise head predicts what to add to the input frame.
+    """
+
+    block: BlockKind
+    skip: SkipKind
+    width: int
+    encoder_blocks: tuple[int, ...]
+    middle_blocks: int
+    decoder_blocks: tuple[int, ...]
+    down: DownKind
+    up: UpKind
+    cascade: CascadeKind = "shared"
+    attention: AttentionKind = "none"
+    conv_bias: bool = False
+    stem: bool = True
+    head_kernel: int = 3
+    reentry: bool = True
+    image_residual: bool = True
+
+    @property
+    def levels(self) -> int:
+        return len(self.encoder_blocks)
+
+
+class ExportTable(_Table):
+    """What an export makes when the command line does not say.
+
+    size: (height, width) in pixels.
+    fp32_ops: operators that stay in FP32 in an FP16 graph.
+    """
+
+    size: tuple[int, int] = (480, 640)
+    opset: int = 17
+    fp32_ops: tuple[str, ...] = ()
+
+
+class ToleranceTable(_Table):
+    """What parity demands: PSNR in dB against torch FP32 over the float output, and the
+    largest share of label pixels that may differ."""
+
+    fp32_db: float = 90.0
+    fp16_db: float = 55.0
+    label_share: float = 0.005
+    logit_error: float = 0.05
+
+
+class TrainTable(_Table):
+    """How the shipped weights are trained.
+
+    crop: side of the square training crops in pixels; sigma: noise range in 8-bit units.
+    """
+
+    steps: int
+    batch: int = 8
+    crop: int = 64
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 1e-6
+    weight_decay: float = 1e-4
+    warmup_steps: int = 200
+    sigma: tuple[float, float] = (0.0, 60.0)
+    ema_decay: float = 0.999
+    seed: int = 0
+    task_weights: tuple[float, ...] = (1.0,)
+
+
+class Recipe(_Table):
+    """One ``export/NAME.toml``."""
+
+    schema: int
+    name: str
+    title: str
+    source: str
+    network: NetworkTable
+    pathways: tuple[PathwayTable, ...]
+    export: ExportTable = msgspec.field(default_factory=ExportTable)
+    tolerance: ToleranceTable = msgspec.field(default_factory=ToleranceTable)
+    train: TrainTable | None = None
+    weights: dict[str, str] = msgspec.field(default_factory=dict)
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return tuple(pathway.head for pathway in self.pathways)
+
+    def with_width(self, width: int | None) -> Recipe:
+        """Return the same recipe at another width; None keeps the recipe's own."""
+        if width is None or width == self.network.width:
+            return self
+        if width < 1:
+            raise UsageError(
+                f"width {width} is not a number of channels", hint="use 8, 16 or 32, for example"
+            )
+        network = msgspec.structs.replace(self.network, width=width)
+        return msgspec.structs.replace(self, network=network)
+
+    def shipped_weights(self) -> Path | None:
+        """Return the weight file trained at this width, or None when there is none."""
+        name = self.weights.get(str(self.network.width))
+        if name is None:
+            return None
+        return folder("export") / name
+
+
+def folder(kind: Literal["export", "calibration"]) -> Path:
+    """Return the folder of recipes: the checkout's when there is one, else the wheel's."""
+    package = Path(__file__).resolve().parent
+    checkout = package.parent / kind
+    if checkout.is_dir() and (package.parent / "pyproject.toml").is_file():
+        return checkout
+    return Path(str(resources.files("edgeunet"))) / "_recipes" / kind
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Return the names of the shipped recipes, sorted."""
+    return tuple(sorted(path.stem for path in folder("export").glob("*.toml")))
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """Return a shipped recipe by name, or any recipe by path.
+
+    Raises UsageError when there is none of that name, RecipeError when it cannot be read.
+    """
+    if "/" in name_or_path or name_or_path.endswith(".toml"):
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise RecipeError(
+                f"there is no recipe file {name_or_path!r}",
+                hint=f"give a path to a .toml file, or one of: {', '.join(recipe_names())}",
+            )
+    else:
+        path = folder("export") / f"{name_or_path}.toml"
+        if name_or_path not in recipe_names():
+            raise UsageError(
+                f"there is no model {name_or_path!r}",
+                hint=near_match(name_or_path, recipe_names())
+                + f"known: {', '.join(recipe_names())}; or a path to a .toml recipe",
+            )
+    return read_recipe(path)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read and check one recipe file."""
+    try:
+        recipe = msgspec.toml.decode(path.read_bytes(), type=Recipe)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(
+            f"{path.name} is not a valid recipe: {error}",
+            hint="the fields are listed in export/README.md",
+        ) from error
+    _check(recipe, path)
+    return recipe
+
+
+def _check(recipe: Recipe, path: Path) -> None:
+    problems: list[str] = []
+    network = recipe.network
+    if recipe.schema != SCHEMA_VERSION:
+        problems.append(f"schema is {recipe.schema}, this version reads {SCHEMA_VERSION}")
+    if not recipe.pathways:
+        problems.append("it has no [[pathways]]")
+    if network.levels < 1 or len(network.decoder_blocks) != network.levels:
+        problems.append("encoder_blocks and decoder_blocks must name the same levels")
+    if min((*network.encoder_blocks, network.middle_blocks, network.width), default=0) < 1:
+        problems.append("width, encoder_blocks and middle_blocks must be at least 1")
+    if network.skip == "aggregate" and network.cascade != "shared":
+        problems.append("an aggregated skip is one map that all pathways share: cascade = 'shared'")
+    outputs = [pathway.output for pathway in recipe.pathways]
+    if len(set(outputs)) != len(outputs):
+        problems.append("two pathways have the same output name")
+    for pathway in recipe.pathways:
+        if pathway.head is not Task.DENOISE and len(pathway.classes) < 2:
+            problems.append(f"pathway {pathway.output!r} needs at least two classes")
+        if pathway.head is Task.DENOISE and pathway.channels != 3:
+            problems.append(f"pathway {pathway.output!r} must have 3 channels (RGB)")
+    if problems:
+        raise RecipeError(
+            f"{path.name} is not a valid recipe: {problems[0]}",
+            hint="the fields are listed in export/README.md",
+        )

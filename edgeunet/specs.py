@@ -1,0 +1,90 @@
+"""Plain types that every layer shares. Nothing here imports more than numpy."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+class Precision(str, enum.Enum):
+    """The number format a network computes in."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Task(str, enum.Enum):
+    """What a pathway's head answers."""
+
+    DENOISE = "denoise"
+    SEGMENT = "segment"
+    CLASSIFY = "classify"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, shape and numpy dtype name of one tensor at a graph's border."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def size_bytes(self) -> int:
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    def empty(self) -> Array:
+        """Return an uninitialised array of this shape and dtype."""
+        return np.empty(self.shape, dtype=self.dtype)
+
+
+@dataclass(frozen=True)
+class ClassLabel:
+    """One class of a label map: its name and the RGB colour it is drawn in (0..255)."""
+
+    name: str
+    colour: tuple[int, int, int]
+
+
+class Session(Protocol):
+    """One graph, loaded by one engine, with one preallocated buffer per output."""
+
+    @property
+    def engine(self) -> str: ...
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]: ...
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]: ...
+
+    def run(self, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Run once. The arrays returned are the session's own: the next run overwrites them."""
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Session: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
