@@ -1,0 +1,70 @@
+"""What a network costs: parameters, MACs per pixel, skip elements per pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from edgeunet.models.network import Network
+from edgeunet.models.skips import level_channels, map_channels
+from edgeunet.recipes import NetworkTable, Recipe
+
+
+@dataclass(frozen=True)
+class Counts:
+    """params: learned values. macs: multiply-accumulates of all convolutions and linear
+    layers for one (1, 3, height, width) image."""
+
+    params: int
+    macs: int
+    height: int
+    width: int
+    skip_elements_per_pixel: float
+
+    @property
+    def macs_per_pixel(self) -> float:
+        return self.macs / (self.height * self.width)
+
+
+def count(recipe: Recipe, *, height: int = 256, width: int = 256) -> Counts:
+    """Count without computing: shapes only, on torch's meta device."""
+    with torch.device("meta"):
+        network = Network(recipe.network, recipe.pathways).eval()
+        macs = _macs(network, torch.empty(1, 3, height, width))
+    params = sum(parameter.numel() for parameter in network.parameters())
+    return Counts(params, macs, height, width, skip_elements_per_pixel(recipe.network))
+
+
+def skip_elements_per_pixel(network: NetworkTable) -> float:
+    """Elements per full-resolution pixel held across the bottleneck for the decoders."""
+    if network.skip == "aggregate":
+        return map_channels(network) / 4 ** (network.levels - 1)
+    return sum(level_channels(network, level) / 4**level for level in range(network.levels))
+
+
+def _macs(network: Network, image: Tensor) -> int:
+    total = 0
+
+    def add(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        if isinstance(layer, nn.ConvTranspose2d):
+            weights = layer.weight[0].numel()
+            total += weights * inputs[0].numel()
+        elif isinstance(layer, nn.Conv2d):
+            total += layer.weight[0].numel() * output.numel()
+        elif isinstance(layer, nn.Linear):
+            total += layer.in_features * output.numel()
+
+    handles = [
+        layer.register_forward_hook(add)
+        for layer in network.modules()
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear))
+    ]
+    try:
+        network(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return total

@@ -1,0 +1,186 @@
+"""The one network all recipes are compositions of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edgeunet.models.blocks import Stage, conv3x3
+from edgeunet.models.pathways import ClassifyHead, Pathway
+from edgeunet.models.resampling import make_down
+from edgeunet.models.skips import Expand, level_channels, make_store
+from edgeunet.recipes import NetworkTable, PathwayTable, Recipe
+from edgeunet.specs import Task
+
+
+class Network(nn.Module):
+    """Encoder, bottleneck, and one decoder per pathway.
+
+    Takes (N, 3, H, W) float32, RGB, 0..1, of any height and width; returns a dict from output
+    name to tensor: ``denoise`` (N, 3, H, W) in the same notation (not clipped), ``segment``
+    (N, classes, H, W) logits, ``classify`` (N, classes) logits.
+    """
+
+    def __init__(self, network: NetworkTable, pathways: tuple[PathwayTable, ...]) -> None:
+        super().__init__()
+        self.table = network
+        attention = network.attention
+        self.stem = conv3x3(3, network.width) if network.stem else None
+        self.encoder = nn.ModuleList()
+        self.down = nn.ModuleList()
+        channels = network.width if network.stem else 3
+        for level in range(network.levels):
+            width = level_channels(network, level)
+            self.encoder.append(
+                Stage(
+                    network.block,
+                    channels,
+                    width,
+                    network.encoder_blocks[level],
+                    attention=attention == "all",
+                    bias=network.conv_bias,
+                )
+            )
+            self.down.append(make_down(network.down, width))
+            channels = 2 * width if network.down == "conv" else width
+        self.middle = Stage(
+            network.block,
+            channels,
+            level_channels(network, network.levels),
+            network.middle_blocks,
+            attention=attention in ("all", "core"),
+            bias=network.conv_bias,
+        )
+        self.store = make_store(network)
+        decoders = [pathway for pathway in pathways if pathway.head is not Task.CLASSIFY]
+        self.pathways = nn.ModuleList(
+            Pathway(network, pathway, sources=1 + (index if network.cascade == "dense" else 0))
+            for index, pathway in enumerate(decoders)
+        )
+        self.classifiers = nn.ModuleDict(
+            {
+                pathway.output: ClassifyHead(
+                    level_channels(network, network.levels), len(pathway.classes)
+                )
+                for pathway in pathways
+                if pathway.head is Task.CLASSIFY
+            }
+        )
+
+    @property
+    def multiple(self) -> int:
+        """Height and width are padded to a multiple of this many pixels."""
+        return 1 << self.table.levels
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        outputs = self.heads(image)
+        if self.table.image_residual:
+            for pathway in self._decoders():
+                if pathway.task is Task.DENOISE:
+                    outputs[pathway.output] = image + outputs[pathway.output]
+        return outputs
+
+    def heads(
+        self, image: Tensor, reread: Callable[[], Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Return what the heads say, without the image residual.
+
+        reread: gives the image again where the decoder needs it; an export reads the uint8
+        frame a second time there, so that no float copy is held across the network.
+        """
+        height, width = image.shape[-2:]
+        x = self._padded(image)
+        if self.stem is not None:
+            x = self.stem(x)
+        held: list[Tensor] = []
+        for level in range(self.table.levels):
+            x = self.encoder[level](x)
+            held = self.store.collect(held, level, x)
+            x = self.down[level](x)
+        x = self.middle(x)
+        outputs = {name: head(x) for name, head in self.classifiers.items()}
+        again = reread if reread is not None else (lambda: image)
+        decoded = self._decode_maps(held, x, lambda: self._padded(again()))
+        for pathway, y in zip(self._decoders(), decoded, strict=True):
+            outputs[pathway.output] = pathway.head(y)[..., :height, :width]
+        return outputs
+
+    def _decode_maps(
+        self, held: list[Tensor], bottleneck: Tensor, frame: Callable[[], Tensor]
+    ) -> list[Tensor]:
+        """Return every pathway's level-0 tensor.
+
+        Stored skips: all pathways go up level by level together, so that a skip is freed as
+        soon as its last reader has it. An aggregated map is small: there each pathway goes
+        all the way up before the next starts, so that only one full-size tensor lives.
+        """
+        pathways = list(self._decoders())
+        current = [bottleneck for _ in pathways]
+        levels = list(reversed(range(self.table.levels)))
+        held = list(held)
+        if self.table.skip == "aggregate":
+            for index, pathway in enumerate(pathways):
+                for level in levels:
+                    current[index] = self._step(pathway, level, current[index], held, frame)
+            return current
+        for level in levels:
+            sources = [self.store.source(held, level)]
+            for index, pathway in enumerate(pathways):
+                current[index] = pathway.level(level, current[index], sources, current[index])
+                if self.table.cascade == "causal":
+                    sources = [current[index]]
+                elif self.table.cascade == "dense":
+                    sources = [*sources, current[index]]
+        return current
+
+    def _step(
+        self,
+        pathway: Pathway,
+        level: int,
+        x: Tensor,
+        held: list[Tensor],
+        frame: Callable[[], Tensor],
+    ) -> Tensor:
+        merge = pathway.merges[level]
+        needs_frame = isinstance(merge, Expand) and merge.reentry is not None
+        source = self.store.source(held, level)
+        return pathway.level(level, x, [source], frame() if needs_frame else x)
+
+    def _decoders(self) -> list[Pathway]:
+        return [module for module in self.pathways if isinstance(module, Pathway)]
+
+    def _padded(self, image: Tensor) -> Tensor:
+        height, width = image.shape[-2:]
+        bottom, right = -height % self.multiple, -width % self.multiple
+        return functional.pad(image, (0, right, 0, bottom)) if bottom or right else image
+
+    @torch.no_grad()
+    def reverse_image_channels(self) -> None:
+        """Make this the same network for the other channel order (RGB <-> BGR).
+
+        Only the convolutions that touch the image change, so it is exact and costs nothing.
+        """
+        first = self.stem if self.stem is not None else next(_convolutions(self.encoder[0]))
+        first.weight.copy_(first.weight.flip(1))
+        for pathway in self._decoders():
+            for merge in pathway.merges:
+                if isinstance(merge, Expand) and merge.reentry is not None:
+                    merge.reentry.weight.copy_(merge.reentry.weight.flip(1))
+            if pathway.task is Task.DENOISE:
+                pathway.head.weight.copy_(pathway.head.weight.flip(0))
+                if pathway.head.bias is not None:
+                    pathway.head.bias.copy_(pathway.head.bias.flip(0))
+
+
+def _convolutions(module: nn.Module):  # type: ignore[no-untyped-def]
+    return (layer for layer in module.modules() if isinstance(layer, nn.Conv2d))
+
+
+def build_network(recipe: Recipe, *, seed: int = 0) -> Network:
+    """Return the recipe's network with random weights that depend only on ``seed``."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Network(recipe.network, recipe.pathways)

@@ -1,0 +1,76 @@
+"""One decoder of a cascade: from the bottleneck up to its head."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from edgeunet.models.blocks import Stage, conv1x1
+from edgeunet.models.resampling import Up
+from edgeunet.models.skips import Expand, level_channels, make_merge
+from edgeunet.recipes import NetworkTable, PathwayTable
+from edgeunet.specs import Task
+
+
+class ClassifyHead(nn.Module):
+    """Global mean over the bottleneck, then a linear layer: (N, classes) logits."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(channels, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.linear(x.mean(dim=(2, 3)))
+        return logits
+
+
+class Pathway(nn.Module):
+    """A decoder and its head (UMC, arXiv 2005.00225).
+
+    sources: how many tensors each level joins: 1, or in a dense cascade one more for every
+    pathway before this one.
+    """
+
+    def __init__(self, network: NetworkTable, pathway: PathwayTable, *, sources: int) -> None:
+        super().__init__()
+        self.output = pathway.output
+        self.task: Task = pathway.head
+        ups, merges, stages = [], [], []
+        for level in range(network.levels):
+            channels = level_channels(network, level)
+            up = Up(network.up, channels)
+            joined = up.out_channels
+            steps: list[nn.Module] = [up]
+            if network.skip == "concat":
+                joined += sources * channels
+            elif joined != channels:
+                steps.append(conv1x1(joined, channels))
+                joined = channels
+            ups.append(nn.Sequential(*steps))
+            merges.append(make_merge(network, level, sources))
+            stages.append(
+                Stage(
+                    network.block,
+                    joined,
+                    channels,
+                    network.decoder_blocks[level],
+                    attention=network.attention == "all",
+                    bias=network.conv_bias,
+                )
+            )
+        self.ups = nn.ModuleList(ups)
+        self.merges = nn.ModuleList(merges)
+        self.stages = nn.ModuleList(stages)
+        self.head = nn.Conv2d(
+            network.width,
+            pathway.head_channels,
+            network.head_kernel,
+            padding=network.head_kernel // 2,
+        )
+
+    def level(self, level: int, x: Tensor, sources: list[Tensor], frame: Tensor) -> Tensor:
+        """Return the level's tensor (N, C_level, H/2^level, W/2^level) from the one below."""
+        up = self.ups[level](x)
+        merge = self.merges[level]
+        joined = merge(up, sources, frame) if isinstance(merge, Expand) else merge(up, sources)
+        y: Tensor = self.stages[level](joined)
+        return y

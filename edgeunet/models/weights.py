@@ -1,0 +1,87 @@
+"""Weights on disk: safetensors only, with the network they belong to in the header."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from edgeunet.errors import WeightsError
+from edgeunet.files import replacing_file
+from edgeunet.models.network import Network
+from edgeunet.recipes import Recipe
+
+_COUNTERS = "num_batches_tracked"
+
+
+def save_weights(network: Network, recipe: Recipe, path: Path, *, note: str = "") -> None:
+    """Write the network's weights as FP16 safetensors, whole or not at all."""
+    tensors = {
+        name: tensor.detach().to("cpu", torch.float16).contiguous()
+        for name, tensor in network.state_dict().items()
+        if not name.endswith(_COUNTERS)
+    }
+    metadata = {
+        "recipe": recipe.name,
+        "network": msgspec.json.encode(recipe.network).decode(),
+        "note": note,
+    }
+    with replacing_file(path) as beside:
+        save_file(tensors, beside, metadata=metadata)
+
+
+def load_weights(network: Network, path: Path) -> None:
+    """Load safetensors into a network; every tensor must be there, and of the right shape.
+
+    Raises WeightsError when the file is missing, truncated, or of another network.
+    """
+    if not path.is_file():
+        raise WeightsError(
+            f"there is no weight file {str(path)!r}",
+            hint="give a .safetensors file, or leave --weights out for the shipped ones",
+        )
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{path.name} is not a whole safetensors file: {error}",
+            hint="copy or download it again; other formats are not read",
+        ) from error
+    wanted = {
+        name: tensor
+        for name, tensor in network.state_dict().items()
+        if not name.endswith(_COUNTERS)
+    }
+    difference = _first_difference(wanted, tensors)
+    if difference:
+        made_for = metadata.get("recipe")
+        hint = "give the weights of this network at this width"
+        if made_for:
+            width = msgspec.json.decode(metadata.get("network", "{}")).get("width", "?")
+            hint = f"they were made for {made_for} at width {width}: " + hint
+        raise WeightsError(f"{path.name} holds weights of another network: {difference}", hint=hint)
+    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise WeightsError(
+            f"{path.name} holds values that are not finite, first in {broken[0]!r}",
+            hint="the training diverged or the file is damaged; use another checkpoint",
+        )
+    network.load_state_dict({n: t.to(wanted[n].dtype) for n, t in tensors.items()}, strict=False)
+
+
+def _first_difference(
+    wanted: dict[str, torch.Tensor], given: dict[str, torch.Tensor]
+) -> str | None:
+    for name, tensor in wanted.items():
+        if name not in given:
+            return f"{name!r} is missing"
+        if given[name].shape != tensor.shape:
+            have, want = tuple(given[name].shape), tuple(tensor.shape)
+            return f"{name!r} has shape {have}, the network wants {want}"
+    extra = sorted(set(given) - set(wanted))
+    return f"{extra[0]!r} is not in the network" if extra else None

@@ -1,0 +1,82 @@
+"""Photographs as arrays: those scikit-image ships, and image files. Owns scikit-image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeunet.errors import MissingPackageError, SourceError
+
+Photograph = NDArray[np.uint8]
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"})
+
+# Colour photographs inside the scikit-image wheel (no download), public domain or CC0.
+_SHIPPED = ("astronaut", "coffee", "chelsea", "rocket")
+
+
+def shipped_photographs() -> dict[str, Photograph]:
+    """Return name -> (H, W, 3) uint8 RGB for every photograph scikit-image ships."""
+    data = _skimage("data")
+    return {name: np.ascontiguousarray(getattr(data, name)()) for name in _SHIPPED}
+
+
+def read_photograph(path: Path) -> Photograph:
+    """Read an image file as (H, W, 3) uint8 RGB; raises SourceError when it is not one."""
+    io = _skimage("io")
+    try:
+        pixels = io.imread(path)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise SourceError(
+            f"{path.name} is not a readable image", hint="remove the file or replace it"
+        ) from error
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4) or pixels.dtype != np.uint8:
+        raise SourceError(
+            f"{path.name} is not an 8-bit grey or colour image", hint="convert it to 8-bit RGB"
+        )
+    return np.ascontiguousarray(pixels[:, :, :3])
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Return the image files below a folder, sorted; raises SourceError when there are none."""
+    if not folder.is_dir():
+        raise SourceError(f"there is no folder {str(folder)!r}", hint="give a folder of images")
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not found:
+        raise SourceError(
+            f"there are no images in {str(folder)!r}",
+            hint=f"supported: {', '.join(sorted(IMAGE_SUFFIXES))}",
+        )
+    return found
+
+
+def fill_frame(photograph: Photograph, height: int, width: int) -> Photograph:
+    """Return a (height, width, 3) view of a photograph, mirrored where it is too small."""
+    rows = _mirrored(photograph.shape[0], height)
+    columns = _mirrored(photograph.shape[1], width)
+    return np.ascontiguousarray(photograph[rows][:, columns])
+
+
+def _mirrored(have: int, want: int) -> NDArray[np.intp]:
+    """Return ``want`` indices that run forth and back over ``have``, centred when it is larger."""
+    if want <= have:
+        start = (have - want) // 2
+        return np.arange(start, start + want)
+    there_and_back = np.concatenate([np.arange(have), np.arange(have - 1, -1, -1)])
+    return np.resize(there_and_back, want)
+
+
+def _skimage(module: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(f"skimage.{module}")
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(
+            "scikit-image", purpose="reading photographs", extra="export"
+        ) from error

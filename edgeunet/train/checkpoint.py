@@ -1,0 +1,77 @@
+"""Where a run stands: weights, their average, and the optimizer, in one safetensors file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from edgeunet.errors import WeightsError
+from edgeunet.files import replacing_file
+
+FILE_NAME = "checkpoint.safetensors"
+
+
+def save_checkpoint(
+    path: Path,
+    network: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    step: int,
+    seconds: float,
+    recipe_digest: str,
+) -> None:
+    """Write the state after ``step`` steps, whole or not at all."""
+    tensors = {f"network.{n}": t for n, t in network.state_dict().items()}
+    tensors |= {f"average.{n}": t for n, t in average.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{n}": torch.as_tensor(t) for n, t in state.items()}
+    tensors = {n: t.detach().cpu().clone().contiguous() for n, t in tensors.items()}
+    metadata = {"step": str(step), "seconds": str(seconds), "recipe": recipe_digest}
+    with replacing_file(path) as beside:
+        save_file(tensors, beside, metadata=metadata)
+
+
+def load_checkpoint(
+    path: Path,
+    network: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    recipe_digest: str,
+) -> tuple[int, float]:
+    """Restore a run; return (steps done, seconds spent).
+
+    Raises WeightsError when the file is broken or belongs to a run with another recipe.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{path} is not a whole checkpoint: {error}", hint="start again without --resume"
+        ) from error
+    if metadata.get("recipe") != recipe_digest:
+        raise WeightsError(
+            f"{path} was made by another recipe",
+            hint="resume with the recipe and width it was started with, or choose another --out",
+        )
+    network.load_state_dict(_below("network.", tensors))
+    average.load_state_dict(_below("average.", tensors))
+    states: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in _below("optimizer.", tensors).items():
+        index, _, field = name.partition(".")
+        states.setdefault(int(index), {})[field] = tensor
+    layout = optimizer.state_dict()
+    optimizer.load_state_dict({"state": states, "param_groups": layout["param_groups"]})
+    return int(metadata["step"]), float(json.loads(metadata["seconds"]))
+
+
+def _below(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

@@ -1,0 +1,211 @@
+"""The training loop. Owns accelerate: devices and mixed precision are its work."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import hashlib
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from edgeunet.errors import RecipeError
+from edgeunet.models.network import Network, build_network
+from edgeunet.models.weights import save_weights
+from edgeunet.photographs import Photograph
+from edgeunet.recipes import Recipe, TrainTable
+from edgeunet.specs import Task
+from edgeunet.train.checkpoint import FILE_NAME, load_checkpoint, save_checkpoint
+from edgeunet.train.crops import PhotographCrops
+from edgeunet.train.metrics import psnr_db
+from edgeunet.train.noise import add_gaussian
+
+CURVE_FILE = "curve.csv"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run reports: steps done, the last loss, PSNR on the validation images."""
+
+    step: int
+    steps: int
+    loss: float
+    psnr: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run."""
+
+    weights: Path
+    steps: int
+    seconds: float
+    skipped_steps: int
+    psnr: float | None
+
+
+def train(
+    recipe: Recipe,
+    photographs: Sequence[Photograph],
+    out: Path,
+    *,
+    validation: Sequence[Photograph] = (),
+    resume: bool = False,
+    mixed_precision: str = "no",
+    save_every: int = 500,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> Outcome:
+    """Train a denoising recipe and write ``out/NAME-WIDTH.safetensors`` (the average).
+
+    The curve goes to ``out/curve.csv``, the state to ``out/checkpoint.safetensors`` every
+    ``save_every`` steps. A step whose loss is not finite is skipped and counted.
+    Raises RecipeError when the recipe has no [train] or no denoise pathway.
+    """
+    table = recipe.train
+    output = next((p.output for p in recipe.pathways if p.head is Task.DENOISE), None)
+    if table is None or output is None:
+        raise RecipeError(
+            f"recipe {recipe.name!r} cannot be trained: it needs [train] and a denoise pathway",
+            hint="see export/unetmm.toml for both",
+        )
+    accelerator = Accelerator(mixed_precision=mixed_precision)
+    crops = PhotographCrops(photographs, table)
+    network = build_network(recipe, seed=table.seed).to(memory_format=torch.channels_last)
+    average = copy.deepcopy(network).requires_grad_(False)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=table.learning_rate, weight_decay=table.weight_decay
+    )
+    digest = recipe_digest(recipe)
+    checkpoint = out / FILE_NAME
+    first, seconds = 0, 0.0
+    out.mkdir(parents=True, exist_ok=True)
+    if resume and checkpoint.is_file():
+        first, seconds = load_checkpoint(
+            checkpoint, network, average, optimizer, recipe_digest=digest
+        )
+    prepared, optimizer = accelerator.prepare(network, optimizer)
+    average.to(accelerator.device)
+    started, skipped, psnr = time.monotonic() - seconds, 0, None
+    curve = _Curve(out / CURVE_FILE, keep_steps=first)
+
+    def save(done: int) -> None:
+        if accelerator.is_main_process:
+            save_checkpoint(
+                checkpoint,
+                accelerator.unwrap_model(prepared),
+                average,
+                optimizer,
+                step=done,
+                seconds=time.monotonic() - started,
+                recipe_digest=digest,
+            )
+
+    for step in range(first, table.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(table, step)
+        batch = crops.batch(step)
+        clean = _tensor(batch.clean, accelerator.device)
+        noisy = _tensor(batch.noisy, accelerator.device)
+        with accelerator.autocast():
+            denoised = prepared(noisy)[output]
+        loss = (denoised.float() - clean).abs().mean()
+        value = float(loss.detach())
+        optimizer.zero_grad()
+        if math.isfinite(value):
+            accelerator.backward(loss)
+            accelerator.clip_grad_norm_(prepared.parameters(), 1.0)
+            optimizer.step()
+            _update_average(average, accelerator.unwrap_model(prepared), table.ema_decay, step)
+        else:
+            skipped += 1
+        done = step + 1
+        saving = done % save_every == 0 or done == table.steps
+        if saving:
+            if validation:
+                psnr = validate(average, output, validation, sigma=25.0)
+            curve.add(done, value, psnr)
+            save(done)
+        report(Progress(done, table.steps, value, psnr, time.monotonic() - started))
+    weights = out / f"{recipe.name}-{recipe.network.width}.safetensors"
+    spent = time.monotonic() - started
+    if accelerator.is_main_process:
+        save_weights(average, recipe, weights, note=f"{table.steps} steps, {spent:.0f} s")
+    return Outcome(weights, table.steps, spent, skipped, psnr)
+
+
+def recipe_digest(recipe: Recipe) -> str:
+    """Return a hash over everything that shapes the run: network, pathways and schedule."""
+    parts = (recipe.network, recipe.pathways, recipe.train)
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
+def learning_rate(table: TrainTable, step: int) -> float:
+    """Linear warm-up, then a cosine to ``final_learning_rate`` at the last step."""
+    warmup = min(table.warmup_steps, table.steps // 10)
+    if step < warmup:
+        return table.learning_rate * (step + 1) / warmup
+    share = (step - warmup) / max(1, table.steps - warmup)
+    span = table.learning_rate - table.final_learning_rate
+    return table.final_learning_rate + span * 0.5 * (1 + math.cos(math.pi * share))
+
+
+@torch.no_grad()
+def validate(
+    network: nn.Module, output: str, photographs: Sequence[Photograph], *, sigma: float
+) -> float:
+    """Return the mean PSNR in dB over photographs at one sigma: float noise, not clipped,
+    a fixed draw per image; the output is clipped to 0..1."""
+    device = next(network.parameters()).device
+    network.eval()
+    figures = []
+    for index, photograph in enumerate(photographs):
+        clean = photograph.astype(np.float32).transpose(2, 0, 1)[None] / np.float32(255)
+        noisy = add_gaussian(clean, sigma, np.random.default_rng([2024, index]))
+        denoised = network(_tensor(noisy, device))[output].clamp(0, 1)
+        figures.append(psnr_db(denoised.cpu().numpy(), clean))
+    network.train()
+    return float(np.mean(figures))
+
+
+def _tensor(values: np.ndarray, device: torch.device) -> Tensor:  # type: ignore[type-arg]
+    tensor = torch.from_numpy(np.ascontiguousarray(values)).to(device)
+    return tensor.contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def _update_average(average: Network, network: Network, decay: float, step: int) -> None:
+    # Early weights must not linger: the average starts short and grows to its decay.
+    decay = min(decay, (step + 1) / (step + 10))
+    current = network.state_dict()
+    for name, tensor in average.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.lerp_(current[name], 1 - decay)
+        else:
+            tensor.copy_(current[name])
+
+
+class _Curve:
+    """``step, loss, psnr_db`` as CSV; on resume, lines past the checkpoint are dropped."""
+
+    def __init__(self, path: Path, *, keep_steps: int) -> None:
+        self._path = path
+        kept: list[list[str]] = []
+        if keep_steps and path.is_file():
+            with path.open(newline="") as stream:
+                kept = [row for row in list(csv.reader(stream))[1:] if int(row[0]) <= keep_steps]
+        with path.open("w", newline="") as stream:
+            csv.writer(stream).writerows([["step", "loss", "psnr_db"], *kept])
+
+    def add(self, step: int, loss: float, psnr: float | None) -> None:
+        with self._path.open("a", newline="") as stream:
+            shown = "" if psnr is None else f"{psnr:.3f}"
+            csv.writer(stream).writerow([step, f"{loss:.6f}", shown])
