@@ -101,13 +101,16 @@ class ExportTable(_Table):
 
 
 class ToleranceTable(_Table):
-    """What parity demands: PSNR in dB against torch FP32 over the float output, and the
-    largest share of label pixels that may differ."""
+    """What parity with torch FP32 demands.
+
+    fp32_db, fp16_db: PSNR of the uint8 frame. label_share: largest share of pixels with
+    another class. probability: largest difference of a class probability.
+    """
 
     fp32_db: float = 90.0
     fp16_db: float = 55.0
     label_share: float = 0.005
-    logit_error: float = 0.05
+    probability: float = 0.01
 
 
 class TrainTable(_Table):
@@ -130,7 +133,11 @@ class TrainTable(_Table):
 
 
 class Recipe(_Table):
-    """One ``export/NAME.toml``."""
+    """One ``export/NAME.toml``.
+
+    weights, quality: by width, as a string: the trained file beside the recipe, and what was
+    measured with it.
+    """
 
     schema: int
     name: str
@@ -142,6 +149,7 @@ class Recipe(_Table):
     tolerance: ToleranceTable = msgspec.field(default_factory=ToleranceTable)
     train: TrainTable | None = None
     weights: dict[str, str] = msgspec.field(default_factory=dict)
+    quality: dict[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def tasks(self) -> tuple[Task, ...]:

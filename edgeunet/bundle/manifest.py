@@ -59,12 +59,12 @@ class OutputEntry(_Entry):
 
 
 class ParityEntry(_Entry):
-    """Agreement of one output with torch FP32 on one frame."""
+    """Agreement of one output with torch FP32 on one frame; a null value is bit equality."""
 
     frame: str
     output: str
     metric: str
-    value: float
+    value: float | None
     limit: float
 
 

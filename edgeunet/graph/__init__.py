@@ -1,1 +1,1 @@
-
+"""ONNX graphs: reading, writing, exact rewrites. Owns onnx and onnx-ir."""

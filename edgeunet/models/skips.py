@@ -58,7 +58,7 @@ class AggregatedSkips(nn.Module):
             reduced = max(1, channels // factor**2)
             reduce.append(
                 nn.Sequential(
-                    conv1x1(level_channels(network, level), reduced), nn.PixelUnshuffle(factor)
+                    conv1x1(level_channels(network, level), reduced), _unshuffle(factor)
                 )
             )
             # One bias for the sum is enough; the first level carries it.
@@ -134,7 +134,7 @@ class Expand(nn.Module):
         channels = level_channels(network, level)
         small = max(1, channels // 4)
         self.expand = nn.Sequential(
-            conv1x1(map_channels(network), small * factor**2), nn.PixelShuffle(factor)
+            conv1x1(map_channels(network), small * factor**2), _shuffle(factor)
         )
         self.enhance = conv3x3(small, channels)
         self.reentry = conv3x3(3, channels, bias=False) if reentry else None
@@ -156,3 +156,11 @@ def make_merge(network: NetworkTable, level: int, sources: int) -> nn.Module:
     if kind == "gated":
         return GatedAdd(sources)
     return Concatenate() if kind == "concat" else Add()
+
+
+def _shuffle(factor: int) -> nn.Module:
+    return nn.PixelShuffle(factor) if factor > 1 else nn.Identity()
+
+
+def _unshuffle(factor: int) -> nn.Module:
+    return nn.PixelUnshuffle(factor) if factor > 1 else nn.Identity()

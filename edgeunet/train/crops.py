@@ -68,3 +68,15 @@ def load_photographs(
             except SourceError as error:
                 broken(error.message)
     return photographs
+
+
+def hold_out(
+    photographs: Sequence[Photograph], *, every: int = 36, side: int = 320
+) -> tuple[list[Photograph], list[Photograph]]:
+    """Return (training images, validation corners): every 36th image is not trained on.
+
+    Of a held-out image only the top left ``side`` pixels are used, to validate quickly.
+    """
+    training = [p for index, p in enumerate(photographs) if index % every]
+    held = [p[:side, :side] for index, p in enumerate(photographs) if index % every == 0]
+    return (training, held) if training else (list(photographs), [])

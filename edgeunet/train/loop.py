@@ -209,3 +209,11 @@ class _Curve:
         with self._path.open("a", newline="") as stream:
             shown = "" if psnr is None else f"{psnr:.3f}"
             csv.writer(stream).writerow([step, f"{loss:.6f}", shown])
+
+
+def with_steps(recipe: Recipe, steps: int | None) -> Recipe:
+    """Return the recipe with another number of steps; the schedule stretches with it."""
+    if steps is None or recipe.train is None:
+        return recipe
+    table = msgspec.structs.replace(recipe.train, steps=steps)
+    return msgspec.structs.replace(recipe, train=table)

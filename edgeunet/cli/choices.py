@@ -1,0 +1,68 @@
+"""What several verbs read from the command line in the same way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgeunet.errors import UsageError
+from edgeunet.recipes import WIDTH_NAMES, Recipe, load_recipe
+from edgeunet.specs import Precision
+from edgeunet.units import format_size, parse_size
+
+
+def read_width(text: str | None) -> int | None:
+    """Read ``--width``: a number of channels, or tiny, small, base."""
+    if text is None:
+        return None
+    if text in WIDTH_NAMES:
+        return WIDTH_NAMES[text]
+    if not text.isdecimal() or int(text) < 1:
+        names = ", ".join(f"{name} ({width})" for name, width in WIDTH_NAMES.items())
+        raise UsageError(
+            f"{text!r} is not a network width", hint=f"use {names}, or a number of channels"
+        )
+    return int(text)
+
+
+def read_recipe_at(model: str, width: str | None) -> Recipe:
+    """Return the recipe a person named, at the width they named."""
+    return load_recipe(model).with_width(read_width(width))
+
+
+def read_frame_size(text: str | None, recipe: Recipe) -> tuple[int, int]:
+    """Return (height, width); the recipe's own when nothing was said."""
+    return recipe.export.size if text is None else parse_size(text)
+
+
+def read_precision(
+    *, fp32: bool, fp16: bool, int8: bool, default: Precision = Precision.FP32
+) -> Precision:
+    """Return the one precision that was asked for; two contradict each other."""
+    asked = [
+        precision
+        for precision, flag in (
+            (Precision.FP32, fp32),
+            (Precision.FP16, fp16),
+            (Precision.INT8, int8),
+        )
+        if flag
+    ]
+    if len(asked) > 1:
+        flags = " and ".join(f"--{precision}" for precision in asked)
+        raise UsageError(f"{flags} contradict each other", hint="give one precision")
+    return asked[0] if asked else default
+
+
+def bundle_path(recipe: Recipe, size: tuple[int, int], precision: Precision) -> Path:
+    """Return the default name of a bundle, in the current folder."""
+    own_width = load_default_width(recipe)
+    width = "" if recipe.network.width == own_width else f"-w{recipe.network.width}"
+    return Path(f"{recipe.name}{width}-{format_size(*size)}-{precision}.bundle")
+
+
+def load_default_width(recipe: Recipe) -> int:
+    """Return the width a shipped recipe has by itself; a user's recipe is its own default."""
+    try:
+        return load_recipe(recipe.name).network.width
+    except UsageError:
+        return recipe.network.width

@@ -1,0 +1,115 @@
+"""``edgeunet export``: a recipe becomes a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgeunet.cli.choices import bundle_path, read_frame_size, read_precision, read_recipe_at
+from edgeunet.cli.console import note, print_json, print_table
+from edgeunet.errors import MissingPackageError
+from edgeunet.units import format_bytes, format_size
+
+_METRICS = {
+    "psnr_db": "PSNR dB",
+    "label_share": "share of pixels with another class",
+    "probability": "largest difference of a probability",
+}
+
+
+def command(
+    model: Annotated[str, typer.Option("--model", help="A recipe's name, or a path to one.")],
+    size: Annotated[
+        str | None, typer.Option("--size", help="Frame size HxW, rows first, like 480x640.")
+    ] = None,
+    width: Annotated[
+        str | None, typer.Option("--width", help="tiny, small, base, or a number of channels.")
+    ] = None,
+    fp32: Annotated[bool, typer.Option("--fp32", help="32-bit floats (default).")] = False,
+    fp16: Annotated[bool, typer.Option("--fp16", help="16-bit floats.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="8-bit integers.")] = False,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="A .safetensors file; default: shipped ones.")
+    ] = None,
+    random_weights: Annotated[
+        bool, typer.Option("--random-weights", help="Untrained, to measure memory and speed.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The bundle folder to write.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Export a network to a bundle, checked against torch FP32."""
+    precision = read_precision(fp32=fp32, fp16=fp16, int8=int8)
+    recipe = read_recipe_at(model, width)
+    frame_size = read_frame_size(size, recipe)
+    target = out if out is not None else bundle_path(recipe, frame_size, precision)
+    try:
+        from edgeunet.convert.export import export_bundle
+    except ModuleNotFoundError as error:
+        package = (error.name or "torch").partition(".")[0]
+        raise MissingPackageError(package, purpose="exporting", extra="export") from error
+    from edgeunet.engine import open_session
+
+    exported = export_bundle(
+        recipe,
+        target,
+        height=frame_size[0],
+        width=frame_size[1],
+        precision=precision,
+        open_session=lambda graph: open_session(graph),
+        weights=weights,
+        random_weights=random_weights,
+        report=note,
+    )
+    manifest = exported.bundle.manifest
+    document: dict[str, Any] = {
+        "bundle": str(target),
+        "model": recipe.name,
+        "size": format_size(*frame_size),
+        "precision": str(precision),
+        "weights": manifest.weights,
+        "parity": [
+            {"frame": f.frame, "output": f.output, f.metric: f.value, "limit": f.limit}
+            for f in exported.parity
+        ],
+    }
+    if as_json:
+        print_json(document)
+        return
+    print_table(
+        f"parity of {recipe.name} {precision} with torch FP32, on onnxruntime",
+        ("frame", "output", "measure", "value", "limit"),
+        [
+            (
+                f.frame,
+                f.output,
+                _METRICS[f.metric],
+                "equal" if f.value is None else f"{f.value:.4g}",
+                f"{f.limit:.4g}",
+            )
+            for f in exported.parity
+        ],
+        text_columns=3,
+    )
+    memory = manifest.memory
+    print_table(
+        f"memory at {format_size(*frame_size)}, computed from the graph",
+        ("skip bytes", "peak live bytes", "arena bytes", "I/O bytes", "weight bytes"),
+        [
+            tuple(
+                format_bytes(value)
+                for value in (
+                    memory.skip_bytes,
+                    memory.peak_live_bytes,
+                    memory.arena_bytes,
+                    memory.io_bytes,
+                    memory.weight_bytes,
+                )
+            )
+        ],
+        text_columns=0,
+    )
+    note(f"wrote {target}")

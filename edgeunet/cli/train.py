@@ -1,0 +1,89 @@
+"""``edgeunet train``: a recipe's weights from a folder of photographs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeunet.cli.choices import read_recipe_at
+from edgeunet.cli.console import note, print_json, print_table, progress, warn
+from edgeunet.errors import MissingPackageError, UsageError
+
+
+def command(
+    model: Annotated[str, typer.Argument(help="A recipe's name, or a path to one.")],
+    data: Annotated[
+        list[Path], typer.Option("--data", help="A folder of images; may be given again.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Where checkpoints and weights go.")],
+    width: Annotated[
+        str | None, typer.Option("--width", help="tiny, small, base, or a number of channels.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", help="Instead of the recipe's number of steps.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")
+    ] = False,
+    mixed_precision: Annotated[
+        str, typer.Option("--mixed-precision", help="no, bf16 or fp16 (as accelerate has it).")
+    ] = "no",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Train a denoising recipe; resumable, with a model card beside the weights."""
+    if mixed_precision not in ("no", "bf16", "fp16"):
+        raise UsageError(
+            f"{mixed_precision!r} is not a mixed precision", hint="use no, bf16 or fp16"
+        )
+    if steps is not None and steps < 1:
+        raise UsageError(f"{steps} steps train nothing", hint="give at least 1")
+    recipe = read_recipe_at(model, width)
+    try:
+        from edgeunet.train.card import write_card
+        from edgeunet.train.crops import hold_out, load_photographs
+        from edgeunet.train.loop import Progress, train, with_steps
+    except ModuleNotFoundError as error:
+        package = (error.name or "torch").partition(".")[0]
+        raise MissingPackageError(package, purpose="training", extra="train") from error
+    recipe = with_steps(recipe, steps)
+    photographs, validation = hold_out(load_photographs(data, broken=warn))
+    note(f"{len(photographs)} images to train on, {len(validation)} held out")
+    with progress(" steps/s") as bar:
+        task = bar.add_task("training", total=None, rate="")
+
+        def report(state: Progress) -> None:
+            psnr = "" if state.psnr is None else f" {state.psnr:.2f} dB"
+            bar.update(
+                task,
+                total=state.steps,
+                completed=state.step,
+                description=f"loss {state.loss:.4f}{psnr}",
+                rate=f"{state.step / max(state.seconds, 1e-9):.1f}",
+            )
+
+        outcome = train(
+            recipe,
+            photographs,
+            out,
+            validation=validation,
+            resume=resume,
+            mixed_precision=mixed_precision,
+            report=report,
+        )
+    card = write_card(outcome, recipe, data, images=len(photographs), held_out=len(validation))
+    document = {
+        "weights": str(outcome.weights),
+        "card": str(card),
+        "steps": outcome.steps,
+        "seconds": round(outcome.seconds, 1),
+        "skipped_steps": outcome.skipped_steps,
+        "psnr_db_sigma25": outcome.psnr,
+    }
+    if as_json:
+        print_json(document)
+        return
+    if outcome.skipped_steps:
+        warn(f"{outcome.skipped_steps} steps had a loss that is not finite and were skipped")
+    print_table(None, ("figure", "value"), [(key, str(value)) for key, value in document.items()])

@@ -1,0 +1,129 @@
+"""A recipe's network as an ONNX graph, frame in, answers out."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx_ir as ir
+import torch
+
+from edgeunet.convert.frame_module import FRAME, FrameModule
+from edgeunet.errors import UsageError
+from edgeunet.graph.fold import fold
+from edgeunet.graph.half import to_half
+from edgeunet.graph.opset import lower_opset
+from edgeunet.graph.rematerialise import reread_inputs
+from edgeunet.models import Network, build_network
+from edgeunet.models.weights import load_weights
+from edgeunet.recipes import Recipe
+from edgeunet.specs import Precision
+from edgeunet.units import format_size
+
+# What torch's exporter writes; graph/opset.py lowers it to what the oldest TensorRT reads.
+_TORCH_OPSET = 18
+
+
+def network_for_export(recipe: Recipe, weights: Path | None) -> Network:
+    """Return the recipe's network in evaluation mode, with weights or with random ones."""
+    network = build_network(recipe)
+    if weights is not None:
+        load_weights(network, weights)
+    return network.eval()
+
+
+def frame_module(network: Network, recipe: Recipe) -> FrameModule:
+    """Return the network behind uint8 BGR frames; the network is changed to BGR order."""
+    network.reverse_image_channels()
+    return FrameModule(network, recipe).eval()
+
+
+def check_frame_size(recipe: Recipe, height: int, width: int) -> None:
+    """Raise UsageError for a frame the network has no bottleneck for."""
+    smallest = 1 << recipe.network.levels
+    if min(height, width) < smallest:
+        raise UsageError(
+            f"a frame of {format_size(height, width)} pixels is too small for {recipe.name}",
+            hint=f"height and width must be at least {smallest}",
+        )
+
+
+def graph_of_recipe(
+    recipe: Recipe,
+    height: int,
+    width: int,
+    precision: Precision,
+    *,
+    weights: Path | None = None,
+) -> ir.Model:
+    """Return the graph of a recipe at one frame size, with random weights unless given.
+
+    Raises UsageError for a frame that is too small or a precision this cannot make.
+    """
+    check_frame_size(recipe, height, width)
+    module = frame_module(network_for_export(recipe, weights), recipe)
+    return module_to_graph(module, recipe, height, width, precision)
+
+
+def module_to_graph(
+    module: FrameModule, recipe: Recipe, height: int, width: int, precision: Precision
+) -> ir.Model:
+    """Export, lower, fold, let the frame be read again, and set the precision."""
+    if precision is Precision.INT8:
+        raise UsageError(
+            "INT8 export is not in this version", hint="use --fp16 or --fp32 for now"
+        )
+    frame = torch.zeros(1, height, width, 3, dtype=torch.uint8)
+    with _quiet_exporter():
+        program = torch.onnx.export(
+            module,
+            (frame,),
+            dynamo=True,
+            opset_version=_TORCH_OPSET,
+            input_names=[FRAME],
+            output_names=[pathway.output for pathway in recipe.pathways],
+            optimize=True,
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned no program")
+    model = program.model
+    _forget_sources(model)
+    lower_opset(model)
+    fold(model)
+    reread_inputs(model)
+    if precision is Precision.FP16:
+        to_half(model, fp32_ops=recipe.export.fp32_ops)
+    model.graph.name = f"{recipe.name}-{recipe.network.width}"
+    return model
+
+
+def _forget_sources(model: ir.Model) -> None:
+    """Drop the exporter's notes: stack traces with paths of the machine that exported."""
+    model.metadata_props.clear()
+    model.graph.metadata_props.clear()
+    for node in model.graph:
+        node.metadata_props.clear()
+        node.doc_string = None
+        for value in node.outputs:
+            value.metadata_props.clear()
+    for value in (*model.graph.inputs, *model.graph.initializers.values()):
+        value.metadata_props.clear()
+
+
+@contextlib.contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Keep the exporter's own chatter out of a command's output."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

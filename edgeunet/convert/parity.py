@@ -1,0 +1,109 @@
+"""Does the graph say what the network says? On real frames and on extreme ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edgeunet.convert.frame_module import FRAME, FrameModule
+from edgeunet.errors import ParityError
+from edgeunet.photographs import fill_frame, shipped_photographs
+from edgeunet.recipes import PathwayTable, Recipe
+from edgeunet.specs import Array, Precision, Session, Task
+
+Frame = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class ParityFigure:
+    """One output on one frame against torch FP32.
+
+    metric: ``psnr_db`` over the uint8 frame (None when equal to the last bit),
+    ``label_share`` of pixels with another class, ``probability`` largest difference.
+    """
+
+    frame: str
+    output: str
+    metric: str
+    value: float | None
+    limit: float
+
+    @property
+    def holds(self) -> bool:
+        if self.value is None:
+            return True
+        return self.value >= self.limit if self.metric == "psnr_db" else self.value <= self.limit
+
+
+def parity_frames(height: int, width: int) -> dict[str, Frame]:
+    """Return name -> (height, width, 3) uint8 BGR: photographs, black, white, pure noise."""
+    frames: dict[str, Frame] = {
+        name: np.ascontiguousarray(fill_frame(photograph, height, width)[:, :, ::-1])
+        for name, photograph in list(shipped_photographs().items())[:2]
+    }
+    frames["black"] = np.zeros((height, width, 3), np.uint8)
+    frames["white"] = np.full((height, width, 3), 255, np.uint8)
+    generator = np.random.default_rng(0)
+    frames["noise"] = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return frames
+
+
+def check_parity(
+    module: FrameModule,
+    session: Session,
+    recipe: Recipe,
+    precision: Precision,
+    frames: Mapping[str, Frame],
+) -> list[ParityFigure]:
+    """Run both on every frame and return a figure per frame and output."""
+    figures = []
+    for name, frame in frames.items():
+        batch = frame[None]
+        with torch.inference_mode():
+            wanted = [tensor.numpy() for tensor in module(torch.from_numpy(batch))]
+        given = session.run({FRAME: batch})
+        for pathway, reference in zip(recipe.pathways, wanted, strict=True):
+            figures.append(_figure(name, pathway, given[pathway.output], reference, recipe, precision))
+    return figures
+
+
+def require_parity(figures: list[ParityFigure]) -> None:
+    """Raise ParityError that names the worst figure when any misses its limit."""
+    missed = [figure for figure in figures if not figure.holds]
+    if not missed:
+        return
+    first = missed[0]
+    raise ParityError(
+        f"the exported graph differs from torch FP32: {first.output} on the {first.frame} frame "
+        f"has {first.metric} {first.value:.4g}, the recipe asks for {first.limit:.4g} "
+        f"({len(missed)} of {len(figures)} checks missed)",
+        hint="export with --fp32, or keep more operators in FP32 (fp32_ops in the recipe)",
+    )
+
+
+def _figure(
+    frame: str,
+    pathway: PathwayTable,
+    given: Array,
+    reference: Array,
+    recipe: Recipe,
+    precision: Precision,
+) -> ParityFigure:
+    tolerance = recipe.tolerance
+    if pathway.head is Task.DENOISE:
+        limit = tolerance.fp32_db if precision is Precision.FP32 else tolerance.fp16_db
+        error = float(np.mean((given.astype(np.float64) - reference.astype(np.float64)) ** 2))
+        psnr = None if error == 0 else 10 * math.log10(255.0**2 / error)
+        return ParityFigure(frame, pathway.output, "psnr_db", psnr, limit)
+    if pathway.head is Task.SEGMENT:
+        share = float(np.mean(given != reference))
+        return ParityFigure(frame, pathway.output, "label_share", share, tolerance.label_share)
+    worst = float(np.abs(given.astype(np.float64) - reference).max())
+    # NaN compares false with everything: it must not pass as small.
+    worst = math.inf if math.isnan(worst) else worst
+    return ParityFigure(frame, pathway.output, "probability", worst, tolerance.probability)

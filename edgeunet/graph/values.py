@@ -1,0 +1,74 @@
+"""Small questions about onnx-ir values that every rewrite asks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+Floats = NDArray[Any]
+
+CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
+
+
+def constant_of(value: ir.Value | None) -> Floats | None:
+    """Return the numpy content of an initializer or Constant output, else None."""
+    if value is None or value.const_value is None or value.is_graph_input():
+        return None
+    return value.const_value.numpy()
+
+
+def only_use(value: ir.Value) -> ir.Node | None:
+    """Return the single node that reads a value, or None when there are more or none."""
+    users = list(value.uses())
+    if len(users) != 1 or value.is_graph_output():
+        return None
+    return users[0].node
+
+
+def channel_vector(constant: Floats, channels: int, *, axis: int, rank: int) -> Floats | None:
+    """Return a constant as a vector over ``channels``, when broadcasting makes it one.
+
+    axis, rank: where the channels are in the tensor it is broadcast to.
+    """
+    if constant.size == 1:
+        return np.broadcast_to(constant.reshape(()), (channels,))
+    shape = (1,) * (rank - constant.ndim) + constant.shape
+    if len(shape) == rank and shape[axis] == channels and constant.size == channels:
+        return constant.reshape(channels)
+    return None
+
+
+def add_initializer(graph: ir.Graph, name: str, content: Floats) -> ir.Value:
+    """Register a new initializer under a name that is not taken."""
+    base, index = name, 1
+    while name in graph.initializers:
+        name = f"{base}_{index}"
+        index += 1
+    tensor = ir.tensor(np.ascontiguousarray(content), name=name)
+    value = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype))
+    value.const_value = tensor
+    graph.register_initializer(value)
+    return value
+
+
+def set_input(node: ir.Node, index: int, value: ir.Value) -> None:
+    """Make ``value`` the node's input ``index``, appending when it is the next one."""
+    if index == len(node.inputs):
+        node.resize_inputs(index + 1)
+    node.replace_input_with(index, value)
+
+
+def drop_unused_initializers(graph: ir.Graph) -> None:
+    for name in [n for n, v in graph.initializers.items() if not v.uses()]:
+        if not graph.initializers[name].is_graph_output():
+            del graph.initializers[name]
+
+
+def static_shape(value: ir.Value) -> tuple[int, ...] | None:
+    """Return a value's shape when every dimension is a number."""
+    if value.shape is None or not all(isinstance(d, int) for d in value.shape):
+        return None
+    return tuple(int(d) for d in value.shape)  # type: ignore[call-overload]

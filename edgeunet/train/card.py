@@ -1,0 +1,67 @@
+"""The model card beside a weight file: what it was trained on, how, and what it gives."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from edgeunet.files import replacing_file
+from edgeunet.recipes import Recipe
+from edgeunet.train.loop import Outcome
+
+
+def write_card(
+    outcome: Outcome, recipe: Recipe, data: Sequence[Path], *, images: int, held_out: int
+) -> Path:
+    """Write ``NAME-WIDTH.md`` beside the weights and return its path."""
+    table = recipe.train
+    if table is None:
+        raise RuntimeError("a trained recipe has a [train] table")
+    psnr = "not measured" if outcome.psnr is None else f"{outcome.psnr:.2f} dB"
+    low, high = table.sigma
+    lines = [
+        f"# {outcome.weights.stem}",
+        "",
+        f"{recipe.title} ({recipe.source}).",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| recipe | `{recipe.name}`, width {recipe.network.width} |",
+        f"| data | {', '.join(f'`{folder.name}`' for folder in data)}: {images} images, "
+        f"{held_out} more held out |",
+        f"| noise | additive white Gaussian, sigma {low:g}..{high:g} (8-bit units), blind, "
+        "not clipped |",
+        f"| loss | L1, crops of {table.crop}x{table.crop}, batch {table.batch}, flips and "
+        "quarter turns |",
+        f"| optimizer | AdamW, {table.learning_rate:g} to {table.final_learning_rate:g} by "
+        f"cosine, weight decay {table.weight_decay:g}, average of weights {table.ema_decay:g} |",
+        f"| steps | {outcome.steps} ({outcome.skipped_steps} skipped), "
+        f"{outcome.seconds:.0f} s |",
+        f"| machine | torch {torch.__version__}, {_device_name()} |",
+        f"| PSNR on the held-out images, sigma 25 | {psnr} |",
+        "",
+        "The weights inherit the terms of the images they were trained on; check those before "
+        "you use them commercially.",
+        "",
+        "Repeat it with:",
+        "",
+        "```sh",
+        f"edgeunet train {recipe.name} --width {recipe.network.width} "
+        + " ".join(f"--data {folder.name}" for folder in data)
+        + " --out runs/" + outcome.weights.stem,
+        "```",
+        "",
+    ]
+    path = outcome.weights.with_suffix(".md")
+    with replacing_file(path) as beside:
+        beside.write_text("\n".join(lines))
+    return path
+
+
+def _device_name() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
