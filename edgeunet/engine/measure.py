@@ -1,0 +1,199 @@
+"""What an engine really takes: the process's high-water mark around frames (Linux).
+
+Every measurement runs in a process of its own, because memory that something else once used
+and gave back would hide what the engine needs. The child answers with one JSON line.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeunet.engine import open_session
+from edgeunet.errors import EdgeUnetError, EngineError
+from edgeunet.specs import Array, Session, TensorSpec
+
+_STATUS = Path("/proc/self/status")
+_CLEAR_REFS = Path("/proc/self/clear_refs")
+_RESET_HIGH_WATER_MARK = "5"
+FEWEST_FRAMES = 5
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Bytes above the loaded engine: high-water mark of a frame minus RSS after loading.
+
+    Weights and inputs are there before and not in it; outputs are first written by a frame
+    and are. ``frames_bytes`` has one entry per frame.
+    """
+
+    engine: str
+    frames_bytes: tuple[int, ...]
+
+    @property
+    def first_frame_bytes(self) -> int:
+        return self.frames_bytes[0]
+
+    @property
+    def steady_bytes(self) -> int:
+        """The highest of all frames after the first."""
+        return max(self.frames_bytes[1:])
+
+    @property
+    def measured_bytes(self) -> int:
+        """The highest of all frames."""
+        return max(self.frames_bytes)
+
+
+def measure(
+    graphs: Sequence[Path], *, engine: str = "auto", frames: int = FEWEST_FRAMES + 1
+) -> Measurement:
+    """Run the graphs, one after the other per frame, in a fresh process and measure it.
+
+    A graph's input gets the output of that name of a graph before it, else random values.
+    Raises EngineError where it cannot be measured or the engine fails.
+    """
+    if frames < FEWEST_FRAMES:
+        raise EngineError(
+            f"{frames} frames are too few to see the steady state",
+            hint=f"measure {FEWEST_FRAMES} or more",
+        )
+    _check_system()
+    order = json.dumps({"graphs": [str(p) for p in graphs], "engine": engine, "frames": frames})
+    child = subprocess.run(
+        [sys.executable, "-m", "edgeunet.engine.measure", order],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    answer = _answer(child.stdout)
+    if child.returncode != 0 or answer is None or "error" in answer:
+        raise _failure(child.returncode, answer, child.stderr)
+    return Measurement(answer["engine"], tuple(answer["frames_bytes"]))
+
+
+def _check_system() -> None:
+    if not _CLEAR_REFS.exists() or not _STATUS.exists():
+        raise EngineError(
+            f"measuring needs {_CLEAR_REFS}, which this system does not have",
+            hint="measure on Linux; the estimated figures need no engine: leave out --measure",
+        )
+
+
+def _answer(text: str) -> dict[str, Any] | None:
+    lines = text.strip().splitlines()
+    try:
+        found = json.loads(lines[-1]) if lines else None
+    except json.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _failure(returncode: int, answer: dict[str, Any] | None, stderr: str) -> EngineError:
+    if answer is not None and "error" in answer:
+        return EngineError(answer["error"], hint=answer["hint"])
+    if returncode < 0:
+        name = signal.Signals(-returncode).name
+        return EngineError(
+            f"the measured process was ended by {name}",
+            hint="it probably ran out of memory; measure a smaller --size",
+        )
+    last = (stderr.strip().splitlines() or ["it said nothing"])[-1]
+    return EngineError(
+        f"the measured process failed: {last}", hint="run the graph to see the whole message"
+    )
+
+
+def run_and_measure(graphs: Sequence[Path], engine: str, frames: int) -> Measurement:
+    """Measure in this process; ``measure`` does it in a fresh one."""
+    with ExitStack() as stack:
+        sessions = [stack.enter_context(open_session(path, engine)) for path in graphs]
+        feeds = _random_feeds(sessions)
+        gc.collect()
+        _trim_heap()
+        loaded = _status_bytes("VmRSS")
+        peaks = []
+        for _ in range(frames):
+            _reset_high_water_mark()
+            _run_once(sessions, feeds)
+            peaks.append(_status_bytes("VmHWM") - loaded)
+        return Measurement(sessions[0].engine, tuple(peaks))
+
+
+def _random_feeds(sessions: Sequence[Session]) -> dict[str, Array]:
+    """Return an array for every input that no graph before it makes."""
+    generator = np.random.default_rng(0)
+    feeds: dict[str, Array] = {}
+    made: set[str] = set()
+    for session in sessions:
+        for spec in session.inputs:
+            if spec.name not in made and spec.name not in feeds:
+                feeds[spec.name] = _random(spec, generator)
+        made.update(spec.name for spec in session.outputs)
+    return feeds
+
+
+def _random(spec: TensorSpec, generator: np.random.Generator) -> Array:
+    if np.issubdtype(np.dtype(spec.dtype), np.integer):
+        return generator.integers(0, 128, spec.shape).astype(spec.dtype)
+    return generator.random(spec.shape).astype(spec.dtype)
+
+
+def _run_once(sessions: Sequence[Session], feeds: Mapping[str, Array]) -> None:
+    known = dict(feeds)
+    for session in sessions:
+        known.update(session.run({spec.name: known[spec.name] for spec in session.inputs}))
+
+
+def _trim_heap() -> None:
+    """Give freed memory back to the system, so that the frames cannot hide in it."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError):  # a C library other than glibc
+        return
+
+
+def _reset_high_water_mark() -> None:
+    try:
+        _CLEAR_REFS.write_text(_RESET_HIGH_WATER_MARK)
+    except OSError as error:
+        raise EngineError(
+            f"{_CLEAR_REFS} cannot be written: {error.strerror}",
+            hint="measure where /proc is writable, outside of this container",
+        ) from error
+
+
+def _status_bytes(field: str) -> int:
+    for line in _STATUS.read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return int(value.split()[0]) * 1024
+    raise EngineError(f"{_STATUS} has no {field}", hint="measure on Linux")
+
+
+def _main(order: str) -> int:
+    wanted = json.loads(order)
+    try:
+        found = run_and_measure(
+            [Path(path) for path in wanted["graphs"]], wanted["engine"], wanted["frames"]
+        )
+    except EdgeUnetError as error:
+        sys.stdout.write(json.dumps({"error": error.message, "hint": error.hint}) + "\n")
+        return 1
+    sys.stdout.write(json.dumps(asdict(found)) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1]))

@@ -1,0 +1,264 @@
+"""A graph as plain types: its tensors with sizes, its nodes in execution order.
+
+Weights are described, never read: data kept outside the file is not opened. The order of
+the nodes is the order of the file, which ONNX requires to be executable.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeunet.errors import GraphError, MissingPackageError
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+# Operators that hand on their first input's bytes under another shape. ONNX Runtime and
+# TensorRT both let the output share the input's buffer.
+VIEW_OPS = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"})
+
+# Their result is known from shapes, so it is a constant and keeps no tensor alive.
+_SHAPE_OPS = frozenset({"Shape", "Size"})
+
+_FIXED_SIZE_HINT = "export the graph with a fixed batch, height and width"
+
+
+class TensorKind(str, enum.Enum):
+    """What a tensor is to the one who runs the graph.
+
+    INPUT, OUTPUT: at the graph's border; their buffers belong to the caller.
+    WEIGHT: stored in the file (an initializer or a Constant node).
+    CONSTANT: computed from weights and shapes alone; engines fold it when they load.
+    ACTIVATION: everything else.
+    """
+
+    INPUT = "input"
+    OUTPUT = "output"
+    WEIGHT = "weight"
+    CONSTANT = "constant"
+    ACTIVATION = "activation"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class GraphTensor:
+    """One tensor; ``dtype`` is a numpy dtype name, 4-bit types are packed in ``size_bytes``."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    size_bytes: int
+    kind: TensorKind
+
+
+@dataclass(frozen=True)
+class GraphNode:
+    """One operator; ``index`` is its step. Inputs and outputs that are left out are skipped."""
+
+    index: int
+    name: str
+    op_type: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """The name, or the operator and step where the file gives no name."""
+        return self.name or f"{self.op_type}#{self.index}"
+
+    @property
+    def is_view(self) -> bool:
+        """Whether the first output has the bytes of the first input."""
+        return self.op_type in VIEW_OPS and bool(self.inputs)
+
+
+@dataclass(frozen=True)
+class GraphView:
+    """A whole graph. Nodes are in execution order; every tensor's size is known."""
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    nodes: tuple[GraphNode, ...]
+    tensors: tuple[GraphTensor, ...]
+
+    @functools.cached_property
+    def by_name(self) -> Mapping[str, GraphTensor]:
+        return {tensor.name: tensor for tensor in self.tensors}
+
+    def tensor(self, name: str) -> GraphTensor:
+        return self.by_name[name]
+
+    def bytes_of(self, *kinds: TensorKind) -> int:
+        """Return the summed size of all tensors of these kinds, in bytes."""
+        return sum(tensor.size_bytes for tensor in self.tensors if tensor.kind in kinds)
+
+
+def view_of_file(path: Path) -> GraphView:
+    """Read an ONNX file. Raises GraphError when it is none, or when a size is not fixed."""
+    try:
+        import onnx_ir as ir
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    except ModuleNotFoundError as error:
+        raise _missing(error) from error
+    if not path.is_file():
+        raise GraphError(f"there is no file {str(path)!r}", hint="check the path")
+    try:
+        model = ir.load(path)
+    except (DecodeError, ValueError, TypeError, KeyError, NotImplementedError) as error:
+        raise GraphError(
+            f"{path.name} is not a whole ONNX model: {error}", hint="export or copy it again"
+        ) from error
+    return view_of_model(model, name=path.stem)
+
+
+def view_of_model(model: ir.Model, name: str | None = None) -> GraphView:
+    """Describe a model. Shapes it lacks are inferred and filled in; nothing else is changed."""
+    try:
+        from onnx_ir.passes.common import InlinePass, ShapeInferencePass
+    except ModuleNotFoundError as error:
+        raise _missing(error) from error
+    title = name or model.graph.name or "graph"
+    if not len(model.graph) or not model.graph.outputs:
+        raise GraphError(
+            f"{title} is not a usable ONNX model: it has no operators or no outputs",
+            hint="export or copy it again",
+        )
+    if model.functions:
+        # A copy: inlining rewrites the graph, and the caller's is not ours to change.
+        model = InlinePass()(model.clone()).model
+    _refuse_subgraphs(model.graph)
+    if any(_shape_of(value) is None for node in model.graph for value in node.outputs):
+        try:
+            ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+        except ModuleNotFoundError as error:
+            raise _missing(error) from error
+    return _view(model.graph, title)
+
+
+def _view(graph: ir.Graph, title: str) -> GraphView:
+    inputs = [value for value in graph.inputs if value.name not in graph.initializers]
+    outputs = {value.name for value in graph.outputs}
+    tensors: dict[str, GraphTensor] = {}
+    for value in graph.initializers.values():
+        _add(tensors, value, TensorKind.WEIGHT)
+    for value in inputs:
+        _add(tensors, value, TensorKind.INPUT)
+    nodes: list[GraphNode] = []
+    for index, node in enumerate(graph):
+        read = tuple(value.name or "" for value in node.inputs if value is not None)
+        reads = tuple(name for name in read if name)
+        for name in reads:
+            if name not in tensors:
+                raise GraphError(
+                    f"{title}: {node.op_type} {node.name or index!r} reads {name!r} "
+                    "before anything makes it",
+                    hint="the file is not a valid ONNX graph; export it again",
+                )
+        made = [value for value in node.outputs if value.name]
+        folded = _is_constant(node.op_type, [tensors[name].kind for name in reads])
+        for value in made:
+            if value.name in tensors:
+                raise GraphError(
+                    f"{title}: two operators make the tensor {value.name!r}",
+                    hint="the file is not a valid ONNX graph; export it again",
+                )
+            if node.op_type == "Constant":
+                kind = TensorKind.WEIGHT
+            elif value.name in outputs:
+                kind = TensorKind.OUTPUT
+            else:
+                kind = TensorKind.CONSTANT if folded else TensorKind.ACTIVATION
+            _add(tensors, value, kind)
+        names = tuple(value.name or "" for value in made)
+        nodes.append(GraphNode(index, node.name or "", node.op_type, reads, names))
+    unmade = sorted(str(name) for name in outputs if name not in tensors)
+    if unmade:
+        raise GraphError(
+            f"{title}: nothing makes the output {unmade[0]!r}",
+            hint="the file is not a valid ONNX graph; export it again",
+        )
+    return GraphView(
+        name=title,
+        inputs=tuple(value.name or "" for value in inputs),
+        outputs=tuple(value.name or "" for value in graph.outputs),
+        nodes=tuple(nodes),
+        tensors=tuple(tensors.values()),
+    )
+
+
+def _is_constant(op_type: str, kinds: Sequence[TensorKind]) -> bool:
+    """Tell whether an operator's result is known before the first frame."""
+    if op_type in _SHAPE_OPS:
+        return True
+    fixed = (TensorKind.WEIGHT, TensorKind.CONSTANT)
+    return bool(kinds) and all(kind in fixed for kind in kinds)
+
+
+def _refuse_subgraphs(graph: ir.Graph) -> None:
+    import onnx_ir as ir
+
+    for node in graph:
+        if any(
+            attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
+            for attribute in node.attributes.values()
+        ):
+            raise GraphError(
+                f"the operator {node.op_type} ({node.name or 'unnamed'}) has a graph inside it, "
+                "so what is alive depends on the data",
+                hint="export the network without control flow (If, Loop, Scan)",
+            )
+
+
+def _shape_of(value: ir.Value) -> tuple[int, ...] | None:
+    """Return the shape when every dimension is a number, else None."""
+    if value.const_value is not None:
+        return tuple(int(size) for size in value.const_value.shape.numpy())
+    if value.shape is None or value.dtype is None:
+        return None
+    sizes = tuple(size for size in value.shape if isinstance(size, int))
+    return sizes if len(sizes) == len(value.shape) else None
+
+
+def _add(tensors: dict[str, GraphTensor], value: ir.Value, kind: TensorKind) -> None:
+    name = value.name or ""
+    shape = _shape_of(value)
+    if shape is None:
+        known = "an unknown shape" if value.shape is None else f"the shape {value.shape}"
+        raise GraphError(
+            f"the tensor {name!r} has {known}, so its size is not fixed", hint=_FIXED_SIZE_HINT
+        )
+    dtype = value.const_value.dtype if value.const_value is not None else value.dtype
+    try:
+        if dtype is None:
+            raise TypeError("no element type is given")
+        bits = dtype.bitwidth
+        numpy_name = dtype.numpy().name
+    except TypeError as error:
+        raise GraphError(
+            f"the tensor {name!r} has no fixed size: {error}",
+            hint="only numeric tensors can be analysed",
+        ) from error
+    size_bytes = (math.prod(shape) * bits + 7) // 8
+    tensors[name] = GraphTensor(name, shape, numpy_name, size_bytes, kind)
+
+
+def _missing(error: ModuleNotFoundError) -> MissingPackageError:
+    return MissingPackageError(
+        error.name or "onnx-ir", purpose="reading an ONNX graph", extra="memory"
+    )
+
+
+def write_model(model: ir.Model, path: Path) -> None:
+    """Write a model to one file, for an engine that reads files."""
+    import onnx_ir as ir
+
+    ir.save(model, path)
