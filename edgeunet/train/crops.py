@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from edgeunet.errors import SourceError
+from edgeunet.noise import Floats, add_gaussian
 from edgeunet.photographs import Photograph, list_images, read_photograph
 from edgeunet.recipes import TrainTable
-from edgeunet.train.noise import Floats, add_gaussian
 
 
 @dataclass(frozen=True)

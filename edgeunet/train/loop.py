@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from edgeunet.errors import RecipeError
 from edgeunet.models.network import Network, build_network
 from edgeunet.models.weights import save_weights
+from edgeunet.noise import add_gaussian
 from edgeunet.photographs import Photograph
 from edgeunet.recipes import Recipe, TrainTable
 from edgeunet.specs import Task
 from edgeunet.train.checkpoint import FILE_NAME, load_checkpoint, save_checkpoint
 from edgeunet.train.crops import PhotographCrops
 from edgeunet.train.metrics import psnr_db
-from edgeunet.train.noise import add_gaussian
 
 CURVE_FILE = "curve.csv"
 
