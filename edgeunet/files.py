@@ -36,8 +36,7 @@ def replacing_file(target: Path) -> Iterator[Path]:
     beside = Path(name)
     try:
         yield beside
-        # mkstemp makes files private; the result gets what a plain open() would give.
-        beside.chmod(0o666 & ~_current_umask())
+        _open_up(beside, 0o666)
         beside.replace(target)
     finally:
         beside.unlink(missing_ok=True)
@@ -51,7 +50,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     retired: Path | None = None
     try:
         yield beside
-        beside.chmod(0o777 & ~_current_umask())
+        _open_up(beside, 0o777)
         if target.exists():
             retired = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
             target.rename(retired / target.name)
@@ -62,6 +61,13 @@ def replacing_folder(target: Path) -> Iterator[Path]:
             if not target.exists():
                 (retired / target.name).rename(target)
             shutil.rmtree(retired, ignore_errors=True)
+
+
+def _open_up(path: Path, mode: int) -> None:
+    """Give what tempfile made private the mode that a plain open() or mkdir() would give it."""
+    # A disk without Unix modes, such as a FAT memory card, refuses; there nothing is private.
+    with contextlib.suppress(OSError):
+        path.chmod(mode & ~_current_umask())
 
 
 def _current_umask() -> int:

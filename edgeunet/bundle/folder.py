@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -46,6 +47,8 @@ def open_bundle(path: Path) -> Bundle:
     again = _AGAIN.format(name=path.name.partition("-")[0] or "NAME")
     try:
         version = manifests.schema_version_of(data)
+        if isinstance(version, int) and version < 1:
+            raise BundleError(f"{path.name} has no bundle schema {version}", hint=again)
         if isinstance(version, int) and version > manifests.SCHEMA_VERSION:
             raise BundleError(
                 f"{path.name} has bundle schema {version}; "
@@ -55,6 +58,7 @@ def open_bundle(path: Path) -> Bundle:
         manifest = manifests.decode(data)
     except msgspec.DecodeError as error:
         raise BundleError(f"the manifest of {path.name} is broken: {error}", hint=again) from error
+    again = _AGAIN.format(name=manifest.recipe)
     _check_paths(path, manifest, again)
     for relative, digest in manifest.files.items():
         target = path / relative
@@ -72,15 +76,23 @@ def open_bundle(path: Path) -> Bundle:
 def write_bundle(target: Path, manifest: Manifest, files: dict[str, bytes | Path]) -> Bundle:
     """Write a bundle whole or not at all; ``files`` maps paths inside it to their content.
 
-    The manifest's ``files`` are filled in here from what was written.
+    The manifest's ``files`` are filled in here from what was written. Content given as a path
+    is moved. An older bundle is replaced; raises BundleError rather than replace anything else.
     """
+    is_bundle = (target / manifests.FILE_NAME).is_file()
+    if target.exists() and not is_bundle and not _is_empty_folder(target):
+        raise BundleError(
+            f"{str(target)!r} exists and is not a bundle, so it is not replaced",
+            hint="name another place for the bundle, or remove it",
+        )
     with replacing_folder(target) as beside:
         hashes: dict[str, str] = {}
         for relative, content in files.items():
             destination = beside / relative
             destination.parent.mkdir(parents=True, exist_ok=True)
             if isinstance(content, Path):
-                content.replace(destination)
+                # Not rename: the content may come from another disk.
+                shutil.move(content, destination)
             else:
                 destination.write_bytes(content)
             hashes[relative] = sha256_of(destination)
@@ -89,12 +101,17 @@ def write_bundle(target: Path, manifest: Manifest, files: dict[str, bytes | Path
     return Bundle(target, manifest)
 
 
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
+
+
 def _check_paths(path: Path, manifest: Manifest, again: str) -> None:
     """Refuse paths that leave the folder, links included, and stages that no hash covers."""
     root = path.resolve()
     for relative in (*manifest.files, *(stage.graph for stage in manifest.stages)):
         pure = PurePosixPath(relative)
         outside = pure.is_absolute() or ".." in pure.parts or "\\" in relative
+        outside = outside or "\0" in relative
         if outside or not (path / relative).resolve().is_relative_to(root):
             raise BundleError(
                 f"the manifest of {path.name} names {relative!r}, which is outside the bundle",

@@ -16,7 +16,7 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """A JSON object whose keys are all known."""
 
 
-class TensorEntry(_Entry):
+class TensorEntry(_Entry, frozen=True):
     """One tensor at a stage's border."""
 
     name: str
@@ -27,7 +27,7 @@ class TensorEntry(_Entry):
         return TensorSpec(self.name, self.shape, self.dtype)
 
 
-class StageEntry(_Entry):
+class StageEntry(_Entry, frozen=True):
     """A graph that runs once per frame. ``graph`` is a path inside the bundle."""
 
     name: str
@@ -36,7 +36,7 @@ class StageEntry(_Entry):
     outputs: tuple[TensorEntry, ...]
 
 
-class ClassEntry(_Entry):
+class ClassEntry(_Entry, frozen=True):
     """A class of a label map, with the RGB colour it is drawn in."""
 
     name: str
@@ -46,7 +46,7 @@ class ClassEntry(_Entry):
         return ClassLabel(self.name, self.colour)
 
 
-class OutputEntry(_Entry):
+class OutputEntry(_Entry, frozen=True):
     """What one of the frame's outputs means.
 
     denoise: (1, H, W, 3) uint8 BGR. segment: (1, H, W) uint8 class indices.
@@ -58,7 +58,7 @@ class OutputEntry(_Entry):
     classes: tuple[ClassEntry, ...] = ()
 
 
-class ParityEntry(_Entry):
+class ParityEntry(_Entry, frozen=True):
     """Agreement of one output with torch FP32 on one frame; a null value is bit equality."""
 
     frame: str
@@ -68,7 +68,7 @@ class ParityEntry(_Entry):
     limit: float
 
 
-class MemoryEntry(_Entry):
+class MemoryEntry(_Entry, frozen=True):
     """Figures computed from the graphs, in bytes; see ARCHITECTURE.md for the four words."""
 
     skip_bytes: int
@@ -78,7 +78,7 @@ class MemoryEntry(_Entry):
     weight_bytes: int
 
 
-class Manifest(_Entry):
+class Manifest(_Entry, frozen=True):
     """The whole manifest. ``files`` maps every other file in the folder to its SHA-256."""
 
     schema_version: int

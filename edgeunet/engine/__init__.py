@@ -1,1 +1,47 @@
+"""What runs a graph. ``open_session`` picks the engine; one file per engine imports its package."""
 
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from edgeunet.errors import EngineError, MissingPackageError, UsageError, near_match
+from edgeunet.specs import Session
+
+__all__ = ["ENGINES", "choose_engine", "open_session"]
+
+ENGINES = ("onnxruntime", "tensorrt")
+
+
+def choose_engine(engine: str = "auto") -> str:
+    """Return the name of the engine that will run; ``auto`` is the fastest that is installed.
+
+    Raises UsageError for a name nobody knows, EngineError for one that cannot run here,
+    MissingPackageError for one that is not installed.
+    """
+    if engine not in (*ENGINES, "auto"):
+        raise UsageError(
+            f"there is no engine {engine!r}",
+            hint=near_match(engine, ENGINES) + f"known: auto, {', '.join(ENGINES)}",
+        )
+    if engine == "tensorrt":
+        raise EngineError(
+            "running on TensorRT is not in this version",
+            hint="run on the CPU with --engine onnxruntime",
+        )
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise MissingPackageError("onnxruntime", purpose="running a bundle", extra="cpu")
+    return "onnxruntime"
+
+
+def open_session(graph: Path, engine: str = "auto", *, threads: int | None = None) -> Session:
+    """Load an ONNX file into an engine.
+
+    threads: CPU threads for one run; None takes every core this process may use.
+    Raises EngineError when the file cannot be loaded, and what ``choose_engine`` raises.
+    """
+    choose_engine(engine)
+    # Imported late: this file must be importable where no engine is installed.
+    from edgeunet.engine.onnxruntime_session import OnnxRuntimeSession
+
+    return OnnxRuntimeSession(graph, threads=threads)

@@ -1,0 +1,195 @@
+"""``edgeunet run``: frames from a source, through a bundle, into a sink."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgeunet.cli import console
+from edgeunet.errors import EdgeUnetError, SourceError
+
+if TYPE_CHECKING:
+    from edgeunet.stream.pipeline import RunSummary
+
+_SIGNAL_EXIT_BASE = 128
+
+
+class InterruptedRunError(EdgeUnetError):
+    """The person, or the system, ended a run; what was written is kept."""
+
+    def __init__(self, frames: int, sink: str, number: int) -> None:
+        kept = f"the {frames} frames written are kept in {sink}"
+        if sink == "none" or not frames:
+            kept = f"{frames} frames were worked on, none was kept"
+        super().__init__(f"interrupted: {kept}", hint="run the command again to start over")
+        self.exit_code = _SIGNAL_EXIT_BASE + number
+
+
+def command(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A video, an image, a folder, a quoted glob, a camera (0, v4l2:///dev/video0, "
+            "csi://0), rtsp://..., gst://PIPELINE, or test:// for a pattern.",
+        ),
+    ],
+    bundle: Annotated[
+        Path, typer.Option("--bundle", help="The folder that edgeunet export wrote.")
+    ],
+    sink: Annotated[
+        str,
+        typer.Argument(
+            metavar="[SINK]",
+            help="A video (.mp4, .avi, .mkv lossless), a folder/ for PNG images, window://, none.",
+        ),
+    ] = "none",
+    engine: Annotated[
+        str, typer.Option("--engine", help="auto, onnxruntime or tensorrt.")
+    ] = "auto",
+    noise: Annotated[
+        float | None,
+        typer.Option(
+            "--noise",
+            metavar="SIGMA",
+            help="Add Gaussian noise of this standard deviation (0 to 255) to clean frames, "
+            "and report PSNR.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the noise.")] = 0,
+    view: Annotated[
+        str | None,
+        typer.Option("--view", help="What is written: denoised, labels, overlay, side-by-side."),
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option("--frames", help="Stop after so many frames.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", help="CPU threads; all cores without it.")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document instead of a table.")
+    ] = False,
+) -> None:
+    """Run a bundle over a video, images or a camera."""
+    from edgeunet.stream.pipeline import RunOptions, run_pipeline
+
+    options = RunOptions(
+        source=source,
+        bundle=bundle,
+        sink=sink,
+        engine=engine,
+        noise_sigma=noise,
+        seed=seed,
+        view=view,
+        frame_limit=frames,
+        threads=threads,
+    )
+    with console.progress(" frames/s") as bar, _stopping() as (stop, signals):
+        task = bar.add_task("run", total=None, rate="-")
+
+        def show(done: int, total: int | None, rate: float) -> None:
+            bar.update(task, completed=done, total=total, rate=f"{rate:.1f}")
+
+        summary = run_pipeline(options, on_frame=show, stop=stop)
+    for warning in summary.warnings:
+        console.warn(warning)
+    if json:
+        console.print_json(_document(summary))
+    else:
+        _print(summary)
+    if summary.interrupted:
+        number = signals[0] if signals else signal.SIGINT
+        raise InterruptedRunError(summary.frames, summary.sink, number)
+    if summary.skipped:
+        left_out = f"{len(summary.skipped)} image{'s' if len(summary.skipped) > 1 else ''}"
+        raise SourceError(
+            f"{left_out} of {summary.source} left out "
+            f"({summary.skipped[0]}); the other {summary.frames} were worked on",
+            hint="mend or remove what the warnings name, and run again",
+        )
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[tuple[threading.Event, list[int]]]:
+    """Turn the first Ctrl-C, or a system's request to end, into a wish to stop.
+
+    A second Ctrl-C interrupts at once, for the case that the frame at hand never ends.
+    """
+    stop = threading.Event()
+    received: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+        stop.set()
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop, received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _document(summary: RunSummary) -> dict[str, Any]:
+    """Return the JSON document; sizes are HxW in pixels, rates in frames per second."""
+    latency, quality = summary.latency_ms, summary.quality
+    return {
+        "source": summary.source,
+        "sink": summary.sink,
+        "bundle": summary.bundle,
+        "engine": summary.engine,
+        "view": summary.view,
+        "frames": summary.frames,
+        "skipped": len(summary.skipped),
+        "dropped": summary.dropped,
+        "complete": summary.complete,
+        "warnings": list(summary.warnings),
+        "size": f"{summary.height}x{summary.width}",
+        "frame_rate": summary.frame_rate,
+        "fps": round(summary.frames_per_second, 3),
+        "latency_ms": latency
+        and {
+            "p50": round(latency.p50, 3),
+            "p95": round(latency.p95, 3),
+            "p99": round(latency.p99, 3),
+            "mean": round(latency.mean, 3),
+        },
+        "psnr_db": quality
+        and {
+            "before": round(quality.before, 3),
+            "after": None if quality.after is None else round(quality.after, 3),
+        },
+    }
+
+
+def _print(summary: RunSummary) -> None:
+    latency, quality = summary.latency_ms, summary.quality
+    rows = [
+        ("source", f"{summary.source} ({summary.height}x{summary.width})"),
+        ("sink", f"{summary.sink} ({summary.view})"),
+        ("bundle", summary.bundle),
+        ("engine", summary.engine),
+        ("frames", str(summary.frames)),
+    ]
+    if summary.skipped:
+        rows.append(("left out", str(len(summary.skipped))))
+    if summary.dropped:
+        rows.append(("dropped", str(summary.dropped)))
+    rows.append(("frames per second", f"{summary.frames_per_second:.1f}"))
+    if latency is not None:
+        times = f"{latency.p50:.1f} / {latency.p95:.1f} / {latency.p99:.1f}"
+        rows.append(("latency p50 / p95 / p99 (ms)", times))
+    if quality is not None:
+        after = "-" if quality.after is None else f"{quality.after:.2f}"
+        rows.append(("PSNR noisy / denoised (dB)", f"{quality.before:.2f} / {after}"))
+    console.print_table(None, ["run", ""], rows, text_columns=2)

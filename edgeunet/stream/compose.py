@@ -1,0 +1,160 @@
+"""What is shown of a run: the denoised frame, the labels, both, or input beside output."""
+
+from __future__ import annotations
+
+import colorsys
+import enum
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeunet.bundle.manifest import Manifest, OutputEntry
+from edgeunet.errors import UsageError, near_match
+from edgeunet.specs import Array, ClassLabel, Task
+from edgeunet.stream.frames import Image
+
+_SEPARATOR_PIXELS = 2
+_SEPARATOR_GREY = 200
+
+
+class View(str, enum.Enum):
+    """What is written. All but side-by-side have the size of the source."""
+
+    DENOISED = "denoised"
+    LABELS = "labels"
+    OVERLAY = "overlay"
+    SIDE_BY_SIDE = "side-by-side"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+def choose_view(name: str | None, manifest: Manifest) -> View:
+    """Return the view asked for, or without one: denoised where it exists, else overlay.
+
+    Raises UsageError for a view nobody knows or that the bundle has no output for.
+    """
+    tasks = {output.task for output in manifest.outputs}
+    if name is None:
+        return View.DENOISED if Task.DENOISE in tasks else View.OVERLAY
+    names = [str(view) for view in View]
+    if name not in names:
+        raise UsageError(
+            f"there is no view {name!r}",
+            hint=near_match(name, names) + f"known: {', '.join(names)}",
+        )
+    view = View(name)
+    needed = {View.DENOISED: Task.DENOISE, View.LABELS: Task.SEGMENT}.get(view)
+    if needed is not None and needed not in tasks:
+        possible = [View.OVERLAY, View.SIDE_BY_SIDE]
+        possible += [View.LABELS] if Task.SEGMENT in tasks else []
+        possible += [View.DENOISED] if Task.DENOISE in tasks else []
+        raise UsageError(
+            f"the bundle has no {needed} output, so there is no view {name!r}",
+            hint=f"its views: {', '.join(sorted(str(view) for view in possible))}",
+        )
+    return view
+
+
+class Composer:
+    """Makes one image of a frame and its outputs, in buffers made once."""
+
+    def __init__(self, manifest: Manifest, view: View) -> None:
+        height, width = manifest.height, manifest.width
+        self._view = view
+        self._denoise = _first(manifest, Task.DENOISE)
+        self._segment = _first(manifest, Task.SEGMENT)
+        self._classify = _first(manifest, Task.CLASSIFY)
+        labels = self._segment.classes if self._segment else ()
+        self._colours = colour_table([entry.label() for entry in labels])
+        self._names = [entry.name for entry in self._classify.classes] if self._classify else []
+        self._shape = (height, 2 * width if view is View.SIDE_BY_SIDE else width, 3)
+        self._tinted: Image = np.empty((height, width, 3), dtype=np.uint8)
+        self._mixed: Image = np.empty((height, width, 3), dtype=np.uint8)
+        self._beside: Image = np.empty(self._shape, dtype=np.uint8)
+
+    @property
+    def height(self) -> int:
+        return self._shape[0]
+
+    @property
+    def width(self) -> int:
+        return self._shape[1]
+
+    def image(self, frame: Image, outputs: Mapping[str, Array]) -> Image:
+        """Return the view, (H, W, 3) uint8 BGR, of a frame as it went into the network.
+
+        The next call, or the next run, overwrites it.
+        """
+        if self._view is View.SIDE_BY_SIDE:
+            return self._side_by_side(frame, outputs)
+        if self._view is View.LABELS:
+            return self._labels(outputs)
+        if self._view is View.DENOISED:
+            return self._base(frame, outputs)
+        return self._overlay(frame, outputs)
+
+    def _base(self, frame: Image, outputs: Mapping[str, Array]) -> Image:
+        return frame if self._denoise is None else outputs[self._denoise.name][0]
+
+    def _labels(self, outputs: Mapping[str, Array]) -> Image:
+        if self._segment is None:  # choose_view has refused this
+            return self._tinted
+        labels = outputs[self._segment.name][0]
+        # Eight bits cannot miss a table of 256; "clip" only spares numpy's own buffer.
+        return np.take(self._colours, labels, axis=0, out=self._tinted, mode="clip")
+
+    def _overlay(self, frame: Image, outputs: Mapping[str, Array]) -> Image:
+        image = self._base(frame, outputs)
+        if self._segment is not None:
+            # Half of each, in integers: no frame of floats is made.
+            tinted, mixed = self._labels(outputs), self._mixed
+            np.right_shift(image, 1, out=mixed)
+            np.right_shift(tinted, 1, out=tinted)
+            image = np.add(mixed, tinted, out=mixed)
+        if self._classify is not None:
+            np.copyto(self._mixed, image)
+            image = self._mixed
+            scores = outputs[self._classify.name][0]
+            best = int(scores.argmax())
+            _caption(image, f"{self._names[best]} {float(scores[best]):.2f}")
+        return image
+
+    def _side_by_side(self, frame: Image, outputs: Mapping[str, Array]) -> Image:
+        width = frame.shape[1]
+        left, right = self._beside[:, :width], self._beside[:, width:]
+        left[...] = frame
+        right[...] = self._base(frame, outputs) if self._denoise else self._overlay(frame, outputs)
+        right[:, :_SEPARATOR_PIXELS] = _SEPARATOR_GREY
+        _caption(left, "input")
+        _caption(right, "denoised" if self._denoise else "output")
+        return self._beside
+
+
+def colour_table(labels: list[ClassLabel]) -> NDArray[np.uint8]:
+    """Return BGR colours by class index, (256, 3) uint8.
+
+    Classes get the colours they name; when none names one, hues far apart from each other.
+    """
+    table = np.zeros((256, 3), dtype=np.uint8)
+    coloured = any(any(label.colour) for label in labels)
+    for index in range(256):
+        if coloured:
+            red, green, blue = labels[index].colour if index < len(labels) else (255, 255, 255)
+        else:
+            # Steps of the golden ratio around the colour circle never fall close together.
+            hue = (index * 0.61803399) % 1.0
+            red, green, blue = (round(255 * part) for part in colorsys.hsv_to_rgb(hue, 0.7, 0.95))
+        table[index] = (blue, green, red)
+    return table
+
+
+def _first(manifest: Manifest, task: Task) -> OutputEntry | None:
+    return next((output for output in manifest.outputs if output.task is task), None)
+
+
+def _caption(image: Image, text: str) -> None:
+    from edgeunet.stream import opencv
+
+    opencv.draw_caption(image, text)

@@ -1,0 +1,123 @@
+"""Cameras and network streams. Each is read in its own thread; the newest frame wins."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+from edgeunet.errors import SourceError, UsageError
+from edgeunet.stream import opencv
+from edgeunet.stream.capture import LiveSource
+from edgeunet.stream.frames import Frame, Image, Source, SourceReport
+from edgeunet.units import format_size
+
+DEFAULT_FRAME_RATE = 30.0
+_DEFAULT_SIZE = (1080, 1920)
+
+
+def open_v4l2(name: str, device: str, size: tuple[int, int] | None) -> Source:
+    """Open a USB or V4L2 camera by its device file, set to ``size`` where it can be."""
+    if not Path(device).exists():
+        there = sorted(str(path) for path in Path("/dev").glob("video*"))
+        raise SourceError(
+            f"there is no camera {device}",
+            hint=f"cameras here: {', '.join(there)}" if there else "no camera is plugged in",
+        )
+    capture = opencv.Capture.camera(device, size)
+    return _live(name, capture, f"the camera {device} cannot be opened; another program may use it")
+
+
+def open_csi(name: str, sensor: str, size: tuple[int, int] | None) -> Source:
+    """Open a Jetson's CSI camera, scaled to ``size`` by the image processor."""
+    if not sensor.isdigit():
+        raise UsageError(f"{name!r} names no sensor", hint="the first CSI camera is csi://0")
+    capture = opencv.Capture.gstreamer(csi_pipeline(int(sensor), *(size or _DEFAULT_SIZE)))
+    return _live(name, capture, f"the CSI camera {sensor} cannot be opened")
+
+
+def open_gstreamer(name: str, pipeline: str) -> Source:
+    """Open any GStreamer pipeline; it must end in an appsink."""
+    if "appsink" not in pipeline:
+        raise UsageError(
+            "the GStreamer pipeline has no appsink",
+            hint="end it with: ! videoconvert ! video/x-raw,format=BGR ! appsink",
+        )
+    capture = opencv.Capture.gstreamer(pipeline)
+    return _live(name, capture, "the GStreamer pipeline does not start")
+
+
+def open_rtsp(address: str) -> Source:
+    """Open a network camera."""
+    shown = without_password(address)
+    capture = opencv.Capture.rtsp(address)
+    return _live(shown, capture, f"nothing answers at {shown}")
+
+
+def csi_pipeline(sensor: int, height: int, width: int) -> str:
+    """Return the pipeline for a sensor: scaled on the device, never more than one frame late."""
+    return (
+        f"nvarguscamerasrc sensor-id={sensor} ! video/x-raw(memory:NVMM) ! nvvidconv ! "
+        f"video/x-raw,format=BGRx,width={width},height={height} ! videoconvert ! "
+        "video/x-raw,format=BGR ! appsink drop=true max-buffers=1"
+    )
+
+
+def without_password(address: str) -> str:
+    """Return an address that may be printed: ``rtsp://user:***@host/path``."""
+    return re.sub(r"(//[^/@:]*):[^/@]*@", r"\1:***@", address)
+
+
+class _CaptureSource:
+    """An opened camera; ``read`` blocks until it delivers."""
+
+    live = True
+    frame_count = None
+    paths: tuple[Path, ...] = ()
+
+    def __init__(self, name: str, capture: opencv.Capture, first: Image) -> None:
+        self.name = name
+        self.height, self.width = first.shape[:2]
+        rate = capture.frame_rate
+        self.frame_rate = rate if 0 < rate < 1000 else DEFAULT_FRAME_RATE
+        self._capture = capture
+        self._first: Image | None = first
+        self._start_s = time.monotonic()
+        self._delivered = 0
+        self._ended = False
+
+    def read(self) -> Frame | None:
+        image = self._first if self._first is not None else self._capture.read()
+        self._first = None
+        if image is None:
+            self._ended = True
+            return None
+        if image.shape[:2] != (self.height, self.width):
+            raise SourceError(
+                f"{self.name!r} changed its frame size to {format_size(*image.shape[:2])}",
+                hint="fix the size in the camera's settings",
+            )
+        frame = Frame(self._delivered, time.monotonic() - self._start_s, image)
+        self._delivered += 1
+        return frame
+
+    def report(self) -> SourceReport:
+        if not self._ended:
+            return SourceReport()
+        warning = f"{self.name} stopped delivering after {self._delivered} frames"
+        return SourceReport(warnings=(warning,), complete=False)
+
+    def close(self) -> None:
+        self._capture.close()
+
+
+def _live(name: str, capture: opencv.Capture | None, failure: str) -> Source:
+    if capture is None:
+        raise SourceError(
+            failure, hint="check that it is connected and that no other program uses it"
+        )
+    first = capture.read()
+    if first is None:
+        capture.close()
+        raise SourceError(f"{name!r} opens but delivers no frame", hint="unplug it and try again")
+    return LiveSource(_CaptureSource(name, capture, first))

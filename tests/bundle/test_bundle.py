@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeunet.bundle import open_bundle, write_bundle
+from edgeunet.errors import BundleError
+from edgeunet.files import sha256_of
+from tests.bundle.tiny import tiny_bundle, tiny_graph, tiny_manifest
+from tests.stream.media import listing
+
+Document = dict[str, Any]
+
+
+def edit(bundle: Path, change: Callable[[Document], None]) -> None:
+    path = bundle / "manifest.json"
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def refusal(bundle: Path) -> BundleError:
+    with pytest.raises(BundleError) as caught:
+        open_bundle(bundle)
+    assert caught.value.hint
+    return caught.value
+
+
+def test_a_bundle_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    written = tiny_bundle(tmp_path)
+    opened = open_bundle(written.path)
+    assert opened.manifest.name == "tiny"
+    assert opened.manifest.files == {"graph.onnx": sha256_of(opened.file("graph.onnx"))}
+    assert opened.manifest.stages == written.manifest.stages
+
+
+def test_one_changed_byte_is_found(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path).path
+    data = bytearray((bundle / "graph.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (bundle / "graph.onnx").write_bytes(data)
+    error = refusal(bundle)
+    assert error.message == (
+        "the file 'graph.onnx' in tiny.bundle is not the one that was exported "
+        "(its SHA-256 differs)"
+    )
+    assert error.hint == "copy the bundle again, or export it again: edgeunet export --model tiny"
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path).path
+    (bundle / "graph.onnx").unlink()
+    assert refusal(bundle).message == "tiny.bundle lacks the file 'graph.onnx'"
+
+
+def test_a_newer_schema_says_which_and_what_to_do(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path).path
+    edit(bundle, lambda document: document.update(schema_version=99, invention={"a": 1}))
+    error = refusal(bundle)
+    assert error.message == "tiny.bundle has bundle schema 99; this version reads up to 1"
+    assert error.hint.startswith("update edgeunet on this machine")
+
+
+@pytest.mark.parametrize("version", [0, -3])
+def test_a_schema_that_never_was_is_refused(tmp_path: Path, version: int) -> None:
+    bundle = tiny_bundle(tmp_path).path
+    edit(bundle, lambda document: document.update(schema_version=version))
+    assert refusal(bundle).message == f"tiny.bundle has no bundle schema {version}"
+
+
+@pytest.mark.parametrize(
+    "escape", ["../secret", "/etc/hostname", "a/../../secret", "..\\secret", "a\0b"]
+)
+def test_paths_that_leave_the_folder_are_refused(tmp_path: Path, escape: str) -> None:
+    (tmp_path / "secret").write_text("x")
+    bundle = tiny_bundle(tmp_path).path
+    edit(bundle, lambda document: document["files"].update({escape: "0" * 64}))
+    error = refusal(bundle)
+    assert "which is outside the bundle" in error.message
+    assert error.hint.startswith("do not use this bundle")
+
+
+def test_a_link_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    bundle = tiny_bundle(tmp_path).path
+    (bundle / "link").symlink_to(tmp_path / "secret")
+    digest = sha256_of(tmp_path / "secret")
+    edit(bundle, lambda document: document["files"].update({"link": digest}))
+    assert "'link', which is outside the bundle" in refusal(bundle).message
+
+
+def test_a_graph_that_no_hash_covers_is_refused(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path).path
+    edit(bundle, lambda document: document.update(files={}))
+    assert refusal(bundle).message == "the manifest of tiny.bundle does not list 'graph.onnx'"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"schema_version": "one"}', '{"name": 3}', "\xff"]
+)
+def test_a_broken_manifest_is_refused(tmp_path: Path, text: str) -> None:
+    bundle = tiny_bundle(tmp_path).path
+    (bundle / "manifest.json").write_bytes(text.encode("latin-1"))
+    assert refusal(bundle).message.startswith("the manifest of tiny.bundle is broken: ")
+
+
+def test_an_unknown_key_is_refused(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path).path
+    edit(bundle, lambda document: document.update(colour="blue"))
+    assert "colour" in refusal(bundle).message
+
+
+def test_what_is_not_a_bundle_is_named(tmp_path: Path) -> None:
+    assert "there is no bundle folder" in refusal(tmp_path / "absent").message
+    assert (
+        refusal(tmp_path).message == f"{tmp_path.name} has no manifest.json, so it is not a bundle"
+    )
+
+
+def test_writing_replaces_a_bundle_and_nothing_else(tmp_path: Path) -> None:
+    tiny_bundle(tmp_path)
+    tiny_bundle(tmp_path, 16, 16)
+    assert open_bundle(tmp_path / "tiny.bundle").manifest.height == 16
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.tex").write_text("years")
+    with pytest.raises(BundleError, match="exists and is not a bundle, so it is not replaced"):
+        write_bundle(precious, tiny_manifest(8, 8), {"graph.onnx": tiny_graph(8, 8)})
+    assert (precious / "thesis.tex").read_text() == "years"
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_bundle(
+            tmp_path / "x.bundle", tiny_manifest(8, 8), {"graph.onnx": tmp_path / "absent"}
+        )
+    assert listing(tmp_path) == []
+
+
+def test_content_may_be_a_path(tmp_path: Path) -> None:
+    graph = tmp_path / "made.onnx"
+    graph.write_bytes(tiny_graph(8, 8))
+    write_bundle(tmp_path / "x.bundle", tiny_manifest(8, 8), {"graph.onnx": graph})
+    assert open_bundle(tmp_path / "x.bundle").file("graph.onnx").read_bytes() == tiny_graph(8, 8)

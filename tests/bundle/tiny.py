@@ -1,0 +1,115 @@
+"""A real bundle in a few lines: a 3x3 mean as the denoiser, the brightest channel as labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from onnx import TensorProto, helper
+
+from edgeunet.bundle import Bundle, Manifest, write_bundle
+from edgeunet.bundle.manifest import (
+    SCHEMA_VERSION,
+    ClassEntry,
+    MemoryEntry,
+    OutputEntry,
+    StageEntry,
+    TensorEntry,
+)
+from edgeunet.specs import Precision, Task
+
+CLASSES = (
+    ClassEntry(name="blue", colour=(0, 0, 250)),
+    ClassEntry(name="green", colour=(0, 250, 0)),
+    ClassEntry(name="red", colour=(250, 0, 0)),
+)
+
+ALL_TASKS = (Task.DENOISE, Task.SEGMENT)
+
+
+def tiny_graph(height: int, width: int, tasks: Sequence[Task] = ALL_TASKS) -> bytes:
+    """Return an ONNX file: frame (1, H, W, 3) uint8 in; denoised, labels, scores out."""
+    uint8, float32 = TensorProto.UINT8, TensorProto.FLOAT
+    nodes = [
+        helper.make_node("Cast", ["frame"], ["pixels"], to=float32),
+        helper.make_node("Transpose", ["pixels"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node(
+            "AveragePool", ["planes"], ["mean"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]
+        ),
+    ]
+    outputs = []
+    if Task.DENOISE in tasks:
+        nodes += [
+            helper.make_node("Transpose", ["mean"], ["rows"], perm=[0, 2, 3, 1]),
+            helper.make_node("Round", ["rows"], ["rounded"]),
+            helper.make_node("Cast", ["rounded"], ["denoised"], to=uint8),
+        ]
+        outputs.append(helper.make_tensor_value_info("denoised", uint8, [1, height, width, 3]))
+    if Task.SEGMENT in tasks:
+        nodes += [
+            helper.make_node("ArgMax", ["mean"], ["best"], axis=1, keepdims=0),
+            helper.make_node("Cast", ["best"], ["labels"], to=uint8),
+        ]
+        outputs.append(helper.make_tensor_value_info("labels", uint8, [1, height, width]))
+    if Task.CLASSIFY in tasks:
+        nodes += [
+            helper.make_node("GlobalAveragePool", ["mean"], ["global"]),
+            helper.make_node("Flatten", ["global"], ["flat"]),
+            helper.make_node("Softmax", ["flat"], ["scores"], axis=1),
+        ]
+        outputs.append(helper.make_tensor_value_info("scores", float32, [1, 3]))
+    frame = helper.make_tensor_value_info("frame", uint8, [1, height, width, 3])
+    graph = helper.make_graph(nodes, "tiny", [frame], outputs)
+    opset = [helper.make_opsetid("", 17)]
+    return bytes(helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString())
+
+
+def tiny_manifest(height: int, width: int, tasks: Sequence[Task] = ALL_TASKS) -> Manifest:
+    outputs = {
+        Task.DENOISE: TensorEntry(name="denoised", shape=(1, height, width, 3), dtype="uint8"),
+        Task.SEGMENT: TensorEntry(name="labels", shape=(1, height, width), dtype="uint8"),
+        Task.CLASSIFY: TensorEntry(name="scores", shape=(1, 3), dtype="float32"),
+    }
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        name="tiny",
+        recipe="tiny",
+        weights="none",
+        weights_sha256="0" * 64,
+        height=height,
+        width=width,
+        precision=Precision.FP32,
+        stages=(
+            StageEntry(
+                name="frame",
+                graph="graph.onnx",
+                inputs=(TensorEntry(name="frame", shape=(1, height, width, 3), dtype="uint8"),),
+                outputs=tuple(outputs[task] for task in tasks),
+            ),
+        ),
+        outputs=tuple(
+            OutputEntry(
+                name=outputs[task].name,
+                task=task,
+                classes=() if task is Task.DENOISE else CLASSES,
+            )
+            for task in tasks
+        ),
+        parity=(),
+        memory=MemoryEntry(
+            skip_bytes=0, peak_live_bytes=0, arena_bytes=0, io_bytes=0, weight_bytes=0
+        ),
+        tools={},
+        files={},
+    )
+
+
+def tiny_bundle(
+    folder: Path, height: int = 48, width: int = 64, tasks: Sequence[Task] = ALL_TASKS
+) -> Bundle:
+    """Write ``tiny.bundle`` into a folder."""
+    return write_bundle(
+        folder / "tiny.bundle",
+        tiny_manifest(height, width, tasks),
+        {"graph.onnx": tiny_graph(height, width, tasks)},
+    )

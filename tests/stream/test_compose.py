@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgeunet.errors import UsageError
+from edgeunet.specs import Array, ClassLabel, Task
+from edgeunet.stream.compose import Composer, View, choose_view, colour_table
+from tests.bundle.tiny import tiny_manifest
+from tests.stream.media import picture
+
+EVERYTHING = (Task.DENOISE, Task.SEGMENT, Task.CLASSIFY)
+
+
+def outputs() -> dict[str, Array]:
+    labels = np.zeros((1, 48, 64), np.uint8)
+    labels[0, :, 32:] = 2
+    return {
+        "denoised": picture(9)[np.newaxis],
+        "labels": labels,
+        "scores": np.array([[0.1, 0.7, 0.2]], np.float32),
+    }
+
+
+def composed(view: View, tasks: tuple[Task, ...] = EVERYTHING[:2]) -> np.ndarray:
+    return Composer(tiny_manifest(48, 64, tasks), view).image(picture(1), outputs())
+
+
+def test_views_are_chosen_by_what_the_bundle_has() -> None:
+    assert choose_view(None, tiny_manifest(8, 8)) is View.DENOISED
+    assert choose_view(None, tiny_manifest(8, 8, (Task.SEGMENT,))) is View.OVERLAY
+    assert choose_view("side-by-side", tiny_manifest(8, 8)) is View.SIDE_BY_SIDE
+    with pytest.raises(UsageError, match="there is no view 'overlya'") as unknown:
+        choose_view("overlya", tiny_manifest(8, 8))
+    assert unknown.value.hint == (
+        "did you mean 'overlay'? known: denoised, labels, overlay, side-by-side"
+    )
+    with pytest.raises(UsageError, match="no segment output, so there is no view 'labels'") as none:
+        choose_view("labels", tiny_manifest(8, 8, (Task.DENOISE,)))
+    assert none.value.hint == "its views: denoised, overlay, side-by-side"
+
+
+def test_denoised_is_the_networks_own_output() -> None:
+    assert np.array_equal(composed(View.DENOISED), picture(9))
+
+
+def test_labels_have_the_colours_of_their_classes() -> None:
+    image = composed(View.LABELS)
+    assert image[0, 0].tolist() == [250, 0, 0]  # blue, in BGR
+    assert image[0, 63].tolist() == [0, 0, 250]
+
+
+def test_overlay_is_half_of_each() -> None:
+    image = composed(View.OVERLAY)
+    assert image.shape == (48, 64, 3)
+    assert image[5, 7].tolist() == (picture(9)[5, 7] // 2 + np.array([125, 0, 0])).tolist()
+    over_input = composed(View.OVERLAY, (Task.SEGMENT,))
+    assert over_input[5, 7].tolist() == (picture(1)[5, 7] // 2 + np.array([125, 0, 0])).tolist()
+
+
+def test_a_class_is_written_into_the_picture_and_not_into_the_frame() -> None:
+    frame = picture(1)
+    manifest = tiny_manifest(48, 64, (Task.CLASSIFY,))
+    image = Composer(manifest, View.OVERLAY).image(frame, outputs())
+    assert np.array_equal(frame, picture(1))
+    assert not np.array_equal(image, frame)
+    assert np.array_equal(image[:20], frame[:20])
+
+
+def test_side_by_side_is_twice_as_wide() -> None:
+    composer = Composer(tiny_manifest(48, 64), View.SIDE_BY_SIDE)
+    assert (composer.height, composer.width) == (48, 128)
+    image = composer.image(picture(1), outputs())
+    assert np.array_equal(image[:20, :64], picture(1)[:20])
+    assert np.array_equal(image[:20, 66:], picture(9)[:20, 2:])
+
+
+def test_classes_without_colours_get_different_ones() -> None:
+    table = colour_table([ClassLabel("a", (0, 0, 0)), ClassLabel("b", (0, 0, 0))])
+    assert len({tuple(row) for row in table[:32].tolist()}) == 32
+    named = colour_table([ClassLabel("road", (0, 0, 0)), ClassLabel("car", (10, 20, 30))])
+    assert named[:2].tolist() == [[0, 0, 0], [30, 20, 10]]

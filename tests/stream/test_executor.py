@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from edgeunet.bundle import Bundle, write_bundle
+from edgeunet.bundle.manifest import Manifest, StageEntry
+from edgeunet.errors import BundleError, SourceError
+from edgeunet.specs import Precision, Task
+from edgeunet.stream.executor import Executor, check_size
+from tests.bundle.tiny import tiny_bundle, tiny_graph, tiny_manifest
+from tests.stream.media import picture
+
+
+def box_mean(image: np.ndarray) -> np.ndarray:
+    padded = np.pad(image.astype(np.float64), ((1, 1), (1, 1), (0, 0)))
+    counts = np.pad(np.ones(image.shape[:2]), 1)
+    height, width = image.shape[:2]
+    windows = [(row, column) for row in range(3) for column in range(3)]
+    total = sum(padded[r : r + height, c : c + width] for r, c in windows)
+    count = sum(counts[r : r + height, c : c + width] for r, c in windows)
+    return np.asarray(total / np.asarray(count)[..., None])
+
+
+def test_outputs_are_what_the_graph_computes(tmp_path: Path) -> None:
+    tasks = (Task.DENOISE, Task.SEGMENT, Task.CLASSIFY)
+    executor = Executor(tiny_bundle(tmp_path, tasks=tasks))
+    image = picture(3)
+    outputs = executor.run(image)
+    expected = box_mean(image)
+    assert np.abs(outputs["denoised"][0] - expected).max() <= 0.51
+    assert np.mean(outputs["labels"][0] == expected.argmax(axis=2)) > 0.99
+    assert outputs["scores"].sum() == pytest.approx(1.0, abs=1e-5)
+    executor.close()
+
+
+def test_a_frame_costs_no_allocation(tmp_path: Path) -> None:
+    executor = Executor(tiny_bundle(tmp_path, 256, 256), threads=1)
+    image = picture(1, 256, 256)
+    first = executor.run(image)["denoised"]
+    tracemalloc.start()
+    second = executor.run(image)["denoised"]
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert second is first
+    assert peak_bytes < image.nbytes / 10
+    executor.close()
+
+
+def two_stages(tmp_path: Path, second_input: str = "denoised") -> Bundle:
+    """Blur twice: the second stage's frame is the first one's result."""
+    import onnx
+
+    model = onnx.load_from_string(tiny_graph(48, 64, (Task.DENOISE,)))
+    for node in model.graph.node:
+        node.input[:] = [second_input if name == "frame" else name for name in node.input]
+        node.output[:] = ["twice" if name == "denoised" else name for name in node.output]
+    model.graph.input[0].name = second_input
+    model.graph.output[0].name = "twice"
+    manifest = tiny_manifest(48, 64, (Task.DENOISE,))
+    tensor = manifest.stages[0].inputs[0]
+    again = StageEntry(
+        name="again",
+        graph="again.onnx",
+        inputs=(msgspec.structs.replace(tensor, name=second_input),),
+        outputs=(msgspec.structs.replace(tensor, name="twice"),),
+    )
+    output = msgspec.structs.replace(manifest.outputs[0], name="twice")
+    manifest = msgspec.structs.replace(
+        manifest, stages=(*manifest.stages, again), outputs=(output,)
+    )
+    files: dict[str, bytes | Path] = {
+        "graph.onnx": tiny_graph(48, 64, (Task.DENOISE,)),
+        "again.onnx": model.SerializeToString(),
+    }
+    return write_bundle(tmp_path / "two.bundle", manifest, files)
+
+
+def test_stages_hand_their_tensors_on(tmp_path: Path) -> None:
+    image = picture(3)
+    once = Executor(tiny_bundle(tmp_path, tasks=(Task.DENOISE,)))
+    step = once.run(image)["denoised"][0].copy()
+    expected = once.run(step)["denoised"].copy()
+    twice = Executor(two_stages(tmp_path))
+    assert np.array_equal(twice.run(image)["twice"], expected)
+
+
+def test_a_stage_that_nobody_feeds_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="nothing gives stage 'again' its 'ghost'"):
+        Executor(two_stages(tmp_path, "ghost"))
+
+
+def broken(tmp_path: Path, manifest: Manifest) -> BundleError:
+    bundle = write_bundle(tmp_path / "x.bundle", manifest, {"graph.onnx": tiny_graph(48, 64)})
+    with pytest.raises(BundleError) as caught:
+        Executor(bundle)
+    assert caught.value.hint == "export it again: edgeunet export --help"
+    return caught.value
+
+
+def test_a_manifest_that_does_not_match_its_graph_is_refused(tmp_path: Path) -> None:
+    assert broken(tmp_path, tiny_manifest(32, 32)).message == (
+        "x.bundle cannot be run: the graph of stage 'frame' is not what the manifest describes"
+    )
+    manifest = tiny_manifest(48, 64)
+    wrong = msgspec.structs.replace(manifest.outputs[0], name="labels")
+    swapped = msgspec.structs.replace(manifest, outputs=(wrong,))
+    assert broken(tmp_path, swapped).message == (
+        "x.bundle cannot be run: no stage gives the output 'labels' as it must be"
+    )
+
+
+def test_a_frame_of_another_size_is_refused(tmp_path: Path) -> None:
+    executor = Executor(tiny_bundle(tmp_path))
+    with pytest.raises(SourceError, match=r"a frame is 32x32, tiny.bundle takes 48x64"):
+        executor.run(picture(0, 32, 32))
+
+
+def test_the_hint_is_the_export_that_fits(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path)
+    check_size(bundle, "clip.mp4", 48, 64)
+    with pytest.raises(SourceError) as caught:
+        check_size(bundle, "clip.mp4", 432, 768)
+    assert caught.value.message == "'clip.mp4' is 432x768, tiny.bundle takes 48x64"
+    assert caught.value.hint == (
+        "make a bundle of its size: edgeunet export --model tiny --size 432x768 --fp32"
+    )
+    manifest = msgspec.structs.replace(
+        bundle.manifest, precision=Precision.INT8, calibration="street"
+    )
+    with pytest.raises(SourceError) as caught:
+        check_size(Bundle(bundle.path, manifest), "clip.mp4", 432, 768)
+    assert caught.value.hint.endswith("--size 432x768 --int8 --calibration street")
