@@ -1,0 +1,83 @@
+"""What a device needs works with the base dependencies alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from edgeunet.cli.verbs import VERBS
+from edgeunet.recipes import recipe_names
+from tests.house.bare import RUN_BARE
+from tests.house.source import PACKAGE, module_paths
+
+# Files, or folders with a slash, that a heavy package is needed to import. Every other module
+# must import without any.
+HEAVY = (
+    "models/",
+    "train/",
+    "convert/",
+    "graph/",
+    "memory/plot.py",
+    "engine/onnxruntime_session.py",
+    "stream/opencv.py",
+    "stream/sinks/video.py",
+    "stream/sinks/images.py",
+    "stream/sources/files.py",
+    "stream/sources/cameras.py",
+)
+LIGHT_ALL_THE_SAME = ("graph/__init__.py", "graph/view.py")
+
+_MAIN = "from edgeunet.cli import main\nsys.exit(main())\n"
+
+
+def _bare(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", RUN_BARE + code, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def _light_modules() -> list[str]:
+    names = []
+    for path in module_paths():
+        relative = path.relative_to(PACKAGE).as_posix()
+        heavy = relative.startswith(HEAVY) and relative not in LIGHT_ALL_THE_SAME
+        if not heavy and relative != "__main__.py":
+            module = f"edgeunet/{relative}".removesuffix(".py").removesuffix("/__init__")
+            names.append(module.replace("/", "."))
+    return names
+
+
+def test_light_modules_import() -> None:
+    code = "import importlib\nfor name in sys.argv[1:]:\n    importlib.import_module(name)\n"
+    done = _bare(code, *_light_modules())
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("verb", [None, *VERBS])
+def test_help(verb: str | None) -> None:
+    done = _bare(_MAIN, *([verb] if verb else []), "--help")
+    assert done.returncode == 0, done.stderr
+    assert "Usage: edgeunet" in done.stdout
+
+
+def test_models_lists_recipes_and_leaves_the_counts_out() -> None:
+    done = _bare(_MAIN, "models", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    assert [row["name"] for row in rows] == list(recipe_names())
+    assert all(row["params"] is None and row["macs_per_pixel"] is None for row in rows)
+
+
+def test_a_verb_that_needs_a_package_names_the_extra() -> None:
+    done = _bare(_MAIN, "export", "--model", "unetmm")
+    assert done.returncode == 1
+    error, hint = done.stderr.splitlines()[-2:]
+    assert error.startswith("error: exporting needs the package")
+    assert hint == 'hint: pip install "edgeunet[export]"'

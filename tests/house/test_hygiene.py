@@ -1,0 +1,45 @@
+"""What is committed stays small and names no machine."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.house.source import PACKAGE, ROOT, module_paths
+
+_LINE_LIMIT = 400
+_SIZE_LIMIT_BYTES = 10 * 2**20
+# A path of the machine somebody works on; "network/work" is none.
+_MACHINE_PATH = re.compile(rb"(?<![\w.~-])/(?:work|root|home|Users)/[\w.]")
+
+
+@pytest.fixture(scope="module")
+def tracked() -> list[Path]:
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("needs a git checkout")
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    paths = [ROOT / name for name in done.stdout.decode().split("\0") if name]
+    return [path for path in paths if path.is_file()]
+
+
+@pytest.mark.parametrize("path", module_paths(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_module_is_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= _LINE_LIMIT
+
+
+def test_no_file_is_large(tracked: list[Path]) -> None:
+    assert [path for path in tracked if path.stat().st_size > _SIZE_LIMIT_BYTES] == []
+
+
+def test_no_file_names_a_path_of_somebodys_machine(tracked: list[Path]) -> None:
+    found = []
+    for path in tracked:
+        content = path.read_bytes()
+        match = None if b"\0" in content else _MACHINE_PATH.search(content)
+        if match:
+            found.append(f"{path.relative_to(ROOT)}: {match.group().decode()}")
+    assert found == []

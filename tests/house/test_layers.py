@@ -1,0 +1,49 @@
+"""A module imports only from lower layers, and within its own package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.house.source import PACKAGE, imports_of, module_paths
+
+# Lowest first. What stands on one line does not import each other.
+LAYERS = (
+    ("errors",),
+    ("units", "specs", "files"),
+    ("recipes", "photographs", "noise"),
+    ("calibrations", "graph", "models"),
+    ("memory", "train"),
+    ("bundle",),
+    ("convert",),
+    ("engine",),
+    ("stream",),
+    ("cli",),
+    ("__main__",),
+)
+RANKS = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+
+
+def _part_of(path: Path) -> str:
+    """Return the module or sub-package directly under ``edgeunet`` that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", module_paths(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_module_imports_only_lower_layers(path: Path) -> None:
+    importer = _part_of(path)
+    wrong = []
+    for entry in imports_of(path):
+        package, _, rest = entry.name.partition(".")
+        imported = rest.partition(".")[0]
+        if package != "edgeunet" or imported in (importer, "__version__"):
+            continue
+        assert importer != "__init__", f"{entry.where}: importing edgeunet imports nothing else"
+        if RANKS[imported] >= RANKS[importer]:
+            wrong.append(f"{entry.where}: {importer} imports {imported}")
+    assert wrong == []
+
+
+def test_every_module_has_a_layer_and_every_layer_a_module() -> None:
+    assert {_part_of(path) for path in module_paths()} - {"__init__"} == set(RANKS)

@@ -1,0 +1,38 @@
+"""A heavy package is imported only by its owners, so that the rest runs without it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.house.source import PACKAGE, imports_of, module_paths
+
+# Package -> the files, or folders with a slash, under edgeunet/ that may import it.
+OWNERS: dict[str, tuple[str, ...]] = {
+    "torch": ("models/", "train/", "convert/"),
+    "accelerate": ("train/",),
+    "safetensors": ("models/", "train/"),
+    "onnx": ("graph/", "convert/"),
+    "onnx_ir": ("graph/", "convert/"),
+    "onnxscript": ("graph/", "convert/"),
+    "onnxruntime": ("engine/",),
+    "tensorrt": ("engine/",),
+    "tensorrt_rtx": ("engine/",),
+    "pycuda": ("engine/",),
+    "cuda": ("engine/",),
+    "cv2": ("stream/opencv.py",),
+    "aiohttp": ("stream/preview.py",),
+    "matplotlib": ("memory/plot.py",),
+    "skimage": ("photographs.py",),
+}
+
+
+@pytest.mark.parametrize("package", OWNERS)
+def test_only_its_owners_import_a_package(package: str) -> None:
+    strangers = [
+        entry.where
+        for path in module_paths()
+        if not path.relative_to(PACKAGE).as_posix().startswith(OWNERS[package])
+        for entry in imports_of(path)
+        if entry.name.partition(".")[0] == package
+    ]
+    assert strangers == []

@@ -1,0 +1,73 @@
+"""The commands in README.md exist: every edgeunet line parses, every make target is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+
+from edgeunet.cli import verbs
+from edgeunet.cli.app import app
+from tests.house.source import ROOT
+
+_BLOCK = re.compile(r"^```(?:sh|bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_TARGET = re.compile(r"^([a-z][a-z-]*):", re.MULTILINE)
+_ASSIGNMENT = re.compile(r"[A-Z_]+=.*")
+_STOPS = {"|", "||", "&&", "&", ";", ">", ">>", "<"}
+
+
+def _commands() -> Iterator[list[str]]:
+    """Yield every simple command of the README's shell blocks as its words."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for block in _BLOCK.findall(text):
+        for line in block.replace("\\\n", " ").splitlines():
+            lexer = shlex.shlex(line.removeprefix("$ "), posix=True, punctuation_chars="|&;<>")
+            lexer.whitespace_split = True
+            words: list[str] = []
+            for word in [*lexer, ";"]:
+                if word not in _STOPS:
+                    words.append(word)
+                    continue
+                while words and _ASSIGNMENT.fullmatch(words[0]):
+                    words = words[1:]
+                if words:
+                    yield words
+                words = []
+
+
+def _commands_of(program: str) -> list[list[str]]:
+    return [words[1:] for words in _commands() if words[0].rpartition("/")[2] == program]
+
+
+@pytest.fixture(scope="module")
+def root() -> Any:
+    verbs.register(app)
+    return typer.main.get_command(app)
+
+
+def test_readme_shows_the_command_line() -> None:
+    assert len(_commands_of("edgeunet")) >= 3
+    assert _commands_of("make")
+
+
+@pytest.mark.parametrize("arguments", _commands_of("edgeunet"), ids=" ".join)
+def test_edgeunet_lines_parse(arguments: list[str], root: Any) -> None:
+    if arguments[0].startswith("-"):
+        assert arguments[0] in ("--help", "-h", "--version")
+        return
+    verb, *rest = arguments
+    assert verb in root.commands, f"there is no verb {verb!r}"
+    if rest not in (["--help"], ["-h"]):
+        # Parses and converts every argument, without running the command.
+        root.commands[verb].make_context(verb, rest)
+
+
+@pytest.mark.parametrize("arguments", _commands_of("make"), ids=" ".join)
+def test_make_targets_exist(arguments: list[str]) -> None:
+    targets = set(_TARGET.findall((ROOT / "Makefile").read_text(encoding="utf-8")))
+    named = {word for word in arguments if not word.startswith("-") and "=" not in word}
+    assert named <= targets
