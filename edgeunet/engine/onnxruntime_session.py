@@ -1,11 +1,11 @@
 """ONNX Runtime on the CPU. Inputs and outputs stay where they are: nothing is copied per run.
 
-Memory settings (peak above the loaded model, three-level U-Net of width 16 at 432x768, FP32,
-onnxruntime 1.31.1, two x86 cores, five runs; the time per run is the same in all three):
+Memory settings (peak above the loaded model: ``unetmm`` of width 16 at 432x768 in FP32,
+onnxruntime 1.31.1, two x86 cores, five runs; the time per run does not differ beyond noise):
 
-    arena, pattern, reuse (the library's defaults)   157 MiB first run, 294 MiB from the second
-    arena, no pattern, reuse                         157 MiB
-    arena, no pattern, no reuse                      147 MiB, then 157 MiB   <- used here
+    arena, pattern, reuse (the library's defaults)   144 MiB first run, 247 MiB from the second
+    arena, no pattern, reuse                         144 MiB
+    arena, no pattern, no reuse                      128 MiB, then 138 MiB   <- used here
 
 The memory pattern keeps a second copy of the peak. Whether planned reuse helps depends on the
 network (NAFNet of width 32 at 512x512: 522 MiB with it, 263 without; a plain U-Net of width 32:
