@@ -15,7 +15,7 @@ test: $(READY)
 check: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
+	$(BIN)/mypy edgeunet tests $(wildcard benchmarks/*.py)
 
 format: $(READY)
 	$(BIN)/ruff check --fix
