@@ -71,11 +71,9 @@ def _span(view: GraphView, buffer: Lifetime, levels: Levels, first: int) -> tupl
         if all(_at_deepest_level(view, use, levels) for use in later):
             return None
         return (on_path[-1] if on_path else buffer.start + 1, buffer.end)
-    if buffer.uses[-1] in levels.ancestors:
-        return None
+    # Used up before the bottleneck, with readers beside the main path: a part of an aggregated
+    # map is a skip from when it first waits; what is read without a pause is work in progress.
     begin = on_path[-1] if on_path else buffer.start
-    # Beside the main path and used up before the bottleneck: a part of an aggregated map is a
-    # skip from when it first waits; a tensor that is read without a pause is work in progress.
     touched = (begin, *(use for use in buffer.uses if use > begin))
     for before, after in itertools.pairwise(touched):
         if after > before + 1:

@@ -137,6 +137,17 @@ def test_constants_and_what_is_made_of_weights_alone_are_no_activations() -> Non
     assert view.bytes_of(TensorKind.WEIGHT) == 16 + 4 + 4
 
 
+def test_four_bit_weights_are_packed() -> None:
+    model = model_of(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        [value("x", [2])],
+        [value("y", [2])],
+        [helper.make_tensor("q", onnx.TensorProto.INT4, [3], [1, 2, 3])],
+    )
+    tensor = view_of_model(ir.from_proto(model)).tensor("q")
+    assert (tensor.dtype, tensor.size_bytes) == ("int4", 2)
+
+
 def test_weights_kept_outside_the_file_are_not_opened(tmp_path: Path) -> None:
     path = tmp_path / "big.onnx"
     model = small_net()

@@ -63,3 +63,9 @@ def test_touching_in_time_or_space_is_allowed() -> None:
     assert (
         check_plan([before, after, beside], {"before": 0, "after": 0, "beside": 64}, 128, 64) == ()
     )
+
+
+def test_every_fault_is_listed() -> None:
+    assert faults({"b": 32}, arena_bytes=64) == [
+        Fault.OUTSIDE, Fault.OUTSIDE, Fault.MISALIGNED, Fault.OUTSIDE, Fault.OVERLAP, Fault.OVERLAP,
+    ]  # fmt: skip

@@ -47,7 +47,21 @@ def test_parts_of_a_map_are_skips_while_they_wait() -> None:
     assert skips_at(view, step["enc2"]) == {"map1"}
     # Reducing a level is work in progress, however large: no part of it waits.
     assert skips_at(view, step["rs1b"]) == {"fuse0"}
+    assert skips_at(view, step["map3"]) == {"map2"}
     assert skips_at(view, step["middle"]) == {"map3"}
+
+
+def test_what_serves_a_level_counts_with_it() -> None:
+    """Reducing a level happens at the map's size, and so does the start of expanding it."""
+    view = unet_with_map(8, 64, 4)
+    levels = levels_of(view)
+    labels = [stage.label for stage in levels.stages]
+    assert labels == ["1/1", "1/2", "1/4", "1/8", "1/16", "1/8", "1/4", "1/2", "1/1"]
+    step = {node.outputs[0]: node.index for node in view.nodes}
+    for name, label in (("fuse0", "1/1"), ("map1", "1/2"), ("iem0a", "1/1"), ("iem2a", "1/4")):
+        stage = levels.stage_at(step[name])
+        assert stage is not None
+        assert stage.label == label
 
 
 def test_skips_come_and_go_level_by_level() -> None:
