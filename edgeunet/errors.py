@@ -1,16 +1,16 @@
 """Errors a user can act on: a message that says what was wrong, a hint that says what works.
 
-    EdgeUnetError            exit code 1
-    ├── UsageError           exit code 2: the command line itself is wrong
-    ├── RecipeError          a recipe or calibration file
-    ├── WeightsError         a safetensors file
-    ├── GraphError           an ONNX file or a graph that cannot be handled
-    ├── BundleError          a bundle folder
-    ├── ParityError          an export that does not reproduce its network
-    ├── SourceError          where frames come from
-    ├── SinkError            where frames go to
-    ├── EngineError          what runs a graph
-    └── MissingPackageError  an optional package that is not installed
+EdgeUnetError            exit code 1
+├── UsageError           exit code 2: the command line itself is wrong
+├── RecipeError          a recipe or calibration file
+├── WeightsError         a safetensors file
+├── GraphError           an ONNX file or a graph that cannot be handled
+├── BundleError          a bundle folder
+├── ParityError          an export that does not reproduce its network
+├── SourceError          where frames come from
+├── SinkError            where frames go to
+├── EngineError          what runs a graph
+└── MissingPackageError  an optional package that is not installed
 """
 
 from __future__ import annotations

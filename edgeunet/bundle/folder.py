@@ -58,7 +58,7 @@ def open_bundle(path: Path) -> Bundle:
         manifest = manifests.decode(data)
     except msgspec.DecodeError as error:
         raise BundleError(f"the manifest of {path.name} is broken: {error}", hint=again) from error
-    again = _AGAIN.format(name=manifest.recipe)
+    again = _AGAIN.format(name=manifest.recipe.name)
     _check_paths(path, manifest, again)
     for relative, digest in manifest.files.items():
         target = path / relative

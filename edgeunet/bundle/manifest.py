@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from edgeunet.recipes import Recipe
 from edgeunet.specs import ClassLabel, Precision, Task, TensorSpec
 
 SCHEMA_VERSION = 1
@@ -83,7 +84,7 @@ class Manifest(_Entry, frozen=True):
 
     schema_version: int
     name: str
-    recipe: str
+    recipe: Recipe
     weights: str
     weights_sha256: str
     height: int

@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(f"{path}{error.strerror or error}", hint, 1)
     except TyperException as error:
         verb = next((word for word in arguments if not word.startswith("-")), "")
-        known = {name for name in getattr(command, "commands", {})}
+        known = set(getattr(command, "commands", {}))
         page = f"edgeunet {verb} --help" if verb in known else "edgeunet --help"
         if type(error).__name__ == "NoArgsIsHelpError":
             typer.echo(error.format_message())

@@ -43,7 +43,11 @@ def print_json(document: Any) -> None:
 
 
 def print_table(
-    title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns: int = 1
+    title: str | None,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    text_columns: int = 1,
 ) -> None:
     """Print a table; columns after the first ``text_columns`` are numbers, aligned right."""
     table = Table(title=title, title_justify="left", title_style="bold")

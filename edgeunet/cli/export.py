@@ -36,9 +36,7 @@ def command(
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="Untrained, to measure memory and speed.")
     ] = False,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="The bundle folder to write.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The bundle folder to write.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Export a network to a bundle, checked against torch FP32."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-import msgspec
 import onnx_ir as ir
 
 from edgeunet import __version__
@@ -33,6 +32,7 @@ from edgeunet.convert.network_graph import (
 )
 from edgeunet.convert.parity import ParityFigure, check_parity, parity_frames, require_parity
 from edgeunet.errors import SinkError, UsageError
+from edgeunet.graph.values import static_shape
 from edgeunet.graph.view import view_of_model
 from edgeunet.memory.report import analyse
 from edgeunet.recipes import Recipe
@@ -81,15 +81,13 @@ def export_bundle(
         ir.save(model, graph)
         report("comparing with torch FP32")
         with open_session(graph) as session:
-            figures = check_parity(
-                module, session, recipe, precision, parity_frames(height, width)
-            )
+            figures = check_parity(module, session, recipe, precision, parity_frames(height, width))
         require_parity(figures)
         report("writing the bundle")
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
             name=target.name.removesuffix(".bundle"),
-            recipe=msgspec.json.encode(recipe).decode(),
+            recipe=recipe,
             weights=weights.name if weights is not None else "random",
             weights_sha256=_weights_digest(weights),
             height=height,
@@ -158,9 +156,9 @@ def _whole_frame_stage(model: ir.Model) -> StageEntry:
 
 
 def _tensor(value: ir.Value) -> TensorEntry:
-    if value.shape is None or value.dtype is None or value.name is None:
+    shape = static_shape(value)
+    if shape is None or value.dtype is None or value.name is None:
         raise RuntimeError(f"{value!r} has no static type")
-    shape = tuple(int(d) for d in value.shape)  # type: ignore[call-overload]
     return TensorEntry(name=value.name, shape=shape, dtype=value.dtype.numpy().name)
 
 

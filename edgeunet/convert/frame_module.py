@@ -13,7 +13,7 @@ FRAME = "frame"
 
 
 class FrameModule(nn.Module):
-    """``frame`` (1, H, W, 3) uint8 BGR in; per pathway, in the recipe's order:
+    """``frame`` (1, H, W, 3) uint8 BGR in, one answer per pathway out, in the recipe's order.
 
     denoise: (1, H, W, 3) uint8 BGR. segment: (1, H, W) uint8 class index.
     classify: (1, classes) float32 probabilities.

@@ -74,9 +74,7 @@ def module_to_graph(
 ) -> ir.Model:
     """Export, lower, fold, let the frame be read again, and set the precision."""
     if precision is Precision.INT8:
-        raise UsageError(
-            "INT8 export is not in this version", hint="use --fp16 or --fp32 for now"
-        )
+        raise UsageError("INT8 export is not in this version", hint="use --fp16 or --fp32 for now")
     frame = torch.zeros(1, height, width, 3, dtype=torch.uint8)
     with _quiet_exporter():
         program = torch.onnx.export(

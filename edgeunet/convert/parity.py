@@ -68,7 +68,9 @@ def check_parity(
             wanted = [tensor.numpy() for tensor in module(torch.from_numpy(batch))]
         given = session.run({FRAME: batch})
         for pathway, reference in zip(recipe.pathways, wanted, strict=True):
-            figures.append(_figure(name, pathway, given[pathway.output], reference, recipe, precision))
+            figures.append(
+                _figure(name, pathway, given[pathway.output], reference, recipe, precision)
+            )
     return figures
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -224,7 +225,7 @@ def _join_slices(graph: ir.Graph, node: ir.Node) -> bool:
     bounds = [[constant_of(v) for v in n.inputs[1:]] for n in (first, node)]
     if any(len(b) != 4 or any(c is None for c in b) for b in bounds):
         return False
-    columns = [np.concatenate([np.atleast_1d(a), np.atleast_1d(b)]) for a, b in zip(*bounds)]  # type: ignore[arg-type]  # noqa: B905
+    columns = [np.concatenate([np.atleast_1d(a), np.atleast_1d(b)]) for a, b in zip(*bounds, strict=True)]
     if np.any(columns[3] != 1) or np.unique(columns[2]).size != columns[2].size:
         return False
     for index, (label, column) in enumerate(
@@ -238,9 +239,7 @@ def _join_slices(graph: ir.Graph, node: ir.Node) -> bool:
 
 
 def _bypass(graph: ir.Graph, node: ir.Node, value: ir.Value) -> None:
-    ir.convenience.replace_all_uses_with(
-        node.outputs[0], value, replace_graph_outputs=True
-    )
+    ir.convenience.replace_all_uses_with(node.outputs[0], value, replace_graph_outputs=True)
     graph.remove(node, safe=True)
 
 
@@ -268,7 +267,7 @@ def _scale_conv(graph: ir.Graph, conv: ir.Node, vector: Floats) -> None:
         _set_bias(graph, conv, bias * vector.astype(weight.dtype))
 
 
-def _bias_of(conv: ir.Node, channels: int, dtype: np.dtype) -> Floats:  # type: ignore[type-arg]
+def _bias_of(conv: ir.Node, channels: int, dtype: np.dtype[Any]) -> Floats:
     bias = constant_of(conv.inputs[2]) if len(conv.inputs) > 2 else None
     return np.zeros(channels, dtype=dtype) if bias is None else bias
 

@@ -48,7 +48,7 @@ def add_initializer(graph: ir.Graph, name: str, content: Floats) -> ir.Value:
         name = f"{base}_{index}"
         index += 1
     tensor = ir.tensor(np.ascontiguousarray(content), name=name)
-    value = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype))
+    value = ir.Value(name=name, shape=ir.Shape(content.shape), type=ir.TensorType(tensor.dtype))
     value.const_value = tensor
     graph.register_initializer(value)
     return value
@@ -69,6 +69,7 @@ def drop_unused_initializers(graph: ir.Graph) -> None:
 
 def static_shape(value: ir.Value) -> tuple[int, ...] | None:
     """Return a value's shape when every dimension is a number."""
-    if value.shape is None or not all(isinstance(d, int) for d in value.shape):
+    if value.shape is None:
         return None
-    return tuple(int(d) for d in value.shape)  # type: ignore[call-overload]
+    dimensions = [d for d in value.shape if isinstance(d, int)]
+    return tuple(dimensions) if len(dimensions) == len(value.shape) else None

@@ -47,7 +47,8 @@ class ResidualConv(nn.Module):
             self.project.weight.mul_(0.1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.project(torch.relu(self.expand(x)))
+        y: Tensor = self.project(torch.relu(self.expand(x)))
+        return x + y
 
 
 class LayerNorm2d(nn.Module):
@@ -76,9 +77,7 @@ class NAFBlock(nn.Module):
         super().__init__()
         self.norm1 = LayerNorm2d(channels)
         self.conv1 = conv1x1(channels, 2 * channels)
-        self.depthwise = nn.Conv2d(
-            2 * channels, 2 * channels, 3, padding=1, groups=2 * channels
-        )
+        self.depthwise = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1, groups=2 * channels)
         self.sca = conv1x1(channels, channels) if attention else None
         self.conv3 = conv1x1(channels, channels)
         self.norm2 = LayerNorm2d(channels)
@@ -93,8 +92,8 @@ class NAFBlock(nn.Module):
         if self.sca is not None:
             y = y * self.sca(y.mean(dim=(2, 3), keepdim=True))
         x = x + self.conv3(y) * self.beta
-        y = self.conv5(_simple_gate(self.conv4(self.norm2(x))))
-        return x + y * self.gamma
+        z: Tensor = self.conv5(_simple_gate(self.conv4(self.norm2(x))))
+        return x + z * self.gamma
 
 
 def _simple_gate(x: Tensor) -> Tensor:

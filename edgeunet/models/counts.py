@@ -15,7 +15,8 @@ from edgeunet.recipes import NetworkTable, Recipe
 @dataclass(frozen=True)
 class Counts:
     """params: learned values. macs: multiply-accumulates of all convolutions and linear
-    layers for one (1, 3, height, width) image."""
+    layers for one (1, 3, height, width) image.
+    """
 
     params: int
     macs: int
@@ -40,8 +41,8 @@ def count(recipe: Recipe, *, height: int = 256, width: int = 256) -> Counts:
 def skip_elements_per_pixel(network: NetworkTable) -> float:
     """Elements per full-resolution pixel held across the bottleneck for the decoders."""
     if network.skip == "aggregate":
-        return map_channels(network) / 4 ** (network.levels - 1)
-    return sum(level_channels(network, level) / 4**level for level in range(network.levels))
+        return map_channels(network) / (1 << 2 * (network.levels - 1))
+    return sum(level_channels(network, level) / (1 << 2 * level) for level in range(network.levels))
 
 
 def _macs(network: Network, image: Tensor) -> int:

@@ -83,9 +83,7 @@ class Network(nn.Module):
                     outputs[pathway.output] = image + outputs[pathway.output]
         return outputs
 
-    def heads(
-        self, image: Tensor, reread: Callable[[], Tensor] | None = None
-    ) -> dict[str, Tensor]:
+    def heads(self, image: Tensor, reread: Callable[[], Tensor] | None = None) -> dict[str, Tensor]:
         """Return what the heads say, without the image residual.
 
         reread: gives the image again where the decoder needs it; an export reads the uint8

@@ -21,7 +21,7 @@ BETA_OF_ONE = math.log(math.e - 1)
 
 
 def level_channels(network: NetworkTable, level: int) -> int:
-    return network.width * 2**level
+    return network.width << level
 
 
 def map_channels(network: NetworkTable) -> int:
@@ -57,9 +57,7 @@ class AggregatedSkips(nn.Module):
             factor = 2 ** (network.levels - 1 - level)
             reduced = max(1, channels // factor**2)
             reduce.append(
-                nn.Sequential(
-                    conv1x1(level_channels(network, level), reduced), _unshuffle(factor)
-                )
+                nn.Sequential(conv1x1(level_channels(network, level), reduced), _unshuffle(factor))
             )
             # One bias for the sum is enough; the first level carries it.
             fuse.append(conv1x1(reduced * factor**2, channels, bias=level == 0))

@@ -97,7 +97,7 @@ def check_size(bundle: Bundle, name: str, height: int, width: int) -> None:
     manifest = bundle.manifest
     if (height, width) == (manifest.height, manifest.width):
         return
-    command = f"edgeunet export --model {manifest.recipe} --size {format_size(height, width)}"
+    command = f"edgeunet export --model {manifest.recipe.name} --size {format_size(height, width)}"
     command += f" --{manifest.precision}"
     if manifest.calibration:
         command += f" --calibration {manifest.calibration}"

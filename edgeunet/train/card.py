@@ -38,8 +38,7 @@ def write_card(
         "quarter turns |",
         f"| optimizer | AdamW, {table.learning_rate:g} to {table.final_learning_rate:g} by "
         f"cosine, weight decay {table.weight_decay:g}, average of weights {table.ema_decay:g} |",
-        f"| steps | {outcome.steps} ({outcome.skipped_steps} skipped), "
-        f"{outcome.seconds:.0f} s |",
+        f"| steps | {outcome.steps} ({outcome.skipped_steps} skipped), {outcome.seconds:.0f} s |",
         f"| machine | torch {torch.__version__}, {_device_name()} |",
         f"| PSNR on the held-out images, sigma 25 | {psnr} |",
         "",
@@ -51,7 +50,8 @@ def write_card(
         "```sh",
         f"edgeunet train {recipe.name} --width {recipe.network.width} "
         + " ".join(f"--data {folder.name}" for folder in data)
-        + " --out runs/" + outcome.weights.stem,
+        + " --out runs/"
+        + outcome.weights.stem,
         "```",
         "",
     ]

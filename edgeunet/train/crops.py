@@ -56,9 +56,7 @@ class PhotographCrops:
         return crop[:, ::-1] if generator.integers(2) else crop
 
 
-def load_photographs(
-    folders: Sequence[Path], *, broken: Callable[[str], None]
-) -> list[Photograph]:
+def load_photographs(folders: Sequence[Path], *, broken: Callable[[str], None]) -> list[Photograph]:
     """Read every image below the folders; a broken one is named to ``broken`` and skipped."""
     photographs = []
     for folder in folders:

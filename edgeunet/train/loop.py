@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from edgeunet.errors import RecipeError
 from edgeunet.models.network import Network, build_network
 from edgeunet.models.weights import save_weights
-from edgeunet.noise import add_gaussian
+from edgeunet.noise import Floats, add_gaussian
 from edgeunet.photographs import Photograph
 from edgeunet.recipes import Recipe, TrainTable
 from edgeunet.specs import Task
@@ -79,7 +79,8 @@ def train(
         )
     accelerator = Accelerator(mixed_precision=mixed_precision)
     crops = PhotographCrops(photographs, table)
-    network = build_network(recipe, seed=table.seed).to(memory_format=torch.channels_last)
+    network = build_network(recipe, seed=table.seed)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).requires_grad_(False)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=table.learning_rate, weight_decay=table.weight_decay
@@ -163,7 +164,8 @@ def validate(
     network: nn.Module, output: str, photographs: Sequence[Photograph], *, sigma: float
 ) -> float:
     """Return the mean PSNR in dB over photographs at one sigma: float noise, not clipped,
-    a fixed draw per image; the output is clipped to 0..1."""
+    a fixed draw per image; the output is clipped to 0..1.
+    """
     device = next(network.parameters()).device
     network.eval()
     figures = []
@@ -176,7 +178,7 @@ def validate(
     return float(np.mean(figures))
 
 
-def _tensor(values: np.ndarray, device: torch.device) -> Tensor:  # type: ignore[type-arg]
+def _tensor(values: Floats, device: torch.device) -> Tensor:
     tensor = torch.from_numpy(np.ascontiguousarray(values)).to(device)
     return tensor.contiguous(memory_format=torch.channels_last)
 

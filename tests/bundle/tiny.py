@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 from onnx import TensorProto, helper
 
 from edgeunet.bundle import Bundle, Manifest, write_bundle
@@ -16,6 +17,7 @@ from edgeunet.bundle.manifest import (
     StageEntry,
     TensorEntry,
 )
+from edgeunet.recipes import load_recipe
 from edgeunet.specs import Precision, Task
 
 CLASSES = (
@@ -73,7 +75,7 @@ def tiny_manifest(height: int, width: int, tasks: Sequence[Task] = ALL_TASKS) ->
     return Manifest(
         schema_version=SCHEMA_VERSION,
         name="tiny",
-        recipe="tiny",
+        recipe=msgspec.structs.replace(load_recipe("unetmm"), name="tiny"),
         weights="none",
         weights_sha256="0" * 64,
         height=height,

@@ -1,0 +1,170 @@
+"""Every recipe's graph against its torch network, and what TensorRT wants of it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+import pytest
+import torch
+
+from edgeunet.convert.network_graph import frame_module, graph_of_recipe, module_to_graph
+from edgeunet.errors import UsageError
+from edgeunet.models import Network
+from edgeunet.recipes import Recipe, load_recipe, recipe_names
+from edgeunet.specs import Precision, Task
+
+# Operators that the ONNX parsers of TensorRT 8.6, 10.x and 11 have.
+TENSORRT_OPS = {
+    "Add", "ArgMax", "Cast", "Clip", "Concat", "Conv", "ConvTranspose", "DepthToSpace", "Div",
+    "Gemm", "MaxPool", "Mul", "ReduceMean", "Relu", "Reshape", "Resize", "Round", "Slice",
+    "Softmax", "Split", "Sqrt", "Sub", "Transpose",
+}  # fmt: skip
+
+Networks = Callable[..., Network]
+
+
+def small(name: str) -> Recipe:
+    """The recipe at width 8 with one block per level: every operator, a fraction of the time."""
+    recipe = load_recipe(name).with_width(8)
+    levels = (1,) * recipe.network.levels
+    network = msgspec.structs.replace(
+        recipe.network, encoder_blocks=levels, middle_blocks=1, decoder_blocks=levels
+    )
+    return msgspec.structs.replace(recipe, network=network)
+
+
+@functools.cache
+def graph(name: str, precision: Precision) -> ir.Model:
+    """A graph that several tests look at and none changes."""
+    return graph_of_recipe(small(name), 32, 48, precision)
+
+
+@pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16])
+@pytest.mark.parametrize("name", recipe_names())
+def test_graph_says_what_the_network_says(
+    name: str, precision: Precision, scattered_network: Networks
+) -> None:
+    recipe = small(name)
+    height, width = 37, 52
+    module = frame_module(scattered_network(recipe), recipe)
+    model = module_to_graph(module, recipe, height, width, precision)
+    proto = ir.to_proto(model)
+    onnx.checker.check_model(proto, full_check=True)
+    session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    generator = np.random.default_rng(3)
+    frame = generator.integers(0, 256, (1, height, width, 3), dtype=np.uint8)
+    given = session.run(None, {"frame": frame})
+    with torch.inference_mode():
+        wanted = [tensor.numpy() for tensor in module(torch.from_numpy(frame))]
+    assert wanted[0].std() > 1, "the network says nothing: the comparison would be empty"
+    for pathway, a, b in zip(recipe.pathways, given, wanted, strict=True):
+        assert a.dtype == b.dtype
+        assert a.shape == b.shape
+        difference = np.abs(a.astype(np.float64) - b)
+        if pathway.head is Task.DENOISE:
+            mse = (difference**2).mean()
+            floor_db = 80 if precision is Precision.FP32 else 55
+            assert mse <= 255**2 * 10 ** (-floor_db / 10)
+        elif pathway.head is Task.SEGMENT:
+            assert (difference > 0).mean() <= 0.01
+        else:
+            assert difference.max() <= 0.01
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_graph_is_what_every_tensorrt_parses(name: str) -> None:
+    for precision in (Precision.FP32, Precision.FP16):
+        model = graph(name, precision)
+        assert model.opset_imports == {"": 17}
+        assert model.ir_version == 8
+        assert {node.op_type for node in model.graph} <= TENSORRT_OPS
+        for node in model.graph:
+            if node.op_type == "Cast" and node.outputs[0].dtype is ir.DataType.UINT8:
+                # TensorRT makes uint8 from floats only.
+                source = node.inputs[0]
+                assert source is not None
+                assert source.dtype in (ir.DataType.FLOAT, ir.DataType.FLOAT16)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_no_float_copy_of_the_frame_is_held(name: str) -> None:
+    """Whatever is made from the frame alone has one reader: it is made again for the next."""
+    model = graph(name, Precision.FP32)
+    frame = model.graph.inputs[0]
+    assert frame.dtype is ir.DataType.UINT8
+    derived = {frame}
+    for node in model.graph:
+        variable = [v for v in node.inputs if v is not None and v.const_value is None]
+        if variable and all(v in derived for v in variable) and node.op_type != "Conv":
+            derived.add(node.outputs[0])
+            assert len(list(node.outputs[0].uses())) == 1
+    readers = [use.node for use in frame.uses()]
+    assert len(readers) >= 2
+
+
+def test_half_keeps_statistics_in_fp32() -> None:
+    model = graph("unetmm-naf", Precision.FP16)
+    kinds = {"ReduceMean", "Sqrt", "Sub", "Div"}
+    for node in model.graph:
+        wide = node.outputs[0].dtype is ir.DataType.FLOAT
+        if node.op_type in kinds:
+            assert wide, node.name
+        if node.op_type == "Mul" and node.inputs[0] is node.inputs[1]:
+            assert wide, "squares overflow in FP16"
+        if node.op_type == "Conv":
+            assert not wide, node.name
+
+
+def test_half_halves_the_weights() -> None:
+    full = graph("unetmm", Precision.FP32)
+    half = graph("unetmm", Precision.FP16)
+
+    def weight_bytes(model: ir.Model) -> int:
+        values = model.graph.initializers.values()
+        return sum(v.const_value.nbytes for v in values if v.const_value is not None)
+
+    assert weight_bytes(half) < 0.51 * weight_bytes(full)
+
+
+def test_layer_scales_and_gates_are_folded(scattered_network: Networks) -> None:
+    """No per-channel factor is left: every Mul has two tensors, or is one of the frame's."""
+    for name in ("unetmm-naf", "addunet"):
+        recipe = small(name)
+        module = frame_module(scattered_network(recipe), recipe)
+        model = module_to_graph(module, recipe, 32, 48, Precision.FP32)
+        constants = [
+            node.name
+            for node in model.graph
+            if node.op_type in ("Mul", "Add")
+            and any(
+                v is not None and v.const_value is not None and v.const_value.size > 1
+                for v in node.inputs
+            )
+        ]
+        assert constants == []
+        if name == "addunet":
+            scalars = [n for n in model.graph if n.op_type == "Mul" and n.inputs[0] is not None]
+            assert len(scalars) <= 3, "1/255 twice and 255 once; the four gates are in weights"
+
+
+def test_graph_names_nothing_of_the_exporting_machine() -> None:
+    data = ir.to_proto(graph("joint", Precision.FP32))
+    assert b"edgeunet/models" not in data.SerializeToString()
+    assert b".py" not in data.SerializeToString()
+
+
+def test_too_small_a_frame() -> None:
+    with pytest.raises(UsageError, match="8x64 pixels is too small for unetmm") as caught:
+        graph_of_recipe(small("unetmm"), 8, 64, Precision.FP32)
+    assert "at least 16" in caught.value.hint
+
+
+def test_int8_is_refused_by_name() -> None:
+    with pytest.raises(UsageError, match="INT8 export is not in this version"):
+        graph_of_recipe(small("unetmm"), 32, 48, Precision.INT8)
