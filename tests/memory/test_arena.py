@@ -77,6 +77,16 @@ def test_another_order_is_tried_when_the_first_misses_the_bound() -> None:
     assert plan.arena_bytes == plan.lower_bound_bytes == 576
 
 
+def test_buffers_above_the_bound_are_promoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [
+        buffer("a", 192, 3, 6), buffer("b", 192, 2, 4), buffer("c", 128, 3, 4),
+        buffer("d", 256, 1, 2), buffer("e", 256, 2, 3),
+    ]  # fmt: skip
+    assert plan_arena(found).arena_bytes == 512
+    monkeypatch.setattr(arena, "_ROUNDS", 1)
+    assert plan_arena(found).arena_bytes == 576
+
+
 def test_a_wrong_plan_never_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arena, "_place", lambda buffers, sizes, ranked: [0] * len(buffers))
     with pytest.raises(GraphError, match=r"memory plan is wrong: overlap: a at bytes \[0, 64\)"):
