@@ -96,7 +96,6 @@ class ExportTable(_Table, frozen=True):
     """
 
     size: tuple[int, int] = (480, 640)
-    opset: int = 17
     fp32_ops: tuple[str, ...] = ()
 
 
@@ -129,7 +128,6 @@ class TrainTable(_Table, frozen=True):
     sigma: tuple[float, float] = (0.0, 60.0)
     ema_decay: float = 0.999
     seed: int = 0
-    task_weights: tuple[float, ...] = (1.0,)
 
 
 class Recipe(_Table, frozen=True):
@@ -166,12 +164,13 @@ class Recipe(_Table, frozen=True):
         network = msgspec.structs.replace(self.network, width=width)
         return msgspec.structs.replace(self, network=network)
 
-    def shipped_weights(self) -> Path | None:
-        """Return the weight file trained at this width, or None when there is none."""
+    def trained_weights(self, folder: Path) -> Path | None:
+        """Return the weight file trained at this width, or None when there is none.
+
+        folder: where the recipe's file is.
+        """
         name = self.weights.get(str(self.network.width))
-        if name is None:
-            return None
-        return folder("export") / name
+        return None if name is None else folder / name
 
 
 def folder(kind: Literal["export", "calibration"]) -> Path:
@@ -193,6 +192,14 @@ def load_recipe(name_or_path: str) -> Recipe:
 
     Raises UsageError when there is none of that name, RecipeError when it cannot be read.
     """
+    return read_recipe(recipe_path(name_or_path))
+
+
+def recipe_path(name_or_path: str) -> Path:
+    """Return the file of a shipped recipe by name, or of any recipe by path.
+
+    Raises UsageError when there is none of that name, RecipeError when there is no such file.
+    """
     if "/" in name_or_path or name_or_path.endswith(".toml"):
         path = Path(name_or_path)
         if not path.is_file():
@@ -208,7 +215,7 @@ def load_recipe(name_or_path: str) -> Recipe:
                 hint=near_match(name_or_path, recipe_names())
                 + f"known: {', '.join(recipe_names())}; or a path to a .toml recipe",
             )
-    return read_recipe(path)
+    return path
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -233,8 +240,9 @@ def _check(recipe: Recipe, path: Path) -> None:
         problems.append("it has no [[pathways]]")
     if network.levels < 1 or len(network.decoder_blocks) != network.levels:
         problems.append("encoder_blocks and decoder_blocks must name the same levels")
-    if min((*network.encoder_blocks, network.middle_blocks, network.width), default=0) < 1:
-        problems.append("width, encoder_blocks and middle_blocks must be at least 1")
+    blocks = (*network.encoder_blocks, network.middle_blocks, *network.decoder_blocks)
+    if min((*blocks, network.width)) < 1:
+        problems.append("width and all numbers of blocks must be at least 1")
     if network.skip == "aggregate" and network.cascade != "shared":
         problems.append("an aggregated skip is one map that all pathways share: cascade = 'shared'")
     outputs = [pathway.output for pathway in recipe.pathways]

@@ -97,7 +97,8 @@ def test_width_changes_only_the_width() -> None:
     assert wide.network.width == 32
     assert recipe.with_width(None) is recipe
     assert isinstance(wide, Recipe)
-    assert wide.shipped_weights() is None
+    assert wide.trained_weights(folder("export")) is None
+    assert recipe.trained_weights(folder("export")) is not None
 
 
 def test_width_below_one() -> None:

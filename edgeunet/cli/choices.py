@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeunet.errors import UsageError
-from edgeunet.recipes import WIDTH_NAMES, Recipe, load_recipe
+from edgeunet.recipes import WIDTH_NAMES, Recipe, load_recipe, recipe_path
 from edgeunet.specs import Precision
 from edgeunet.units import format_size, parse_size
 
@@ -51,6 +51,27 @@ def read_precision(
         flags = " and ".join(f"--{precision}" for precision in asked)
         raise UsageError(f"{flags} contradict each other", hint="give one precision")
     return asked[0] if asked else default
+
+
+def choose_weights(
+    model: str, recipe: Recipe, weights: Path | None = None, *, random_weights: bool = False
+) -> Path | None:
+    """Return the weight file to export, or None for random ones, which must be asked for."""
+    if random_weights:
+        if weights is not None:
+            raise UsageError(
+                "--weights and --random-weights contradict each other", hint="give one of them"
+            )
+        return None
+    chosen = weights or recipe.trained_weights(recipe_path(model).parent)
+    if chosen is None:
+        trained = ", ".join(sorted(recipe.weights, key=int)) or "none yet"
+        raise UsageError(
+            f"there are no shipped weights for {recipe.name} at width {recipe.network.width} "
+            f"(widths with weights: {trained})",
+            hint="give --weights FILE.safetensors, or --random-weights to measure untrained",
+        )
+    return chosen
 
 
 def bundle_path(recipe: Recipe, size: tuple[int, int], precision: Precision) -> Path:

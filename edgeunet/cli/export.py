@@ -7,7 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from edgeunet.cli.choices import bundle_path, read_frame_size, read_precision, read_recipe_at
+from edgeunet.cli.choices import (
+    bundle_path,
+    choose_weights,
+    read_frame_size,
+    read_precision,
+    read_recipe_at,
+)
 from edgeunet.cli.console import note, print_json, print_table
 from edgeunet.errors import MissingPackageError
 from edgeunet.units import format_bytes, format_size
@@ -43,6 +49,7 @@ def command(
     precision = read_precision(fp32=fp32, fp16=fp16, int8=int8)
     recipe = read_recipe_at(model, width)
     frame_size = read_frame_size(size, recipe)
+    chosen = choose_weights(model, recipe, weights, random_weights=random_weights)
     target = out if out is not None else bundle_path(recipe, frame_size, precision)
     try:
         from edgeunet.convert.export import export_bundle
@@ -58,8 +65,7 @@ def command(
         width=frame_size[1],
         precision=precision,
         open_session=lambda graph: open_session(graph),
-        weights=weights,
-        random_weights=random_weights,
+        weights=chosen,
         report=note,
     )
     manifest = exported.bundle.manifest

@@ -31,7 +31,7 @@ from edgeunet.convert.network_graph import (
     network_for_export,
 )
 from edgeunet.convert.parity import ParityFigure, check_parity, parity_frames, require_parity
-from edgeunet.errors import SinkError, UsageError
+from edgeunet.errors import SinkError
 from edgeunet.graph.values import static_shape
 from edgeunet.graph.view import view_of_model
 from edgeunet.memory.report import analyse
@@ -58,24 +58,23 @@ def export_bundle(
     width: int,
     precision: Precision,
     open_session: Callable[[Path], Session],
-    weights: Path | None = None,
-    random_weights: bool = False,
+    weights: Path | None,
     report: Callable[[str], None] = lambda text: None,
 ) -> Exported:
     """Export, check parity, analyse, and write ``target`` whole or not at all.
 
-    Raises UsageError when there are no weights to export, WeightsError and ParityError as
-    their names say, SinkError when ``target`` is something that must not be replaced.
+    weights: a safetensors file, or None for random ones.
+    Raises WeightsError and ParityError as their names say, UsageError for a frame that is too
+    small, SinkError when ``target`` is something that must not be replaced.
     """
     check_frame_size(recipe, height, width)
     check_target(target)
-    weights = choose_weights(recipe, weights, random_weights=random_weights)
     report("building the network")
     network = network_for_export(recipe, weights)
     module = frame_module(network, recipe)
     report("exporting to ONNX")
     model = module_to_graph(module, recipe, height, width, precision)
-    view = analyse(view_of_model(model))
+    view = analyse(view_of_model(model), model=recipe.name)
     with tempfile.TemporaryDirectory(prefix="edgeunet-") as scratch:
         graph = Path(scratch) / GRAPH_FILE
         ir.save(model, graph)
@@ -113,25 +112,6 @@ def export_bundle(
         )
         bundle = write_bundle(target, manifest, {GRAPH_FILE: graph.read_bytes()})
     return Exported(bundle, figures)
-
-
-def choose_weights(recipe: Recipe, weights: Path | None, *, random_weights: bool) -> Path | None:
-    """Return the weight file to export, or None for random ones, which must be asked for."""
-    if random_weights:
-        if weights is not None:
-            raise UsageError(
-                "--weights and --random-weights contradict each other", hint="give one of them"
-            )
-        return None
-    chosen = weights or recipe.shipped_weights()
-    if chosen is None:
-        trained = ", ".join(sorted(recipe.weights, key=int)) or "none yet"
-        raise UsageError(
-            f"there are no shipped weights for {recipe.name} at width {recipe.network.width} "
-            f"(widths with weights: {trained})",
-            hint="give --weights FILE.safetensors, or --random-weights to measure untrained",
-        )
-    return chosen
 
 
 def check_target(target: Path) -> None:

@@ -26,25 +26,26 @@ class FrameModule(nn.Module):
     def __init__(self, network: Network, recipe: Recipe) -> None:
         super().__init__()
         self.network = network
-        self.pathways = recipe.pathways
+        self._tasks = {pathway.output: pathway.head for pathway in recipe.pathways}
         self.image_residual = recipe.network.image_residual
 
     def forward(self, frame: Tensor) -> tuple[Tensor, ...]:
-        heads = self.network.heads(_planes(frame), reread=lambda: _planes(frame))
-        results = []
-        for pathway in self.pathways:
-            y = heads[pathway.output]
-            if pathway.head is Task.DENOISE:
-                pixels = (y.permute(0, 2, 3, 1) * 255.0).to(torch.float32)
-                if self.image_residual:
-                    pixels = pixels + frame.to(torch.float32)
-                results.append(pixels.clamp(0.0, 255.0).round().to(torch.uint8))
-            elif pathway.head is Task.SEGMENT:
-                # TensorRT makes uint8 only from a float, so the index takes that way.
-                results.append(y.argmax(dim=1).to(torch.float32).to(torch.uint8))
-            else:
-                results.append(torch.softmax(y.to(torch.float32), dim=1))
-        return tuple(results)
+        finished = {
+            name: self._finish(self._tasks[name], y, frame)
+            for name, y in self.network.heads(_planes(frame), reread=lambda: _planes(frame))
+        }
+        return tuple(finished[name] for name in self._tasks)
+
+    def _finish(self, task: Task, y: Tensor, frame: Tensor) -> Tensor:
+        if task is Task.DENOISE:
+            pixels = (y.permute(0, 2, 3, 1) * 255.0).to(torch.float32)
+            if self.image_residual:
+                pixels = pixels + frame.to(torch.float32)
+            return pixels.clamp(0.0, 255.0).round().to(torch.uint8)
+        if task is Task.SEGMENT:
+            # TensorRT makes uint8 only from a float, so the index takes that way.
+            return y.argmax(dim=1).to(torch.float32).to(torch.uint8)
+        return torch.softmax(y.to(torch.float32), dim=1)
 
 
 def _planes(frame: Tensor) -> Tensor:

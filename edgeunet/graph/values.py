@@ -47,7 +47,8 @@ def add_initializer(graph: ir.Graph, name: str, content: Floats) -> ir.Value:
     while name in graph.initializers:
         name = f"{base}_{index}"
         index += 1
-    tensor = ir.tensor(np.ascontiguousarray(content), name=name)
+    # ascontiguousarray alone would make a vector of a scalar.
+    tensor = ir.tensor(np.ascontiguousarray(content).reshape(content.shape), name=name)
     value = ir.Value(name=name, shape=ir.Shape(content.shape), type=ir.TensorType(tensor.dtype))
     value.const_value = tensor
     graph.register_initializer(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,8 @@ from edgeunet.models.resampling import make_down
 from edgeunet.models.skips import Expand, level_channels, make_store
 from edgeunet.recipes import NetworkTable, PathwayTable, Recipe
 from edgeunet.specs import Task
+
+Answer = tuple[str, Tensor]
 
 
 class Network(nn.Module):
@@ -76,20 +78,22 @@ class Network(nn.Module):
         return 1 << self.table.levels
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        outputs = self.heads(image)
+        outputs = dict(self.heads(image))
         if self.table.image_residual:
             for pathway in self._decoders():
                 if pathway.task is Task.DENOISE:
                     outputs[pathway.output] = image + outputs[pathway.output]
         return outputs
 
-    def heads(self, image: Tensor, reread: Callable[[], Tensor] | None = None) -> dict[str, Tensor]:
-        """Return what the heads say, without the image residual.
+    def heads(self, image: Tensor, reread: Callable[[], Tensor] | None = None) -> Iterator[Answer]:
+        """Yield (output name, what its head says) without the image residual, as each is ready.
 
+        A caller that finishes with one answer before it asks for the next lets go of it early.
         reread: gives the image again where the decoder needs it; an export reads the uint8
         frame a second time there, so that no float copy is held across the network.
         """
         height, width = image.shape[-2:]
+        again = reread if reread is not None else (lambda: image)
         x = self._padded(image)
         if self.stem is not None:
             x = self.stem(x)
@@ -99,53 +103,48 @@ class Network(nn.Module):
             held = self.store.collect(held, level, x)
             x = self.down[level](x)
         x = self.middle(x)
-        outputs = {name: head(x) for name, head in self.classifiers.items()}
-        again = reread if reread is not None else (lambda: image)
-        decoded = self._decode_maps(held, x, lambda: self._padded(again()))
-        for pathway, y in zip(self._decoders(), decoded, strict=True):
-            outputs[pathway.output] = pathway.head(y)[..., :height, :width]
-        return outputs
+        for name, classifier in self.classifiers.items():
+            yield name, classifier(x)
+        decode = self._one_by_one if self.table.skip == "aggregate" else self._level_by_level
+        for name, y in decode(held, x, lambda: self._padded(again())):
+            yield name, y[..., :height, :width]
 
-    def _decode_maps(
+    def _one_by_one(
         self, held: list[Tensor], bottleneck: Tensor, frame: Callable[[], Tensor]
-    ) -> list[Tensor]:
-        """Return every pathway's level-0 tensor.
+    ) -> Iterator[Answer]:
+        """Each pathway goes all the way up before the next starts.
 
-        Stored skips: all pathways go up level by level together, so that a skip is freed as
-        soon as its last reader has it. An aggregated map is small: there each pathway goes
-        all the way up before the next starts, so that only one full-size tensor lives.
+        Right for an aggregated map, which is small: only one full-size tensor lives.
         """
-        pathways = list(self._decoders())
+        for pathway in self._decoders():
+            x = bottleneck
+            for level in reversed(range(self.table.levels)):
+                merge = pathway.merges[level]
+                needs_frame = isinstance(merge, Expand) and merge.reentry is not None
+                sources = [self.store.source(held, level)]
+                x = pathway.level(level, x, sources, frame() if needs_frame else x)
+            yield pathway.output, pathway.head(x)
+
+    def _level_by_level(
+        self, held: list[Tensor], bottleneck: Tensor, frame: Callable[[], Tensor]
+    ) -> Iterator[Answer]:
+        """All pathways go up together.
+
+        Right for stored skips: one is freed as soon as its last reader has it.
+        """
+        pathways = self._decoders()
         current = [bottleneck for _ in pathways]
-        levels = list(reversed(range(self.table.levels)))
-        held = list(held)
-        if self.table.skip == "aggregate":
-            for index, pathway in enumerate(pathways):
-                for level in levels:
-                    current[index] = self._step(pathway, level, current[index], held, frame)
-            return current
-        for level in levels:
+        for level in reversed(range(self.table.levels)):
             sources = [self.store.source(held, level)]
             for index, pathway in enumerate(pathways):
-                current[index] = pathway.level(level, current[index], sources, current[index])
+                x = pathway.level(level, current[index], sources, current[index])
+                current[index] = x
                 if self.table.cascade == "causal":
-                    sources = [current[index]]
+                    sources = [x]
                 elif self.table.cascade == "dense":
-                    sources = [*sources, current[index]]
-        return current
-
-    def _step(
-        self,
-        pathway: Pathway,
-        level: int,
-        x: Tensor,
-        held: list[Tensor],
-        frame: Callable[[], Tensor],
-    ) -> Tensor:
-        merge = pathway.merges[level]
-        needs_frame = isinstance(merge, Expand) and merge.reentry is not None
-        source = self.store.source(held, level)
-        return pathway.level(level, x, [source], frame() if needs_frame else x)
+                    sources = [*sources, x]
+                if level == 0:
+                    yield pathway.output, pathway.head(x)
 
     def _decoders(self) -> list[Pathway]:
         return [module for module in self.pathways if isinstance(module, Pathway)]
@@ -173,7 +172,7 @@ class Network(nn.Module):
                     pathway.head.bias.copy_(pathway.head.bias.flip(0))
 
 
-def _convolutions(module: nn.Module):  # type: ignore[no-untyped-def]
+def _convolutions(module: nn.Module) -> Iterator[nn.Conv2d]:
     return (layer for layer in module.modules() if isinstance(layer, nn.Conv2d))
 
 

@@ -214,3 +214,23 @@ def close_windows() -> None:
         cv2.destroyAllWindows()
     except cv2.error:
         return
+
+
+def window(image: Image, row: float, column: float, zoom: float, shape: tuple[int, int]) -> Image:
+    """Return (H, W, 3) of ``image`` around a centre, ``zoom`` times as large as it is.
+
+    row, column: the centre in pixels of ``image``, fractions included. shape: (H, W).
+    Outside the image its border is mirrored.
+    """
+    height, width = shape
+    matrix = np.array(
+        [
+            [1 / zoom, 0, column - (width - 1) / 2 / zoom],
+            [0, 1 / zoom, row - (height - 1) / 2 / zoom],
+        ]
+    )
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    warped = cv2.warpAffine(
+        image, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT_101
+    )
+    return cast("Image", warped)

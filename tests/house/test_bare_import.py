@@ -23,6 +23,7 @@ HEAVY = (
     "memory/plot.py",
     "engine/onnxruntime_session.py",
     "stream/opencv.py",
+    "stream/photo_clip.py",
     "stream/sinks/video.py",
     "stream/sinks/images.py",
     "stream/sources/files.py",

@@ -38,7 +38,7 @@ def test_padding_is_only_at_the_right_and_bottom(name: str) -> None:
     image = torch.rand(1, 3, 30, 40)
     padded = torch.nn.functional.pad(image, (0, 8, 0, 2))
     with torch.no_grad():
-        cropped, whole = network.heads(image), network.heads(padded)
+        cropped, whole = dict(network.heads(image)), dict(network.heads(padded))
     for output, tensor in cropped.items():
         expected = whole[output]
         if tensor.ndim == 4:

@@ -25,8 +25,9 @@ def test_accumulated_map_is_the_papers_concatenation() -> None:
         held = store.collect(held, level, tensor)
         assert len(held) == 1
     reduced = torch.cat([store.reduce[k](encoded[k]) for k in range(4)], dim=1)
-    weight = torch.cat([store.fuse[k].weight for k in range(4)], dim=1)
-    expected = functional.conv2d(reduced, weight, store.fuse[0].bias)
+    fuse = store.fuse.state_dict()
+    weight = torch.cat([fuse[f"{k}.weight"] for k in range(4)], dim=1)
+    expected = functional.conv2d(reduced, weight, fuse["0.bias"])
     torch.testing.assert_close(held[0], expected, rtol=1e-4, atol=1e-5)
     assert held[0].numel() == 2 * 8 * 32 * 48 // 8
 
