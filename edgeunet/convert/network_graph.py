@@ -18,6 +18,7 @@ from edgeunet.graph.fold import fold
 from edgeunet.graph.half import to_half
 from edgeunet.graph.opset import lower_opset
 from edgeunet.graph.rematerialise import reread_inputs
+from edgeunet.graph.unshuffle import join_unshuffles
 from edgeunet.models import Network, build_network
 from edgeunet.models.weights import load_weights
 from edgeunet.recipes import Recipe
@@ -52,6 +53,12 @@ def check_frame_size(recipe: Recipe, height: int, width: int) -> None:
         )
 
 
+def check_precision(precision: Precision) -> None:
+    """Raise UsageError for a precision this cannot make."""
+    if precision is Precision.INT8:
+        raise UsageError("INT8 export is not in this version", hint="use --fp16 or --fp32 for now")
+
+
 def graph_of_recipe(
     recipe: Recipe,
     height: int,
@@ -73,8 +80,7 @@ def module_to_graph(
     module: FrameModule, recipe: Recipe, height: int, width: int, precision: Precision
 ) -> ir.Model:
     """Export, lower, fold, let the frame be read again, and set the precision."""
-    if precision is Precision.INT8:
-        raise UsageError("INT8 export is not in this version", hint="use --fp16 or --fp32 for now")
+    check_precision(precision)
     frame = torch.zeros(1, height, width, 3, dtype=torch.uint8)
     with _quiet_exporter():
         program = torch.onnx.export(
@@ -92,6 +98,7 @@ def module_to_graph(
     model = program.model
     _forget_sources(model)
     lower_opset(model)
+    join_unshuffles(model)
     fold(model)
     reread_inputs(model)
     if precision is Precision.FP16:

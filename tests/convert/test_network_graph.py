@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
-import msgspec
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -16,33 +14,18 @@ import torch
 from edgeunet.convert.network_graph import frame_module, graph_of_recipe, module_to_graph
 from edgeunet.errors import UsageError
 from edgeunet.models import Network
-from edgeunet.recipes import Recipe, load_recipe, recipe_names
+from edgeunet.recipes import recipe_names
 from edgeunet.specs import Precision, Task
+from tests.convert.small import graph, small
 
 # Operators that the ONNX parsers of TensorRT 8.6, 10.x and 11 have.
 TENSORRT_OPS = {
     "Add", "ArgMax", "Cast", "Clip", "Concat", "Conv", "ConvTranspose", "DepthToSpace", "Div",
     "Gemm", "MaxPool", "Mul", "ReduceMean", "Relu", "Reshape", "Resize", "Round", "Slice",
-    "Softmax", "Split", "Sqrt", "Sub", "Transpose",
+    "Softmax", "SpaceToDepth", "Split", "Sqrt", "Sub", "Transpose",
 }  # fmt: skip
 
 Networks = Callable[..., Network]
-
-
-def small(name: str) -> Recipe:
-    """The recipe at width 8 with one block per level: every operator, a fraction of the time."""
-    recipe = load_recipe(name).with_width(8)
-    levels = (1,) * recipe.network.levels
-    network = msgspec.structs.replace(
-        recipe.network, encoder_blocks=levels, middle_blocks=1, decoder_blocks=levels
-    )
-    return msgspec.structs.replace(recipe, network=network)
-
-
-@functools.cache
-def graph(name: str, precision: Precision) -> ir.Model:
-    """A graph that several tests look at and none changes."""
-    return graph_of_recipe(small(name), 32, 48, precision)
 
 
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16])

@@ -1,0 +1,286 @@
+"""Which part of its inputs a part of an output needs, found by walking the operators back.
+
+Ranges are half-open [start, stop) in elements along one spatial axis. They are not clipped to
+the tensor: what reaches past its border is the graph's own padding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from edgeunet.errors import GraphError
+from edgeunet.graph.values import constant_of, static_shape
+
+Axes = tuple[int, int]
+"""Which two axes of a tensor are its rows and columns."""
+
+_POINTWISE = frozenset(
+    {
+        "Add", "Cast", "Clip", "Div", "Exp", "Identity", "LeakyRelu", "Mul", "Neg", "Pow",
+        "Reciprocal", "Relu", "Round", "Sigmoid", "Sqrt", "Sub", "QuantizeLinear",
+        "DequantizeLinear",
+    }
+)  # fmt: skip
+
+# Pointwise in space as long as they work along the channels.
+_CHANNELWISE = frozenset(
+    {"ArgMax", "BatchNormalization", "Concat", "ReduceMean", "Softmax", "Split"}
+)
+
+_GLOBAL_HINT = "run the levels it is in on whole frames, or cut the plan at it"
+
+
+class GlobalOperatorError(GraphError):
+    """An operator whose every output needs every input pixel."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Elements [start, stop) along one axis."""
+
+    start: int
+    stop: int
+
+    def joined(self, other: Range) -> Range:
+        return Range(min(self.start, other.start), max(self.stop, other.stop))
+
+
+def spatial_axes(graph: ir.Graph) -> dict[ir.Value, Axes]:
+    """Return the row and column axes of every tensor that has some.
+
+    Inputs and everything a convolution or pool touches are (N, C, H, W), but a uint8 input
+    whose last axis has three elements is a frame, (N, H, W, 3).
+    """
+    axes: dict[ir.Value, Axes] = {}
+    for value in graph.inputs:
+        shape = static_shape(value)
+        if shape is not None and len(shape) == 4:
+            frame = value.dtype is ir.DataType.UINT8 and shape[3] == 3
+            axes[value] = (1, 2) if frame else (2, 3)
+    for node in graph:
+        known = [axes[v] for v in node.inputs if v is not None and v in axes]
+        if not known:
+            continue
+        result = known[0]
+        if node.op_type == "Transpose":
+            perm = list(node.attributes["perm"].as_ints())
+            result = (perm.index(result[0]), perm.index(result[1]))
+        elif node.op_type == "ArgMax" and not _flag(node, "keepdims", 1):
+            axis = _int(node, "axis", 0)
+            result = (result[0] - (axis < result[0]), result[1] - (axis < result[1]))
+        for output in node.outputs:
+            shape = static_shape(output)
+            if shape is not None and len(shape) > max(result):
+                axes[output] = result
+    return axes
+
+
+def needed_ranges(
+    graph: ir.Graph, wanted: Mapping[ir.Value, Range], which: int
+) -> dict[ir.Value, Range]:
+    """Return what of every graph input the wanted output ranges need, on one axis.
+
+    which: 0 for rows, 1 for columns. An input that nothing wanted depends on is left out.
+    Raises GlobalOperatorError for an operator that needs everything, GraphError for one whose
+    reach is not known; both name the node.
+    """
+    axes = spatial_axes(graph)
+    ranges: dict[ir.Value, Range] = dict(wanted)
+    for node in reversed(list(graph)):
+        outputs = [ranges[v] for v in node.outputs if v in ranges]
+        if not outputs:
+            continue
+        reach = outputs[0]
+        for other in outputs[1:]:
+            reach = reach.joined(other)
+        for index, value in enumerate(node.inputs):
+            if value is None or constant_of(value) is not None or value not in axes:
+                continue
+            if _is_broadcast(value, node, axes, which):
+                continue
+            found = _input_range(node, index, reach, axes, which)
+            ranges[value] = ranges[value].joined(found) if value in ranges else found
+    return {value: ranges[value] for value in graph.inputs if value in ranges}
+
+
+def global_nodes(graph: ir.Graph) -> list[ir.Node]:
+    """Return the nodes that reduce over rows and columns, in execution order."""
+    axes = spatial_axes(graph)
+    return [node for node in graph if _is_global(node, axes)]
+
+
+def _is_broadcast(
+    value: ir.Value, node: ir.Node, axes: Mapping[ir.Value, Axes], which: int
+) -> bool:
+    """Whether a one-element axis is spread over the output: no range of it is needed."""
+    shape = static_shape(value)
+    output = static_shape(node.outputs[0])
+    axis = axes[value][which]
+    if shape is None or output is None or node.op_type not in _POINTWISE:
+        return False
+    return shape[axis] == 1 and len(output) > axis and output[axis] != 1
+
+
+def _input_range(
+    node: ir.Node, index: int, reach: Range, axes: Mapping[ir.Value, Axes], which: int
+) -> Range:
+    kind = node.op_type
+    if kind in _POINTWISE or kind == "Transpose":
+        return reach
+    if _is_global(node, axes):
+        raise GlobalOperatorError(
+            f"operator {kind} (node {node.name!r}) needs the whole frame at once",
+            hint=_GLOBAL_HINT,
+        )
+    if kind in _CHANNELWISE:
+        return reach
+    rule = _RULES.get(kind)
+    source = node.inputs[0]
+    if rule is None or source is None:
+        raise GraphError(
+            f"operator {kind} (node {node.name!r}) cannot run tile by tile: "
+            "what it reaches is not known",
+            hint="run its level on whole frames, or teach graph/receptive.py its reach",
+        )
+    return rule(node, reach, axes[source][which], which)
+
+
+def _is_global(node: ir.Node, axes: Mapping[ir.Value, Axes]) -> bool:
+    if node.op_type in ("GlobalAveragePool", "GlobalMaxPool"):
+        return True
+    if not node.op_type.startswith("Reduce") and node.op_type not in ("ArgMax", "Softmax"):
+        return False
+    source = node.inputs[0]
+    if source is None or source not in axes:
+        return False
+    rank = len(static_shape(source) or ())
+    if "axes" in node.attributes:
+        over = [a % rank for a in node.attributes["axes"].as_ints()]
+    elif "axis" in node.attributes:
+        over = [node.attributes["axis"].as_int() % rank]
+    else:
+        over = list(range(rank))
+    return any(axis in axes[source] for axis in over)
+
+
+def _windowed(node: ir.Node, reach: Range, axis: int, which: int) -> Range:
+    """Convolution and pooling: output i reads [i*stride - pad, ... + (kernel-1)*dilation]."""
+    kernel = _kernel(node, which)
+    stride = _pair(node, "strides", which, 1)
+    dilation = _pair(node, "dilations", which, 1)
+    pad = _pair(node, "pads", which, 0)
+    if "auto_pad" in node.attributes and node.attributes["auto_pad"].as_string() not in (
+        "NOTSET",
+        "VALID",
+    ):
+        raise GraphError(
+            f"node {node.name!r} pads by auto_pad, which depends on the frame size",
+            hint="export it with explicit pads",
+        )
+    start = reach.start * stride - pad
+    return Range(start, (reach.stop - 1) * stride - pad + (kernel - 1) * dilation + 1)
+
+
+def _transposed(node: ir.Node, reach: Range, axis: int, which: int) -> Range:
+    """Transposed convolution: input i writes [i*stride - pad, ... + (kernel-1)*dilation]."""
+    kernel = _kernel(node, which)
+    stride = _pair(node, "strides", which, 1)
+    dilation = _pair(node, "dilations", which, 1)
+    pad = _pair(node, "pads", which, 0)
+    span = (kernel - 1) * dilation
+    return Range(-((span - reach.start - pad) // stride), (reach.stop - 1 + pad) // stride + 1)
+
+
+def _depth_to_space(node: ir.Node, reach: Range, axis: int, which: int) -> Range:
+    block = _int(node, "blocksize", 1)
+    return Range(reach.start // block, -(-reach.stop // block))
+
+
+def _space_to_depth(node: ir.Node, reach: Range, axis: int, which: int) -> Range:
+    block = _int(node, "blocksize", 1)
+    return Range(reach.start * block, reach.stop * block)
+
+
+def _resize(node: ir.Node, reach: Range, axis: int, which: int) -> Range:
+    scales = constant_of(node.inputs[2]) if len(node.inputs) > 2 else None
+    mode = node.attributes["mode"].as_string() if "mode" in node.attributes else "nearest"
+    where = (
+        node.attributes["coordinate_transformation_mode"].as_string()
+        if "coordinate_transformation_mode" in node.attributes
+        else "half_pixel"
+    )
+    if scales is None or scales.size <= axis or mode not in ("linear", "nearest"):
+        raise GraphError(
+            f"Resize node {node.name!r} ({mode}) has no constant scale this understands",
+            hint="export it with constant scales and linear or nearest mode",
+        )
+    scale = float(scales[axis])
+
+    def origin(position: int) -> float:
+        if where == "asymmetric":
+            return position / scale
+        if where in ("half_pixel", "pytorch_half_pixel"):
+            return (position + 0.5) / scale - 0.5
+        raise GraphError(
+            f"Resize node {node.name!r} maps coordinates by {where}, which depends on the frame "
+            "size",
+            hint="export it with half_pixel or asymmetric coordinates",
+        )
+
+    # Linear reads the two neighbours; nearest reads at most the same two.
+    return Range(math.floor(origin(reach.start)), math.floor(origin(reach.stop - 1)) + 2)
+
+
+def _slice(node: ir.Node, reach: Range, axis: int, which: int) -> Range:
+    starts, axes_ = constant_of(node.inputs[1]), constant_of(node.inputs[3])
+    steps = constant_of(node.inputs[4]) if len(node.inputs) > 4 else None
+    if starts is None or axes_ is None or (steps is not None and (steps != 1).any()):
+        raise GraphError(
+            f"Slice node {node.name!r} has no constant bounds with step 1",
+            hint="export it with constant bounds",
+        )
+    for start, sliced in zip(starts.reshape(-1), axes_.reshape(-1), strict=True):
+        if int(sliced) == axis and int(start) > 0:
+            return Range(reach.start + int(start), reach.stop + int(start))
+    return reach
+
+
+_RULES: dict[str, Callable[[ir.Node, Range, int, int], Range]] = {
+    "Conv": _windowed,
+    "MaxPool": _windowed,
+    "AveragePool": _windowed,
+    "ConvTranspose": _transposed,
+    "DepthToSpace": _depth_to_space,
+    "SpaceToDepth": _space_to_depth,
+    "Resize": _resize,
+    "Slice": _slice,
+}
+
+
+def _kernel(node: ir.Node, which: int) -> int:
+    if "kernel_shape" in node.attributes:
+        return int(node.attributes["kernel_shape"].as_ints()[which])
+    weight = constant_of(node.inputs[1]) if len(node.inputs) > 1 else None
+    if weight is None:
+        raise GraphError(
+            f"node {node.name!r} has no known kernel", hint="export it with a constant weight"
+        )
+    return int(weight.shape[2 + which])
+
+
+def _pair(node: ir.Node, name: str, which: int, default: int) -> int:
+    attribute = node.attributes.get(name)
+    return default if attribute is None else int(attribute.as_ints()[which])
+
+
+def _int(node: ir.Node, name: str, default: int) -> int:
+    attribute = node.attributes.get(name)
+    return default if attribute is None else attribute.as_int()
+
+
+def _flag(node: ir.Node, name: str, default: int) -> bool:
+    return bool(_int(node, name, default))

@@ -1,0 +1,28 @@
+"""Every recipe small enough to be exported in a second or two, and the graphs themselves."""
+
+from __future__ import annotations
+
+import functools
+
+import msgspec
+import onnx_ir as ir
+
+from edgeunet.convert.network_graph import graph_of_recipe
+from edgeunet.recipes import Recipe, load_recipe
+from edgeunet.specs import Precision
+
+
+def small(name: str) -> Recipe:
+    """The recipe at width 8 with one block per level: every operator, a fraction of the time."""
+    recipe = load_recipe(name).with_width(8)
+    levels = (1,) * recipe.network.levels
+    network = msgspec.structs.replace(
+        recipe.network, encoder_blocks=levels, middle_blocks=1, decoder_blocks=levels
+    )
+    return msgspec.structs.replace(recipe, network=network)
+
+
+@functools.cache
+def graph(name: str, precision: Precision) -> ir.Model:
+    """A graph that several tests look at and none changes."""
+    return graph_of_recipe(small(name), 32, 48, precision)
