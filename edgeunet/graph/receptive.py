@@ -102,7 +102,7 @@ def needed_ranges(
                 continue
             if _is_broadcast(value, node, axes, which):
                 continue
-            found = _input_range(node, index, reach, axes, which)
+            found = input_range(node, index, reach, axes, which)
             ranges[value] = ranges[value].joined(found) if value in ranges else found
     return {value: ranges[value] for value in graph.inputs if value in ranges}
 
@@ -125,9 +125,13 @@ def _is_broadcast(
     return shape[axis] == 1 and len(output) > axis and output[axis] != 1
 
 
-def _input_range(
+def input_range(
     node: ir.Node, index: int, reach: Range, axes: Mapping[ir.Value, Axes], which: int
 ) -> Range:
+    """Return what of input ``index`` a node needs for a range of its outputs, on one axis.
+
+    Raises as ``needed_ranges`` does.
+    """
     kind = node.op_type
     if kind in _POINTWISE or kind == "Transpose":
         return reach
