@@ -9,7 +9,19 @@ import typer
 
 from edgeunet.cli.choices import read_recipe_at
 from edgeunet.cli.console import note, print_json, print_table, progress, warn
-from edgeunet.errors import MissingPackageError, UsageError
+from edgeunet.errors import EdgeUnetError, MissingPackageError, UsageError
+
+
+class InterruptedTrainingError(EdgeUnetError):
+    """A person ended a training run; its last checkpoint is kept."""
+
+    exit_code = 130
+
+    def __init__(self, out: Path) -> None:
+        super().__init__(
+            f"interrupted: the last checkpoint, if there was one yet, is kept in {out}",
+            hint="run the command again with --resume to go on from there",
+        )
 
 
 def command(
@@ -42,13 +54,21 @@ def command(
     recipe = read_recipe_at(model, width)
     try:
         from edgeunet.train.card import write_card
-        from edgeunet.train.crops import hold_out, load_photographs
-        from edgeunet.train.loop import Progress, train, with_steps
+        from edgeunet.train.checkpoint import FILE_NAME
+        from edgeunet.train.crops import hold_out, large_enough, load_photographs
+        from edgeunet.train.loop import Progress, check_run, train, with_steps
     except ModuleNotFoundError as error:
         package = (error.name or "torch").partition(".")[0]
         raise MissingPackageError(package, purpose="training", extra="train") from error
     recipe = with_steps(recipe, steps)
-    photographs, validation = hold_out(load_photographs(data, broken=warn))
+    table, _ = check_run(recipe, out, resume=resume)
+    if resume and not (out / FILE_NAME).exists():
+        note(f"no checkpoint in {out}: starting from the beginning")
+    read = load_photographs(data, broken=warn)
+    usable = large_enough(read, table)
+    if len(usable) < len(read):
+        warn(f"{len(read) - len(usable)} images are smaller than {table.crop}x{table.crop} pixels")
+    photographs, validation = hold_out(usable)
     note(f"{len(photographs)} images to train on, {len(validation)} held out")
     with progress(" steps/s") as bar:
         task = bar.add_task("training", total=None, rate="")
@@ -63,16 +83,19 @@ def command(
                 rate=f"{state.step / max(state.seconds, 1e-9):.1f}",
             )
 
-        outcome = train(
-            recipe,
-            photographs,
-            out,
-            validation=validation,
-            resume=resume,
-            mixed_precision=mixed_precision,
-            report=report,
-        )
-    card = write_card(outcome, recipe, data, images=len(photographs), held_out=len(validation))
+        try:
+            outcome = train(
+                recipe,
+                photographs,
+                out,
+                validation=validation,
+                resume=resume,
+                mixed_precision=mixed_precision,
+                report=report,
+            )
+        except KeyboardInterrupt as error:
+            raise InterruptedTrainingError(out) from error
+    card = write_card(outcome, recipe, data, held_out=len(validation))
     document = {
         "weights": str(outcome.weights),
         "card": str(card),
@@ -85,5 +108,5 @@ def command(
         print_json(document)
         return
     if outcome.skipped_steps:
-        warn(f"{outcome.skipped_steps} steps had a loss that is not finite and were skipped")
+        warn(f"{outcome.skipped_steps} steps were skipped: their loss or gradient was not finite")
     print_table(None, ("figure", "value"), [(key, str(value)) for key, value in document.items()])

@@ -13,9 +13,7 @@ from edgeunet.recipes import Recipe
 from edgeunet.train.loop import Outcome
 
 
-def write_card(
-    outcome: Outcome, recipe: Recipe, data: Sequence[Path], *, images: int, held_out: int
-) -> Path:
+def write_card(outcome: Outcome, recipe: Recipe, data: Sequence[Path], *, held_out: int) -> Path:
     """Write ``NAME-WIDTH.md`` beside the weights and return its path."""
     table = recipe.train
     if table is None:
@@ -30,7 +28,7 @@ def write_card(
         "| | |",
         "|---|---|",
         f"| recipe | `{recipe.name}`, width {recipe.network.width} |",
-        f"| data | {', '.join(f'`{folder.name}`' for folder in data)}: {images} images, "
+        f"| data | {', '.join(f'`{folder.name}`' for folder in data)}: {outcome.images} images, "
         f"{held_out} more held out |",
         f"| noise | additive white Gaussian, sigma {low:g}..{high:g} (8-bit units), blind, "
         "not clipped |",
@@ -39,7 +37,8 @@ def write_card(
         f"| optimizer | AdamW, {table.learning_rate:g} to {table.final_learning_rate:g} by "
         f"cosine, weight decay {table.weight_decay:g}, average of weights {table.ema_decay:g} |",
         f"| steps | {outcome.steps} ({outcome.skipped_steps} skipped), {outcome.seconds:.0f} s |",
-        f"| machine | torch {torch.__version__}, {_device_name()} |",
+        f"| machine | torch {torch.__version__}, {_device_name()}, "
+        f"mixed precision: {outcome.mixed_precision} |",
         f"| PSNR on the held-out images, sigma 25 | {psnr} |",
         "",
         "The weights inherit the terms of the images they were trained on; check those before "
@@ -50,8 +49,8 @@ def write_card(
         "```sh",
         f"edgeunet train {recipe.name} --width {recipe.network.width} "
         + " ".join(f"--data {folder.name}" for folder in data)
-        + " --out runs/"
-        + outcome.weights.stem,
+        + f" --steps {outcome.steps} --mixed-precision {outcome.mixed_precision}"
+        + f" --out runs/{outcome.weights.stem}",
         "```",
         "",
     ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from edgeunet.errors import WeightsError
@@ -16,25 +16,39 @@ from edgeunet.files import replacing_file
 FILE_NAME = "checkpoint.safetensors"
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How far a run is; ``seconds`` counts every session of it."""
+
+    step: int = 0
+    seconds: float = 0.0
+    skipped_steps: int = 0
+
+
 def save_checkpoint(
     path: Path,
     network: nn.Module,
     average: nn.Module,
     optimizer: torch.optim.Optimizer,
+    standing: Standing,
     *,
-    step: int,
-    seconds: float,
     recipe_digest: str,
 ) -> None:
-    """Write the state after ``step`` steps, whole or not at all."""
+    """Write the state of a run, whole or not at all."""
     tensors = {f"network.{n}": t for n, t in network.state_dict().items()}
     tensors |= {f"average.{n}": t for n, t in average.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{n}": torch.as_tensor(t) for n, t in state.items()}
     tensors = {n: t.detach().cpu().clone().contiguous() for n, t in tensors.items()}
-    metadata = {"step": str(step), "seconds": str(seconds), "recipe": recipe_digest}
+    metadata = {
+        "step": str(standing.step),
+        "seconds": str(standing.seconds),
+        "skipped_steps": str(standing.skipped_steps),
+        "recipe": recipe_digest,
+    }
     with replacing_file(path) as beside:
-        save_file(tensors, beside, metadata=metadata)
+        # Not save_file: its error for a full disk is no OSError and names no cause.
+        beside.write_bytes(save(tensors, metadata))
 
 
 def load_checkpoint(
@@ -44,8 +58,8 @@ def load_checkpoint(
     optimizer: torch.optim.Optimizer,
     *,
     recipe_digest: str,
-) -> tuple[int, float]:
-    """Restore a run; return (steps done, seconds spent).
+) -> Standing:
+    """Restore a run and return how far it is.
 
     Raises WeightsError when the file is broken or belongs to a run with another recipe.
     """
@@ -55,12 +69,14 @@ def load_checkpoint(
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(
-            f"{path} is not a whole checkpoint: {error}", hint="start again without --resume"
+            f"{path} is not a whole checkpoint: {error}",
+            hint="remove it to start from the beginning",
         ) from error
     if metadata.get("recipe") != recipe_digest:
         raise WeightsError(
             f"{path} was made by another recipe",
-            hint="resume with the recipe and width it was started with, or choose another --out",
+            hint="resume with the recipe, --width and --steps it was started with, or choose "
+            "another --out",
         )
     network.load_state_dict(_below("network.", tensors))
     average.load_state_dict(_below("average.", tensors))
@@ -70,7 +86,11 @@ def load_checkpoint(
         states.setdefault(int(index), {})[field] = tensor
     layout = optimizer.state_dict()
     optimizer.load_state_dict({"state": states, "param_groups": layout["param_groups"]})
-    return int(metadata["step"]), float(json.loads(metadata["seconds"]))
+    return Standing(
+        int(metadata["step"]),
+        float(metadata["seconds"]),
+        int(metadata.get("skipped_steps", "0")),
+    )
 
 
 def _below(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

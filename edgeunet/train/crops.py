@@ -26,7 +26,7 @@ class PhotographCrops:
     """Random square crops of photographs, flipped and rotated, with blind Gaussian noise."""
 
     def __init__(self, photographs: Sequence[Photograph], table: TrainTable) -> None:
-        self._photographs = [p for p in photographs if min(p.shape[:2]) >= table.crop]
+        self._photographs = large_enough(photographs, table)
         if not self._photographs:
             raise SourceError(
                 f"no training image is at least {table.crop} pixels on both sides",
@@ -56,8 +56,16 @@ class PhotographCrops:
         return crop[:, ::-1] if generator.integers(2) else crop
 
 
+def large_enough(photographs: Sequence[Photograph], table: TrainTable) -> list[Photograph]:
+    """Return the photographs a crop can be cut from."""
+    return [p for p in photographs if min(p.shape[:2]) >= table.crop]
+
+
 def load_photographs(folders: Sequence[Path], *, broken: Callable[[str], None]) -> list[Photograph]:
-    """Read every image below the folders; a broken one is named to ``broken`` and skipped."""
+    """Read every image below the folders; a broken one is named to ``broken`` and skipped.
+
+    Raises SourceError when a folder has no images or none of all can be read.
+    """
     photographs = []
     for folder in folders:
         for path in list_images(folder):
@@ -65,6 +73,8 @@ def load_photographs(folders: Sequence[Path], *, broken: Callable[[str], None]) 
                 photographs.append(read_photograph(path))
             except SourceError as error:
                 broken(error.message)
+    if not photographs:
+        raise SourceError("no training image can be read", hint="replace the images named above")
     return photographs
 
 

@@ -17,14 +17,15 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from edgeunet.errors import RecipeError
+from edgeunet.errors import RecipeError, UsageError
+from edgeunet.files import replacing_file
 from edgeunet.models.network import Network, build_network
 from edgeunet.models.weights import save_weights
 from edgeunet.noise import Floats, add_gaussian
 from edgeunet.photographs import Photograph
 from edgeunet.recipes import Recipe, TrainTable
 from edgeunet.specs import Task
-from edgeunet.train.checkpoint import FILE_NAME, load_checkpoint, save_checkpoint
+from edgeunet.train.checkpoint import FILE_NAME, Standing, load_checkpoint, save_checkpoint
 from edgeunet.train.crops import PhotographCrops
 from edgeunet.train.metrics import psnr_db
 
@@ -44,13 +45,38 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run."""
+    """A finished run.
+
+    images: those that were large enough to be trained on. seconds: of all its sessions.
+    """
 
     weights: Path
+    images: int
     steps: int
     seconds: float
     skipped_steps: int
     psnr: float | None
+    mixed_precision: str
+
+
+def check_run(recipe: Recipe, out: Path, *, resume: bool) -> tuple[TrainTable, str]:
+    """Return the schedule and the output to train, before anything expensive is done.
+
+    Raises RecipeError when the recipe has no [train] or no denoise pathway, UsageError when a
+    new run would write over an earlier one.
+    """
+    output = next((p.output for p in recipe.pathways if p.head is Task.DENOISE), None)
+    if recipe.train is None or output is None:
+        raise RecipeError(
+            f"recipe {recipe.name!r} cannot be trained: it needs [train] and a denoise pathway",
+            hint="see export/unetmm.toml for both",
+        )
+    if not resume and (out / FILE_NAME).exists():
+        raise UsageError(
+            f"{out} holds the checkpoint of an earlier run",
+            hint="go on with it: --resume; or start anew in another --out",
+        )
+    return recipe.train, output
 
 
 def train(
@@ -67,17 +93,11 @@ def train(
     """Train a denoising recipe and write ``out/NAME-WIDTH.safetensors`` (the average).
 
     The curve goes to ``out/curve.csv``, the state to ``out/checkpoint.safetensors`` every
-    ``save_every`` steps. A step whose loss is not finite is skipped and counted.
-    Raises RecipeError when the recipe has no [train] or no denoise pathway.
+    ``save_every`` steps. A step whose loss or gradient is not finite is skipped and counted.
+    ``resume`` without a checkpoint starts from the beginning. Raises what ``check_run`` raises.
     """
-    table = recipe.train
-    output = next((p.output for p in recipe.pathways if p.head is Task.DENOISE), None)
-    if table is None or output is None:
-        raise RecipeError(
-            f"recipe {recipe.name!r} cannot be trained: it needs [train] and a denoise pathway",
-            hint="see export/unetmm.toml for both",
-        )
-    accelerator = Accelerator(mixed_precision=mixed_precision)
+    table, output = check_run(recipe, out, resume=resume)
+    accelerator = _accelerator(mixed_precision)
     crops = PhotographCrops(photographs, table)
     network = build_network(recipe, seed=table.seed)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -87,16 +107,14 @@ def train(
     )
     digest = recipe_digest(recipe)
     checkpoint = out / FILE_NAME
-    first, seconds = 0, 0.0
+    before = Standing()
     out.mkdir(parents=True, exist_ok=True)
     if resume and checkpoint.is_file():
-        first, seconds = load_checkpoint(
-            checkpoint, network, average, optimizer, recipe_digest=digest
-        )
+        before = load_checkpoint(checkpoint, network, average, optimizer, recipe_digest=digest)
     prepared, optimizer = accelerator.prepare(network, optimizer)
     average.to(accelerator.device)
-    started, skipped, psnr = time.monotonic() - seconds, 0, None
-    curve = _Curve(out / CURVE_FILE, keep_steps=first)
+    started, skipped, psnr = time.monotonic() - before.seconds, before.skipped_steps, None
+    curve = _Curve(out / CURVE_FILE, keep_steps=before.step)
 
     def save(done: int) -> None:
         if accelerator.is_main_process:
@@ -105,15 +123,15 @@ def train(
                 accelerator.unwrap_model(prepared),
                 average,
                 optimizer,
-                step=done,
-                seconds=time.monotonic() - started,
+                Standing(done, time.monotonic() - started, skipped),
                 recipe_digest=digest,
             )
 
-    for step in range(first, table.steps):
+    for step in range(before.step, table.steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(table, step)
         batch = crops.batch(step)
+        statistics = [buffer.clone() for buffer in network.buffers()]
         clean = _tensor(batch.clean, accelerator.device)
         noisy = _tensor(batch.noisy, accelerator.device)
         with accelerator.autocast():
@@ -121,12 +139,19 @@ def train(
         loss = (denoised.float() - clean).abs().mean()
         value = float(loss.detach())
         optimizer.zero_grad()
-        if math.isfinite(value):
+        finite = math.isfinite(value)
+        if finite:
             accelerator.backward(loss)
-            accelerator.clip_grad_norm_(prepared.parameters(), 1.0)
+            norm = accelerator.clip_grad_norm_(prepared.parameters(), 1.0)
+            # FP16's scaler finds an overflow itself, and learns from it only if it is stepped.
+            finite = accelerator.scaler is not None or math.isfinite(float(norm))
+        if finite:
             optimizer.step()
             _update_average(average, accelerator.unwrap_model(prepared), table.ema_decay, step)
         else:
+            # Batch norm has taken the batch into its statistics already.
+            for buffer, earlier in zip(network.buffers(), statistics, strict=True):
+                buffer.copy_(earlier)
             skipped += 1
         done = step + 1
         saving = done % save_every == 0 or done == table.steps
@@ -136,11 +161,31 @@ def train(
             curve.add(done, value, psnr)
             save(done)
         report(Progress(done, table.steps, value, psnr, time.monotonic() - started))
+    if psnr is None and validation:
+        psnr = validate(average, output, validation, sigma=25.0)
     weights = out / f"{recipe.name}-{recipe.network.width}.safetensors"
     spent = time.monotonic() - started
     if accelerator.is_main_process:
         save_weights(average, recipe, weights, note=f"{table.steps} steps, {spent:.0f} s")
-    return Outcome(weights, table.steps, spent, skipped, psnr)
+    return Outcome(
+        weights,
+        images=len(crops),
+        steps=table.steps,
+        seconds=spent,
+        skipped_steps=skipped,
+        psnr=psnr,
+        mixed_precision=mixed_precision,
+    )
+
+
+def _accelerator(mixed_precision: str) -> Accelerator:
+    try:
+        return Accelerator(mixed_precision=mixed_precision)
+    except ValueError as error:
+        raise UsageError(
+            f"this machine cannot train in {mixed_precision}: {error}",
+            hint="use --mixed-precision no",
+        ) from error
 
 
 def recipe_digest(recipe: Recipe) -> str:
@@ -200,17 +245,16 @@ class _Curve:
 
     def __init__(self, path: Path, *, keep_steps: int) -> None:
         self._path = path
-        kept: list[list[str]] = []
+        self._rows: list[list[str]] = []
         if keep_steps and path.is_file():
             with path.open(newline="") as stream:
-                kept = [row for row in list(csv.reader(stream))[1:] if int(row[0]) <= keep_steps]
-        with path.open("w", newline="") as stream:
-            csv.writer(stream).writerows([["step", "loss", "psnr_db"], *kept])
+                rows = list(csv.reader(stream))[1:]
+            self._rows = [row for row in rows if int(row[0]) <= keep_steps]
 
     def add(self, step: int, loss: float, psnr: float | None) -> None:
-        with self._path.open("a", newline="") as stream:
-            shown = "" if psnr is None else f"{psnr:.3f}"
-            csv.writer(stream).writerow([step, f"{loss:.6f}", shown])
+        self._rows.append([str(step), f"{loss:.6f}", "" if psnr is None else f"{psnr:.3f}"])
+        with replacing_file(self._path) as beside, beside.open("w", newline="") as stream:
+            csv.writer(stream).writerows([["step", "loss", "psnr_db"], *self._rows])
 
 
 def with_steps(recipe: Recipe, steps: int | None) -> Recipe:

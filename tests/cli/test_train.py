@@ -1,0 +1,194 @@
+"""``edgeunet train`` as a person meets it."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("accelerate")
+
+import torch
+from skimage import io
+
+from edgeunet.bundle import open_bundle
+from edgeunet.recipes import TrainTable, folder
+from edgeunet.train import loop
+from edgeunet.train.checkpoint import FILE_NAME
+from tests.cli.command import contents, edgeunet
+from tests.train.toys import toy_photographs
+
+SIZES = [(24, 32), (40, 20), (16, 16), (12, 40)]
+
+
+@pytest.fixture(autouse=True)
+def _there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    monkeypatch.chdir(tmp_path)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    path = tmp_path / "photographs"
+    path.mkdir()
+    for index, picture in enumerate(toy_photographs(SIZES)):
+        io.imsave(path / f"{index}.png", picture, check_contrast=False)
+    return path
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    text = (folder("export") / "unetmm.toml").read_text()
+    for old, new in (
+        ('name = "unetmm"', 'name = "mine"'),
+        ("width = 16", "width = 4"),
+        ("crop = 64", "crop = 16"),
+        ("batch = 16", "batch = 2"),
+        ("steps = 26000", "steps = 8"),
+    ):
+        assert old in text
+        text = text.replace(old, new, 1)
+    path = tmp_path / "mine.toml"
+    path.write_text(text.partition("[weights]")[0])
+    return path
+
+
+def test_from_photographs_to_a_bundle(recipe: Path, photographs: Path, tmp_path: Path) -> None:
+    broken = photographs / "4.png"
+    broken.write_bytes((photographs / "0.png").read_bytes()[:60])
+    ran = edgeunet("train", recipe, "--data", photographs, "--out", "runs", "--json")
+    assert ran.code == 0, ran.err
+    document = json.loads(ran.out)
+    assert list(document) == [
+        "weights",
+        "card",
+        "steps",
+        "seconds",
+        "skipped_steps",
+        "psnr_db_sigma25",
+    ]
+    assert (document["steps"], document["skipped_steps"]) == (8, 0)
+    assert 10 < document["psnr_db_sigma25"] < 40
+    assert ran.err.splitlines() == [
+        "warning: 4.png is not a readable image",
+        "warning: 1 images are smaller than 16x16 pixels",
+        "2 images to train on, 1 held out",
+    ]
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [
+        FILE_NAME,
+        "curve.csv",
+        "mine-4.md",
+        "mine-4.safetensors",
+    ]
+    assert "`photographs`: 2 images, 1 more held out" in Path(document["card"]).read_text()
+    words = ("--size", "32x48", "--weights", document["weights"], "--out", "b")
+    assert edgeunet("export", "--model", recipe, *words).code == 0
+    assert open_bundle(tmp_path / "b").manifest.weights == "mine-4.safetensors"
+
+
+def test_resume_without_a_checkpoint_says_so(recipe: Path, photographs: Path) -> None:
+    ran = edgeunet("train", recipe, "--data", photographs, "--out", "runs", "--resume")
+    assert ran.code == 0
+    assert "no checkpoint in runs: starting from the beginning" in ran.err.splitlines()
+    assert "mine-4.safetensors" in ran.out
+    again = edgeunet("train", recipe, "--data", photographs, "--out", "runs", "--resume")
+    assert again.code == 0
+    assert "no checkpoint" not in again.err
+
+
+def test_an_earlier_run_is_not_written_over(
+    recipe: Path, photographs: Path, tmp_path: Path
+) -> None:
+    words = ("train", recipe, "--data", photographs, "--out", "runs")
+    assert edgeunet(*words).code == 0
+    before = contents(tmp_path)
+    ran = edgeunet(*words)
+    assert ran.code == 2
+    assert ran.failure[0] == "runs holds the checkpoint of an earlier run"
+    assert "--resume" in ran.failure[1]
+    assert ran.notes == [], "refused before the images are read"
+    assert contents(tmp_path) == before
+
+
+def test_ctrl_c_keeps_the_checkpoint_and_says_how_to_go_on(
+    recipe: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("train", recipe, "--data", photographs, "--out", "runs")
+    rate = loop.learning_rate
+
+    def interrupt(table: TrainTable, step: int) -> float:
+        if step == 5:
+            raise KeyboardInterrupt
+        return rate(table, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "learning_rate", interrupt)
+        patch.setattr(loop, "train", functools.partial(loop.train, save_every=3))
+        ran = edgeunet(*words)
+    assert ran.code == 130
+    assert "is kept in runs" in ran.failure[0]
+    assert "--resume" in ran.failure[1]
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [FILE_NAME, "curve.csv"]
+    ran = edgeunet(*words, "--resume")
+    assert ran.code == 0, ran.err
+
+
+def test_a_checkpoint_of_other_steps(recipe: Path, photographs: Path) -> None:
+    words = ("train", recipe, "--data", photographs, "--out", "runs")
+    assert edgeunet(*words).code == 0
+    ran = edgeunet(*words, "--resume", "--steps", "9")
+    assert ran.code == 1
+    assert f"{FILE_NAME} was made by another recipe" in ran.failure[0]
+    assert "--steps" in ran.failure[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "error", "hint"),
+    [
+        (("--steps", "0"), 2, "0 steps train nothing", "at least 1"),
+        (("--mixed-precision", "fp8"), 2, "'fp8' is not a mixed precision", "bf16 or fp16"),
+        (("--width", "huge"), 2, "'huge' is not a network width", "base (32)"),
+        (("--data", "nowhere"), 1, "there is no folder 'nowhere'", "a folder of images"),
+        (("--data", "empty"), 1, "there are no images in 'empty'", ".png"),
+    ],
+)
+def test_what_cannot_be_trained(
+    words: tuple[str, ...],
+    code: int,
+    error: str,
+    hint: str,
+    recipe: Path,
+    photographs: Path,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "empty").mkdir()
+    before = contents(tmp_path)
+    ran = edgeunet("train", recipe, "--data", photographs, "--out", "runs", *words)
+    assert ran.code == code
+    assert error in ran.failure[0]
+    assert hint in ran.failure[1]
+    assert contents(tmp_path) == before
+
+
+def test_images_that_are_all_too_small(recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "tiny").mkdir()
+    (picture,) = toy_photographs([(12, 12)])
+    io.imsave(tmp_path / "tiny" / "a.png", picture, check_contrast=False)
+    ran = edgeunet("train", recipe, "--data", "tiny", "--out", "runs")
+    assert ran.code == 1
+    assert ran.failure[0] == "no training image is at least 16 pixels on both sides"
+
+
+def test_a_recipe_without_a_schedule(photographs: Path, tmp_path: Path) -> None:
+    ran = edgeunet("train", "nafnet", "--data", photographs, "--out", "runs")
+    assert ran.code == 1
+    assert "recipe 'nafnet' cannot be trained" in ran.failure[0]
+    assert ran.notes == [], "refused before the images are read"
+    assert not (tmp_path / "runs").exists()

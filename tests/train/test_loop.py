@@ -1,0 +1,329 @@
+"""The loop: exact, resumable, and not to be spoilt by one bad step."""
+
+from __future__ import annotations
+
+import copy
+import errno
+import math
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from edgeunet.errors import RecipeError, UsageError
+from edgeunet.models import build_network
+from edgeunet.models.weights import load_weights
+from edgeunet.noise import add_gaussian
+from edgeunet.recipes import Recipe, TrainTable, load_recipe
+from edgeunet.train import loop
+from edgeunet.train.checkpoint import FILE_NAME
+from edgeunet.train.crops import Batch, PhotographCrops
+from edgeunet.train.loop import CURVE_FILE, Outcome, Progress, learning_rate, train, validate
+from edgeunet.train.metrics import psnr_db
+from tests.train.toys import TABLE, toy_photographs, toy_recipe
+
+STOP = 6
+
+
+def run(
+    recipe: Recipe,
+    out: Path,
+    *,
+    resume: bool = False,
+    stop_at: int | None = None,
+    save_every: int = STOP // 2,
+) -> Outcome:
+    def report(progress: Progress) -> None:
+        if progress.step == stop_at:
+            raise KeyboardInterrupt
+
+    return train(
+        recipe,
+        toy_photographs(),
+        out,
+        validation=toy_photographs([(20, 28)]),
+        resume=resume,
+        save_every=save_every,
+        report=report,
+    )
+
+
+def curve(out: Path) -> list[list[str]]:
+    return [line.split(",") for line in (out / CURVE_FILE).read_text().splitlines()]
+
+
+# Batch norm has statistics to restore, NAF gates without gradients in the first step.
+@pytest.mark.parametrize("name", ["unetmm", "unet", "unetmm-naf"])
+def test_a_resumed_run_is_the_same_run_bit_for_bit(name: str, tmp_path: Path) -> None:
+    recipe = toy_recipe(name)
+    whole = run(recipe, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe, tmp_path / "halves", stop_at=STOP)
+    assert not (tmp_path / "halves" / whole.weights.name).exists()
+    halves = run(recipe, tmp_path / "halves", resume=True)
+    assert halves.weights.name == whole.weights.name
+    first, second = (build_network(recipe, seed=s) for s in (1, 2))
+    load_weights(first, whole.weights)
+    load_weights(second, halves.weights)
+    for key, tensor in first.state_dict().items():
+        assert torch.equal(tensor, second.state_dict()[key]), key
+    assert_same_checkpoint(tmp_path / "whole", tmp_path / "halves")
+    assert curve(tmp_path / "halves") == curve(tmp_path / "whole")
+    assert [row[0] for row in curve(tmp_path / "whole")] == ["step", "3", "6", "9", "12"]
+    assert halves.psnr == whole.psnr
+
+
+def assert_same_checkpoint(first: Path, second: Path) -> None:
+    """FP32 weights, average and optimizer: the 16-bit files could hide a difference."""
+    a, b = load_file(first / FILE_NAME), load_file(second / FILE_NAME)
+    assert a.keys() == b.keys()
+    assert any(key.startswith("optimizer.") for key in a)
+    different = [key for key in a if not torch.equal(a[key], b[key])]
+    assert different == []
+
+
+def test_steps_after_the_last_checkpoint_are_done_again(tmp_path: Path) -> None:
+    recipe = toy_recipe()
+    whole = run(recipe, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe, tmp_path / "halves", stop_at=STOP + 2)
+    again = run(recipe, tmp_path / "halves", resume=True)
+    assert_same_checkpoint(tmp_path / "whole", tmp_path / "halves")
+    assert curve(tmp_path / "halves") == curve(tmp_path / "whole")
+    assert again.psnr == whole.psnr
+
+
+def test_a_finished_run_can_be_resumed_and_says_the_same(tmp_path: Path) -> None:
+    first = run(toy_recipe(), tmp_path)
+    content = load_file(first.weights)
+    first.weights.unlink()
+    with safe_open(str(tmp_path / FILE_NAME), framework="pt") as file:
+        spent = float(file.metadata()["seconds"])
+    second = run(toy_recipe(), tmp_path, resume=True)
+    assert second.psnr == first.psnr
+    assert second.seconds > spent > 0
+    again = load_file(second.weights)
+    assert all(torch.equal(tensor, again[name]) for name, tensor in content.items())
+
+
+def test_resume_without_a_checkpoint_starts_from_the_beginning(tmp_path: Path) -> None:
+    assert run(toy_recipe(), tmp_path, resume=True).psnr == run(toy_recipe(), tmp_path / "b").psnr
+
+
+def test_a_new_run_does_not_write_over_an_earlier_one(tmp_path: Path) -> None:
+    run(toy_recipe(), tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(UsageError, match="holds the checkpoint of an earlier run") as caught:
+        run(toy_recipe("unet"), tmp_path)
+    assert "--resume" in caught.value.hint
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_the_last_checkpoint_survives_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Path.write_bytes
+    writes = 0
+
+    def full_at_the_second(path: Path, data: bytes) -> int:
+        nonlocal writes
+        writes += 1
+        if writes < 2:
+            return write(path, data)
+        write(path, data[:100])
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full_at_the_second)
+        with pytest.raises(OSError, match="No space left"):
+            run(toy_recipe(), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [FILE_NAME, CURVE_FILE]
+    run(toy_recipe(), tmp_path, resume=True)
+    run(toy_recipe(), tmp_path / "whole")
+    assert_same_checkpoint(tmp_path, tmp_path / "whole")
+    assert curve(tmp_path) == curve(tmp_path / "whole")
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """Plant a NaN in one batch."""
+    batch = PhotographCrops.batch
+
+    def spoilt(crops: PhotographCrops, step: int) -> Batch:
+        good = batch(crops, step)
+        if step == at:
+            good.noisy[0, 0, 0, 0] = np.nan
+        return good
+
+    monkeypatch.setattr(PhotographCrops, "batch", spoilt)
+
+
+# With batch norm the NaN is in the running statistics before the loss is known.
+@pytest.mark.parametrize("name", ["unetmm", "unet"])
+def test_a_step_that_is_not_finite_is_skipped_and_counted(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, at=4)
+    losses: list[float] = []
+    outcome = train(
+        toy_recipe(name),
+        toy_photographs(),
+        tmp_path,
+        validation=toy_photographs([(20, 28)]),
+        report=lambda progress: losses.append(progress.loss),
+    )
+    assert [step for step, loss in enumerate(losses) if not math.isfinite(loss)] == [4]
+    assert len(losses) == TABLE.steps
+    assert outcome.skipped_steps == 1
+    assert outcome.psnr is not None
+    assert math.isfinite(outcome.psnr)
+    load_weights(build_network(toy_recipe(name)), outcome.weights)  # raises for what is not finite
+
+
+def test_skipped_steps_are_still_counted_after_a_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, at=4)
+    with pytest.raises(KeyboardInterrupt):
+        run(toy_recipe(), tmp_path, stop_at=STOP)
+    assert run(toy_recipe(), tmp_path, resume=True).skipped_steps == 1
+
+
+def test_a_gradient_that_is_not_finite_is_skipped_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = 0
+
+    def overflow(gradient: torch.Tensor) -> torch.Tensor:
+        nonlocal step
+        step += 1
+        return gradient * math.inf if step == 5 else gradient
+
+    def build(recipe: Recipe, *, seed: int) -> torch.nn.Module:
+        network = build_network(recipe, seed=seed)
+        next(network.parameters()).register_hook(overflow)  # type: ignore[no-untyped-call]
+        return network
+
+    monkeypatch.setattr(loop, "build_network", build)
+    outcome = run(toy_recipe(), tmp_path)
+    assert step == TABLE.steps
+    assert outcome.skipped_steps == 1
+    load_weights(build_network(toy_recipe()), outcome.weights)
+
+
+def test_training_learns(tmp_path: Path) -> None:
+    table = msgspec.structs.replace(TABLE, steps=120, learning_rate=5e-3, sigma=(40.0, 40.0))
+    losses: list[float] = []
+    train(
+        toy_recipe(table=table),
+        toy_photographs(),
+        tmp_path,
+        report=lambda progress: losses.append(progress.loss),
+    )
+    assert np.mean(losses[-20:]) < 0.85 * np.mean(losses[:5])
+
+
+def test_without_validation_there_is_no_psnr(tmp_path: Path) -> None:
+    outcome = train(toy_recipe(), toy_photographs([(16, 16), (8, 99)]), tmp_path)
+    assert outcome.psnr is None
+    assert outcome.images == 1
+    assert curve(tmp_path)[-1][2] == ""
+
+
+@pytest.mark.parametrize("name", ["nafnet", "addunet-joint"])
+def test_a_recipe_without_a_schedule_cannot_be_trained(name: str, tmp_path: Path) -> None:
+    recipe = msgspec.structs.replace(load_recipe(name), train=None)
+    with pytest.raises(RecipeError, match=f"recipe '{name}' cannot be trained"):
+        train(recipe, toy_photographs(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_precision_the_machine_does_not_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*, mixed_precision: str) -> None:
+        raise ValueError(f"{mixed_precision} mixed precision requires a GPU")
+
+    monkeypatch.setattr(loop, "Accelerator", refuse)
+    with pytest.raises(UsageError, match="cannot train in fp16: fp16 mixed precision requires"):
+        train(toy_recipe(), toy_photographs(), tmp_path, mixed_precision="fp16")
+
+
+def test_learning_rate_rises_then_falls_along_a_cosine() -> None:
+    table = TrainTable(steps=1000, warmup_steps=100, learning_rate=1e-3, final_learning_rate=1e-5)
+    rates = [learning_rate(table, step) for step in range(table.steps)]
+    assert rates[0] == pytest.approx(1e-5)
+    assert rates[49] == pytest.approx(5e-4)
+    assert rates[99] == rates[100] == pytest.approx(1e-3)
+    # A quarter, a half and three quarters of the way from step 100 to step 1000.
+    span = 1e-3 - 1e-5
+    assert rates[325] == pytest.approx(1e-5 + span * (1 + math.cos(math.pi / 4)) / 2)
+    assert rates[550] == pytest.approx(1e-5 + span / 2)
+    assert rates[-1] == pytest.approx(1e-5, rel=0.01)
+    assert rates[100:] == sorted(rates[100:], reverse=True)
+
+
+def test_warm_up_is_at_most_a_tenth_of_a_short_run() -> None:
+    table = TrainTable(steps=20, warmup_steps=200, learning_rate=1e-3)
+    assert [learning_rate(table, step) for step in (0, 1, 2)] == pytest.approx([5e-4, 1e-3, 1e-3])
+    assert learning_rate(TrainTable(steps=1, learning_rate=1e-3), 0) == pytest.approx(1e-3)
+
+
+def test_the_average_follows_the_weights() -> None:
+    recipe = toy_recipe("unet")
+    network = build_network(recipe, seed=1)
+    average = copy.deepcopy(network)
+    before = {name: tensor.clone() for name, tensor in average.state_dict().items()}
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(1)
+    network.train()(torch.rand(2, 3, 16, 16))
+    # At step 90 the average is still short: (90 + 1) / (90 + 10); later it has the full length.
+    for step, decay in ((90, 0.91), (100_000, 0.999)):
+        given = copy.deepcopy(average)
+        loop._update_average(given, network, 0.999, step)
+        for name, tensor in given.state_dict().items():
+            current = network.state_dict()[name]
+            if not tensor.is_floating_point():
+                assert torch.equal(tensor, current)
+                continue
+            wanted = decay * before[name] + (1 - decay) * current
+            torch.testing.assert_close(tensor, wanted, atol=1e-6, rtol=1e-5)
+
+
+def test_what_is_saved_is_the_average(tmp_path: Path) -> None:
+    outcome = run(toy_recipe(), tmp_path)
+    state, saved = load_file(tmp_path / FILE_NAME), load_file(outcome.weights)
+    for name, tensor in saved.items():
+        assert torch.equal(tensor, state[f"average.{name}"].half())
+    assert any(not torch.equal(t, state[f"network.{n}"].half()) for n, t in saved.items())
+
+
+class Same(torch.nn.Module):
+    """A denoiser that does nothing, in a module with one parameter for its device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parameter = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        assert not self.training
+        return {"denoised": image}
+
+
+def test_validation_is_psnr_of_the_clipped_output_with_fixed_noise() -> None:
+    pictures = toy_photographs()
+    network = Same()
+    given = validate(network, "denoised", pictures, sigma=25.0)
+    assert given == validate(network, "denoised", pictures, sigma=25.0)
+    figures = []
+    for index, picture in enumerate(pictures):
+        clean = (picture / np.float32(255)).transpose(2, 0, 1)[None]
+        noisy = add_gaussian(clean, 25.0, np.random.default_rng([2024, index]))
+        figures.append(psnr_db(noisy.clip(0, 1), clean))
+    assert given == pytest.approx(np.mean(figures), abs=1e-4)
+    assert network.training
+    assert network.parameter.grad is None
