@@ -65,25 +65,20 @@ def choose_weights(
         return None
     chosen = weights or recipe.trained_weights(recipe_path(model).parent)
     if chosen is None:
-        trained = ", ".join(sorted(recipe.weights, key=int)) or "none yet"
+        trained = ", ".join(sorted(recipe.weights, key=lambda text: (len(text), text)))
         raise UsageError(
             f"there are no shipped weights for {recipe.name} at width {recipe.network.width} "
-            f"(widths with weights: {trained})",
+            f"(widths with weights: {trained or 'none yet'})",
             hint="give --weights FILE.safetensors, or --random-weights to measure untrained",
         )
     return chosen
 
 
-def bundle_path(recipe: Recipe, size: tuple[int, int], precision: Precision) -> Path:
-    """Return the default name of a bundle, in the current folder."""
-    own_width = load_default_width(recipe)
+def bundle_path(model: str, recipe: Recipe, size: tuple[int, int], precision: Precision) -> Path:
+    """Return the default name of a bundle, in the current folder.
+
+    It has the width in it when that is not the one of the recipe's file.
+    """
+    own_width = load_recipe(model).network.width
     width = "" if recipe.network.width == own_width else f"-w{recipe.network.width}"
     return Path(f"{recipe.name}{width}-{format_size(*size)}-{precision}.bundle")
-
-
-def load_default_width(recipe: Recipe) -> int:
-    """Return the width a shipped recipe has by itself; a user's recipe is its own default."""
-    try:
-        return load_recipe(recipe.name).network.width
-    except UsageError:
-        return recipe.network.width

@@ -50,7 +50,7 @@ def command(
     recipe = read_recipe_at(model, width)
     frame_size = read_frame_size(size, recipe)
     chosen = choose_weights(model, recipe, weights, random_weights=random_weights)
-    target = out if out is not None else bundle_path(recipe, frame_size, precision)
+    target = out if out is not None else bundle_path(model, recipe, frame_size, precision)
     try:
         from edgeunet.convert.export import export_bundle
     except ModuleNotFoundError as error:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+import msgspec
 import onnx_ir as ir
 
 from edgeunet import __version__
 from edgeunet.bundle import Bundle, write_bundle
 from edgeunet.bundle.manifest import (
+    FILE_NAME,
     SCHEMA_VERSION,
     ClassEntry,
     Manifest,
@@ -23,9 +25,11 @@ from edgeunet.bundle.manifest import (
     ParityEntry,
     StageEntry,
     TensorEntry,
+    schema_version_of,
 )
 from edgeunet.convert.network_graph import (
     check_frame_size,
+    check_precision,
     frame_module,
     module_to_graph,
     network_for_export,
@@ -65,8 +69,9 @@ def export_bundle(
 
     weights: a safetensors file, or None for random ones.
     Raises WeightsError and ParityError as their names say, UsageError for a frame that is too
-    small, SinkError when ``target`` is something that must not be replaced.
+    small or a precision this cannot make, SinkError when ``target`` must not be replaced.
     """
+    check_precision(precision)
     check_frame_size(recipe, height, width)
     check_target(target)
     report("building the network")
@@ -118,11 +123,19 @@ def check_target(target: Path) -> None:
     """Refuse to replace anything but a bundle or an empty folder."""
     if not target.exists():
         return
-    if not target.is_dir() or (any(target.iterdir()) and not (target / "manifest.json").is_file()):
+    if not target.is_dir() or (any(target.iterdir()) and not _has_manifest(target)):
         raise SinkError(
             f"{target} exists and is not a bundle, so it is not replaced",
             hint="choose another --out, or remove it",
         )
+
+
+def _has_manifest(folder: Path) -> bool:
+    """Is its manifest one of ours? Other programs have a ``manifest.json`` too."""
+    try:
+        return isinstance(schema_version_of((folder / FILE_NAME).read_bytes()), int)
+    except (OSError, msgspec.DecodeError):
+        return False
 
 
 def _whole_frame_stage(model: ir.Model) -> StageEntry:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -30,11 +32,13 @@ class FrameModule(nn.Module):
         self.image_residual = recipe.network.image_residual
 
     def forward(self, frame: Tensor) -> tuple[Tensor, ...]:
-        finished = {
-            name: self._finish(self._tasks[name], y, frame)
-            for name, y in self.network.heads(_planes(frame), reread=lambda: _planes(frame))
-        }
+        finished = {name: answer for name, _, answer in self.answers(frame)}
         return tuple(finished[name] for name in self._tasks)
+
+    def answers(self, frame: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """Yield (output, what its head says in floats, the answer made from it)."""
+        for name, y in self.network.heads(_planes(frame), reread=lambda: _planes(frame)):
+            yield name, y, self._finish(self._tasks[name], y, frame)
 
     def _finish(self, task: Task, y: Tensor, frame: Tensor) -> Tensor:
         if task is Task.DENOISE:

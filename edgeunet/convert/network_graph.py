@@ -95,7 +95,8 @@ def module_to_graph(
         )
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
-    model = program.model
+    # A clone has plain values: the exporter's own compare like arrays, not by identity.
+    model = program.model.clone()
     _forget_sources(model)
     lower_opset(model)
     join_unshuffles(model)

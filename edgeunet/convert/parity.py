@@ -60,22 +60,32 @@ def check_parity(
     precision: Precision,
     frames: Mapping[str, Frame],
 ) -> list[ParityFigure]:
-    """Run both on every frame and return a figure per frame and output."""
+    """Run both on every frame and return a figure per frame and output.
+
+    Raises ParityError when the network itself says something that is not finite: as bytes
+    that would look like an answer, and the graph might well agree with it.
+    """
     figures = []
     for name, frame in frames.items():
         batch = frame[None]
+        wanted: dict[str, Array] = {}
         with torch.inference_mode():
-            wanted = [tensor.numpy() for tensor in module(torch.from_numpy(batch))]
+            for output, floats, answer in module.answers(torch.from_numpy(batch)):
+                if not torch.isfinite(floats).all():
+                    raise ParityError(
+                        f"the network's own {output!r} is not finite on the {name} frame",
+                        hint="its weights are no good: train again, or export others",
+                    )
+                wanted[output] = answer.numpy()
         given = session.run({FRAME: batch})
-        for pathway, reference in zip(recipe.pathways, wanted, strict=True):
-            figures.append(
-                _figure(name, pathway, given[pathway.output], reference, recipe, precision)
-            )
+        for pathway in recipe.pathways:
+            answers = given[pathway.output], wanted[pathway.output]
+            figures.append(_figure(name, pathway, *answers, recipe, precision))
     return figures
 
 
 def require_parity(figures: list[ParityFigure]) -> None:
-    """Raise ParityError that names the worst figure when any misses its limit."""
+    """Raise ParityError with the first figure that misses its limit, and how many do."""
     missed = [figure for figure in figures if not figure.holds]
     if not missed:
         return

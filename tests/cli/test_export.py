@@ -1,0 +1,365 @@
+"""``edgeunet export`` as a person meets it: a bundle that runs, or two lines and no trace."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from edgeunet.bundle import open_bundle
+from edgeunet.engine import open_session
+from edgeunet.models import build_network
+from edgeunet.models.weights import save_weights
+from edgeunet.recipes import folder, load_recipe
+from tests.cli.command import Ran, contents, edgeunet
+
+SMALL = ("--width", "8", "--size", "32x48")
+RANDOM = ("export", "--model", "unetmm", *SMALL, "--random-weights")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ran]:
+    path = tmp_path_factory.mktemp("export") / "mine.bundle"
+    return path, edgeunet(*RANDOM, "--fp16", "--out", path)
+
+
+@pytest.fixture
+def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that the command runs in."""
+    path = tmp_path / "there"
+    path.mkdir()
+    monkeypatch.chdir(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "mine.safetensors"
+    recipe = load_recipe("unetmm").with_width(8)
+    save_weights(build_network(recipe, seed=3), recipe, path)
+    return path
+
+
+def test_a_bundle_that_runs(exported: tuple[Path, Ran]) -> None:
+    path, ran = exported
+    assert ran.code == 0, ran.err
+    bundle = open_bundle(path)
+    manifest = bundle.manifest
+    assert (manifest.name, manifest.recipe.name) == ("mine", "unetmm")
+    assert (manifest.height, manifest.width, manifest.precision) == (32, 48, "fp16")
+    assert (manifest.weights, manifest.weights_sha256) == ("random", "")
+    assert manifest.recipe.network.width == 8
+    assert manifest.memory.skip_bytes > 0
+    assert manifest.memory.peak_live_bytes <= manifest.memory.arena_bytes
+    assert {"edgeunet", "torch", "onnxruntime"} <= set(manifest.tools)
+    with open_session(bundle.file(manifest.stages[0].graph), threads=1) as session:
+        assert session.inputs == tuple(t.spec() for t in manifest.stages[0].inputs)
+        assert session.outputs == tuple(t.spec() for t in manifest.stages[0].outputs)
+        frame = np.full((1, 32, 48, 3), 100, np.uint8)
+        denoised = session.run({"frame": frame})["denoised"]
+    assert denoised.shape == frame.shape
+    assert denoised.dtype == np.uint8
+
+
+def test_parity_is_printed_and_stored(exported: tuple[Path, Ran]) -> None:
+    path, ran = exported
+    stored = open_bundle(path).manifest.parity
+    frames = ["astronaut", "coffee", "black", "white", "noise"]
+    assert [entry.frame for entry in stored] == frames
+    assert {(e.output, e.metric, e.limit) for e in stored} == {("denoised", "psnr_db", 55.0)}
+    assert "parity of unetmm fp16 with torch FP32" in ran.out
+    rows = [line for line in ran.out.splitlines() if "PSNR dB" in line]
+    assert len(rows) == len(stored)
+    for row, entry in zip(rows, stored, strict=True):
+        assert entry.frame in row
+        assert ("equal" if entry.value is None else f"{entry.value:.4g}") in row
+    for word in ("skip bytes", "peak live bytes", "arena bytes", "I/O bytes", "weight bytes"):
+        assert word in ran.out
+    assert ran.err.splitlines()[-1] == f"wrote {path}"
+
+
+def test_json_is_one_document_and_the_name_says_what_it_is(there: Path, weights: Path) -> None:
+    ran = edgeunet("export", "--model", "unetmm", *SMALL, "--weights", weights, "--json")
+    assert ran.code == 0, ran.err
+    document = json.loads(ran.out)
+    assert list(document) == ["bundle", "model", "size", "precision", "weights", "parity"]
+    assert document["bundle"] == "unetmm-w8-32x48-fp32.bundle"
+    assert (document["model"], document["size"], document["precision"]) == (
+        "unetmm",
+        "32x48",
+        "fp32",
+    )
+    assert document["weights"] == "mine.safetensors"
+    assert len(document["parity"]) == 5
+    assert set(document["parity"][0]) == {"frame", "output", "psnr_db", "limit"}
+    assert [path.name for path in there.iterdir()] == [document["bundle"]]
+    assert open_bundle(there / document["bundle"]).manifest.weights == "mine.safetensors"
+
+
+def test_an_older_bundle_is_replaced(exported: tuple[Path, Ran], there: Path) -> None:
+    import shutil
+
+    target = there / "mine.bundle"
+    shutil.copytree(exported[0], target)
+    (target / "whole.onnx").write_bytes(b"damaged")
+    (target / "from-an-older-version.onnx").write_bytes(b"old")
+    assert edgeunet(*RANDOM, "--out", target).code == 0
+    assert open_bundle(target).manifest.precision == "fp32"
+    assert sorted(contents(there)) == [
+        "mine.bundle",
+        "mine.bundle/manifest.json",
+        "mine.bundle/whole.onnx",
+    ]
+
+
+def test_every_task_and_a_recipe_of_ones_own(there: Path) -> None:
+    text = (folder("export") / "joint.toml").read_text()
+    (there / "own.toml").write_text(text.replace('name = "joint"', 'name = "own"', 1))
+    ran = edgeunet("export", "--model", "./own.toml", *SMALL, "--random-weights", "--json")
+    assert ran.code == 0, ran.err
+    document = json.loads(ran.out)
+    assert document["bundle"] == "own-w8-32x48-fp32.bundle"
+    assert {entry["output"] for entry in document["parity"]} == {"denoised", "labels"}
+    assert [o.task for o in open_bundle(there / document["bundle"]).manifest.outputs] == [
+        "denoise",
+        "segment",
+    ]
+
+
+def command(*words: str) -> tuple[str, ...]:
+    """The random export with other words; a later option wins over an earlier one."""
+    return (*RANDOM, *words)
+
+
+WRONG = {
+    "a model nobody knows": (
+        ("export", "--model", "unetm", "--random-weights"),
+        "there is no model 'unetm'",
+        "did you mean 'unetmm'?",
+    ),
+    "no model": (("export",), "Missing option '--model'", "edgeunet export --help"),
+    "a width that is none": (command("--width", "smal"), "'smal' is not a network", "small (16)"),
+    "a width of nothing": (command("--width", "0"), "'0' is not a network width", "tiny (8)"),
+    "a size that is none": (command("--size", "axb"), "'axb' is not a frame size", "480x640"),
+    "a size of nothing": (command("--size", "0x0"), "0x0 pixels is too small", "at least 16"),
+    "too small a size": (command("--size", "8x8"), "8x8 pixels is too small", "at least 16"),
+    "too low a size": (command("--size", "8x640"), "8x640 pixels is too small", "at least 16"),
+    "int8": (command("--int8"), "INT8 export is not in this version", "--fp16 or --fp32"),
+    "fp32 and fp16": (command("--fp32", "--fp16"), "--fp32 and --fp16 contradict", "one precision"),
+    "fp32 and int8": (command("--fp32", "--int8"), "--fp32 and --int8 contradict", "one precision"),
+    "fp16 and int8": (command("--fp16", "--int8"), "--fp16 and --int8 contradict", "one precision"),
+    "all precisions": (
+        command("--fp32", "--fp16", "--int8"),
+        "--fp32 and --fp16 and --int8 contradict each other",
+        "one precision",
+    ),
+    "two kinds of weights": (
+        command("--weights", "mine.safetensors"),
+        "--weights and --random-weights contradict",
+        "one of them",
+    ),
+    "no weights at this width": (
+        ("export", "--model", "unetmm", "--width", "24"),
+        "no shipped weights for unetmm at width 24 (widths with weights: 16)",
+        "--random-weights",
+    ),
+    "no weights at all": (
+        ("export", "--model", "nafnet"),
+        "no shipped weights for nafnet at width 32 (widths with weights: none yet)",
+        "--weights FILE.safetensors",
+    ),
+}
+
+
+@pytest.mark.parametrize(("words", "error", "hint"), WRONG.values(), ids=WRONG)
+def test_a_wrong_command_line(words: tuple[str, ...], error: str, hint: str, there: Path) -> None:
+    ran = edgeunet(*words)
+    assert ran.code == 2
+    assert error in ran.failure[0]
+    assert hint in ran.failure[1]
+    assert ran.notes == [], "nothing was begun"
+    assert contents(there) == {}
+
+
+def test_no_recipe_there(there: Path) -> None:
+    ran = edgeunet("export", "--model", "./nowhere.toml", "--random-weights")
+    assert ran.code == 1
+    assert ran.failure[0] == "there is no recipe file './nowhere.toml'"
+    assert contents(there) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("schema = 1\nname =", "mine.toml is not a valid recipe"),
+        ("\x00\xff", "mine.toml is not a valid recipe"),
+        ("schema = 1", "missing required field `name`"),
+        ('[weights]\nsmall = "w.safetensors"\n', "missing required field"),
+    ],
+)
+def test_a_malformed_recipe(text: str, error: str, there: Path) -> None:
+    (there / "mine.toml").write_bytes(text.encode("latin-1"))
+    before = contents(there)
+    ran = edgeunet("export", "--model", "mine.toml", "--random-weights")
+    assert ran.code == 1
+    assert error in ran.failure[0]
+    assert "export/README.md" in ran.failure[1]
+    assert contents(there) == before
+
+
+def test_a_recipe_that_names_weights_by_words(there: Path) -> None:
+    """Widths are numbers, but a slip in a recipe must not end in a traceback."""
+    text = (folder("export") / "unetmm.toml").read_text()
+    (there / "mine.toml").write_text(text.replace("16 = ", "small = ", 1))
+    ran = edgeunet("export", "--model", "mine.toml")
+    assert "unetmm" in ran.failure[0]
+
+
+def test_weights_beside_a_recipe_that_are_not_there(there: Path) -> None:
+    text = (folder("export") / "unetmm.toml").read_text()
+    (there / "mine.toml").write_text(text.replace("weights/unetmm-16", "nowhere", 1))
+    before = contents(there)
+    ran = edgeunet("export", "--model", "mine.toml", "--size", "32x48")
+    assert ran.code == 1
+    assert "there is no weight file 'nowhere.safetensors'" in ran.failure[0]
+    assert contents(there) == before
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error"),
+    [
+        ("missing", "there is no weight file"),
+        ("truncated", "mine.safetensors is not a whole safetensors file"),
+        ("another width", "mine.safetensors holds weights of another network"),
+        ("another network", "mine.safetensors holds weights of another network"),
+    ],
+)
+def test_weights_that_cannot_be_used(spoil: str, error: str, there: Path, weights: Path) -> None:
+    path = there / "mine.safetensors"
+    model, width = "unetmm", "8"
+    if spoil != "missing":
+        path.write_bytes(weights.read_bytes()[: -100 if spoil == "truncated" else None])
+    if spoil == "another width":
+        width = "16"
+    if spoil == "another network":
+        model = "unet"
+    before = contents(there)
+    ran = edgeunet(
+        "export", "--model", model, "--width", width, "--size", "32x48", "--weights", path
+    )
+    assert ran.code == 1
+    assert error in ran.failure[0]
+    if spoil.startswith("another"):
+        assert "they were made for unetmm at width 8" in ran.failure[1]
+    assert contents(there) == before
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "another program's folder", "link"])
+def test_what_is_no_bundle_is_not_replaced(kind: str, there: Path) -> None:
+    target = there / "precious"
+    if kind == "file":
+        target.write_text("a thesis")
+    elif kind == "link":
+        (there / "thesis.txt").write_text("a thesis")
+        target.symlink_to(there / "thesis.txt")
+    else:
+        target.mkdir()
+        (target / "thesis.txt").write_text("a thesis")
+        if kind != "folder":
+            (target / "manifest.json").write_text('{"manifest_version": 3}')
+    before = contents(there)
+    ran = edgeunet(*RANDOM, "--out", target)
+    assert ran.code == 1
+    assert ran.failure[0] == f"{target} exists and is not a bundle, so it is not replaced"
+    assert ran.notes == []
+    assert contents(there) == before
+
+
+def test_an_empty_folder_is_filled(there: Path) -> None:
+    (there / "empty").mkdir()
+    assert edgeunet(*RANDOM, "--out", there / "empty", "--json").code == 0
+    open_bundle(there / "empty")
+
+
+def test_a_folder_that_cannot_be_written(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = tempfile.mkdtemp
+
+    def refuse(suffix: str = "", prefix: str = "", dir: Path | None = None) -> str:
+        if dir == there:
+            raise PermissionError(errno.EACCES, "Permission denied", str(dir))
+        return make(suffix, prefix, dir)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    ran = edgeunet(*RANDOM, "--out", there / "mine.bundle")
+    assert ran.code == 1
+    assert ran.failure == (
+        f"{there}: Permission denied",
+        "choose a folder or file you may read and write",
+    )
+    assert contents(there) == {}
+
+
+def test_a_full_disk_leaves_the_older_bundle(
+    exported: tuple[Path, Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = exported
+    before = contents(path.parent)
+    write = Path.write_bytes
+
+    def fill_up(target: Path, data: bytes) -> int:
+        write(target, data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fill_up)
+    ran = edgeunet(*RANDOM, "--out", path)
+    assert ran.code == 1
+    assert ran.failure == ("No space left on device", "free some space, or write to another disk")
+    assert contents(path.parent) == before
+
+
+def test_parity_that_misses_writes_nothing(there: Path) -> None:
+    text = (folder("export") / "joint.toml").read_text()
+    # No share of pixels is below zero, so not even equal answers are near enough.
+    (there / "mine.toml").write_text(text + "\n[tolerance]\nlabel_share = -1.0\n")
+    before = contents(there)
+    ran = edgeunet("export", "--model", "mine.toml", *SMALL, "--random-weights", "--out", "b")
+    assert ran.code == 1
+    error, hint = ran.failure
+    assert "labels on the astronaut frame has label_share" in error
+    assert "asks for -1 (5 of 10 checks missed)" in error
+    assert "--fp32" in hint
+    assert contents(there) == before
+
+
+def test_without_torch_the_extra_is_named(there: Path) -> None:
+    program = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] == 'torch':
+            raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+sys.meta_path.insert(0, Absent())
+from edgeunet.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program, *RANDOM],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert ran.stdout == ""
+    assert ran.stderr.splitlines() == [
+        "error: exporting needs the package 'torch', which is not installed",
+        'hint: pip install "edgeunet[export]"',
+    ]
+    assert contents(there) == {}

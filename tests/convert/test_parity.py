@@ -1,0 +1,187 @@
+"""The parity check passes what is equal, and nothing that is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx_ir as ir
+import pytest
+import torch
+
+from edgeunet.convert.frame_module import FRAME, FrameModule
+from edgeunet.convert.network_graph import frame_module, module_to_graph
+from edgeunet.convert.parity import ParityFigure, check_parity, parity_frames, require_parity
+from edgeunet.engine import open_session
+from edgeunet.errors import ParityError
+from edgeunet.models import build_network
+from edgeunet.photographs import shipped_photographs
+from edgeunet.recipes import Recipe, load_recipe
+from edgeunet.specs import Array, Precision, Session, Task, TensorSpec
+from tests.convert.small import small
+
+SIZE = (32, 48)
+
+
+class Says:
+    """A session that gives the network's own answers, changed by ``alter``."""
+
+    engine = "none"
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+
+    def __init__(self, module: FrameModule, recipe: Recipe) -> None:
+        self._module = module
+        self._names = [pathway.output for pathway in recipe.pathways]
+        self.altered: dict[str, Array] = {}
+
+    def run(self, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
+        with torch.inference_mode():
+            answers = self._module(torch.from_numpy(feeds[FRAME]))
+        own = {n: a.numpy() for n, a in zip(self._names, answers, strict=True)}
+        return own | self.altered
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Says:
+        return self
+
+    def __exit__(self, *failure: object) -> None: ...
+
+
+def every_task() -> Recipe:
+    """Denoise and segment of ``joint``, classify of ``addunet-joint``."""
+    recipe = small("joint")
+    classify = load_recipe("addunet-joint").pathways[-1]
+    assert classify.head is Task.CLASSIFY
+    return msgspec.structs.replace(recipe, pathways=(*recipe.pathways, classify))
+
+
+@pytest.fixture(scope="module")
+def recipe() -> Recipe:
+    return every_task()
+
+
+@pytest.fixture(scope="module")
+def module(recipe: Recipe) -> FrameModule:
+    return frame_module(build_network(recipe).eval(), recipe)
+
+
+def figures(
+    module: FrameModule, session: Session, recipe: Recipe, precision: Precision = Precision.FP32
+) -> list[ParityFigure]:
+    return check_parity(module, session, recipe, precision, parity_frames(*SIZE))
+
+
+def test_frames_are_real_and_extreme() -> None:
+    frames = parity_frames(*SIZE)
+    assert list(frames) == ["astronaut", "coffee", "black", "white", "noise"]
+    for frame in frames.values():
+        assert frame.shape == (*SIZE, 3)
+        assert frame.dtype == np.uint8
+        assert frame.flags["C_CONTIGUOUS"]
+    assert not frames["black"].any()
+    assert (frames["white"] == 255).all()
+    assert abs(float(frames["noise"].mean()) - 127.5) < 3
+    assert len(np.unique(frames["noise"])) > 200
+    assert np.array_equal(frames["noise"], parity_frames(*SIZE)["noise"])
+
+
+def test_frames_are_bgr() -> None:
+    astronaut = shipped_photographs()["astronaut"]
+    height, width = astronaut.shape[:2]
+    assert np.array_equal(parity_frames(height, width)["astronaut"][..., ::-1], astronaut)
+
+
+def test_equal_answers_have_no_distance(module: FrameModule, recipe: Recipe) -> None:
+    found = figures(module, Says(module, recipe), recipe)
+    assert len(found) == 5 * 3
+    assert {(f.output, f.metric, f.value) for f in found} == {
+        ("denoised", "psnr_db", None),
+        ("labels", "label_share", 0.0),
+        ("scores", "probability", 0.0),
+    }
+    assert all(f.holds for f in found)
+    require_parity(found)
+
+
+@pytest.mark.parametrize(("precision", "limit"), [(Precision.FP32, 80.0), (Precision.FP16, 55.0)])
+def test_one_level_everywhere_is_48_db(
+    module: FrameModule, recipe: Recipe, precision: Precision, limit: float
+) -> None:
+    session = Says(module, recipe)
+    name = recipe.pathways[0].output
+    frames = {"grey": np.full((*SIZE, 3), 128, np.uint8)}
+    own = session.run({FRAME: frames["grey"][None]})[name]
+    session.altered[name] = np.where(own < 255, own + 1, own - 1).astype(np.uint8)
+    figure = check_parity(module, session, recipe, precision, frames)[0]
+    assert figure.value == pytest.approx(20 * np.log10(255), abs=1e-9)
+    assert figure.limit == limit
+    assert not figure.holds
+
+
+def test_a_damaged_weight_is_found_and_named(tmp_path: Path) -> None:
+    recipe = small("unetmm")
+    module = frame_module(build_network(recipe).eval(), recipe)
+    model = module_to_graph(module, recipe, *SIZE, Precision.FP32)
+    ir.save(model, tmp_path / "whole.onnx")
+    with open_session(tmp_path / "whole.onnx", threads=1) as session:
+        require_parity(figures(module, session, recipe))
+    heads = {
+        name: value.const_value.numpy()
+        for name, value in model.graph.initializers.items()
+        if value.const_value is not None and list(value.const_value.shape) == [3, 8, 3, 3]
+    }
+    assert len(heads) == 1
+    name = next(iter(heads))
+    damaged = heads[name].copy()
+    damaged[0, 0, 1, 1] += 0.5
+    model.graph.initializers[name].const_value = ir.tensor(damaged, name=name)
+    ir.save(model, tmp_path / "damaged.onnx")
+    with open_session(tmp_path / "damaged.onnx", threads=1) as session:
+        found = figures(module, session, recipe)
+    with pytest.raises(ParityError) as caught:
+        require_parity(found)
+    missed = [figure for figure in found if not figure.holds]
+    assert missed
+    assert caught.value.message == (
+        f"the exported graph differs from torch FP32: denoised on the {missed[0].frame} frame "
+        f"has psnr_db {missed[0].value:.4g}, the recipe asks for 80 "
+        f"({len(missed)} of 5 checks missed)"
+    )
+    assert "fp32_ops" in caught.value.hint
+
+
+def test_nan_probabilities_of_the_graph_do_not_pass(module: FrameModule, recipe: Recipe) -> None:
+    session = Says(module, recipe)
+    pathway = recipe.pathways[-1]
+    session.altered[pathway.output] = np.full((1, len(pathway.classes)), np.nan, np.float32)
+    with pytest.raises(ParityError, match=f"{pathway.output} on the astronaut frame has .* inf"):
+        require_parity(figures(module, session, recipe))
+
+
+def test_a_network_that_says_nan_does_not_pass_even_if_the_graph_agrees(recipe: Recipe) -> None:
+    """As bytes NaN is a black frame, in torch and in the graph alike: they would be equal."""
+    network = build_network(recipe).eval()
+    with torch.no_grad():
+        next(iter(network.pathways)).head.bias.fill_(float("nan"))  # type: ignore[union-attr,operator]
+    module = frame_module(network, recipe)
+    name = recipe.pathways[0].output
+    with pytest.raises(ParityError, match=f"own '{name}' is not finite on the astronaut frame"):
+        figures(module, Says(module, recipe), recipe)
+
+
+def test_one_wrong_class_in_a_hundred_pixels_does_not_pass(
+    module: FrameModule, recipe: Recipe
+) -> None:
+    session = Says(module, recipe)
+    frames = {"black": np.zeros((*SIZE, 3), np.uint8)}
+    labels = session.run({FRAME: frames["black"][None]})["labels"].copy()
+    wrong = labels.reshape(-1)[: labels.size // 100]
+    wrong[:] = (wrong + 1) % 11
+    session.altered["labels"] = labels
+    figure = check_parity(module, session, recipe, Precision.FP32, frames)[1]
+    assert figure.value == pytest.approx(0.01, rel=0.05)
+    assert not figure.holds
