@@ -27,6 +27,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_INTERRUPTED = 130
+
 _OS_HINTS = {
     errno.ENOSPC: "free some space, or write to another disk",
     errno.EDQUOT: "free some space, or write to another disk",
@@ -65,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EdgeUnetError as error:
         return _report(error.message, error.hint, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        return _report("interrupted", "run the command again to start over", 130)
+        result = _INTERRUPTED
     except BrokenPipeError:
         # The reader of our stdout went away; the interpreter must not complain about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -82,6 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             typer.echo(error.format_message())
             return 2
         return _report(error.format_message().replace("\n", " "), f"see: {page}", error.exit_code)
+    if result == _INTERRUPTED:
+        # Typer turns Ctrl-C into this number without a word.
+        return _report("interrupted", "run the command again to start over", _INTERRUPTED)
     return result if isinstance(result, int) else 0
 
 

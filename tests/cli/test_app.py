@@ -1,0 +1,149 @@
+"""What holds for every verb: two lines and an exit code, whatever goes wrong."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from edgeunet import __version__
+from edgeunet.cli import models
+from edgeunet.cli.verbs import VERBS
+from edgeunet.errors import ParityError
+from tests.cli.command import edgeunet
+
+Fail = Callable[[BaseException], None]
+
+
+@pytest.fixture
+def fail(monkeypatch: pytest.MonkeyPatch) -> Fail:
+    """Let ``edgeunet models`` end in this exception."""
+
+    def plant(failure: BaseException) -> None:
+        def load_recipe(name: str) -> None:
+            raise failure
+
+        monkeypatch.setattr(models, "load_recipe", load_recipe)
+
+    return plant
+
+
+def test_version() -> None:
+    ran = edgeunet("--version")
+    assert (ran.code, ran.out, ran.err) == (0, f"edgeunet {__version__}\n", "")
+
+
+@pytest.mark.parametrize("words", [("--help",), ("-h",)])
+def test_help_names_every_verb(words: tuple[str, ...]) -> None:
+    ran = edgeunet(*words)
+    assert (ran.code, ran.err) == (0, "")
+    for verb in VERBS:
+        assert f" {verb} " in ran.out
+
+
+def test_no_arguments_show_the_help_and_are_a_wrong_usage() -> None:
+    ran = edgeunet()
+    assert ran.code == 2
+    assert ran.out.strip() == edgeunet("--help").out.strip()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_its_help(verb: str) -> None:
+    ran = edgeunet(verb, "--help")
+    assert (ran.code, ran.err) == (0, "")
+    assert f"edgeunet {verb}" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "hint"),
+    [
+        (("exprot",), "No such command 'exprot'", "see: edgeunet --help"),
+        (("--exprot",), "No such option: --exprot", "see: edgeunet --help"),
+        (("models", "--modle", "unet"), "No such option: --modle", "see: edgeunet models --help"),
+        (("models", "--model"), "Option '--model' requires an argument", "edgeunet models --help"),
+        (("models", "unet"), "Got unexpected extra argument", "see: edgeunet models --help"),
+        (("export",), "Missing option '--model'", "see: edgeunet export --help"),
+        (("run",), "Missing", "see: edgeunet run --help"),
+        (("train",), "Missing", "see: edgeunet train --help"),
+        (("run", "x.mp4", "--bundle", "b", "--seed", "one"), "'--seed'", "edgeunet run --help"),
+    ],
+)
+def test_a_wrong_command_line(words: tuple[str, ...], error: str, hint: str) -> None:
+    ran = edgeunet(*words)
+    assert ran.code == 2
+    assert error in ran.failure[0]
+    assert hint in ran.failure[1]
+    assert ran.notes == []
+
+
+def test_a_near_option_is_suggested() -> None:
+    assert "--model" in edgeunet("models", "--modle", "unet").failure[0].partition("modle")[2]
+
+
+def test_a_message_of_several_lines_is_still_one(fail: Fail) -> None:
+    fail(ParityError("one\n  two", hint="three\n four"))
+    ran = edgeunet("models")
+    assert ran.code == 1
+    assert ran.failure == ("one two", "three four")
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [
+        (errno.ENOSPC, "free some space, or write to another disk"),
+        (errno.EDQUOT, "free some space, or write to another disk"),
+        (errno.EROFS, "choose a folder that can be written"),
+        (errno.EACCES, "choose a folder or file you may read and write"),
+        (errno.EPERM, "choose a folder or file you may read and write"),
+        (errno.ENOENT, "check the path"),
+        (errno.EIO, "check the path and the disk"),
+    ],
+)
+def test_what_the_system_refuses(number: int, hint: str, fail: Fail) -> None:
+    fail(OSError(number, os.strerror(number), "some/file"))
+    ran = edgeunet("models")
+    assert ran.code == 1
+    assert ran.failure == (f"some/file: {os.strerror(number)}", hint)
+
+
+def test_a_refusal_without_a_file_or_a_number(fail: Fail) -> None:
+    fail(OSError("something about a disk"))
+    assert edgeunet("models").failure == ("something about a disk", "check the path and the disk")
+
+
+def test_ctrl_c(fail: Fail) -> None:
+    fail(KeyboardInterrupt())
+    ran = edgeunet("models")
+    assert ran.code == 130
+    assert ran.failure == ("interrupted", "run the command again to start over")
+
+
+@pytest.mark.parametrize("bug", [RuntimeError("a bug"), KeyError("x"), AssertionError()])
+def test_a_bug_is_not_swallowed(bug: Exception, fail: Fail) -> None:
+    """A traceback is what a bug report needs; two friendly lines would hide it."""
+    fail(bug)
+    with pytest.raises(type(bug)) as caught:
+        edgeunet("models")
+    assert caught.value is bug
+
+
+@pytest.mark.parametrize("words", [("models", "--model", "unetmm"), ("--version",)])
+def test_a_reader_that_went_away(words: tuple[str, ...]) -> None:
+    """As in ``edgeunet models | head -0``: no traceback, and no complaint at exit."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        ran = subprocess.run(
+            [sys.executable, "-m", "edgeunet", *words],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert (ran.returncode, ran.stderr) == (1, "")
