@@ -86,7 +86,7 @@ def test_tensorrt_compiles_the_graph(name: str, precision: Precision) -> None:
 
 
 def test_a_graph_tensorrt_cannot_have_is_refused() -> None:
-    """So that the test above could fail: uint8 from an integer is one of the known refusals."""
+    """So that the test above can fail: the parser does say no."""
     from onnx import TensorProto, helper
 
     node = helper.make_node("NoSuchOperator", ["frame"], ["answer"])
