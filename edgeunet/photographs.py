@@ -14,21 +14,28 @@ Photograph = NDArray[np.uint8]
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"})
 
+# A JPEG has no transparency: its four planes are printing inks.
+_CMYK_SUFFIXES = frozenset({".jpg", ".jpeg"})
+
 # Colour photographs inside the scikit-image wheel (no download), public domain or CC0.
 _SHIPPED = ("astronaut", "coffee", "chelsea", "rocket")
 
 
 def shipped_photographs() -> dict[str, Photograph]:
     """Return name -> (H, W, 3) uint8 RGB for every photograph scikit-image ships."""
-    data = _skimage("data")
+    data = _module("skimage.data")
     return {name: np.ascontiguousarray(getattr(data, name)()) for name in _SHIPPED}
 
 
 def read_photograph(path: Path) -> Photograph:
     """Read an image file as (H, W, 3) uint8 RGB; raises SourceError when it is not one."""
-    io = _skimage("io")
+    imageio = _module("imageio.v3")
     try:
-        pixels = io.imread(path)
+        # Named, because where no decoder knows a file imageio goes on to ask its oldest ones,
+        # which leave it open, warn, and fail in ways of their own.
+        pixels = imageio.imread(path, plugin="pillow")
+        if pixels.ndim == 3 and pixels.shape[2] == 4 and path.suffix.lower() in _CMYK_SUFFIXES:
+            pixels = imageio.imread(path, plugin="pillow", mode="RGB")
     except (OSError, ValueError, SyntaxError) as error:
         raise SourceError(
             f"{path.name} is not a readable image", hint="remove the file or replace it"
@@ -71,11 +78,12 @@ def _mirrored(have: int, want: int) -> NDArray[np.intp]:
     return np.resize(there_and_back, want)
 
 
-def _skimage(module: str) -> Any:
+def _module(name: str) -> Any:
+    """Return a module of scikit-image, or of what it comes with."""
     import importlib
 
     try:
-        return importlib.import_module(f"skimage.{module}")
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise MissingPackageError(
             "scikit-image", purpose="reading photographs", extra="export"

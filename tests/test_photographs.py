@@ -11,6 +11,7 @@ from skimage import io
 
 from edgeunet.errors import SourceError
 from edgeunet.photographs import (
+    IMAGE_SUFFIXES,
     Photograph,
     fill_frame,
     list_images,
@@ -84,6 +85,15 @@ def test_a_truncated_image(suffix: str, tmp_path: Path) -> None:
     assert caught.value.hint == "remove the file or replace it"
 
 
+@pytest.mark.parametrize("suffix", sorted(IMAGE_SUFFIXES))
+@pytest.mark.parametrize("content", [b"", b"no image at all, but some text that goes on"])
+def test_what_is_no_image(suffix: str, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match="is not a readable image"):
+        read_photograph(path)
+
+
 def test_images_are_listed_below_a_folder_in_order(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     for name in ("b.png", "a.JPG", "sub/c.webp", "notes.txt", "sub/d.mp4"):
@@ -121,3 +131,13 @@ def test_a_larger_frame_is_filled_with_mirrors() -> None:
     assert np.array_equal(frame[9:18, :13], photograph[::-1])
     assert np.array_equal(frame[18:27, :13], photograph)
     assert np.array_equal(frame[:9, 13:26], photograph[:, ::-1])
+
+
+def test_printing_inks_become_colours(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    path = tmp_path / "ink.jpg"
+    image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(path)
+    red = read_photograph(path)[8, 8]
+    assert red[0] > 200
+    assert red[1] < 60
+    assert red[2] < 60

@@ -1,6 +1,6 @@
 """The folder that is copied to the device: manifest, graphs, engines."""
 
-from edgeunet.bundle.folder import Bundle, open_bundle, write_bundle
+from edgeunet.bundle.folder import Bundle, check_target, open_bundle, write_bundle
 from edgeunet.bundle.manifest import Manifest
 
-__all__ = ["Bundle", "Manifest", "open_bundle", "write_bundle"]
+__all__ = ["Bundle", "Manifest", "check_target", "open_bundle", "write_bundle"]

@@ -73,18 +73,32 @@ def open_bundle(path: Path) -> Bundle:
     return Bundle(path, manifest)
 
 
+def check_target(target: Path) -> None:
+    """Raise BundleError where something lies that is neither a bundle nor an empty folder."""
+    if not target.exists() or _is_empty_folder(target) or _has_manifest(target):
+        return
+    raise BundleError(
+        f"{str(target)!r} exists and is not a bundle, so it is not replaced",
+        hint="name another place for the bundle, or remove it",
+    )
+
+
+def _has_manifest(folder: Path) -> bool:
+    """Whether its manifest is one of ours; other programs have a ``manifest.json`` too."""
+    try:
+        version = manifests.schema_version_of((folder / manifests.FILE_NAME).read_bytes())
+    except (OSError, msgspec.DecodeError):
+        return False
+    return isinstance(version, int)
+
+
 def write_bundle(target: Path, manifest: Manifest, files: dict[str, bytes | Path]) -> Bundle:
     """Write a bundle whole or not at all; ``files`` maps paths inside it to their content.
 
     The manifest's ``files`` are filled in here from what was written. Content given as a path
     is moved. An older bundle is replaced; raises BundleError rather than replace anything else.
     """
-    is_bundle = (target / manifests.FILE_NAME).is_file()
-    if target.exists() and not is_bundle and not _is_empty_folder(target):
-        raise BundleError(
-            f"{str(target)!r} exists and is not a bundle, so it is not replaced",
-            hint="name another place for the bundle, or remove it",
-        )
+    check_target(target)
     with replacing_folder(target) as beside:
         hashes: dict[str, str] = {}
         for relative, content in files.items():

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-import msgspec
 import onnx_ir as ir
 
 from edgeunet import __version__
-from edgeunet.bundle import Bundle, write_bundle
+from edgeunet.bundle import Bundle, check_target, write_bundle
 from edgeunet.bundle.manifest import (
-    FILE_NAME,
     SCHEMA_VERSION,
     ClassEntry,
     Manifest,
@@ -25,7 +23,6 @@ from edgeunet.bundle.manifest import (
     ParityEntry,
     StageEntry,
     TensorEntry,
-    schema_version_of,
 )
 from edgeunet.convert.network_graph import (
     check_frame_size,
@@ -35,7 +32,6 @@ from edgeunet.convert.network_graph import (
     network_for_export,
 )
 from edgeunet.convert.parity import ParityFigure, check_parity, parity_frames, require_parity
-from edgeunet.errors import SinkError
 from edgeunet.graph.values import static_shape
 from edgeunet.graph.view import view_of_model
 from edgeunet.memory.report import analyse
@@ -69,7 +65,7 @@ def export_bundle(
 
     weights: a safetensors file, or None for random ones.
     Raises WeightsError and ParityError as their names say, UsageError for a frame that is too
-    small or a precision this cannot make, SinkError when ``target`` must not be replaced.
+    small or a precision this cannot make, BundleError when ``target`` must not be replaced.
     """
     check_precision(precision)
     check_frame_size(recipe, height, width)
@@ -117,25 +113,6 @@ def export_bundle(
         )
         bundle = write_bundle(target, manifest, {GRAPH_FILE: graph.read_bytes()})
     return Exported(bundle, figures)
-
-
-def check_target(target: Path) -> None:
-    """Refuse to replace anything but a bundle or an empty folder."""
-    if not target.exists():
-        return
-    if not target.is_dir() or (any(target.iterdir()) and not _has_manifest(target)):
-        raise SinkError(
-            f"{target} exists and is not a bundle, so it is not replaced",
-            hint="choose another --out, or remove it",
-        )
-
-
-def _has_manifest(folder: Path) -> bool:
-    """Is its manifest one of ours? Other programs have a ``manifest.json`` too."""
-    try:
-        return isinstance(schema_version_of((folder / FILE_NAME).read_bytes()), int)
-    except (OSError, msgspec.DecodeError):
-        return False
 
 
 def _whole_frame_stage(model: ir.Model) -> StageEntry:

@@ -26,6 +26,9 @@ from edgeunet.specs import Array, TensorSpec
 
 _LOG_ERRORS_ONLY = 3
 
+# Every thread takes a stack and a place in every barrier; onnxruntime itself asks no questions.
+_MOST_THREADS = 64
+
 _DTYPES = {
     "tensor(bool)": "bool",
     "tensor(double)": "float64",
@@ -138,9 +141,15 @@ def _options(threads: int | None) -> onnxruntime.SessionOptions:
         raise UsageError(
             f"{threads} is not a number of threads", hint="use 1 or more, or leave it out"
         )
+    cores = _usable_cores()
+    if threads is not None and threads > max(_MOST_THREADS, cores):
+        raise UsageError(
+            f"{threads} threads are far more than this machine's {cores} cores",
+            hint=f"use {cores}, or leave it out",
+        )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _LOG_ERRORS_ONLY
-    options.intra_op_num_threads = threads or _usable_cores()
+    options.intra_op_num_threads = threads or cores
     options.enable_cpu_mem_arena = True
     options.enable_mem_pattern = False
     options.enable_mem_reuse = False

@@ -225,7 +225,9 @@ def _join_slices(graph: ir.Graph, node: ir.Node) -> bool:
     bounds = [[constant_of(v) for v in n.inputs[1:]] for n in (first, node)]
     if any(len(b) != 4 or any(c is None for c in b) for b in bounds):
         return False
-    columns = [np.concatenate([np.atleast_1d(a), np.atleast_1d(b)]) for a, b in zip(*bounds, strict=True)]
+    columns = [
+        np.concatenate([np.atleast_1d(a), np.atleast_1d(b)]) for a, b in zip(*bounds, strict=True)
+    ]
     if np.any(columns[3] != 1) or np.unique(columns[2]).size != columns[2].size:
         return False
     for index, (label, column) in enumerate(

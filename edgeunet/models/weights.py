@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from edgeunet.errors import WeightsError
 from edgeunet.files import replacing_file
@@ -30,7 +30,8 @@ def save_weights(network: Network, recipe: Recipe, path: Path, *, note: str = ""
         "note": note,
     }
     with replacing_file(path) as beside:
-        save_file(tensors, beside, metadata=metadata)
+        # Not save_file: its error for a full disk is no OSError and names no cause.
+        beside.write_bytes(save(tensors, metadata))
 
 
 def load_weights(network: Network, path: Path) -> None:

@@ -278,7 +278,7 @@ def test_what_is_no_bundle_is_not_replaced(kind: str, there: Path) -> None:
     before = contents(there)
     ran = edgeunet(*RANDOM, "--out", target)
     assert ran.code == 1
-    assert ran.failure[0] == f"{target} exists and is not a bundle, so it is not replaced"
+    assert ran.failure[0] == f"'{target}' exists and is not a bundle, so it is not replaced"
     assert ran.notes == []
     assert contents(there) == before
 

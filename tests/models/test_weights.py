@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,19 @@ def test_batch_norm_statistics_survive(tmp_path: Path) -> None:
             atol=5e-3,
             rtol=5e-3,
         )
+
+
+def test_a_full_disk_keeps_the_older_file(saved: Path) -> None:
+    before = saved.read_bytes()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limit[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            save_weights(build_network(RECIPE, seed=2), RECIPE, saved)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert saved.read_bytes() == before
+    assert list(saved.parent.iterdir()) == [saved]
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -125,6 +125,7 @@ def test_another_size_is_refused_before_anything_is_written(bundle: Bundle, out:
         ({"noise_sigma": -1.0}, "-1 is not a noise level"),
         ({"view": "nothing"}, "there is no view 'nothing'"),
         ({"threads": 0}, "0 is not a number of threads"),
+        ({"threads": 100_000}, "100000 threads are far more than this machine"),
         ({"engine": "cuda"}, "there is no engine 'cuda'"),
     ],
 )

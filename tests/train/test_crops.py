@@ -100,10 +100,12 @@ def test_broken_images_are_named_and_skipped(tmp_path: Path) -> None:
         io.imsave(tmp_path / f"{index}.png", picture, check_contrast=False)
     whole = (tmp_path / "1.png").read_bytes()
     (tmp_path / "1.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "3.jpg").write_bytes(b"no image at all")
+    (tmp_path / "4.png").write_bytes(b"")
     (tmp_path / "notes.txt").write_text("not an image, and not named")
     named: list[str] = []
     photographs = load_photographs([tmp_path], broken=named.append)
-    assert named == ["1.png is not a readable image"]
+    assert named == [f"{name} is not a readable image" for name in ("1.png", "3.jpg", "4.png")]
     wanted = toy_photographs()
     assert len(photographs) == 2
     assert np.array_equal(photographs[0], wanted[0])
