@@ -11,7 +11,7 @@ from tests.house.source import PACKAGE, imports_of, module_paths
 # Lowest first. What stands on one line does not import each other.
 LAYERS = (
     ("errors",),
-    ("units", "specs", "files"),
+    ("units", "specs", "files", "tiling"),
     ("recipes", "photographs", "noise"),
     ("calibrations", "graph", "models"),
     ("memory", "train"),

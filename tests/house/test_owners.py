@@ -23,6 +23,8 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "aiohttp": ("stream/preview.py",),
     "matplotlib": ("memory/plot.py",),
     "skimage": ("photographs.py",),
+    "imageio": ("photographs.py",),
+    "networkx": ("graph/",),
 }
 
 
