@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -50,10 +51,15 @@ def print_table(
     text_columns: int = 1,
 ) -> None:
     """Print a table; columns after the first ``text_columns`` are numbers, aligned right."""
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for index, column in enumerate(columns):
+        number = index >= text_columns
+        # A figure or a name broken over two lines is neither; only prose may wrap.
         table.add_column(
-            column, justify="left" if index < text_columns else "right", overflow="fold"
+            column,
+            justify="right" if number else "left",
+            no_wrap=number or index == 0,
+            overflow="fold",
         )
     for row in rows:
         table.add_row(*row)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edgeunet.engine.measure import Measurement
     from edgeunet.memory.report import MemoryReport
 
-_BAR_CELLS = 32
+_BAR_CELLS = 24
 
 
 @dataclass(frozen=True)
@@ -288,12 +288,11 @@ def _print_timeline(report: MemoryReport) -> None:
                 f"[{stage.start}, {stage.end})",
                 format_bytes(peak.live_bytes),
                 format_bytes(peak.skip_bytes),
-                peak.node,
             )
         )
     print_table(
         "through the network: the peak of every level (█ skips, ░ working set)",
-        ("level", "live", "steps", "peak", "skips there", "at"),
+        ("level", "live", "steps", "peak", "skips"),
         rows,
         text_columns=2,
     )

@@ -30,23 +30,24 @@ def command(
         print_json(rows)
         return
     print_table(
-        "recipes (MACs at 256x256)",
-        ("model", "tasks", "quality", "width", "params", "kMAC/px", "GMAC", "skip elements/px"),
+        "recipes: MACs at 256x256, and skip elements held for the decoder, per pixel",
+        ("model", "tasks", "width", "params", "kMAC/px", "skips/px"),
         [
             (
                 row["name"],
                 ", ".join(row["tasks"]),
-                row["quality"] or "-",
                 str(row["width"]),
                 _shown(row["params"], ","),
                 _shown(row["macs_per_pixel"], ".1f", 1e-3),
-                _shown(row["gmacs_256x256"], ".2f"),
                 _shown(row["skip_elements_per_pixel"], "g"),
             )
             for row in rows
         ],
-        text_columns=3,
+        text_columns=2,
     )
+    trained = [(row["name"], row["quality"]) for row in rows if row["quality"]]
+    if trained:
+        print_table("trained weights", ("model", "measured"), trained, text_columns=2)
 
 
 def _row(recipe: Recipe) -> dict[str, Any]:

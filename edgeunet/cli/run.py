@@ -25,10 +25,9 @@ class InterruptedRunError(EdgeUnetError):
     """The person, or the system, ended a run; what was written is kept."""
 
     def __init__(self, frames: int, sink: str, number: int) -> None:
-        kept = f"the {frames} frames written are kept in {sink}"
-        if sink == "none" or not frames:
-            kept = f"{frames} frames were worked on, none was kept"
-        super().__init__(f"interrupted: {kept}", hint="run the command again to start over")
+        super().__init__(
+            f"interrupted: {_kept(frames, sink)}", hint="run the command again to start over"
+        )
         self.exit_code = _SIGNAL_EXIT_BASE + number
 
 
@@ -108,6 +107,11 @@ def command(
     if summary.interrupted:
         number = signals[0] if signals else signal.SIGINT
         raise InterruptedRunError(summary.frames, summary.sink, number)
+    if summary.broken_off:
+        raise SourceError(
+            f"{summary.broken_off}; {_kept(summary.frames, summary.sink)}",
+            hint="get the whole file, or check the camera, and run again for the rest",
+        )
     if summary.skipped:
         left_out = f"{len(summary.skipped)} image{'s' if len(summary.skipped) > 1 else ''}"
         raise SourceError(
@@ -115,6 +119,12 @@ def command(
             f"({summary.skipped[0]}); the other {summary.frames} were worked on",
             hint="mend or remove what the warnings name, and run again",
         )
+
+
+def _kept(frames: int, sink: str) -> str:
+    if sink == "none" or not frames:
+        return f"{frames} frames were worked on, none was kept"
+    return f"the {frames} frames written are kept in {sink}"
 
 
 @contextlib.contextmanager
@@ -132,7 +142,10 @@ def _stopping() -> Iterator[tuple[threading.Event, list[int]]]:
         received.append(number)
         stop.set()
 
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP"):  # the terminal, or the ssh connection, went away
+        numbers.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield stop, received
     finally:
@@ -153,7 +166,7 @@ def _document(summary: RunSummary) -> dict[str, Any]:
         "skipped": len(summary.skipped),
         "dropped": summary.dropped,
         "complete": summary.complete,
-        "warnings": list(summary.warnings),
+        "warnings": [*summary.warnings, *filter(None, [summary.broken_off])],
         "size": f"{summary.height}x{summary.width}",
         "frame_rate": summary.frame_rate,
         "fps": round(summary.frames_per_second, 3),

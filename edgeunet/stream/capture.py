@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from pathlib import Path
 
@@ -80,7 +81,7 @@ class LiveSource:
 
     def report(self) -> SourceReport:
         inner = self._source.report()
-        return SourceReport(inner.skipped, self._dropped, inner.warnings, inner.complete)
+        return dataclasses.replace(inner, dropped=self._dropped)
 
     def close(self) -> None:
         """Stop the thread, then the source; a source stuck in a read is left to the process."""

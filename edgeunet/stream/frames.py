@@ -36,12 +36,14 @@ class SourceReport:
     dropped: frames a live source delivered while the last one was still being worked on.
     warnings: what the person should know; the frames delivered are good all the same.
     complete: every frame the source promised was delivered.
+    broken_off: why the source ended before its end; empty when it did not.
     """
 
     skipped: tuple[str, ...] = ()
     dropped: int = 0
     warnings: tuple[str, ...] = ()
     complete: bool = True
+    broken_off: str = ""
 
 
 @dataclass(frozen=True)

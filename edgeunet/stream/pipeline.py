@@ -56,6 +56,7 @@ class RunSummary:
     frames: worked on and written. skipped: left out because they could not be used, one line
     each. dropped: passed over because a live source was faster than the network.
     complete: every frame there was, or was asked for, is in the sink.
+    broken_off: why the source ended before its end; empty when it did not.
     frames_per_second: from the first read to the last write.
     """
 
@@ -73,6 +74,7 @@ class RunSummary:
     complete: bool
     interrupted: bool
     warnings: tuple[str, ...]
+    broken_off: str
     frames_per_second: float
     latency_ms: Latency | None
     quality: Quality | None
@@ -193,6 +195,7 @@ class _Run:
             complete=whole and (self._source.live or not self._closed_early),
             interrupted=self._interrupted,
             warnings=_warnings(report, frames),
+            broken_off=report.broken_off,
             frames_per_second=frames / elapsed_s if elapsed_s > 0 else 0.0,
             latency_ms=self._meter.latency(),
             quality=self._meter.quality(),

@@ -116,15 +116,18 @@ def test_json_is_one_document(run: Run, bundle: str) -> None:
     assert json.loads(run("test://?frames=1", "--json")[1])["psnr_db"] is None
 
 
-def test_a_cut_video_is_a_warning(run: Run, tmp_path: Path, out: Path) -> None:
+def test_a_cut_video_is_kept_as_far_as_it_goes(run: Run, tmp_path: Path, out: Path) -> None:
     clip = cut(write_video(tmp_path / "clip.avi", 60), 0.6)
     code, printed, err = run(clip, out / "out.mp4", "--json")
     document = json.loads(printed)
-    assert code == 0
+    assert code == 1
     assert document["complete"] is False
     assert document["frames"] == len(read_video(out / "out.mp4")[0]) > 20
-    assert err == f"warning: {document['warnings'][0]}\n"
-    assert "although its container announces 60; the file may be cut off" in err
+    message, hint = two_lines(err)
+    assert message.startswith(document["warnings"][0])
+    assert "although its container announces 60; the file may be cut off" in message
+    assert message.endswith(f"the {document['frames']} frames written are kept in {out}/out.mp4")
+    assert hint.startswith("get the whole file")
 
 
 def test_skipped_images_end_in_an_error_after_the_work(run: Run, tmp_path: Path, out: Path) -> None:
@@ -224,7 +227,9 @@ def test_a_disk_that_takes_no_more(bundle: str, out: Path, name: str) -> None:
     assert listing(out) == []
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_ctrl_c_keeps_a_playable_video(bundle: str, out: Path, number: int, code: int) -> None:
     process = start("run", "test://?frames=0", f"{out}/out.mp4", "--json", "--bundle", bundle)
     deadline = time.monotonic() + 30

@@ -50,9 +50,9 @@ def test_a_cut_video_keeps_its_readable_frames_and_says_so(tmp_path: Path, suffi
     assert 5 < read < 55
     report = source.report()
     assert not report.complete
-    assert report.warnings == (
+    assert report.broken_off == (
         f"{path} ends after {read} frames although its container announces 60; "
-        "the file may be cut off",
+        "the file may be cut off"
     )
 
 

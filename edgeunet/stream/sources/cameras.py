@@ -104,8 +104,8 @@ class _CaptureSource:
     def report(self) -> SourceReport:
         if not self._ended:
             return SourceReport()
-        warning = f"{self.name} stopped delivering after {self._delivered} frames"
-        return SourceReport(warnings=(warning,), complete=False)
+        why = f"{self.name} stopped delivering after {self._delivered} frames"
+        return SourceReport(complete=False, broken_off=why)
 
     def close(self) -> None:
         self._capture.close()

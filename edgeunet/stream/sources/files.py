@@ -117,12 +117,13 @@ class VideoSource:
             warnings.append(f"{self.name} has no frame rate; {DEFAULT_FRAME_RATE:g} is assumed")
         missing = (self.frame_count or 0) - self._delivered
         cut = self._ended and missing > max(1, _COUNT_TOLERANCE * (self.frame_count or 0))
-        if cut:
-            warnings.append(
-                f"{self.name} ends after {self._delivered} frames although its container "
-                f"announces {self.frame_count}; the file may be cut off"
-            )
-        return SourceReport(warnings=tuple(warnings), complete=not cut)
+        broken_off = (
+            f"{self.name} ends after {self._delivered} frames although its container "
+            f"announces {self.frame_count}; the file may be cut off"
+        )
+        return SourceReport(
+            warnings=tuple(warnings), complete=not cut, broken_off=broken_off if cut else ""
+        )
 
     def close(self) -> None:
         self._capture.close()
@@ -170,15 +171,19 @@ class ImageSource:
     def _find_size(self, wanted: tuple[int, int] | None) -> tuple[int, int]:
         """Return the wanted size when one of the first images has it, else the first's."""
         found: tuple[int, int] | None = None
-        for path in self.paths[:_PROBED_IMAGES]:
+        readable = 0
+        for path in self.paths:
             image = _read(path)
             if image is None:
                 continue
+            readable += 1
+            if readable > _PROBED_IMAGES:
+                break
             found = found or (image.shape[0], image.shape[1])
             if wanted is None or image.shape[:2] == wanted:
                 return image.shape[0], image.shape[1]
         if found is None:
-            what = "is not an image" if len(self.paths) == 1 else "starts with no image"
+            what = "is not an image" if len(self.paths) == 1 else "holds no image"
             raise SourceError(
                 f"{self.name!r} {what} that can be read", hint="open it in a viewer to check it"
             )
