@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -23,44 +24,104 @@ def sha256_of(path: Path) -> str:
 
 
 @contextlib.contextmanager
+def naming(target: Path, beside: Path | None = None) -> Iterator[None]:
+    """Let an OSError name ``target``, the file that a person asked for.
+
+    beside: what is written in its stead; an error that names another file is left as it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        hidden = error.filename is None or str(error.filename).startswith(str(beside or ""))
+        if hidden and error.errno is not None:
+            error.filename = str(target)
+        raise
+
+
+@contextlib.contextmanager
 def replacing_file(target: Path) -> Iterator[Path]:
     """Yield a path beside ``target``; on success rename it over, on failure remove it.
 
     The temporary name keeps the suffix, because codecs and plotters choose formats by it.
+    Folders made for the target are removed again on failure; an OSError names the target.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        prefix=f".{target.stem}-", suffix=f".partial{target.suffix}", dir=target.parent
-    )
-    os.close(handle)
-    beside = Path(name)
-    try:
-        yield beside
-        _open_up(beside, 0o666)
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
+    with _parents(target):
+        with naming(target):
+            handle, name = tempfile.mkstemp(
+                prefix=f".{target.stem}-", suffix=f".partial{target.suffix}", dir=target.parent
+            )
+        os.close(handle)
+        beside = Path(name)
+        try:
+            with naming(target, beside):
+                yield beside
+                _open_up(beside, 0o666)
+                beside.replace(target)
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def replacing_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty folder beside ``target``; on success it takes the target's place."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".partial", dir=target.parent))
-    retired: Path | None = None
+    """Yield an empty folder beside ``target``; on success it takes the target's place.
+
+    Folders made for the target are removed again on failure; an OSError names the target.
+    """
+    with _parents(target):
+        beside = _folder_beside(target)
+        retired: Path | None = None
+        try:
+            with naming(target, beside):
+                yield beside
+                _open_up(beside, 0o777)
+                if target.exists():
+                    retired = _folder_beside(target)
+                    target.rename(retired / target.name)
+                beside.rename(target)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+            if retired is not None:
+                if not target.exists():
+                    (retired / target.name).rename(target)
+                shutil.rmtree(retired, ignore_errors=True)
+
+
+def check_writable(target: Path) -> None:
+    """Raise OSError where ``replacing_folder`` could not begin; nothing stays behind."""
+    with _parents(target) as made:
+        _folder_beside(target).rmdir()
+        _remove_empty(made)
+
+
+def _folder_beside(target: Path) -> Path:
+    with naming(target):
+        return Path(
+            tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".partial", dir=target.parent)
+        )
+
+
+@contextlib.contextmanager
+def _parents(target: Path) -> Iterator[list[Path]]:
+    """Make the folders above ``target``; on failure remove those that were made."""
+    made = [folder for folder in target.parents if not folder.exists()]
     try:
-        yield beside
-        _open_up(beside, 0o777)
-        if target.exists():
-            retired = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-            target.rename(retired / target.name)
-        beside.rename(target)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-        if retired is not None:
-            if not target.exists():
-                (retired / target.name).rename(target)
-            shutil.rmtree(retired, ignore_errors=True)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise NotADirectoryError(
+                errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(target.parent)
+            ) from error
+        yield made
+    except BaseException:
+        _remove_empty(made)
+        raise
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders, the innermost first, that nobody has put anything into."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _open_up(path: Path, mode: int) -> None:

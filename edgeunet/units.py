@@ -10,6 +10,9 @@ KIB = 1024
 MIB = 1024**2
 GIB = 1024**3
 
+# No frame has a longer side: a slip of the finger is refused before memory is asked for.
+LARGEST_SIDE = 32768
+
 _UNITS = {"": 1, "B": 1, "KIB": KIB, "MIB": MIB, "GIB": GIB, "K": KIB, "M": MIB, "G": GIB}
 _BYTES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 _SIZE = re.compile(r"\s*(\d+)\s*[xX×]\s*(\d+)\s*")
@@ -40,13 +43,34 @@ def parse_bytes(text: str) -> int:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Read a frame size ``HxW`` (rows first) and return ``(height, width)`` in pixels."""
+    """Read a frame size ``HxW`` (rows first) and return ``(height, width)`` in pixels.
+
+    Raises UsageError for anything else, and for a side above LARGEST_SIDE.
+    """
     match = _SIZE.fullmatch(text)
     if match is None:
         raise UsageError(
             f"{text!r} is not a frame size", hint="write height x width, like 480x640 or 1080x1920"
         )
-    return int(match.group(1)), int(match.group(2))
+    height, width = (parse_count(side, LARGEST_SIDE) for side in match.groups())
+    if height is None or width is None:
+        raise UsageError(
+            f"{shorten(text)} pixels is too large a frame",
+            hint=f"height and width may be at most {LARGEST_SIDE}",
+        )
+    return height, width
+
+
+def parse_count(digits: str, limit: int) -> int | None:
+    """Read a number of digits alone; None above ``limit``, however many digits it has."""
+    digits = digits.lstrip("0") or "0"
+    # Compared by length first: int() refuses thousands of digits with an error of its own.
+    return int(digits) if len(digits) <= len(str(limit)) and int(digits) <= limit else None
+
+
+def shorten(text: str, limit: int = 40) -> str:
+    """Return a text that fits into a message."""
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
 def format_size(height: int, width: int) -> str:

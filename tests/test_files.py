@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from edgeunet.files import replacing_file, replacing_folder
+from edgeunet.files import check_writable, replacing_file, replacing_folder
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
@@ -47,3 +50,42 @@ def test_a_failure_keeps_the_old_folder(tmp_path: Path) -> None:
         raise KeyboardInterrupt
     assert [p.name for p in target.iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("replacing", [replacing_file, replacing_folder])
+def test_an_error_names_the_target_and_leaves_no_folders(
+    tmp_path: Path, replacing: Callable[[Path], AbstractContextManager[Path]]
+) -> None:
+    target = tmp_path / "new" / "deep" / "a.txt"
+    with pytest.raises(OSError, match="full") as caught, replacing(target):
+        assert target.parent.is_dir()
+        raise OSError(errno.ENOSPC, "full")
+    assert caught.value.filename == str(target)
+    with pytest.raises(FileNotFoundError) as missing, replacing(target) as beside:
+        (beside.parent / f"{beside.name}-absent").stat()
+    assert missing.value.filename == str(target)
+    with pytest.raises(FileNotFoundError) as other, replacing(target):
+        (tmp_path / "other").stat()
+    assert other.value.filename == str(tmp_path / "other")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_was_there_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(KeyboardInterrupt), replacing_file(tmp_path / "mine" / "new" / "a"):
+        raise KeyboardInterrupt
+    assert list(tmp_path.rglob("*")) == [tmp_path / "mine"]
+
+
+def test_writable_is_found_out_without_a_trace(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new" / "deep" / "b")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    for target in (tmp_path / "file" / "b", tmp_path / "file" / "deep" / "b"):
+        with pytest.raises(NotADirectoryError) as caught:
+            check_writable(target)
+        assert caught.value.filename == str(target.parent)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    with pytest.raises(OSError, match="too long") as long:
+        check_writable(tmp_path / ("x" * 300))
+    assert long.value.filename == str(tmp_path / ("x" * 300))

@@ -38,3 +38,12 @@ def test_other_sizes_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="not a frame size") as caught:
         parse_size(text)
     assert "480x640" in caught.value.hint
+
+
+@pytest.mark.parametrize("side", ["32769", "200000", "9" * 5000])
+def test_a_frame_nobody_has_is_refused(side: str) -> None:
+    for text in (f"{side}x480", f"480x{side}"):
+        with pytest.raises(UsageError, match="too large a frame") as caught:
+            parse_size(text)
+        assert len(caught.value.message) < 80
+    assert parse_size("32768x00480") == (32768, 480)

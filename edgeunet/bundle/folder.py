@@ -12,8 +12,10 @@ from edgeunet.bundle import manifest as manifests
 from edgeunet.bundle.manifest import Manifest
 from edgeunet.errors import BundleError
 from edgeunet.files import replacing_folder, sha256_of
+from edgeunet.specs import TensorSpec
+from edgeunet.units import format_size
 
-_AGAIN = "export it again: edgeunet export --model {name}"
+_COPY = "copy the bundle again, or {again}"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ def open_bundle(path: Path) -> Bundle:
 
     Raises BundleError that names what is wrong and what to do.
     """
+    name = path.name or repr(str(path))
     if not path.is_dir():
         raise BundleError(
             f"there is no bundle folder {str(path)!r}",
@@ -40,63 +43,121 @@ def open_bundle(path: Path) -> Bundle:
     document = path / manifests.FILE_NAME
     if not document.is_file():
         raise BundleError(
-            f"{path.name} has no {manifests.FILE_NAME}, so it is not a bundle",
+            f"{name} has no {manifests.FILE_NAME}, so it is not a bundle",
             hint="give the folder that edgeunet export wrote",
         )
     data = document.read_bytes()
-    again = _AGAIN.format(name=path.name.partition("-")[0] or "NAME")
+    again = _again(data)
     try:
         version = manifests.schema_version_of(data)
         if isinstance(version, int) and version < 1:
-            raise BundleError(f"{path.name} has no bundle schema {version}", hint=again)
+            raise BundleError(f"{name} has no bundle schema {version}", hint=again)
         if isinstance(version, int) and version > manifests.SCHEMA_VERSION:
             raise BundleError(
-                f"{path.name} has bundle schema {version}; "
+                f"{name} has bundle schema {version}; "
                 f"this version reads up to {manifests.SCHEMA_VERSION}",
                 hint="update edgeunet on this machine, or export with this version",
             )
         manifest = manifests.decode(data)
-    except msgspec.DecodeError as error:
-        raise BundleError(f"the manifest of {path.name} is broken: {error}", hint=again) from error
-    again = _AGAIN.format(name=manifest.recipe.name)
-    _check_paths(path, manifest, again)
+    except manifests.UNREADABLE as error:
+        raise BundleError(f"the manifest of {name} is broken: {error}", hint=again) from error
+    if manifest.digest != manifests.digest_of(data):
+        raise BundleError(
+            f"the manifest of {name} was changed after the export",
+            hint=_COPY.format(again=again),
+        )
+    contradiction = _contradiction(manifest)
+    if contradiction:
+        raise BundleError(f"the manifest of {name} contradicts itself: {contradiction}", hint=again)
+    _check_paths(path, name, manifest, again)
     for relative, digest in manifest.files.items():
         target = path / relative
         if not target.is_file():
-            raise BundleError(f"{path.name} lacks the file {relative!r}", hint=again)
+            raise BundleError(f"{name} lacks the file {relative!r}", hint=again)
         if sha256_of(target) != digest:
             raise BundleError(
-                f"the file {relative!r} in {path.name} is not the one that was exported "
+                f"the file {relative!r} in {name} is not the one that was exported "
                 "(its SHA-256 differs)",
-                hint=f"copy the bundle again, or {again}",
+                hint=_COPY.format(again=again),
             )
     return Bundle(path, manifest)
 
 
 def check_target(target: Path) -> None:
-    """Raise BundleError where something lies that is neither a bundle nor an empty folder."""
-    if not target.exists() or _is_empty_folder(target) or _has_manifest(target):
+    """Raise BundleError unless nothing, an empty folder or a bundle and no more lies there."""
+    if target.name in ("", ".."):
+        raise BundleError(
+            f"{str(target)!r} is not a name for a bundle",
+            hint="name the folder to write, like unetmm.bundle",
+        )
+    if target.is_symlink():
+        raise BundleError(
+            f"{str(target)!r} is a symbolic link, so it is not replaced",
+            hint="give the folder it points to",
+        )
+    if not target.exists() or _is_empty_folder(target):
         return
-    raise BundleError(
-        f"{str(target)!r} exists and is not a bundle, so it is not replaced",
-        hint="name another place for the bundle, or remove it",
-    )
-
-
-def _has_manifest(folder: Path) -> bool:
-    """Whether its manifest is one of ours; other programs have a ``manifest.json`` too."""
+    hint = "name another place for the bundle, or remove it"
     try:
-        version = manifests.schema_version_of((folder / manifests.FILE_NAME).read_bytes())
-    except (OSError, msgspec.DecodeError):
-        return False
-    return isinstance(version, int)
+        manifest = manifests.decode((target / manifests.FILE_NAME).read_bytes())
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, *manifests.UNREADABLE):
+        raise BundleError(
+            f"{str(target)!r} exists and is not a bundle, so it is not replaced", hint=hint
+        ) from None
+    extra = _first_extra(target, manifest)
+    if extra is not None:
+        raise BundleError(
+            f"{str(target)!r} is a bundle but also holds {extra!r}, which is not part of the "
+            "bundle, so it is not replaced",
+            hint=f"move {extra!r} away, or name another place for the bundle",
+        )
+
+
+def _first_extra(folder: Path, manifest: Manifest) -> str | None:
+    """Return a file in the folder that no export put there, or None."""
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        ours = relative.as_posix() in (manifests.FILE_NAME, *manifest.files)
+        is_folder = path.is_dir() and not path.is_symlink()
+        if not ours and not is_folder and relative.parts[0] != manifests.ENGINES:
+            return relative.as_posix()
+    return None
+
+
+def _again(data: bytes) -> str:
+    model = manifests.model_named_in(data)
+    if model is None:
+        return "export it again with edgeunet export"
+    return f"export it again: edgeunet export --model {model}"
+
+
+def _contradiction(manifest: Manifest) -> str | None:
+    """Return what a manifest says that cannot be so, or None."""
+    height, width = manifest.height, manifest.width
+    if min(height, width) < 1:
+        return f"a frame of {format_size(height, width)} pixels"
+    if not manifest.stages:
+        return "it has no stages"
+    if not manifest.outputs:
+        return "it has no outputs"
+    frame = TensorSpec(manifests.FRAME, (1, height, width, 3), "uint8")
+    if frame not in [entry.spec() for entry in manifest.stages[0].inputs]:
+        return f"its first stage takes no frame of {format_size(height, width)} pixels"
+    made = {entry.name: entry.spec() for stage in manifest.stages for entry in stage.outputs}
+    for output in manifest.outputs:
+        if output.name not in made:
+            return f"no stage makes the output {output.name!r}"
+        if made[output.name] != output.spec(height, width):
+            return f"the output {output.name!r} has not the shape and type of {output.task}"
+    return None
 
 
 def write_bundle(target: Path, manifest: Manifest, files: dict[str, bytes | Path]) -> Bundle:
     """Write a bundle whole or not at all; ``files`` maps paths inside it to their content.
 
-    The manifest's ``files`` are filled in here from what was written. Content given as a path
-    is moved. An older bundle is replaced; raises BundleError rather than replace anything else.
+    The manifest's ``files`` and ``digest`` are filled in here from what was written. Content
+    given as a path is moved. An older bundle is replaced; raises BundleError rather than
+    replace anything else.
     """
     check_target(target)
     with replacing_folder(target) as beside:
@@ -110,7 +171,7 @@ def write_bundle(target: Path, manifest: Manifest, files: dict[str, bytes | Path
             else:
                 destination.write_bytes(content)
             hashes[relative] = sha256_of(destination)
-        manifest = msgspec.structs.replace(manifest, files=hashes)
+        manifest = manifests.sealed(msgspec.structs.replace(manifest, files=hashes))
         (beside / manifests.FILE_NAME).write_bytes(manifest.to_json())
     return Bundle(target, manifest)
 
@@ -119,7 +180,7 @@ def _is_empty_folder(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
 
 
-def _check_paths(path: Path, manifest: Manifest, again: str) -> None:
+def _check_paths(path: Path, name: str, manifest: Manifest, again: str) -> None:
     """Refuse paths that leave the folder, links included, and stages that no hash covers."""
     root = path.resolve()
     for relative in (*manifest.files, *(stage.graph for stage in manifest.stages)):
@@ -128,11 +189,9 @@ def _check_paths(path: Path, manifest: Manifest, again: str) -> None:
         outside = outside or "\0" in relative
         if outside or not (path / relative).resolve().is_relative_to(root):
             raise BundleError(
-                f"the manifest of {path.name} names {relative!r}, which is outside the bundle",
+                f"the manifest of {name} names {relative!r}, which is outside the bundle",
                 hint="do not use this bundle; get it again from where it was exported",
             )
     for stage in manifest.stages:
         if stage.graph not in manifest.files:
-            raise BundleError(
-                f"the manifest of {path.name} does not list {stage.graph!r}", hint=again
-            )
+            raise BundleError(f"the manifest of {name} does not list {stage.graph!r}", hint=again)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import msgspec
@@ -11,6 +12,11 @@ from edgeunet.specs import ClassLabel, Precision, Task, TensorSpec
 
 SCHEMA_VERSION = 1
 FILE_NAME = "manifest.json"
+ENGINES = "engines"
+FRAME = "frame"
+
+# What msgspec raises over a document that is not one of ours.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -58,6 +64,14 @@ class OutputEntry(_Entry, frozen=True):
     task: Task
     classes: tuple[ClassEntry, ...] = ()
 
+    def spec(self, height: int, width: int) -> TensorSpec:
+        """Return the shape and type it must have in a bundle for frames of this size."""
+        if self.task is Task.DENOISE:
+            return TensorSpec(self.name, (1, height, width, 3), "uint8")
+        if self.task is Task.SEGMENT:
+            return TensorSpec(self.name, (1, height, width), "uint8")
+        return TensorSpec(self.name, (1, len(self.classes)), "float32")
+
 
 class ParityEntry(_Entry, frozen=True):
     """Agreement of one output with torch FP32 on one frame; a null value is bit equality."""
@@ -80,7 +94,11 @@ class MemoryEntry(_Entry, frozen=True):
 
 
 class Manifest(_Entry, frozen=True):
-    """The whole manifest. ``files`` maps every other file in the folder to its SHA-256."""
+    """The whole manifest.
+
+    files: every other file in the folder, to its SHA-256; ``engines/`` is not listed, since
+    the device fills it. digest: see ``digest_of``.
+    """
 
     schema_version: int
     name: str
@@ -97,14 +115,42 @@ class Manifest(_Entry, frozen=True):
     tools: dict[str, str]
     files: dict[str, str]
     calibration: str | None = None
+    digest: str = ""
 
     def to_json(self) -> bytes:
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
 
 def decode(data: bytes) -> Manifest:
-    """Decode a manifest; raises msgspec.DecodeError (ValidationError included)."""
+    """Decode a manifest; raises one of UNREADABLE."""
     return msgspec.json.decode(data, type=Manifest)
+
+
+def digest_of(data: bytes) -> str:
+    """Return the SHA-256 of a manifest's compact JSON with an empty digest in it.
+
+    Of the document, not of what is decoded from it: a field that a later version adds must
+    not change the digest of an older manifest.
+    """
+    document = msgspec.json.decode(data)
+    return hashlib.sha256(msgspec.json.encode({**document, "digest": ""})).hexdigest()
+
+
+def sealed(manifest: Manifest) -> Manifest:
+    """Return the manifest with its digest filled in."""
+    return msgspec.structs.replace(manifest, digest=digest_of(manifest.to_json()))
+
+
+class _RecipePart(msgspec.Struct, frozen=True):
+    recipe: Recipe
+
+
+def model_named_in(data: bytes) -> str | None:
+    """Return the recipe's name when at least the recipe can be read, else None."""
+    try:
+        return msgspec.json.decode(data, type=_RecipePart).recipe.name
+    except UNREADABLE:
+        return None
 
 
 def schema_version_of(data: bytes) -> Any:

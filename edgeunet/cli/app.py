@@ -5,17 +5,21 @@ Verb modules import nothing heavy at their top: what a verb needs is imported wh
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from types import FrameType
 from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
 from edgeunet import __version__
-from edgeunet.errors import EdgeUnetError
+from edgeunet.errors import EdgeUnetError, MissingPackageError
 
 app = typer.Typer(
     name="edgeunet",
@@ -29,6 +33,22 @@ app = typer.Typer(
 
 _INTERRUPTED = 130
 
+# Optional package, as it is imported -> the extra that installs it.
+EXTRAS = {
+    "torch": "export",
+    "onnx": "memory",
+    "onnx_ir": "memory",
+    "onnxscript": "export",
+    "onnxruntime": "cpu",
+    "cv2": "video",
+    "skimage": "export",
+    "imageio": "export",
+    "safetensors": "export",
+    "networkx": "export",
+    "matplotlib": "plot",
+    "accelerate": "train",
+}
+
 _OS_HINTS = {
     errno.ENOSPC: "free some space, or write to another disk",
     errno.EDQUOT: "free some space, or write to another disk",
@@ -36,6 +56,8 @@ _OS_HINTS = {
     errno.EACCES: "choose a folder or file you may read and write",
     errno.EPERM: "choose a folder or file you may read and write",
     errno.ENOENT: "check the path",
+    errno.ENOTDIR: "a file is in the way: choose another folder",
+    errno.EEXIST: "a file is in the way: choose another folder",
 }
 
 
@@ -56,18 +78,40 @@ def _root(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code: 0, 1, 2 for usage, 130 for Ctrl-C."""
+    """Run one command line and return its exit code.
+
+    0, 1, 2 for usage, 130 for Ctrl-C, 143 for a request to end (SIGTERM).
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    with _interruptible() as received:
+        try:
+            code = _run(arguments)
+        except EdgeUnetError as error:
+            # A verb may have its own words for an interruption.
+            if not received or error.exit_code == _INTERRUPTED:
+                code = _report(error.message, error.hint, error.exit_code)
+            else:
+                code = _report_interruption(received[0])
+        except KeyboardInterrupt:
+            code = _report_interruption(received[0] if received else signal.SIGINT)
+        except Exception:
+            # A library may turn the interruption into a failure of its own.
+            if not received:
+                raise
+            code = _report_interruption(received[0])
+    return 128 + received[0] if code == _INTERRUPTED and received else code
+
+
+def _run(arguments: list[str]) -> int:
     from edgeunet.cli import verbs
 
     verbs.register(app)
     command = typer.main.get_command(app)
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    verb = next((word for word in arguments if not word.startswith("-")), "")
     try:
         result = command.main(args=arguments, prog_name="edgeunet", standalone_mode=False)
-    except EdgeUnetError as error:
-        return _report(error.message, error.hint, error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        result = _INTERRUPTED
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
     except BrokenPipeError:
         # The reader of our stdout went away; the interpreter must not complain about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -75,9 +119,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         path = f"{error.filename}: " if error.filename else ""
         hint = _OS_HINTS.get(error.errno or 0, "check the path and the disk")
-        return _report(f"{path}{error.strerror or error}", hint, 1)
+        raise EdgeUnetError(f"{path}{error.strerror or error}", hint=hint) from error
+    except MemoryError as error:
+        what = f": {error}" if str(error) else ""
+        raise EdgeUnetError(
+            f"out of memory{what}", hint="use a smaller --size or --width"
+        ) from error
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        purpose = f"edgeunet {verb}".rstrip()
+        raise MissingPackageError(package, purpose=purpose, extra=EXTRAS[package]) from error
     except TyperException as error:
-        verb = next((word for word in arguments if not word.startswith("-")), "")
         known = set(getattr(command, "commands", {}))
         page = f"edgeunet {verb} --help" if verb in known else "edgeunet --help"
         if type(error).__name__ == "NoArgsIsHelpError":
@@ -86,8 +140,41 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(error.format_message().replace("\n", " "), f"see: {page}", error.exit_code)
     if result == _INTERRUPTED:
         # Typer turns Ctrl-C into this number without a word.
-        return _report("interrupted", "run the command again to start over", _INTERRUPTED)
+        raise KeyboardInterrupt
     return result if isinstance(result, int) else 0
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[list[int]]:
+    """Note Ctrl-C and SIGTERM, and let both raise KeyboardInterrupt, so that all is tidied up.
+
+    Only what would interrupt anyway: under ``nohup &`` Ctrl-C stays ignored, and a program
+    that calls ``main`` keeps its own handlers.
+    """
+    received: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    wanted = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    replaced = {
+        number: usual for number, usual in wanted.items() if signal.getsignal(number) is usual
+    }
+    if threading.current_thread() is not threading.main_thread():
+        replaced.clear()
+    for number in replaced:
+        signal.signal(number, handle)
+    try:
+        yield received
+    finally:
+        for number, usual in replaced.items():
+            signal.signal(number, usual)
+
+
+def _report_interruption(number: int) -> int:
+    what = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
+    return _report(what, "run the command again to start over", 128 + number)
 
 
 def _report(message: str, hint: str, exit_code: int) -> int:

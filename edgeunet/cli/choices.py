@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgeunet.errors import UsageError
+from edgeunet.errors import UsageError, WeightsError
 from edgeunet.recipes import WIDTH_NAMES, Recipe, load_recipe, recipe_path
 from edgeunet.specs import Precision
-from edgeunet.units import format_size, parse_size
+from edgeunet.units import format_size, parse_count, parse_size, shorten
+
+LARGEST_WIDTH = 1024
 
 
 def read_width(text: str | None) -> int | None:
@@ -16,12 +18,19 @@ def read_width(text: str | None) -> int | None:
         return None
     if text in WIDTH_NAMES:
         return WIDTH_NAMES[text]
-    if not text.isdecimal() or int(text) < 1:
+    width = parse_count(text, LARGEST_WIDTH) if text.isdecimal() else 0
+    if width is None:
+        raise UsageError(
+            f"{shorten(text)} channels is too large a network width",
+            hint=f"use at most {LARGEST_WIDTH}; the shipped networks have 8 to 64",
+        )
+    if width < 1:
         names = ", ".join(f"{name} ({width})" for name, width in WIDTH_NAMES.items())
         raise UsageError(
-            f"{text!r} is not a network width", hint=f"use {names}, or a number of channels"
+            f"{shorten(text)!r} is not a network width",
+            hint=f"use {names}, or a number of channels",
         )
-    return int(text)
+    return width
 
 
 def read_recipe_at(model: str, width: str | None) -> Recipe:
@@ -70,6 +79,12 @@ def choose_weights(
             f"there are no shipped weights for {recipe.name} at width {recipe.network.width} "
             f"(widths with weights: {trained or 'none yet'})",
             hint="give --weights FILE.safetensors, or --random-weights to measure untrained",
+        )
+    if weights is None and not chosen.is_file():
+        raise WeightsError(
+            f"there is no weight file {str(chosen)!r}",
+            hint=f"[weights] in {recipe_path(model).name} names it: put it there, "
+            "or give --weights FILE.safetensors or --random-weights",
         )
     return chosen
 

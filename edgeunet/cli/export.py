@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from edgeunet.cli.choices import (
@@ -79,6 +80,7 @@ def command(
             {"frame": f.frame, "output": f.output, f.metric: f.value, "limit": f.limit}
             for f in exported.parity
         ],
+        "memory": msgspec.structs.asdict(manifest.memory),
     }
     if as_json:
         print_json(document)

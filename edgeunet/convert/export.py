@@ -30,8 +30,10 @@ from edgeunet.convert.network_graph import (
     frame_module,
     module_to_graph,
     network_for_export,
+    within_memory,
 )
 from edgeunet.convert.parity import ParityFigure, check_parity, parity_frames, require_parity
+from edgeunet.files import check_writable, naming
 from edgeunet.graph.values import static_shape
 from edgeunet.graph.view import view_of_model
 from edgeunet.memory.report import analyse
@@ -64,12 +66,28 @@ def export_bundle(
     """Export, check parity, analyse, and write ``target`` whole or not at all.
 
     weights: a safetensors file, or None for random ones.
-    Raises WeightsError and ParityError as their names say, UsageError for a frame that is too
-    small or a precision this cannot make, BundleError when ``target`` must not be replaced.
+    Raises WeightsError and ParityError as their names say, UsageError for a frame of a size or
+    a precision this cannot make, BundleError when ``target`` must not be replaced, OSError when
+    it cannot be written, EdgeUnetError when the memory is too small.
     """
     check_precision(precision)
     check_frame_size(recipe, height, width)
     check_target(target)
+    check_writable(target)
+    with within_memory(recipe, height, width):
+        return _export(recipe, target, height, width, precision, open_session, weights, report)
+
+
+def _export(
+    recipe: Recipe,
+    target: Path,
+    height: int,
+    width: int,
+    precision: Precision,
+    open_session: Callable[[Path], Session],
+    weights: Path | None,
+    report: Callable[[str], None],
+) -> Exported:
     report("building the network")
     network = network_for_export(recipe, weights)
     module = frame_module(network, recipe)
@@ -78,7 +96,8 @@ def export_bundle(
     view = analyse(view_of_model(model), model=recipe.name)
     with tempfile.TemporaryDirectory(prefix="edgeunet-") as scratch:
         graph = Path(scratch) / GRAPH_FILE
-        ir.save(model, graph)
+        with naming(graph):
+            ir.save(model, graph)
         report("comparing with torch FP32")
         with open_session(graph) as session:
             figures = check_parity(module, session, recipe, precision, parity_frames(height, width))

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import onnx_ir as ir
+import onnxscript  # noqa: F401 - torch's exporter imports it late; without it nothing may begin
 import torch
 
 from edgeunet.convert.frame_module import FRAME, FrameModule
-from edgeunet.errors import UsageError
+from edgeunet.errors import EdgeUnetError, UsageError
 from edgeunet.graph.fold import fold
 from edgeunet.graph.half import to_half
 from edgeunet.graph.opset import lower_opset
@@ -23,10 +25,12 @@ from edgeunet.models import Network, build_network
 from edgeunet.models.weights import load_weights
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Precision
-from edgeunet.units import format_size
+from edgeunet.units import LARGEST_SIDE, format_size
 
 # What torch's exporter writes; graph/opset.py lowers it to what the oldest TensorRT reads.
 _TORCH_OPSET = 18
+# torch has no exception of its own for memory that the CPU does not have.
+_NO_MEMORY = re.compile(r"allocate memory|tried to allocate|DefaultCPUAllocator", re.IGNORECASE)
 
 
 def network_for_export(recipe: Recipe, weights: Path | None) -> Network:
@@ -44,13 +48,34 @@ def frame_module(network: Network, recipe: Recipe) -> FrameModule:
 
 
 def check_frame_size(recipe: Recipe, height: int, width: int) -> None:
-    """Raise UsageError for a frame the network has no bottleneck for."""
+    """Raise UsageError for a frame the network has no bottleneck for, or that is no frame."""
     smallest = 1 << recipe.network.levels
     if min(height, width) < smallest:
         raise UsageError(
             f"a frame of {format_size(height, width)} pixels is too small for {recipe.name}",
             hint=f"height and width must be at least {smallest}",
         )
+    if max(height, width) > LARGEST_SIDE:
+        raise UsageError(
+            f"{format_size(height, width)} pixels is too large a frame",
+            hint=f"height and width may be at most {LARGEST_SIDE}",
+        )
+
+
+@contextlib.contextmanager
+def within_memory(recipe: Recipe, height: int, width: int) -> Iterator[None]:
+    """Turn torch's failures to allocate into an error that says what to do."""
+    try:
+        yield
+    except RuntimeError as error:
+        # The exporter puts an error of its own around the one that names the cause.
+        if not _NO_MEMORY.search(f"{error} {error.__cause__}"):
+            raise
+        raise EdgeUnetError(
+            f"out of memory: {recipe.name} at width {recipe.network.width} and "
+            f"{format_size(height, width)} pixels does not fit on this machine",
+            hint="use a smaller --size or --width",
+        ) from error
 
 
 def check_precision(precision: Precision) -> None:
@@ -72,8 +97,9 @@ def graph_of_recipe(
     Raises UsageError for a frame that is too small or a precision this cannot make.
     """
     check_frame_size(recipe, height, width)
-    module = frame_module(network_for_export(recipe, weights), recipe)
-    return module_to_graph(module, recipe, height, width, precision)
+    with within_memory(recipe, height, width):
+        module = frame_module(network_for_export(recipe, weights), recipe)
+        return module_to_graph(module, recipe, height, width, precision)
 
 
 def module_to_graph(

@@ -14,6 +14,7 @@ from edgeunet.files import replacing_file
 from edgeunet.models.network import Network
 from edgeunet.recipes import Recipe
 
+_PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".tar")
 _COUNTERS = "num_batches_tracked"
 
 
@@ -49,9 +50,11 @@ def load_weights(network: Network, path: Path) -> None:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
+        hint = "copy or download it again; other formats are not read"
+        if path.suffix.lower() in _PICKLES:
+            hint = "pickle files are not read, they can run code: save it with safetensors"
         raise WeightsError(
-            f"{path.name} is not a whole safetensors file: {error}",
-            hint="copy or download it again; other formats are not read",
+            f"{path.name} is not a whole safetensors file: {error}", hint=hint
         ) from error
     wanted = {
         name: tensor

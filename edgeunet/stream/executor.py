@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from edgeunet.bundle import Bundle
-from edgeunet.bundle.manifest import Manifest, OutputEntry
+from edgeunet.bundle.manifest import Manifest
 from edgeunet.engine import choose_engine, open_session
 from edgeunet.errors import BundleError, SourceError
-from edgeunet.specs import Array, Session, Task, TensorSpec
+from edgeunet.recipes import load_recipe, recipe_names
+from edgeunet.specs import Array, Session, TensorSpec
 from edgeunet.stream.frames import Image
 from edgeunet.units import format_size
 
@@ -43,7 +44,7 @@ class Executor:
                         raise self._broken(f"nothing gives stage {stage.name!r} its {spec.name!r}")
                 known.update((spec.name, spec) for spec in session.outputs)
             for output in manifest.outputs:
-                if known.get(output.name) != output_spec(output, manifest):
+                if known.get(output.name) != output.spec(self.height, self.width):
                     raise self._broken(f"no stage gives the output {output.name!r} as it must be")
         except BaseException:
             self.close()
@@ -82,27 +83,32 @@ class Executor:
         )
 
 
-def output_spec(output: OutputEntry, manifest: Manifest) -> TensorSpec:
-    """Return the shape and type that an output of a bundle must have."""
-    height, width = manifest.height, manifest.width
-    if output.task is Task.DENOISE:
-        return TensorSpec(output.name, (1, height, width, 3), "uint8")
-    if output.task is Task.SEGMENT:
-        return TensorSpec(output.name, (1, height, width), "uint8")
-    return TensorSpec(output.name, (1, len(output.classes)), "float32")
-
-
 def check_size(bundle: Bundle, name: str, height: int, width: int) -> None:
     """Raise SourceError, with the export that would fit, when a source has another size."""
     manifest = bundle.manifest
     if (height, width) == (manifest.height, manifest.width):
         return
-    command = f"edgeunet export --model {manifest.recipe.name} --size {format_size(height, width)}"
-    command += f" --{manifest.precision}"
-    if manifest.calibration:
-        command += f" --calibration {manifest.calibration}"
+    smallest = 1 << manifest.recipe.network.levels
+    if min(height, width) < smallest:
+        hint = f"give a source of {smallest} pixels or more on each side"
+    else:
+        hint = f"make a bundle of its size: {_export_command(manifest, height, width)}"
     raise SourceError(
         f"{name!r} is {format_size(height, width)}, {bundle.path.name} takes "
         f"{format_size(manifest.height, manifest.width)}",
-        hint=f"make a bundle of its size: {command}",
+        hint=hint,
     )
+
+
+def _export_command(manifest: Manifest, height: int, width: int) -> str:
+    """Return the command that makes the same bundle for frames of another size."""
+    recipe = manifest.recipe
+    command = f"edgeunet export --model {recipe.name} --size {format_size(height, width)}"
+    if recipe.name in recipe_names():
+        shipped = load_recipe(recipe.name).network.width
+        if recipe.network.width != shipped:
+            command += f" --width {recipe.network.width}"
+    command += f" --{manifest.precision}"
+    if manifest.calibration:
+        command += f" --calibration {manifest.calibration}"
+    return command

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from edgeunet.bundle import open_bundle, write_bundle
+from edgeunet.bundle import check_target, open_bundle, write_bundle
+from edgeunet.bundle.manifest import digest_of
 from edgeunet.errors import BundleError
 from edgeunet.files import sha256_of
 from tests.bundle.tiny import tiny_bundle, tiny_graph, tiny_manifest
@@ -16,10 +17,13 @@ from tests.stream.media import listing
 Document = dict[str, Any]
 
 
-def edit(bundle: Path, change: Callable[[Document], None]) -> None:
+def edit(bundle: Path, change: Callable[[Document], None], *, seal: bool = True) -> None:
+    """Change the manifest; its digest too, so that it is not the digest that is found wrong."""
     path = bundle / "manifest.json"
     document = json.loads(path.read_text())
     change(document)
+    if seal:
+        document["digest"] = digest_of(json.dumps(document).encode())
     path.write_text(json.dumps(document))
 
 
@@ -49,6 +53,55 @@ def test_one_changed_byte_is_found(tmp_path: Path) -> None:
         "(its SHA-256 differs)"
     )
     assert error.hint == "copy the bundle again, or export it again: edgeunet export --model tiny"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"weights": "other.safetensors"}, {"height": 64}, {"outputs": []}, {"digest": ""}],
+)
+def test_a_changed_manifest_is_found(tmp_path: Path, change: Document) -> None:
+    bundle = tiny_bundle(tmp_path).path
+    edit(bundle, lambda document: document.update(change), seal=False)
+    error = refusal(bundle)
+    assert error.message == "the manifest of tiny.bundle was changed after the export"
+    assert error.hint == "copy the bundle again, or export it again: edgeunet export --model tiny"
+
+
+def test_the_digest_is_of_the_document_not_of_its_layout(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path).path
+    edit(bundle, lambda document: None, seal=False)
+    assert b"\n" not in (bundle / "manifest.json").read_bytes()
+    open_bundle(bundle)
+
+
+def test_a_digest_does_not_depend_on_fields_of_a_later_version() -> None:
+    assert digest_of(b'{"a": 1, "digest": "x"}') == digest_of(b'{"a":1,"digest":""}')
+    assert digest_of(b'{"a": 1, "digest": ""}') != digest_of(b'{"a": 2, "digest": ""}')
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"outputs": []}, "it has no outputs"),
+        ({"stages": []}, "it has no stages"),
+        ({"height": 0}, "a frame of 0x64 pixels"),
+        ({"width": -64}, "a frame of 48x-64 pixels"),
+        ({"height": 64}, "its first stage takes no frame of 64x64 pixels"),
+        ({"outputs": [{"name": "ghost", "task": "denoise"}]}, "no stage makes the output 'ghost'"),
+        (
+            {"outputs": [{"name": "labels", "task": "denoise"}]},
+            "the output 'labels' has not the shape and type of denoise",
+        ),
+        (
+            {"outputs": [{"name": "denoised", "task": "segment"}]},
+            "the output 'denoised' has not the shape and type of segment",
+        ),
+    ],
+)
+def test_a_manifest_that_contradicts_itself(tmp_path: Path, change: Document, said: str) -> None:
+    bundle = tiny_bundle(tmp_path).path
+    edit(bundle, lambda document: document.update(change))
+    assert refusal(bundle).message == f"the manifest of tiny.bundle contradicts itself: {said}"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -105,20 +158,32 @@ def test_a_graph_that_no_hash_covers_is_refused(tmp_path: Path) -> None:
 def test_a_broken_manifest_is_refused(tmp_path: Path, text: str) -> None:
     bundle = tiny_bundle(tmp_path).path
     (bundle / "manifest.json").write_bytes(text.encode("latin-1"))
+    error = refusal(bundle)
+    assert error.message.startswith("the manifest of tiny.bundle is broken: ")
+    assert error.hint == "export it again with edgeunet export", "no model is made up"
+
+
+def test_a_document_without_end_is_refused(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path).path
+    (bundle / "manifest.json").write_text("[" * 100_000)
     assert refusal(bundle).message.startswith("the manifest of tiny.bundle is broken: ")
 
 
 def test_an_unknown_key_is_refused(tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path).path
     edit(bundle, lambda document: document.update(colour="blue"))
-    assert "colour" in refusal(bundle).message
+    error = refusal(bundle)
+    assert "colour" in error.message
+    assert error.hint == "export it again: edgeunet export --model tiny"
 
 
-def test_what_is_not_a_bundle_is_named(tmp_path: Path) -> None:
+def test_what_is_not_a_bundle_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "there is no bundle folder" in refusal(tmp_path / "absent").message
     assert (
         refusal(tmp_path).message == f"{tmp_path.name} has no manifest.json, so it is not a bundle"
     )
+    monkeypatch.chdir(tmp_path)
+    assert refusal(Path()).message == "'.' has no manifest.json, so it is not a bundle"
 
 
 def test_writing_replaces_a_bundle_and_nothing_else(tmp_path: Path) -> None:
@@ -131,6 +196,42 @@ def test_writing_replaces_a_bundle_and_nothing_else(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="exists and is not a bundle, so it is not replaced"):
         write_bundle(precious, tiny_manifest(8, 8), {"graph.onnx": tiny_graph(8, 8)})
     assert (precious / "thesis.tex").read_text() == "years"
+
+
+def test_a_bundle_with_something_more_is_not_replaced(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path).path
+    (bundle / "engines").mkdir()
+    (bundle / "engines" / "graph.engine").write_text("made on the device")
+    check_target(bundle)
+    (bundle / "notes.txt").write_text("years")
+    with pytest.raises(BundleError, match="also holds 'notes.txt', which is not part of the"):
+        tiny_bundle(tmp_path)
+    (bundle / "notes.txt").unlink()
+    (bundle / "deep").mkdir()
+    (bundle / "deep" / "link").symlink_to(tmp_path)
+    with pytest.raises(BundleError, match="also holds 'deep/link'"):
+        check_target(bundle)
+
+
+def test_a_manifest_that_is_not_ours_makes_no_bundle(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"schema_version": 1}')
+    with pytest.raises(BundleError, match="exists and is not a bundle, so it is not replaced"):
+        check_target(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "/"])
+def test_a_place_without_a_name_is_refused(name: str) -> None:
+    with pytest.raises(BundleError, match="is not a name for a bundle"):
+        check_target(Path(name))
+
+
+@pytest.mark.parametrize("points_to", ["tiny.bundle", "nothing"])
+def test_a_link_is_not_replaced(tmp_path: Path, points_to: str) -> None:
+    tiny_bundle(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / points_to)
+    with pytest.raises(BundleError, match="is a symbolic link") as caught:
+        check_target(tmp_path / "link")
+    assert caught.value.hint == "give the folder it points to"
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from edgeunet import __version__
 from edgeunet.cli import models
+from edgeunet.cli.app import EXTRAS
+from edgeunet.cli.train import InterruptedTrainingError
 from edgeunet.cli.verbs import VERBS
 from edgeunet.errors import ParityError
 from tests.cli.command import edgeunet
@@ -120,6 +125,99 @@ def test_ctrl_c(fail: Fail) -> None:
     ran = edgeunet("models")
     assert ran.code == 130
     assert ran.failure == ("interrupted", "run the command again to start over")
+
+
+@pytest.mark.parametrize("library", [KeyboardInterrupt, RuntimeError, ParityError])
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "ended by SIGTERM")],
+)
+def test_a_signal_whatever_a_library_makes_of_it(
+    number: int,
+    code: int,
+    said: str,
+    library: type[BaseException],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def load_recipe(name: str) -> None:
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+        except KeyboardInterrupt as error:
+            options = {"hint": "x"} if library is ParityError else {}
+            raise library("a failure of its own", **options) from error
+
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(models, "load_recipe", load_recipe)
+    ran = edgeunet("models")
+    assert ran.code == code
+    assert ran.failure == (said, "run the command again to start over")
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_a_verb_has_its_own_words_for_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As train has; the code is the signal's all the same."""
+
+    def load_recipe(name: str) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+        except KeyboardInterrupt as error:
+            raise InterruptedTrainingError(Path("there")) from error
+
+    monkeypatch.setattr(models, "load_recipe", load_recipe)
+    ran = edgeunet("models")
+    assert ran.code == 143
+    assert "is kept in there" in ran.failure[0]
+
+
+def test_an_ignored_ctrl_c_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(
+        models, "load_recipe", lambda name: seen.append(signal.getsignal(signal.SIGINT))
+    )
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(AttributeError):
+            edgeunet("models")
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    assert set(seen) == {signal.SIG_IGN}
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [(MemoryError(), "out of memory"), (MemoryError("9 GiB"), "out of memory: 9 GiB")],
+)
+def test_out_of_memory(failure: MemoryError, said: str, fail: Fail) -> None:
+    fail(failure)
+    ran = edgeunet("models")
+    assert ran.code == 1
+    assert ran.failure == (said, "use a smaller --size or --width")
+
+
+def test_an_optional_package_that_is_missed_late(fail: Fail) -> None:
+    fail(ModuleNotFoundError("No module named 'cv2.gapi'", name="cv2.gapi"))
+    ran = edgeunet("models")
+    assert ran.code == 1
+    assert ran.failure == (
+        "edgeunet models needs the package 'cv2', which is not installed",
+        'pip install "edgeunet[video]"',
+    )
+
+
+def test_every_optional_package_is_in_its_extra() -> None:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    distributions = {"cv2": "opencv-python", "skimage": "scikit-image", "onnx_ir": "onnx-ir"}
+    for package, extra in EXTRAS.items():
+        listed = text.partition(f"\n{extra} = [")[2].partition("]\n")[0]
+        assert f'"{distributions.get(package, package)}>=' in listed, package
+
+
+def test_a_module_of_ours_that_is_missing_is_a_bug(fail: Fail) -> None:
+    fail(ModuleNotFoundError("No module named 'edgeunet.x'", name="edgeunet.x"))
+    with pytest.raises(ModuleNotFoundError):
+        edgeunet("models")
 
 
 @pytest.mark.parametrize("bug", [RuntimeError("a bug"), KeyError("x"), AssertionError()])

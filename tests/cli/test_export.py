@@ -90,7 +90,7 @@ def test_json_is_one_document_and_the_name_says_what_it_is(there: Path, weights:
     ran = edgeunet("export", "--model", "unetmm", *SMALL, "--weights", weights, "--json")
     assert ran.code == 0, ran.err
     document = json.loads(ran.out)
-    assert list(document) == ["bundle", "model", "size", "precision", "weights", "parity"]
+    assert list(document) == ["bundle", "model", "size", "precision", "weights", "parity", "memory"]
     assert document["bundle"] == "unetmm-w8-32x48-fp32.bundle"
     assert (document["model"], document["size"], document["precision"]) == (
         "unetmm",
@@ -99,6 +99,7 @@ def test_json_is_one_document_and_the_name_says_what_it_is(there: Path, weights:
     )
     assert document["weights"] == "mine.safetensors"
     assert len(document["parity"]) == 5
+    assert document["memory"]["skip_bytes"] == 8 * 32 * 48 // 8 * 4
     assert set(document["parity"][0]) == {"frame", "output", "psnr_db", "limit"}
     assert [path.name for path in there.iterdir()] == [document["bundle"]]
     assert open_bundle(there / document["bundle"]).manifest.weights == "mine.safetensors"
@@ -110,7 +111,8 @@ def test_an_older_bundle_is_replaced(exported: tuple[Path, Ran], there: Path) ->
     target = there / "mine.bundle"
     shutil.copytree(exported[0], target)
     (target / "whole.onnx").write_bytes(b"damaged")
-    (target / "from-an-older-version.onnx").write_bytes(b"old")
+    (target / "engines").mkdir()
+    (target / "engines" / "whole.engine").write_bytes(b"of the old graph")
     assert edgeunet(*RANDOM, "--out", target).code == 0
     assert open_bundle(target).manifest.precision == "fp32"
     assert sorted(contents(there)) == [
@@ -150,6 +152,16 @@ WRONG = {
     "a width of nothing": (command("--width", "0"), "'0' is not a network width", "tiny (8)"),
     "a size that is none": (command("--size", "axb"), "'axb' is not a frame size", "480x640"),
     "a size of nothing": (command("--size", "0x0"), "0x0 pixels is too small", "at least 16"),
+    "a size nobody has": (
+        command("--size", "99999999999999999999x99999999999"),
+        "99999999999999999999x99999999999 pixels is too large a frame",
+        "at most 32768",
+    ),
+    "a width nobody has": (
+        command("--width", "99999"),
+        "99999 channels is too large a network width",
+        "at most 1024",
+    ),
     "too small a size": (command("--size", "8x8"), "8x8 pixels is too small", "at least 16"),
     "too low a size": (command("--size", "8x640"), "8x640 pixels is too small", "at least 16"),
     "int8": (command("--int8"), "INT8 export is not in this version", "--fp16 or --fp32"),
@@ -230,6 +242,8 @@ def test_weights_beside_a_recipe_that_are_not_there(there: Path) -> None:
     ran = edgeunet("export", "--model", "mine.toml", "--size", "32x48")
     assert ran.code == 1
     assert "there is no weight file 'nowhere.safetensors'" in ran.failure[0]
+    assert "[weights] in mine.toml names it" in ran.failure[1]
+    assert ran.notes == []
     assert contents(there) == before
 
 
@@ -278,7 +292,8 @@ def test_what_is_no_bundle_is_not_replaced(kind: str, there: Path) -> None:
     before = contents(there)
     ran = edgeunet(*RANDOM, "--out", target)
     assert ran.code == 1
-    assert ran.failure[0] == f"'{target}' exists and is not a bundle, so it is not replaced"
+    what = "is a symbolic link" if kind == "link" else "exists and is not a bundle"
+    assert ran.failure[0] == f"'{target}' {what}, so it is not replaced"
     assert ran.notes == []
     assert contents(there) == before
 
@@ -301,9 +316,10 @@ def test_a_folder_that_cannot_be_written(there: Path, monkeypatch: pytest.Monkey
     ran = edgeunet(*RANDOM, "--out", there / "mine.bundle")
     assert ran.code == 1
     assert ran.failure == (
-        f"{there}: Permission denied",
+        f"{there / 'mine.bundle'}: Permission denied",
         "choose a folder or file you may read and write",
     )
+    assert ran.notes == [], "it is tried before the work"
     assert contents(there) == {}
 
 
@@ -321,7 +337,10 @@ def test_a_full_disk_leaves_the_older_bundle(
     monkeypatch.setattr(Path, "write_bytes", fill_up)
     ran = edgeunet(*RANDOM, "--out", path)
     assert ran.code == 1
-    assert ran.failure == ("No space left on device", "free some space, or write to another disk")
+    assert ran.failure == (
+        f"{path}: No space left on device",
+        "free some space, or write to another disk",
+    )
     assert contents(path.parent) == before
 
 
@@ -339,19 +358,58 @@ def test_parity_that_misses_writes_nothing(there: Path) -> None:
     assert contents(there) == before
 
 
-def test_without_torch_the_extra_is_named(there: Path) -> None:
+def test_a_file_in_the_way(there: Path) -> None:
+    (there / "file").touch()
+    ran = edgeunet(*RANDOM, "--out", "file/mine.bundle")
+    assert ran.code == 1
+    assert ran.failure == (
+        "file: Not a directory",
+        "a file is in the way: choose another folder",
+    )
+    assert ran.notes == []
+
+
+@pytest.mark.parametrize(
+    "text", ["DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes", "a bug"]
+)
+def test_memory_that_is_not_there(text: str, there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise RuntimeError(text)
+
+    monkeypatch.setattr("torch.zeros", refuse)
+    if text == "a bug":
+        with pytest.raises(RuntimeError, match=text):
+            edgeunet(*RANDOM)
+    else:
+        ran = edgeunet(*RANDOM)
+        assert ran.code == 1
+        assert ran.failure == (
+            "out of memory: unetmm at width 8 and 32x48 pixels does not fit on this machine",
+            "use a smaller --size or --width",
+        )
+    assert contents(there) == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [(RANDOM, "exporting"), (("memory", "unetmm"), "making the graph of unetmm")],
+)
+@pytest.mark.parametrize("package", ["torch", "onnxscript"])
+def test_without_a_package_the_extra_is_named(
+    package: str, words: tuple[str, ...], what: str, there: Path
+) -> None:
     program = """
 import sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition('.')[0] == 'torch':
+        if name.partition('.')[0] == PACKAGE:
             raise ModuleNotFoundError(f'No module named {name!r}', name=name)
 sys.meta_path.insert(0, Absent())
 from edgeunet.cli import main
 sys.exit(main(sys.argv[1:]))
-"""
+""".replace("PACKAGE", repr(package))
     ran = subprocess.run(
-        [sys.executable, "-c", program, *RANDOM],
+        [sys.executable, "-c", program, *words],
         capture_output=True,
         text=True,
         check=False,
@@ -359,7 +417,7 @@ sys.exit(main(sys.argv[1:]))
     assert ran.returncode == 1
     assert ran.stdout == ""
     assert ran.stderr.splitlines() == [
-        "error: exporting needs the package 'torch', which is not installed",
+        f"error: {what} needs the package {package!r}, which is not installed",
         'hint: pip install "edgeunet[export]"',
     ]
     assert contents(there) == {}

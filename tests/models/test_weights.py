@@ -88,8 +88,9 @@ def test_weights_of_another_network(saved: Path) -> None:
 def test_a_pickle_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "w.pt"
     torch.save(build_network(RECIPE).state_dict(), path)
-    with pytest.raises(WeightsError, match="not a whole safetensors file"):
+    with pytest.raises(WeightsError, match="not a whole safetensors file") as caught:
         load_weights(build_network(RECIPE), path)
+    assert caught.value.hint.startswith("pickle files are not read")
 
 
 def test_weights_that_are_not_finite(tmp_path: Path) -> None:

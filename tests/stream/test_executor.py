@@ -10,6 +10,7 @@ import pytest
 from edgeunet.bundle import Bundle, write_bundle
 from edgeunet.bundle.manifest import Manifest, StageEntry
 from edgeunet.errors import BundleError, SourceError
+from edgeunet.recipes import load_recipe
 from edgeunet.specs import Precision, Task
 from edgeunet.stream.executor import Executor, check_size
 from tests.bundle.tiny import tiny_bundle, tiny_graph, tiny_manifest
@@ -135,3 +136,23 @@ def test_the_hint_is_the_export_that_fits(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught:
         check_size(Bundle(bundle.path, manifest), "clip.mp4", 432, 768)
     assert caught.value.hint.endswith("--size 432x768 --int8 --calibration street")
+
+
+def test_the_hint_names_a_width_that_is_not_the_shipped_one(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path)
+
+    def hint_at(width: int) -> str:
+        recipe = load_recipe("unetmm").with_width(width)
+        manifest = msgspec.structs.replace(bundle.manifest, recipe=recipe)
+        with pytest.raises(SourceError) as caught:
+            check_size(Bundle(bundle.path, manifest), "clip.mp4", 432, 768)
+        return caught.value.hint
+
+    assert hint_at(24).endswith("--model unetmm --size 432x768 --width 24 --fp32")
+    assert hint_at(16).endswith("--model unetmm --size 432x768 --fp32")
+
+
+def test_no_export_is_suggested_that_would_be_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError) as caught:
+        check_size(tiny_bundle(tmp_path), "icon.png", 8, 640)
+    assert caught.value.hint == "give a source of 16 pixels or more on each side"
