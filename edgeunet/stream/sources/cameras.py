@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from edgeunet.errors import SourceError, UsageError
+from edgeunet.errors import EdgeUnetError, SourceError, UsageError
 from edgeunet.stream import opencv
 from edgeunet.stream.capture import LiveSource
 from edgeunet.stream.frames import Frame, Image, Source, SourceReport
@@ -14,6 +16,7 @@ from edgeunet.units import format_size
 
 DEFAULT_FRAME_RATE = 30.0
 _DEFAULT_SIZE = (1080, 1920)
+_START_S = 15.0
 
 
 def open_v4l2(name: str, device: str, size: tuple[int, int] | None) -> Source:
@@ -24,16 +27,24 @@ def open_v4l2(name: str, device: str, size: tuple[int, int] | None) -> Source:
             f"there is no camera {device}",
             hint=f"cameras here: {', '.join(there)}" if there else "no camera is plugged in",
         )
-    capture = opencv.Capture.camera(device, size)
-    return _live(name, capture, f"the camera {device} cannot be opened; another program may use it")
+    return _live(
+        name,
+        lambda: opencv.Capture.camera(device, size),
+        f"the camera {device} cannot be opened; another program may use it",
+    )
 
 
 def open_csi(name: str, sensor: str, size: tuple[int, int] | None) -> Source:
     """Open a Jetson's CSI camera, scaled to ``size`` by the image processor."""
     if not sensor.isdigit():
         raise UsageError(f"{name!r} names no sensor", hint="the first CSI camera is csi://0")
-    capture = opencv.Capture.gstreamer(csi_pipeline(int(sensor), *(size or _DEFAULT_SIZE)))
-    return _live(name, capture, f"the CSI camera {sensor} cannot be opened")
+    pipeline = csi_pipeline(int(sensor), *(size or _DEFAULT_SIZE))
+    return _live(
+        name,
+        lambda: opencv.Capture.gstreamer(pipeline),
+        f"the CSI camera {sensor} cannot be opened; gst-inspect-1.0 nvarguscamerasrc says whether "
+        "this machine has the driver",
+    )
 
 
 def open_gstreamer(name: str, pipeline: str) -> Source:
@@ -43,15 +54,17 @@ def open_gstreamer(name: str, pipeline: str) -> Source:
             "the GStreamer pipeline has no appsink",
             hint="end it with: ! videoconvert ! video/x-raw,format=BGR ! appsink",
         )
-    capture = opencv.Capture.gstreamer(pipeline)
-    return _live(name, capture, "the GStreamer pipeline does not start")
+    return _live(
+        name,
+        lambda: opencv.Capture.gstreamer(pipeline),
+        "the GStreamer pipeline does not start; gst-launch-1.0 says why",
+    )
 
 
 def open_rtsp(address: str) -> Source:
     """Open a network camera."""
     shown = without_password(address)
-    capture = opencv.Capture.rtsp(address)
-    return _live(shown, capture, f"nothing answers at {shown}")
+    return _live(shown, lambda: opencv.Capture.rtsp(address), f"nothing answers at {shown}")
 
 
 def csi_pipeline(sensor: int, height: int, width: int) -> str:
@@ -111,12 +124,37 @@ class _CaptureSource:
         self._capture.close()
 
 
-def _live(name: str, capture: opencv.Capture | None, failure: str) -> Source:
+def _live(name: str, start: Callable[[], opencv.Capture | None], failure: str) -> Source:
+    """Start a camera and wait for its first frame, but not for ever.
+
+    A pipeline that lacks an element, and a camera that hangs, block inside OpenCV; the thread
+    that waits there is left to the process.
+    """
+    found: list[tuple[opencv.Capture | None, Image | None]] = []
+    refused: list[EdgeUnetError] = []
+
+    def open_and_read() -> None:
+        try:
+            capture = start()
+            found.append((capture, capture.read() if capture is not None else None))
+        except EdgeUnetError as error:
+            refused.append(error)
+
+    thread = threading.Thread(target=open_and_read, name="camera start", daemon=True)
+    thread.start()
+    thread.join(_START_S)
+    if refused:
+        raise refused[0]
+    if thread.is_alive():
+        raise SourceError(
+            f"{name!r} delivers no frame within {_START_S:g} s",
+            hint=f"{failure}: check that it is connected",
+        )
+    capture, first = found[0] if found else (None, None)
     if capture is None:
         raise SourceError(
             failure, hint="check that it is connected and that no other program uses it"
         )
-    first = capture.read()
     if first is None:
         capture.close()
         raise SourceError(f"{name!r} opens but delivers no frame", hint="unplug it and try again")
