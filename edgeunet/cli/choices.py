@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgeunet.errors import UsageError, WeightsError
+from edgeunet.errors import MissingPackageError, UsageError, WeightsError
 from edgeunet.recipes import WIDTH_NAMES, Recipe, load_recipe, recipe_path
 from edgeunet.specs import Precision
 from edgeunet.units import format_size, parse_count, parse_size, shorten
@@ -97,3 +97,11 @@ def bundle_path(model: str, recipe: Recipe, size: tuple[int, int], precision: Pr
     own_width = load_recipe(model).network.width
     width = "" if recipe.network.width == own_width else f"-w{recipe.network.width}"
     return Path(f"{recipe.name}{width}-{format_size(*size)}-{precision}.bundle")
+
+
+def missing_package(error: ModuleNotFoundError, *, purpose: str, extra: str) -> Exception:
+    """Return what to raise for it; a missing module of our own is a bug and stays one."""
+    package = (error.name or "").partition(".")[0]
+    if package in ("", "edgeunet"):
+        return error
+    return MissingPackageError(package, purpose=purpose, extra=extra)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeunet.cli.choices import choose_weights
+from edgeunet.cli.choices import choose_weights, missing_package
 from edgeunet.cli.console import note, print_json, print_table, progress
-from edgeunet.errors import MissingPackageError
 from edgeunet.recipes import load_recipe
 from edgeunet.specs import Precision
 from edgeunet.units import format_bytes, format_size
@@ -38,8 +37,7 @@ def command(
         from edgeunet.photographs import shipped_photographs
         from edgeunet.stream.photo_clip import write_photo_clip
     except ModuleNotFoundError as error:
-        package = (error.name or "torch").partition(".")[0]
-        raise MissingPackageError(package, purpose="the demo", extra="all") from error
+        raise missing_package(error, purpose="the demo", extra="all") from error
     from edgeunet.engine import open_session
 
     out.mkdir(parents=True, exist_ok=True)

@@ -11,12 +11,12 @@ import typer
 from edgeunet.cli.choices import (
     bundle_path,
     choose_weights,
+    missing_package,
     read_frame_size,
     read_precision,
     read_recipe_at,
 )
 from edgeunet.cli.console import note, print_json, print_table
-from edgeunet.errors import MissingPackageError
 from edgeunet.units import format_bytes, format_size
 
 _METRICS = {
@@ -55,8 +55,7 @@ def command(
     try:
         from edgeunet.convert.export import export_bundle
     except ModuleNotFoundError as error:
-        package = (error.name or "torch").partition(".")[0]
-        raise MissingPackageError(package, purpose="exporting", extra="export") from error
+        raise missing_package(error, purpose="exporting", extra="export") from error
     from edgeunet.engine import open_session
 
     exported = export_bundle(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeunet.cli.choices import read_width
+from edgeunet.cli.choices import missing_package, read_width
 from edgeunet.cli.console import note, print_json, print_table
 from edgeunet.errors import BundleError, MissingPackageError, UsageError
 from edgeunet.specs import Precision
@@ -177,11 +177,8 @@ def _of_recipe(target: str, wanted: _Wanted, folder: Path | None) -> _Subject:
         from edgeunet.convert.network_graph import graph_of_recipe
         from edgeunet.graph.view import view_of_model, write_model
     except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package in ("", "edgeunet"):
-            raise
         purpose = f"making the graph of {recipe.name}"
-        raise MissingPackageError(package, purpose=purpose, extra="export") from error
+        raise missing_package(error, purpose=purpose, extra="export") from error
     from edgeunet.memory.report import analyse
 
     height, width = wanted.size or recipe.export.size

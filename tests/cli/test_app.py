@@ -220,6 +220,13 @@ def test_a_module_of_ours_that_is_missing_is_a_bug(fail: Fail) -> None:
         edgeunet("models")
 
 
+def test_a_verb_that_misses_a_module_of_ours_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "edgeunet.convert.export", None)
+    with pytest.raises(ModuleNotFoundError) as caught:
+        edgeunet("export", "--model", "unetmm")
+    assert caught.value.name == "edgeunet.convert.export"
+
+
 @pytest.mark.parametrize("bug", [RuntimeError("a bug"), KeyError("x"), AssertionError()])
 def test_a_bug_is_not_swallowed(bug: Exception, fail: Fail) -> None:
     """A traceback is what a bug report needs; two friendly lines would hide it."""
