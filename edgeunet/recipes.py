@@ -6,6 +6,10 @@ user's own network needs no change to the package.
 
 from __future__ import annotations
 
+import codecs
+import math
+import re
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -16,6 +20,22 @@ from edgeunet.errors import RecipeError, UsageError, near_match
 from edgeunet.specs import ClassLabel, Task
 
 SCHEMA_VERSION = 1
+
+LARGEST_WIDTH = 1024
+MOST_LEVELS = 8
+MOST_BLOCKS = 64
+SMALLEST_CROP = 16
+
+# torch takes no larger one.
+_LARGEST_SEED = 2**63 - 1
+
+# Files are named after a recipe, and tensors after its outputs.
+_RECIPE_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_OUTPUT_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_INPUT = "frame"
+
+# Label maps are uint8.
+_MOST_CLASSES = 256
 
 WIDTH_NAMES = {"tiny": 8, "small": 16, "base": 32}
 
@@ -220,41 +240,105 @@ def recipe_path(name_or_path: str) -> Path:
 
 def read_recipe(path: Path) -> Recipe:
     """Read and check one recipe file."""
+    # Some editors begin a file with a byte order mark; TOML does not know it.
+    text = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     try:
-        recipe = msgspec.toml.decode(path.read_bytes(), type=Recipe)
+        recipe = msgspec.toml.decode(text, type=Recipe)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RecipeError(
             f"{path.name} is not a valid recipe: {error}",
             hint="the fields are listed in export/README.md",
         ) from error
-    _check(recipe, path)
+    problem = next(_problems(recipe), None)
+    if problem is not None:
+        raise RecipeError(
+            f"{path.name} is not a valid recipe: {problem}",
+            hint="the fields are listed in export/README.md",
+        )
     return recipe
 
 
-def _check(recipe: Recipe, path: Path) -> None:
-    problems: list[str] = []
-    network = recipe.network
+def _problems(recipe: Recipe) -> Iterator[str]:
+    """Yield what is wrong with a recipe's values; each group may rely on those before it."""
     if recipe.schema != SCHEMA_VERSION:
-        problems.append(f"schema is {recipe.schema}, this version reads {SCHEMA_VERSION}")
+        yield f"schema is {recipe.schema}, this version reads {SCHEMA_VERSION}"
+    if not _RECIPE_NAME.fullmatch(recipe.name):
+        yield f"name {recipe.name!r} must be of a-z, 0-9 and '-', and not begin with '-'"
+    yield from _network_problems(recipe.network)
     if not recipe.pathways:
-        problems.append("it has no [[pathways]]")
-    if network.levels < 1 or len(network.decoder_blocks) != network.levels:
-        problems.append("encoder_blocks and decoder_blocks must name the same levels")
-    blocks = (*network.encoder_blocks, network.middle_blocks, *network.decoder_blocks)
-    if min((*blocks, network.width)) < 1:
-        problems.append("width and all numbers of blocks must be at least 1")
-    if network.skip == "aggregate" and network.cascade != "shared":
-        problems.append("an aggregated skip is one map that all pathways share: cascade = 'shared'")
+        yield "it has no [[pathways]]"
+    if recipe.network.skip == "aggregate" and recipe.network.cascade != "shared":
+        yield "an aggregated skip is one map that all pathways share: cascade = 'shared'"
     outputs = [pathway.output for pathway in recipe.pathways]
     if len(set(outputs)) != len(outputs):
-        problems.append("two pathways have the same output name")
+        yield "two pathways have the same output name"
     for pathway in recipe.pathways:
-        if pathway.head is not Task.DENOISE and len(pathway.classes) < 2:
-            problems.append(f"pathway {pathway.output!r} needs at least two classes")
-        if pathway.head is Task.DENOISE and pathway.channels != 3:
-            problems.append(f"pathway {pathway.output!r} must have 3 channels (RGB)")
-    if problems:
-        raise RecipeError(
-            f"{path.name} is not a valid recipe: {problems[0]}",
-            hint="the fields are listed in export/README.md",
-        )
+        yield from _pathway_problems(pathway)
+    smallest = 1 << recipe.network.levels
+    if min(recipe.export.size) < smallest:
+        yield f"[export] size must be at least {smallest} on both sides"
+    for field, limit in msgspec.structs.asdict(recipe.tolerance).items():
+        if not 0 < limit < math.inf:
+            yield f"[tolerance] {field} must be a number above 0"
+    if recipe.train is not None:
+        yield from _train_problems(recipe.train, smallest)
+    for table, entries in (("weights", recipe.weights), ("quality", recipe.quality)):
+        for width in entries:
+            if not re.fullmatch("[1-9][0-9]*", width):
+                yield f"[{table}] has the key {width!r}, which is not a width (a whole number)"
+
+
+def _network_problems(network: NetworkTable) -> Iterator[str]:
+    if not 1 <= network.levels <= MOST_LEVELS:
+        yield f"encoder_blocks must name 1 to {MOST_LEVELS} levels"
+    if len(network.decoder_blocks) != network.levels:
+        yield "encoder_blocks and decoder_blocks must name the same levels"
+    blocks = (*network.encoder_blocks, network.middle_blocks, *network.decoder_blocks)
+    if min((*blocks, network.width)) < 1:
+        yield "width and all numbers of blocks must be at least 1"
+    if max(blocks) > MOST_BLOCKS:
+        yield f"a number of blocks must be at most {MOST_BLOCKS}"
+    if network.width > LARGEST_WIDTH:
+        yield f"width must be at most {LARGEST_WIDTH}"
+    # An even kernel has no middle: its output is not of the frame's size.
+    if network.head_kernel < 1 or network.head_kernel % 2 == 0:
+        yield "head_kernel must be an odd number from 1"
+
+
+def _pathway_problems(pathway: PathwayTable) -> Iterator[str]:
+    name = f"pathway {pathway.output!r}"
+    if not _OUTPUT_NAME.fullmatch(pathway.output):
+        yield f"output {pathway.output!r} must be of a-z, 0-9 and '_', and begin with a letter"
+    if pathway.output == _INPUT:
+        yield f"an output cannot be called {_INPUT!r}: that is the input"
+    if pathway.head is not Task.DENOISE and not 2 <= len(pathway.classes) <= _MOST_CLASSES:
+        yield f"{name} needs at least two classes, and at most {_MOST_CLASSES}"
+    if pathway.head is Task.DENOISE and pathway.channels != 3:
+        yield f"{name} must have 3 channels (RGB)"
+    for entry in pathway.classes:
+        if not entry.name.strip():
+            yield f"{name} has a class without a name"
+        if not all(0 <= value <= 255 for value in entry.colour):
+            yield f"the colour of class {entry.name!r} must be three numbers from 0 to 255"
+
+
+def _train_problems(table: TrainTable, smallest: int) -> Iterator[str]:
+    """Yield what is wrong with a schedule. NaN fails every comparison, so it fails these."""
+    low, high = table.sigma
+    crop = max(smallest, SMALLEST_CROP)
+    demands = (
+        (table.steps >= 1, "steps must be at least 1"),
+        (table.batch >= 1, "batch must be at least 1"),
+        (table.crop >= crop, f"crop must be at least {crop}"),
+        (0 < table.learning_rate < math.inf, "learning_rate must be a number above 0"),
+        (
+            0 <= table.final_learning_rate <= table.learning_rate,
+            "final_learning_rate must be from 0 to learning_rate",
+        ),
+        (0 <= table.weight_decay < math.inf, "weight_decay must be a number from 0"),
+        (table.warmup_steps >= 0, "warmup_steps must be at least 0"),
+        (0 <= low <= high <= 255, "sigma must be two numbers, rising, from 0 to 255"),
+        (0 <= table.ema_decay < 1, "ema_decay must be from 0 to below 1"),
+        (0 <= table.seed <= _LARGEST_SEED, f"seed must be from 0 to {_LARGEST_SEED}"),
+    )
+    yield from (f"[train] {what}" for holds, what in demands if not holds)

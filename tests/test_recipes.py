@@ -72,6 +72,22 @@ def test_missing_path() -> None:
         ('down = "conv"', 'down = "conv"\ncascade = "dense"', "one map that all pathways share"),
         ('head = "denoise"', 'head = "segment"', "needs at least two classes"),
         ('head = "denoise"', 'head = "denoise"\nchannels = 4', "must have 3 channels"),
+        ('name = "unetmm"', 'name = "../../evil"', "name '../../evil' must be of a-z"),
+        ('name = "unetmm"', 'name = "mine\\n"', "must be of a-z"),
+        ('name = "unetmm"', 'name = ""', "must be of a-z"),
+        ('output = "denoised"', 'output = "De noised"', "output 'De noised' must be of a-z"),
+        ('output = "denoised"', 'output = "frame"', "that is the input"),
+        ("width = 16", "width = 1025", "width must be at most 1024"),
+        ("width = 16", "width = 16\nhead_kernel = 4", "head_kernel must be an odd number"),
+        ("width = 16", "width = 16\nhead_kernel = -1", "head_kernel must be an odd number"),
+        ("middle_blocks = 1", "middle_blocks = 65", "at most 64"),
+        ("encoder_blocks = [1, 1, 1, 1]", "encoder_blocks = []", "1 to 8 levels"),
+        ("encoder_blocks = [1, 1, 1, 1]", f"encoder_blocks = {[1] * 9}", "1 to 8 levels"),
+        ("[train]", "[export]\nsize = [15, 640]\n[train]", "at least 16 on both sides"),
+        ("[train]", "[export]\nsize = [480, -1]\n[train]", "at least 16 on both sides"),
+        ("16 = ", "tiny = ", "[weights] has the key 'tiny'"),
+        ("16 = ", "016 = ", "[weights] has the key '016'"),
+        ("[quality]\n16", "[quality]\nbest", "[quality] has the key 'best'"),
     ],
 )
 def test_bad_recipes_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -79,6 +95,79 @@ def test_bad_recipes_are_named(tmp_path: Path, old: str, new: str, message: str)
         read_recipe(edited(tmp_path, old, new))
     assert message in caught.value.message
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("fp32_db", ["nan", "inf", "0.0", "-1.0"]),
+        ("fp16_db", ["nan"]),
+        ("label_share", ["nan"]),
+        ("probability", ["-inf"]),
+    ],
+)
+def test_tolerances_are_numbers_above_zero(field: str, values: list[str], tmp_path: Path) -> None:
+    for value in values:
+        path = edited(tmp_path, "[train]", f"[tolerance]\n{field} = {value}\n[train]")
+        with pytest.raises(RecipeError, match=rf"\[tolerance\] {field} must be a number above 0"):
+            read_recipe(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "good", "bad"),
+    [
+        ("steps", ["1"], ["0", "-5"]),
+        ("batch", ["1"], ["0"]),
+        ("crop", ["16"], ["15"]),
+        ("learning_rate", ["1e-6"], ["0.0", "-1e-3", "nan", "inf"]),
+        ("final_learning_rate", ["0.0", "1e-3"], ["-1e-9", "2e-3", "nan"]),
+        ("weight_decay", ["0.0"], ["-0.1", "nan", "inf"]),
+        ("warmup_steps", ["0"], ["-1"]),
+        ("sigma", ["[0, 0]", "[255, 255]"], ["[-1, 5]", "[9, 5]", "[0, 256]", "[0, nan]"]),
+        ("ema_decay", ["0.0"], ["-0.1", "1.0", "nan"]),
+        ("seed", ["0"], ["-1", "9223372036854775808"]),
+    ],
+)
+def test_schedules_have_limits(field: str, good: list[str], bad: list[str], tmp_path: Path) -> None:
+    path = edited(tmp_path, "schema", "schema")
+    recipe = path.read_text()
+    others = "" if field == "steps" else "steps = 9\n"
+    head, _, tail = recipe.partition("[train]")
+    tail = tail[tail.index("[weights]") :]
+    for value in (*good, *bad):
+        path.write_text(f"{head}[train]\n{others}{field} = {value}\n{tail}")
+        if value in good:
+            assert read_recipe(path).train is not None
+            continue
+        with pytest.raises(RecipeError, match=rf": (\[train\] {field} must|Integer)"):
+            read_recipe(path)
+
+
+def test_a_crop_reaches_the_bottleneck(tmp_path: Path) -> None:
+    path = edited(tmp_path, "[1, 1, 1, 1]", "[1, 1, 1, 1, 1, 1, 1]")
+    path.write_text(path.read_text().replace("[1, 1, 1, 1]\n", "[1, 1, 1, 1, 1, 1, 1]\n"))
+    with pytest.raises(RecipeError, match="crop must be at least 128"):
+        read_recipe(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"sky", colour = [128, 128, 128]', '"sky", colour = [128, 128, 256]', "class 'sky'"),
+        ('"sky", colour = [128, 128, 128]', '"sky", colour = [-1, 0, 0]', "class 'sky'"),
+        ('"sky"', '" "', "has a class without a name"),
+    ],
+)
+def test_classes_can_be_named_and_drawn(tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(RecipeError, match="mine.toml is not a valid recipe") as caught:
+        read_recipe(edited(tmp_path, old, new, name="joint"))
+    assert message in caught.value.message
+
+
+def test_a_byte_order_mark_is_read_over(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + (folder("export") / "unetmm.toml").read_bytes())
+    assert read_recipe(path) == load_recipe("unetmm")
 
 
 def test_two_pathways_of_one_name(tmp_path: Path) -> None:
