@@ -7,20 +7,32 @@ from typing import Annotated
 
 import typer
 
-from edgeunet.cli.choices import read_recipe_at
+from edgeunet.cli.choices import missing_package, read_recipe_at
 from edgeunet.cli.console import note, print_json, print_table, progress, warn
-from edgeunet.errors import EdgeUnetError, MissingPackageError, UsageError
+from edgeunet.errors import EdgeUnetError, UsageError
 
 
 class InterruptedTrainingError(EdgeUnetError):
-    """A person ended a training run; its last checkpoint is kept."""
+    """A person ended a training run.
+
+    step: how far it was. saved: the step of its checkpoint; 0 when there is none.
+    """
 
     exit_code = 130
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, step: int, saved: int) -> None:
+        where = f"at step {step}" if step else "before the first step"
+        if not step:
+            kept = ""
+        elif not saved:
+            kept = "; no checkpoint saved"
+        else:
+            kept = "; checkpoint saved" if saved == step else f"; the checkpoint is of step {saved}"
         super().__init__(
-            f"interrupted: the last checkpoint, if there was one yet, is kept in {out}",
-            hint="run the command again with --resume to go on from there",
+            f"interrupted {where}{kept}",
+            hint="run the command again with --resume to go on from there"
+            if saved
+            else "run the command again to start over",
         )
 
 
@@ -56,20 +68,21 @@ def command(
         from edgeunet.train.card import write_card
         from edgeunet.train.checkpoint import FILE_NAME
         from edgeunet.train.crops import hold_out, large_enough, load_photographs
+        from edgeunet.train.interruption import TrainingInterrupted
         from edgeunet.train.loop import Progress, check_run, train, with_steps
     except ModuleNotFoundError as error:
-        package = (error.name or "torch").partition(".")[0]
-        raise MissingPackageError(package, purpose="training", extra="train") from error
+        raise missing_package(error, purpose="training", extra="train") from error
     recipe = with_steps(recipe, steps)
     table, _ = check_run(recipe, out, resume=resume)
     if resume and not (out / FILE_NAME).exists():
         note(f"no checkpoint in {out}: starting from the beginning")
     read = load_photographs(data, broken=warn)
     usable = large_enough(read, table)
-    if len(usable) < len(read):
-        warn(f"{len(read) - len(usable)} images are smaller than {table.crop}x{table.crop} pixels")
+    if small := len(read) - len(usable):
+        are = "is" if small == 1 else "are"
+        warn(f"{_images(small)} {are} smaller than {table.crop}x{table.crop} pixels")
     photographs, validation = hold_out(usable)
-    note(f"{len(photographs)} images to train on, {len(validation)} held out")
+    note(f"{_images(len(photographs))} to train on, {len(validation)} held out")
     with progress(" steps/s") as bar:
         task = bar.add_task("training", total=None, rate="")
 
@@ -93,9 +106,9 @@ def command(
                 mixed_precision=mixed_precision,
                 report=report,
             )
-        except KeyboardInterrupt as error:
-            raise InterruptedTrainingError(out) from error
-    card = write_card(outcome, recipe, data, held_out=len(validation))
+        except TrainingInterrupted as error:
+            raise InterruptedTrainingError(error.step, error.saved) from error
+    card = write_card(outcome, recipe, model, data, held_out=len(validation))
     document = {
         "weights": str(outcome.weights),
         "card": str(card),
@@ -109,4 +122,17 @@ def command(
         return
     if outcome.skipped_steps:
         warn(f"{outcome.skipped_steps} steps were skipped: their loss or gradient was not finite")
-    print_table(None, ("figure", "value"), [(key, str(value)) for key, value in document.items()])
+    psnr = "not measured" if outcome.psnr is None else f"{outcome.psnr:.2f} dB"
+    rows = [
+        ("weights", str(outcome.weights)),
+        ("model card", str(card)),
+        ("steps", f"{outcome.steps}"),
+        ("time", f"{outcome.seconds:.1f} s"),
+        ("skipped steps", f"{outcome.skipped_steps}"),
+        ("PSNR, held out, sigma 25", psnr),
+    ]
+    print_table(None, ("figure", "value"), rows)
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"

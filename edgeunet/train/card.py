@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,13 +14,23 @@ from edgeunet.recipes import Recipe
 from edgeunet.train.loop import Outcome
 
 
-def write_card(outcome: Outcome, recipe: Recipe, data: Sequence[Path], *, held_out: int) -> Path:
-    """Write ``NAME-WIDTH.md`` beside the weights and return its path."""
+def write_card(
+    outcome: Outcome, recipe: Recipe, model: str, data: Sequence[Path], *, held_out: int
+) -> Path:
+    """Write ``NAME-WIDTH.md`` beside the weights and return its path.
+
+    model, data: the recipe and the folders as the person gave them, to be given again.
+    """
     table = recipe.train
     if table is None:
         raise RuntimeError("a trained recipe has a [train] table")
     psnr = "not measured" if outcome.psnr is None else f"{outcome.psnr:.2f} dB"
     low, high = table.sigma
+    command = ["edgeunet", "train", model, "--width", str(recipe.network.width)]
+    command += [word for folder in data for word in ("--data", str(folder))]
+    command += ["--steps", str(outcome.steps), "--mixed-precision", outcome.mixed_precision]
+    # Another folder: a run does not write over an earlier one.
+    command += ["--out", f"runs/{outcome.weights.stem}-again"]
     lines = [
         f"# {outcome.weights.stem}",
         "",
@@ -28,7 +39,8 @@ def write_card(outcome: Outcome, recipe: Recipe, data: Sequence[Path], *, held_o
         "| | |",
         "|---|---|",
         f"| recipe | `{recipe.name}`, width {recipe.network.width} |",
-        f"| data | {', '.join(f'`{folder.name}`' for folder in data)}: {outcome.images} images, "
+        f"| data | {', '.join(f'`{folder.resolve().name}`' for folder in data)}: "
+        f"{outcome.images} {'image' if outcome.images == 1 else 'images'}, "
         f"{held_out} more held out |",
         f"| noise | additive white Gaussian, sigma {low:g}..{high:g} (8-bit units), blind, "
         "not clipped |",
@@ -47,10 +59,7 @@ def write_card(outcome: Outcome, recipe: Recipe, data: Sequence[Path], *, held_o
         "Repeat it with:",
         "",
         "```sh",
-        f"edgeunet train {recipe.name} --width {recipe.network.width} "
-        + " ".join(f"--data {folder.name}" for folder in data)
-        + f" --steps {outcome.steps} --mixed-precision {outcome.mixed_precision}"
-        + f" --out runs/{outcome.weights.stem}",
+        shlex.join(command),
         "```",
         "",
     ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import csv
 import hashlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from edgeunet.errors import RecipeError, UsageError
-from edgeunet.files import replacing_file
+from edgeunet.files import check_writable, replacing_file
 from edgeunet.models.network import Network, build_network
 from edgeunet.models.weights import save_weights
 from edgeunet.noise import Floats, add_gaussian
@@ -27,6 +28,7 @@ from edgeunet.recipes import Recipe, TrainTable
 from edgeunet.specs import Task
 from edgeunet.train.checkpoint import FILE_NAME, Standing, load_checkpoint, save_checkpoint
 from edgeunet.train.crops import PhotographCrops
+from edgeunet.train.interruption import TrainingInterrupted, held_back
 from edgeunet.train.metrics import psnr_db
 
 CURVE_FILE = "curve.csv"
@@ -63,7 +65,7 @@ def check_run(recipe: Recipe, out: Path, *, resume: bool) -> tuple[TrainTable, s
     """Return the schedule and the output to train, before anything expensive is done.
 
     Raises RecipeError when the recipe has no [train] or no denoise pathway, UsageError when a
-    new run would write over an earlier one.
+    new run would write over an earlier one, OSError when nothing can be written to ``out``.
     """
     output = next((p.output for p in recipe.pathways if p.head is Task.DENOISE), None)
     if recipe.train is None or output is None:
@@ -76,7 +78,21 @@ def check_run(recipe: Recipe, out: Path, *, resume: bool) -> tuple[TrainTable, s
             f"{out} holds the checkpoint of an earlier run",
             hint="go on with it: --resume; or start anew in another --out",
         )
+    if not (out / FILE_NAME).exists():
+        weights = weights_path(recipe, out)
+        for path in (weights, weights.with_suffix(".md"), out / CURVE_FILE):
+            if path.exists():
+                raise UsageError(
+                    f"{out} holds {path.name} of an earlier run, and no checkpoint to go on from",
+                    hint="give another --out",
+                )
+    check_writable(out / FILE_NAME)
     return recipe.train, output
+
+
+def weights_path(recipe: Recipe, out: Path) -> Path:
+    """Return where a run writes its weights; the card lies beside them."""
+    return out / f"{recipe.name}-{recipe.network.width}.safetensors"
 
 
 def train(
@@ -94,7 +110,8 @@ def train(
 
     The curve goes to ``out/curve.csv``, the state to ``out/checkpoint.safetensors`` every
     ``save_every`` steps. A step whose loss or gradient is not finite is skipped and counted.
-    ``resume`` without a checkpoint starts from the beginning. Raises what ``check_run`` raises.
+    ``resume`` without a checkpoint starts from the beginning. Raises what ``check_run`` raises,
+    and TrainingInterrupted for Ctrl-C and SystemExit, after the steps done are saved.
     """
     table, output = check_run(recipe, out, resume=resume)
     accelerator = _accelerator(mixed_precision)
@@ -108,7 +125,6 @@ def train(
     digest = recipe_digest(recipe)
     checkpoint = out / FILE_NAME
     before = Standing()
-    out.mkdir(parents=True, exist_ok=True)
     if resume and checkpoint.is_file():
         before = load_checkpoint(checkpoint, network, average, optimizer, recipe_digest=digest)
     prepared, optimizer = accelerator.prepare(network, optimizer)
@@ -127,46 +143,59 @@ def train(
                 recipe_digest=digest,
             )
 
-    for step in range(before.step, table.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(table, step)
-        batch = crops.batch(step)
-        statistics = [buffer.clone() for buffer in network.buffers()]
-        clean = _tensor(batch.clean, accelerator.device)
-        noisy = _tensor(batch.noisy, accelerator.device)
-        with accelerator.autocast():
-            denoised = prepared(noisy)[output]
-        loss = (denoised.float() - clean).abs().mean()
-        value = float(loss.detach())
-        optimizer.zero_grad()
-        finite = math.isfinite(value)
-        if finite:
-            accelerator.backward(loss)
-            norm = accelerator.clip_grad_norm_(prepared.parameters(), 1.0)
-            # FP16's scaler finds an overflow itself, and learns from it only if it is stepped.
-            finite = accelerator.scaler is not None or math.isfinite(float(norm))
-        if finite:
-            optimizer.step()
-            _update_average(average, accelerator.unwrap_model(prepared), table.ema_decay, step)
-        else:
-            # Batch norm has taken the batch into its statistics already.
-            for buffer, earlier in zip(network.buffers(), statistics, strict=True):
-                buffer.copy_(earlier)
-            skipped += 1
-        done = step + 1
-        saving = done % save_every == 0 or done == table.steps
-        if saving:
-            if validation:
-                psnr = validate(average, output, validation, sigma=25.0)
-            curve.add(done, value, psnr)
-            save(done)
-        report(Progress(done, table.steps, value, psnr, time.monotonic() - started))
-    if psnr is None and validation:
-        psnr = validate(average, output, validation, sigma=25.0)
-    weights = out / f"{recipe.name}-{recipe.network.width}.safetensors"
-    spent = time.monotonic() - started
-    if accelerator.is_main_process:
-        save_weights(average, recipe, weights, note=f"{table.steps} steps, {spent:.0f} s")
+    done, saved, whole = before.step, before.step, True
+    weights = weights_path(recipe, out)
+    try:
+        for step in range(before.step, table.steps):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(table, step)
+            batch = crops.batch(step)
+            with held_back():
+                whole = False
+                statistics = [buffer.clone() for buffer in network.buffers()]
+                clean = _tensor(batch.clean, accelerator.device)
+                noisy = _tensor(batch.noisy, accelerator.device)
+                with accelerator.autocast():
+                    denoised = prepared(noisy)[output]
+                loss = (denoised.float() - clean).abs().mean()
+                value = float(loss.detach())
+                optimizer.zero_grad()
+                finite = math.isfinite(value)
+                if finite:
+                    accelerator.backward(loss)
+                    norm = accelerator.clip_grad_norm_(prepared.parameters(), 1.0)
+                    # FP16's scaler finds an overflow itself, and learns from it only if it is
+                    # stepped.
+                    finite = accelerator.scaler is not None or math.isfinite(float(norm))
+                if finite:
+                    optimizer.step()
+                    current = accelerator.unwrap_model(prepared)
+                    _update_average(average, current, table.ema_decay, step)
+                else:
+                    # Batch norm has taken the batch into its statistics already.
+                    for buffer, earlier in zip(network.buffers(), statistics, strict=True):
+                        buffer.copy_(earlier)
+                    skipped += 1
+                done, whole = step + 1, True
+                if done % save_every == 0 or done == table.steps:
+                    if validation:
+                        psnr = validate(average, output, validation, sigma=25.0)
+                    with curve.adding(done, value, psnr):
+                        save(done)
+                    saved = done
+            report(Progress(done, table.steps, value, psnr, time.monotonic() - started))
+        if psnr is None and validation:
+            psnr = validate(average, output, validation, sigma=25.0)
+        spent = time.monotonic() - started
+        if accelerator.is_main_process:
+            save_weights(average, recipe, weights, note=f"{table.steps} steps, {spent:.0f} s")
+    except (KeyboardInterrupt, SystemExit) as error:
+        # A full disk must not hide the interruption: the checkpoint before is still there.
+        with contextlib.suppress(OSError):
+            if whole and done > saved:
+                save(done)
+                saved = done
+        raise TrainingInterrupted(done, saved) from error
     return Outcome(
         weights,
         images=len(crops),
@@ -251,10 +280,15 @@ class _Curve:
                 rows = list(csv.reader(stream))[1:]
             self._rows = [row for row in rows if int(row[0]) <= keep_steps]
 
-    def add(self, step: int, loss: float, psnr: float | None) -> None:
-        self._rows.append([str(step), f"{loss:.6f}", "" if psnr is None else f"{psnr:.3f}"])
-        with replacing_file(self._path) as beside, beside.open("w", newline="") as stream:
-            csv.writer(stream).writerows([["step", "loss", "psnr_db"], *self._rows])
+    @contextlib.contextmanager
+    def adding(self, step: int, loss: float, psnr: float | None) -> Iterator[None]:
+        """Write one more line when the block ends well: the checkpoint of that step is there."""
+        line = [str(step), f"{loss:.6f}", "" if psnr is None else f"{psnr:.3f}"]
+        with replacing_file(self._path) as beside:
+            with beside.open("w", newline="") as stream:
+                csv.writer(stream).writerows([["step", "loss", "psnr_db"], *self._rows, line])
+            yield
+        self._rows.append(line)
 
 
 def with_steps(recipe: Recipe, steps: int | None) -> Recipe:

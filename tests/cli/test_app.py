@@ -163,12 +163,12 @@ def test_a_verb_has_its_own_words_for_an_interruption(monkeypatch: pytest.Monkey
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(10)
         except KeyboardInterrupt as error:
-            raise InterruptedTrainingError(Path("there")) from error
+            raise InterruptedTrainingError(step=7, saved=7) from error
 
     monkeypatch.setattr(models, "load_recipe", load_recipe)
     ran = edgeunet("models")
     assert ran.code == 143
-    assert "is kept in there" in ran.failure[0]
+    assert ran.failure[0] == "interrupted at step 7; checkpoint saved"
 
 
 def test_an_ignored_ctrl_c_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import json
+import os
+import re
+import shlex
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +19,7 @@ import torch
 from skimage import io
 
 from edgeunet.bundle import open_bundle
+from edgeunet.cli.train import InterruptedTrainingError
 from edgeunet.recipes import TrainTable, folder
 from edgeunet.train import loop
 from edgeunet.train.checkpoint import FILE_NAME
@@ -78,7 +82,7 @@ def test_from_photographs_to_a_bundle(recipe: Path, photographs: Path, tmp_path:
     assert 10 < document["psnr_db_sigma25"] < 40
     assert ran.err.splitlines() == [
         "warning: 4.png is not a readable image",
-        "warning: 1 images are smaller than 16x16 pixels",
+        "warning: 1 image is smaller than 16x16 pixels",
         "2 images to train on, 1 held out",
     ]
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [
@@ -91,6 +95,39 @@ def test_from_photographs_to_a_bundle(recipe: Path, photographs: Path, tmp_path:
     words = ("--size", "32x48", "--weights", document["weights"], "--out", "b")
     assert edgeunet("export", "--model", recipe, *words).code == 0
     assert open_bundle(tmp_path / "b").manifest.weights == "mine-4.safetensors"
+
+
+def test_the_figures_are_for_reading_and_the_command_on_the_card_runs(
+    recipe: Path, photographs: Path, tmp_path: Path
+) -> None:
+    photographs = photographs.rename(tmp_path / "my photographs")
+    for index in (2, 3):
+        (photographs / f"{index}.png").unlink()
+    words = ("train", "./mine.toml", "--data", "my photographs", "--out", "runs/first")
+    ran = edgeunet(*words)
+    assert ran.code == 0, ran.err
+    assert ran.err.splitlines() == ["1 image to train on, 1 held out"]
+    cells = [re.split(r"\s{2,}", line.strip()) for line in ran.out.splitlines()]
+    table = {line[0]: line[1] for line in cells if len(line) == 2}
+    assert list(table)[1:] == [
+        "weights",
+        "model card",
+        "steps",
+        "time",
+        "skipped steps",
+        "PSNR, held out, sigma 25",
+    ]
+    assert re.fullmatch(r"\d+\.\d\d dB", table["PSNR, held out, sigma 25"])
+    assert re.fullmatch(r"\d+\.\d s", table["time"])
+    card = (tmp_path / "runs" / "first" / "mine-4.md").read_text()
+    command = card.partition("```sh\n")[2].partition("\n")[0]
+    again = edgeunet(*shlex.split(command)[1:])
+    assert again.code == 0, again.err
+    first, second = (
+        (tmp_path / "runs" / name / "mine-4.safetensors").read_bytes()[-1000:]
+        for name in ("first", "mine-4-again")
+    )
+    assert first == second
 
 
 def test_resume_without_a_checkpoint_says_so(recipe: Path, photographs: Path) -> None:
@@ -117,27 +154,63 @@ def test_an_earlier_run_is_not_written_over(
     assert contents(tmp_path) == before
 
 
-def test_ctrl_c_keeps_the_checkpoint_and_says_how_to_go_on(
-    recipe: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_finished_weights_without_a_checkpoint_are_not_written_over(
+    recipe: Path, photographs: Path, tmp_path: Path
+) -> None:
+    words = ("train", recipe, "--data", photographs, "--out", "runs")
+    assert edgeunet(*words).code == 0
+    (tmp_path / "runs" / FILE_NAME).unlink()
+    before = contents(tmp_path)
+    for more in ((), ("--resume",)):
+        ran = edgeunet(*words, *more)
+        assert ran.code == 2
+        assert "runs holds mine-4.safetensors of an earlier run" in ran.failure[0]
+        assert ran.failure[1] == "give another --out"
+        assert contents(tmp_path) == before
+    assert ran.notes == [], "refused before the images are read"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_a_checkpoint_and_says_how_to_go_on(
+    number: int,
+    code: int,
+    recipe: Path,
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     words = ("train", recipe, "--data", photographs, "--out", "runs")
     rate = loop.learning_rate
 
     def interrupt(table: TrainTable, step: int) -> float:
         if step == 5:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), number)
         return rate(table, step)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "learning_rate", interrupt)
-        patch.setattr(loop, "train", functools.partial(loop.train, save_every=3))
         ran = edgeunet(*words)
-    assert ran.code == 130
-    assert "is kept in runs" in ran.failure[0]
+    assert ran.code == code
+    assert ran.failure[0] == "interrupted at step 5; checkpoint saved"
     assert "--resume" in ran.failure[1]
-    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [FILE_NAME, "curve.csv"]
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [FILE_NAME]
     ran = edgeunet(*words, "--resume")
     assert ran.code == 0, ran.err
+
+
+@pytest.mark.parametrize(
+    ("step", "saved", "message", "hint"),
+    [
+        (0, 0, "interrupted before the first step", "start over"),
+        (7, 0, "interrupted at step 7; no checkpoint saved", "start over"),
+        (7, 6, "interrupted at step 7; the checkpoint is of step 6", "--resume"),
+        (7, 7, "interrupted at step 7; checkpoint saved", "--resume"),
+    ],
+)
+def test_what_an_interruption_says(step: int, saved: int, message: str, hint: str) -> None:
+    error = InterruptedTrainingError(step, saved)
+    assert error.message == message
+    assert hint in error.hint
 
 
 def test_a_checkpoint_of_other_steps(recipe: Path, photographs: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import errno
 import math
+import os
+import signal
 from pathlib import Path
 
 import msgspec
@@ -16,12 +18,14 @@ from safetensors.torch import load_file
 
 from edgeunet.errors import RecipeError, UsageError
 from edgeunet.models import build_network
+from edgeunet.models.network import Network
 from edgeunet.models.weights import load_weights
 from edgeunet.noise import add_gaussian
 from edgeunet.recipes import Recipe, TrainTable, load_recipe
 from edgeunet.train import loop
 from edgeunet.train.checkpoint import FILE_NAME
 from edgeunet.train.crops import Batch, PhotographCrops
+from edgeunet.train.interruption import TrainingInterrupted
 from edgeunet.train.loop import CURVE_FILE, Outcome, Progress, learning_rate, train, validate
 from edgeunet.train.metrics import psnr_db
 from tests.train.toys import TABLE, toy_photographs, toy_recipe
@@ -35,11 +39,12 @@ def run(
     *,
     resume: bool = False,
     stop_at: int | None = None,
+    stop: type[BaseException] = KeyboardInterrupt,
     save_every: int = STOP // 2,
 ) -> Outcome:
     def report(progress: Progress) -> None:
         if progress.step == stop_at:
-            raise KeyboardInterrupt
+            raise stop
 
     return train(
         recipe,
@@ -89,12 +94,100 @@ def assert_same_checkpoint(first: Path, second: Path) -> None:
 def test_steps_after_the_last_checkpoint_are_done_again(tmp_path: Path) -> None:
     recipe = toy_recipe()
     whole = run(recipe, tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        run(recipe, tmp_path / "halves", stop_at=STOP + 2)
+    with pytest.raises(RuntimeError):
+        run(recipe, tmp_path / "halves", stop_at=STOP + 2, stop=RuntimeError)
     again = run(recipe, tmp_path / "halves", resume=True)
     assert_same_checkpoint(tmp_path / "whole", tmp_path / "halves")
     assert curve(tmp_path / "halves") == curve(tmp_path / "whole")
     assert again.psnr == whole.psnr
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_an_interruption_saves_the_steps_done(stop: type[BaseException], tmp_path: Path) -> None:
+    recipe = toy_recipe()
+    run(recipe, tmp_path / "whole")
+    with pytest.raises(TrainingInterrupted) as caught:
+        run(recipe, tmp_path / "halves", stop_at=STOP + 2, stop=stop)
+    assert (caught.value.step, caught.value.saved) == (STOP + 2, STOP + 2)
+    with safe_open(str(tmp_path / "halves" / FILE_NAME), framework="pt") as file:
+        assert file.metadata()["step"] == str(STOP + 2)
+    run(recipe, tmp_path / "halves", resume=True)
+    assert_same_checkpoint(tmp_path / "whole", tmp_path / "halves")
+    assert curve(tmp_path / "halves") == curve(tmp_path / "whole")
+
+
+def test_half_a_step_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    update = loop._update_average
+
+    def interrupt(average: Network, network: Network, decay: float, step: int) -> None:
+        if step == STOP + 1:
+            raise KeyboardInterrupt
+        update(average, network, decay, step)
+
+    monkeypatch.setattr(loop, "_update_average", interrupt)
+    with pytest.raises(TrainingInterrupted) as caught:
+        run(toy_recipe(), tmp_path)
+    assert (caught.value.step, caught.value.saved) == (STOP + 1, STOP)
+
+
+def test_a_signal_waits_for_the_end_of_the_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update = loop._update_average
+    seen: list[int] = []
+
+    def interrupt(average: Network, network: Network, decay: float, step: int) -> None:
+        seen.append(step)
+        if step == STOP:
+            os.kill(os.getpid(), signal.SIGINT)
+        update(average, network, decay, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_update_average", interrupt)
+        with pytest.raises(TrainingInterrupted) as caught:
+            run(toy_recipe(), tmp_path / "halves")
+    assert (caught.value.step, caught.value.saved) == (STOP + 1, STOP + 1)
+    assert seen[-1] == STOP
+    run(toy_recipe(), tmp_path / "halves", resume=True)
+    run(toy_recipe(), tmp_path / "whole")
+    assert_same_checkpoint(tmp_path / "whole", tmp_path / "halves")
+
+
+def test_nothing_is_left_of_a_run_that_did_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(crops: PhotographCrops, step: int) -> Batch:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PhotographCrops, "batch", interrupt)
+    with pytest.raises(TrainingInterrupted) as caught:
+        run(toy_recipe(), tmp_path / "a" / "b")
+    assert (caught.value.step, caught.value.saved) == (0, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(toy_recipe(), tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(TrainingInterrupted) as caught:
+        run(toy_recipe(), tmp_path / "a" / "b", stop_at=2)
+    assert (caught.value.step, caught.value.saved) == (2, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("name", ["unetmm-4.safetensors", "unetmm-4.md", CURVE_FILE])
+def test_finished_weights_are_not_written_over(name: str, resume: bool, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("dear")
+    with pytest.raises(UsageError, match=f"holds {name} of an earlier run") as caught:
+        run(toy_recipe(), tmp_path, resume=resume)
+    assert caught.value.hint == "give another --out"
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "dear")]
 
 
 def test_a_finished_run_can_be_resumed_and_says_the_same(tmp_path: Path) -> None:
