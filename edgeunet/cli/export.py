@@ -17,6 +17,7 @@ from edgeunet.cli.choices import (
     read_recipe_at,
 )
 from edgeunet.cli.console import note, print_json, print_table
+from edgeunet.specs import Precision
 from edgeunet.units import format_bytes, format_size
 
 _METRICS = {
@@ -117,4 +118,8 @@ def command(
         ],
         text_columns=0,
     )
+    if precision is Precision.FP16:
+        note(
+            "onnxruntime computes fp16 in fp32 on most CPUs: there parity shows the graph is right"
+        )
     note(f"wrote {target}")

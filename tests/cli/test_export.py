@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -232,7 +233,8 @@ def test_a_recipe_that_names_weights_by_words(there: Path) -> None:
     text = (folder("export") / "unetmm.toml").read_text()
     (there / "mine.toml").write_text(text.replace("16 = ", "small = ", 1))
     ran = edgeunet("export", "--model", "mine.toml")
-    assert "unetmm" in ran.failure[0]
+    assert ran.code == 1
+    assert "[weights] has the key 'small', which is not a width" in ran.failure[0]
 
 
 def test_weights_beside_a_recipe_that_are_not_there(there: Path) -> None:
@@ -346,14 +348,15 @@ def test_a_full_disk_leaves_the_older_bundle(
 
 def test_parity_that_misses_writes_nothing(there: Path) -> None:
     text = (folder("export") / "joint.toml").read_text()
-    # No share of pixels is below zero, so not even equal answers are near enough.
-    (there / "mine.toml").write_text(text + "\n[tolerance]\nlabel_share = -1.0\n")
+    (there / "mine.toml").write_text(text + "\n[tolerance]\nfp16_db = 1000.0\n")
     before = contents(there)
-    ran = edgeunet("export", "--model", "mine.toml", *SMALL, "--random-weights", "--out", "b")
+    ran = edgeunet(
+        "export", "--model", "mine.toml", *SMALL, "--fp16", "--random-weights", "--out", "b"
+    )
     assert ran.code == 1
     error, hint = ran.failure
-    assert "labels on the astronaut frame has label_share" in error
-    assert "asks for -1 (5 of 10 checks missed)" in error
+    assert "denoised on the astronaut frame has psnr_db" in error
+    assert re.search(r"asks for 1000 \([1-5] of 10 checks missed\)", error)
     assert "--fp32" in hint
     assert contents(there) == before
 

@@ -1,0 +1,41 @@
+"""The shipped weights in real half arithmetic.
+
+onnxruntime computes FP16 graphs in FP32 on most CPUs, so an export's parity says little about
+them there. Torch does compute in half on a CPU: what a GPU will make of these weights.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+
+from edgeunet.convert.parity import parity_frames
+from edgeunet.models import build_network
+from edgeunet.models.weights import load_weights
+from edgeunet.recipes import folder, load_recipe, recipe_names
+
+TRAINED = [name for name in recipe_names() if load_recipe(name).trained_weights(folder("export"))]
+
+
+@pytest.mark.parametrize("frame", ["astronaut", "coffee", "black", "white", "noise"])
+@pytest.mark.parametrize("name", TRAINED)
+def test_half_arithmetic_keeps_the_frame(name: str, frame: str) -> None:
+    recipe = load_recipe(name)
+    weights = recipe.trained_weights(folder("export"))
+    assert weights is not None
+    network = build_network(recipe).eval()
+    load_weights(network, weights)
+    half = copy.deepcopy(network).half()
+    pixels = torch.from_numpy(parity_frames(128, 160)[frame])
+    image = pixels.permute(2, 0, 1)[None].float() / 255
+    with torch.inference_mode():
+        full = network(image)["denoised"]
+        # As exported: the residual is added to the frame in FP32.
+        rounded = image + dict(half.heads(image.half()))["denoised"].float()
+    frames = [(y.clamp(0, 1) * 255).round() for y in (full, rounded)]
+    error = float((frames[0] - frames[1]).square().mean()) / 255**2
+    assert not math.isnan(error)
+    assert error <= 10 ** (-recipe.tolerance.fp16_db / 10)
