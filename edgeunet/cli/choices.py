@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeunet.errors import MissingPackageError, UsageError, WeightsError
-from edgeunet.recipes import WIDTH_NAMES, Recipe, load_recipe, recipe_path
+from edgeunet.recipes import LARGEST_WIDTH, WIDTH_NAMES, Recipe, load_recipe, recipe_path
 from edgeunet.specs import Precision
 from edgeunet.units import format_size, parse_count, parse_size, shorten
-
-LARGEST_WIDTH = 1024
 
 
 def read_width(text: str | None) -> int | None:
