@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from edgeunet.errors import RecipeError, UsageError, near_match
-from edgeunet.specs import ClassLabel, Task
+from edgeunet.specs import FRAME, ClassLabel, Task
 
 SCHEMA_VERSION = 1
 
@@ -32,7 +32,6 @@ _LARGEST_SEED = 2**63 - 1
 # Files are named after a recipe, and tensors after its outputs.
 _RECIPE_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 _OUTPUT_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_INPUT = "frame"
 
 # Label maps are uint8.
 _MOST_CLASSES = 256
@@ -309,8 +308,8 @@ def _pathway_problems(pathway: PathwayTable) -> Iterator[str]:
     name = f"pathway {pathway.output!r}"
     if not _OUTPUT_NAME.fullmatch(pathway.output):
         yield f"output {pathway.output!r} must be of a-z, 0-9 and '_', and begin with a letter"
-    if pathway.output == _INPUT:
-        yield f"an output cannot be called {_INPUT!r}: that is the input"
+    if pathway.output == FRAME:
+        yield f"an output cannot be called {FRAME!r}: that is the input"
     if pathway.head is not Task.DENOISE and not 2 <= len(pathway.classes) <= _MOST_CLASSES:
         yield f"{name} needs at least two classes, and at most {_MOST_CLASSES}"
     if pathway.head is Task.DENOISE and pathway.channels != 3:

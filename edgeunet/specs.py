@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+FRAME = "frame"
+"""The name of a graph's input frame, (1, H, W, 3) uint8 BGR."""
+
 
 class Precision(str, enum.Enum):
     """The number format a network computes in."""

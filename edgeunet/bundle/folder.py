@@ -12,7 +12,7 @@ from edgeunet.bundle import manifest as manifests
 from edgeunet.bundle.manifest import Manifest
 from edgeunet.errors import BundleError
 from edgeunet.files import replacing_folder, sha256_of
-from edgeunet.specs import TensorSpec
+from edgeunet.specs import FRAME, TensorSpec
 from edgeunet.units import format_size
 
 _COPY = "copy the bundle again, or {again}"
@@ -140,7 +140,7 @@ def _contradiction(manifest: Manifest) -> str | None:
         return "it has no stages"
     if not manifest.outputs:
         return "it has no outputs"
-    frame = TensorSpec(manifests.FRAME, (1, height, width, 3), "uint8")
+    frame = TensorSpec(FRAME, (1, height, width, 3), "uint8")
     if frame not in [entry.spec() for entry in manifest.stages[0].inputs]:
         return f"its first stage takes no frame of {format_size(height, width)} pixels"
     made = {entry.name: entry.spec() for stage in manifest.stages for entry in stage.outputs}

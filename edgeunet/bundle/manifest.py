@@ -13,7 +13,6 @@ from edgeunet.specs import ClassLabel, Precision, Task, TensorSpec
 SCHEMA_VERSION = 1
 FILE_NAME = "manifest.json"
 ENGINES = "engines"
-FRAME = "frame"
 
 # What msgspec raises over a document that is not one of ours.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

@@ -13,7 +13,7 @@ import typer
 
 from edgeunet.cli.choices import missing_package, read_width
 from edgeunet.cli.console import note, print_json, print_table
-from edgeunet.errors import BundleError, MissingPackageError, UsageError
+from edgeunet.errors import BundleError, UsageError
 from edgeunet.specs import Precision
 from edgeunet.units import format_bytes, format_size, parse_size
 
@@ -116,9 +116,7 @@ def _check_pictures(paths: Sequence[Path]) -> None:
     try:
         from edgeunet.memory.plot import check_suffix
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "matplotlib":
-            raise
-        raise MissingPackageError("matplotlib", purpose="--plot", extra="plot") from error
+        raise missing_package(error, purpose="--plot", extra="plot") from error
     for path in paths:
         check_suffix(path)
 

@@ -11,8 +11,6 @@ from edgeunet.models.network import Network
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Task
 
-FRAME = "frame"
-
 
 class FrameModule(nn.Module):
     """``frame`` (1, H, W, 3) uint8 BGR in, one answer per pathway out, in the recipe's order.

@@ -14,7 +14,7 @@ import onnx_ir as ir
 import onnxscript  # noqa: F401 - torch's exporter imports it late; without it nothing may begin
 import torch
 
-from edgeunet.convert.frame_module import FRAME, FrameModule
+from edgeunet.convert.frame_module import FrameModule
 from edgeunet.errors import EdgeUnetError, UsageError
 from edgeunet.graph.fold import fold
 from edgeunet.graph.half import to_half
@@ -24,7 +24,7 @@ from edgeunet.graph.unshuffle import join_unshuffles
 from edgeunet.models import Network, build_network
 from edgeunet.models.weights import load_weights
 from edgeunet.recipes import Recipe
-from edgeunet.specs import Precision
+from edgeunet.specs import FRAME, Precision
 from edgeunet.units import LARGEST_SIDE, format_size
 
 # What torch's exporter writes; graph/opset.py lowers it to what the oldest TensorRT reads.

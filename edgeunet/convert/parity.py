@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgeunet.convert.frame_module import FRAME, FrameModule
+from edgeunet.convert.frame_module import FrameModule
 from edgeunet.errors import ParityError
 from edgeunet.photographs import fill_frame, shipped_photographs
 from edgeunet.recipes import PathwayTable, Recipe
-from edgeunet.specs import Array, Precision, Session, Task
+from edgeunet.specs import FRAME, Array, Precision, Session, Task
 
 Frame = NDArray[np.uint8]
 

@@ -76,7 +76,8 @@ def split_at(model: ir.Model, level: int, *, recompute: bool = False) -> Split:
                 hint="use a network whose attention is only in the core, or whole frames",
             )
     low = [node for node in graph if node not in high]
-    core = [node for node in low if _mixes(node, graph, strides)]
+    axes = spatial_axes(graph)
+    core = [node for node in low if _mixes(node, axes, strides)]
     if not core or not high:
         raise GraphError(
             f"there is nothing to cut at level {level}: the graph has no operators below it",
@@ -125,7 +126,7 @@ def extract(model: ir.Model, name: str, inputs: Iterable[str], outputs: Iterable
 
 
 def _high_nodes(graph: ir.Graph, strides: Mapping[ir.Value, float], below: int) -> set[ir.Node]:
-    """Return the nodes that read or write something of a higher resolution than 1/below.
+    """Return the nodes that write something of a higher resolution than 1/below.
 
     A node that only reads it (the way down) is free to be on either side of the cut.
     """
@@ -136,9 +137,8 @@ def _high_nodes(graph: ir.Graph, strides: Mapping[ir.Value, float], below: int) 
     }
 
 
-def _mixes(node: ir.Node, graph: ir.Graph, strides: Mapping[ir.Value, float]) -> bool:
+def _mixes(node: ir.Node, axes: Mapping[ir.Value, Axes], strides: Mapping[ir.Value, float]) -> bool:
     """Whether an output cell depends on more than the input cell it covers."""
-    axes: dict[ir.Value, Axes] = _AXES.get(graph)
     for index, value in enumerate(node.inputs):
         if value is None or constant_of(value) is not None or value not in axes:
             continue
@@ -154,22 +154,6 @@ def _mixes(node: ir.Node, graph: ir.Graph, strides: Mapping[ir.Value, float]) ->
             if reach.start < 0 or reach.stop > cell / strides[value]:
                 return True
     return False
-
-
-class _AxesOnce:
-    """The axes of the graph at hand, worked out once."""
-
-    def __init__(self) -> None:
-        self._graph: ir.Graph | None = None
-        self._axes: dict[ir.Value, Axes] = {}
-
-    def get(self, graph: ir.Graph) -> dict[ir.Value, Axes]:
-        if self._graph is not graph:
-            self._graph, self._axes = graph, spatial_axes(graph)
-        return self._axes
-
-
-_AXES = _AxesOnce()
 
 
 def _descendants(nodes: Iterable[ir.Node]) -> set[ir.Node]:

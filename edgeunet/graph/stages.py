@@ -13,8 +13,7 @@ from edgeunet.errors import GraphError
 from edgeunet.graph.receptive import Axes, Range, needed_ranges, spatial_axes
 from edgeunet.graph.resize import at_sizes
 from edgeunet.graph.split import extract, split_at, strides_of
-
-FRAME = "frame"
+from edgeunet.specs import FRAME
 
 
 @dataclass(frozen=True)
@@ -78,26 +77,18 @@ def cut_into_stages(
     if level == 0:
         return (_stage("whole", model, model, tiled=False),)
     split = split_at(model, level, recompute=recompute)
-    core_outputs = [
-        *split.made,
-        *(n for n in outputs if _comes_from(model, n, split.held_for_core)),
-    ]
-    early = [name for name in core_outputs if name in outputs]
+    # What has no place in the frame, class scores for example, no window can make.
+    axes = spatial_axes(model.graph)
+    early = [v.name for v in model.graph.outputs if v not in axes and v.name is not None]
     late = [name for name in outputs if name not in early]
     encode = extract(model, "encode", [FRAME], split.held)
-    core = extract(model, "core", split.held_for_core, core_outputs)
+    core = extract(model, "core", split.held_for_core, [*split.made, *early])
     decode = extract(model, "decode", [FRAME, *split.held_for_decode, *split.made], late)
     return (
         _stage("encode", encode, model, tiled=True),
         _stage("core", core, model, tiled=False),
         _stage("decode", decode, model, tiled=True),
     )
-
-
-def _comes_from(model: ir.Model, output: str, sources: tuple[str, ...]) -> bool:
-    """Whether an output without a place in the frame can be made in the core."""
-    value = next(v for v in model.graph.outputs if v.name == output)
-    return value not in spatial_axes(model.graph) and bool(sources)
 
 
 def _stage(name: str, part: ir.Model, whole: ir.Model, *, tiled: bool) -> StageGraph:

@@ -11,11 +11,9 @@ from edgeunet.bundle.manifest import Manifest
 from edgeunet.engine import choose_engine, open_session
 from edgeunet.errors import BundleError, SourceError
 from edgeunet.recipes import load_recipe, recipe_names
-from edgeunet.specs import Array, Session, TensorSpec
+from edgeunet.specs import FRAME, Array, Session, TensorSpec
 from edgeunet.stream.frames import Image
 from edgeunet.units import format_size
-
-FRAME = "frame"
 
 
 class Executor:

@@ -11,7 +11,7 @@ import onnx_ir as ir
 import pytest
 import torch
 
-from edgeunet.convert.frame_module import FRAME, FrameModule
+from edgeunet.convert.frame_module import FrameModule
 from edgeunet.convert.network_graph import frame_module, module_to_graph
 from edgeunet.convert.parity import ParityFigure, check_parity, parity_frames, require_parity
 from edgeunet.engine import open_session
@@ -19,7 +19,7 @@ from edgeunet.errors import ParityError
 from edgeunet.models import build_network
 from edgeunet.photographs import shipped_photographs
 from edgeunet.recipes import Recipe, load_recipe
-from edgeunet.specs import Array, Precision, Session, Task, TensorSpec
+from edgeunet.specs import FRAME, Array, Precision, Session, Task, TensorSpec
 from tests.convert.small import small
 
 SIZE = (32, 48)

@@ -14,10 +14,10 @@ import onnxruntime as ort
 import pytest
 
 from edgeunet.convert.network_graph import graph_of_recipe
-from edgeunet.graph.stages import FRAME, Border, StageGraph, cut_into_stages
+from edgeunet.graph.stages import Border, StageGraph, cut_into_stages
 from edgeunet.graph.values import Floats
 from edgeunet.recipes import load_recipe, recipe_names
-from edgeunet.specs import Precision
+from edgeunet.specs import FRAME, Precision
 from edgeunet.tiling import Window, recompute_ratio, windows
 
 BASE = 64
