@@ -54,6 +54,11 @@ def test_recipes_are_in_the_wheel(names: set[str], folder: str, pattern: str) ->
     assert wanted, f"there is no {folder}/{pattern}"
 
 
+def test_the_list_of_boards_is_in_the_wheel(names: set[str]) -> None:
+    assert (PACKAGE / "boards.toml").is_file()
+    assert "edgeunet/boards.toml" in names
+
+
 def test_nothing_else_is_in_the_wheel(names: set[str]) -> None:
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {PACKAGE.name}
