@@ -22,11 +22,11 @@ from benchmarks.record import write_csv
 from edgeunet.cli.console import print_table
 from edgeunet.convert.network_graph import frame_module, module_to_graph, network_for_export
 from edgeunet.engine import open_session
-from edgeunet.engine.measure import measure
 from edgeunet.graph.view import view_of_model, write_model
 from edgeunet.memory.report import analyse
 from edgeunet.recipes import load_recipe
 from edgeunet.specs import Array, Precision, Session
+from edgeunet.stream.measure import measure
 from edgeunet.units import MIB, parse_size
 
 NETWORKS = ("nafnet", "unetmm-full", "unet", "addunet", "unetmm-naf", "unetmm", "joint")
@@ -58,7 +58,7 @@ def main() -> None:
             if wrong > 1e-3:
                 raise SystemExit(f"{name}: {wrong:.2%} of the output differs from torch")
             first = first or session
-            measured = measure([graph])
+            measured = measure(graph)
             rows.append(
                 {
                     "model": name,

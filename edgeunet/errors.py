@@ -5,6 +5,7 @@ EdgeUnetError            exit code 1
 ├── RecipeError          a recipe or calibration file
 ├── WeightsError         a safetensors file
 ├── GraphError           an ONNX file or a graph that cannot be handled
+├── BudgetError          a byte limit that nothing fits
 ├── BundleError          a bundle folder
 ├── ParityError          an export that does not reproduce its network
 ├── SourceError          where frames come from
@@ -46,6 +47,10 @@ class WeightsError(EdgeUnetError):
 
 class GraphError(EdgeUnetError):
     """An ONNX graph cannot be read, rewritten or analysed."""
+
+
+class BudgetError(EdgeUnetError):
+    """No plan fits the byte limit."""
 
 
 class BundleError(EdgeUnetError):

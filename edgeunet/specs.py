@@ -29,6 +29,16 @@ class Precision(str, enum.Enum):
         return self.value
 
 
+class Engine(str, enum.Enum):
+    """What runs a graph."""
+
+    ONNXRUNTIME = "onnxruntime"
+    TENSORRT = "tensorrt"
+
+    def __str__(self) -> str:
+        return self.value
+
+
 class Task(str, enum.Enum):
     """What a pathway's head answers."""
 

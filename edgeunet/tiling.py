@@ -11,6 +11,14 @@ from edgeunet.errors import UsageError
 
 
 @dataclass(frozen=True)
+class Halo:
+    """Pixels at the start and end of a window that come out wrong unless the frame ends there."""
+
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
 class Window:
     """A window starts at ``start``; of its outputs ``[first, last)`` are exact and new."""
 
@@ -19,26 +27,30 @@ class Window:
     last: int
 
 
-def windows(length: int, window: int, *, align: int, before: int, after: int) -> list[Window]:
+def smallest_window(align: int, halo: Halo) -> int:
+    """Return the smallest window that settles something new wherever it lies."""
+    return -(-(halo.before + halo.after + 2 * align) // align) * align
+
+
+def windows(length: int, window: int, *, align: int, halo: Halo) -> list[Window]:
     """Cover ``[0, length)`` with windows of one size; every pixel is settled exactly once.
 
     align: every start is a multiple of it, and so must length and window be.
-    before, after: the halo, wrong at a window's ends except where the frame ends too.
     Raises UsageError when a window would settle nothing new.
     """
     if window >= length:
         return [Window(0, 0, length)]
-    smallest = before + after + 2 * align
+    smallest = smallest_window(align, halo)
     if window < smallest:
         raise UsageError(
-            f"a tile of {window} pixels is too small for its halo of {before} + {after}",
-            hint=f"use tiles of at least {-(-smallest // align) * align} pixels",
+            f"a tile of {window} pixels is too small for its halo of {halo.before} + {halo.after}",
+            hint=f"use tiles of at least {smallest} pixels",
         )
     found: list[Window] = []
     done = 0
     while done < length:
-        start = 0 if done == 0 else min((done - before) // align * align, length - window)
-        last = length if start + window >= length else start + window - after
+        start = 0 if done == 0 else min((done - halo.before) // align * align, length - window)
+        last = length if start + window >= length else start + window - halo.after
         found.append(Window(start, done, last))
         done = last
     return found

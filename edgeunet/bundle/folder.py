@@ -9,11 +9,10 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from edgeunet.bundle import manifest as manifests
+from edgeunet.bundle.agreement import contradiction_in
 from edgeunet.bundle.manifest import Manifest
 from edgeunet.errors import BundleError
 from edgeunet.files import replacing_folder, sha256_of
-from edgeunet.specs import FRAME, TensorSpec
-from edgeunet.units import format_size
 
 _COPY = "copy the bundle again, or {again}"
 
@@ -66,7 +65,7 @@ def open_bundle(path: Path) -> Bundle:
             f"the manifest of {name} was changed after the export",
             hint=_COPY.format(again=again),
         )
-    contradiction = _contradiction(manifest)
+    contradiction = contradiction_in(manifest)
     if contradiction:
         raise BundleError(f"the manifest of {name} contradicts itself: {contradiction}", hint=again)
     _check_paths(path, name, manifest, again)
@@ -129,27 +128,6 @@ def _again(data: bytes) -> str:
     if model is None:
         return "export it again with edgeunet export"
     return f"export it again: edgeunet export --model {model}"
-
-
-def _contradiction(manifest: Manifest) -> str | None:
-    """Return what a manifest says that cannot be so, or None."""
-    height, width = manifest.height, manifest.width
-    if min(height, width) < 1:
-        return f"a frame of {format_size(height, width)} pixels"
-    if not manifest.stages:
-        return "it has no stages"
-    if not manifest.outputs:
-        return "it has no outputs"
-    frame = TensorSpec(FRAME, (1, height, width, 3), "uint8")
-    if frame not in [entry.spec() for entry in manifest.stages[0].inputs]:
-        return f"its first stage takes no frame of {format_size(height, width)} pixels"
-    made = {entry.name: entry.spec() for stage in manifest.stages for entry in stage.outputs}
-    for output in manifest.outputs:
-        if output.name not in made:
-            return f"no stage makes the output {output.name!r}"
-        if made[output.name] != output.spec(height, width):
-            return f"the output {output.name!r} has not the shape and type of {output.task}"
-    return None
 
 
 def write_bundle(target: Path, manifest: Manifest, files: dict[str, bytes | Path]) -> Bundle:

@@ -10,7 +10,7 @@ import msgspec
 from edgeunet.recipes import Recipe
 from edgeunet.specs import ClassLabel, Precision, Task, TensorSpec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "manifest.json"
 ENGINES = "engines"
 
@@ -33,13 +33,66 @@ class TensorEntry(_Entry, frozen=True):
         return TensorSpec(self.name, self.shape, self.dtype)
 
 
+class TileEntry(_Entry, frozen=True):
+    """The window a stage runs on, in pixels of the padded frame.
+
+    align: windows start at multiples of it. rows, columns: the halo, (before, after).
+    """
+
+    height: int
+    width: int
+    align: int
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+
 class StageEntry(_Entry, frozen=True):
-    """A graph that runs once per frame. ``graph`` is a path inside the bundle."""
+    """A graph that runs once per frame, or once per window when it has a tile.
+
+    graph: a path inside the bundle. inputs, outputs: as the graph has them, of one window.
+    """
 
     name: str
     graph: str
     inputs: tuple[TensorEntry, ...]
     outputs: tuple[TensorEntry, ...]
+    tile: TileEntry | None = None
+
+
+class HeldEntry(_Entry, frozen=True):
+    """A tensor of the padded frame that stages hand on to later ones.
+
+    stride: pixels per element. axes: which are rows and columns; None for a vector.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    stride: int
+    axes: tuple[int, int] | None
+
+    def spec(self) -> TensorSpec:
+        return TensorSpec(self.name, self.shape, self.dtype)
+
+
+class PlanEntry(_Entry, frozen=True):
+    """How the frame is cut into stages.
+
+    height, width: of the frame with zeros added at the right and bottom. level, recompute: see
+    graph/split.py. tensors: everything at a stage's border: the frame, what is held, the outputs.
+    recompute_ratio: operations done over operations of the whole frame. predicted_bytes: what a
+    run is expected to take, on ``engine``; see memory/prediction.py.
+    """
+
+    height: int
+    width: int
+    level: int
+    recompute: int
+    tensors: tuple[HeldEntry, ...]
+    recompute_ratio: float
+    engine: str
+    predicted_bytes: int
+    budget_bytes: int | None = None
 
 
 class ClassEntry(_Entry, frozen=True):
@@ -83,13 +136,17 @@ class ParityEntry(_Entry, frozen=True):
 
 
 class MemoryEntry(_Entry, frozen=True):
-    """Figures computed from the graphs, in bytes; see ARCHITECTURE.md for the four words."""
+    """Figures computed from the graphs, in bytes; see ARCHITECTURE.md for the four words.
+
+    held_bytes: what stages hold for later ones, within peak_live_bytes and arena_bytes.
+    """
 
     skip_bytes: int
     peak_live_bytes: int
     arena_bytes: int
     io_bytes: int
     weight_bytes: int
+    held_bytes: int = 0
 
 
 class Manifest(_Entry, frozen=True):
@@ -114,6 +171,7 @@ class Manifest(_Entry, frozen=True):
     tools: dict[str, str]
     files: dict[str, str]
     calibration: str | None = None
+    plan: PlanEntry | None = None
     digest: str = ""
 
     def to_json(self) -> bytes:

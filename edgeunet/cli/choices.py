@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeunet.errors import MissingPackageError, UsageError, WeightsError
+from edgeunet.memory.request import WHOLE_FRAME, PlanRequest
 from edgeunet.recipes import LARGEST_WIDTH, WIDTH_NAMES, Recipe, load_recipe, recipe_path
 from edgeunet.specs import Precision
-from edgeunet.units import format_size, parse_count, parse_size, shorten
+from edgeunet.units import format_size, parse_bytes, parse_count, parse_size, shorten
 
 
 def read_width(text: str | None) -> int | None:
@@ -85,6 +86,40 @@ def choose_weights(
             "or give --weights FILE.safetensors or --random-weights",
         )
     return chosen
+
+
+def read_plan_request(budget: str | None, tile: str | None, board: str | None) -> PlanRequest:
+    """Return what --budget, --tile and --board ask for; whole frames when they say nothing."""
+    if budget is not None and board is not None:
+        raise UsageError(
+            "--budget and --board both give a byte limit", hint="leave one of them out"
+        )
+    limit = None if budget is None else parse_bytes(budget)
+    if limit is not None and limit < 1:
+        raise UsageError(f"a budget of {budget} is no memory at all", hint="give one like 128MiB")
+    if board is not None:
+        from edgeunet.boards import find_board
+
+        limit = find_board(board).usable_bytes
+    included = board is not None
+    if tile is None:
+        if limit is None:
+            return WHOLE_FRAME
+        return PlanRequest(budget_bytes=limit, weights_included=included)
+    if tile in ("auto", "none"):
+        return PlanRequest(
+            budget_bytes=limit,
+            auto=tile == "auto",
+            whole=tile == "none",
+            weights_included=included,
+        )
+    try:
+        size = parse_size(tile)
+    except UsageError as error:
+        raise UsageError(
+            f"--tile {tile!r} is no tile size", hint="write HxW like 256x256, or auto, or none"
+        ) from error
+    return PlanRequest(budget_bytes=limit, tile=size, weights_included=included)
 
 
 def bundle_path(model: str, recipe: Recipe, size: tuple[int, int], precision: Precision) -> Path:

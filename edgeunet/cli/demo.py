@@ -33,12 +33,12 @@ def command(
 ) -> None:
     """Make a noisy clip, export the flagship, clean the clip, and show where the memory goes."""
     try:
-        from edgeunet.convert.export import export_bundle
+        from edgeunet.convert.export import ExportOrder, export_bundle
         from edgeunet.photographs import shipped_photographs
         from edgeunet.stream.photo_clip import write_photo_clip
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="the demo", extra="all") from error
-    from edgeunet.engine import open_session
+    from edgeunet.stream.executor import Executor
 
     out.mkdir(parents=True, exist_ok=True)
     clip = out / "clean.mkv"
@@ -54,16 +54,8 @@ def command(
     )
     bundle = out / f"{_MODEL}-{format_size(*_SIZE)}-fp16.bundle"
     flagship = load_recipe(_MODEL)
-    export_bundle(
-        flagship,
-        bundle,
-        height=_SIZE[0],
-        width=_SIZE[1],
-        precision=Precision.FP16,
-        weights=choose_weights(_MODEL, flagship),
-        open_session=lambda graph: open_session(graph),
-        report=note,
-    )
+    order = ExportOrder(flagship, *_SIZE, Precision.FP16, weights=choose_weights(_MODEL, flagship))
+    export_bundle(order, bundle, open_runner=Executor, report=note)
     summary = _clean(clip, bundle, out)
     reports = _draw_memory(out)
     document = _document(summary, reports)

@@ -13,6 +13,7 @@ from edgeunet.cli.choices import (
     choose_weights,
     missing_package,
     read_frame_size,
+    read_plan_request,
     read_precision,
     read_recipe_at,
 )
@@ -44,6 +45,17 @@ def command(
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="Untrained, to measure memory and speed.")
     ] = False,
+    budget: Annotated[
+        str | None, typer.Option("--budget", help="Most activation memory of a run, like 128MiB.")
+    ] = None,
+    tile: Annotated[
+        str | None,
+        typer.Option("--tile", metavar="HxW|auto|none", help="Windows the frame is run in."),
+    ] = None,
+    board: Annotated[
+        str | None,
+        typer.Option("--board", help="A Jetson module: its usable memory is the budget."),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The bundle folder to write.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -52,23 +64,16 @@ def command(
     recipe = read_recipe_at(model, width)
     frame_size = read_frame_size(size, recipe)
     chosen = choose_weights(model, recipe, weights, random_weights=random_weights)
+    request = read_plan_request(budget, tile, board)
     target = out if out is not None else bundle_path(model, recipe, frame_size, precision)
     try:
-        from edgeunet.convert.export import export_bundle
+        from edgeunet.convert.export import ExportOrder, export_bundle
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="exporting", extra="export") from error
-    from edgeunet.engine import open_session
+    from edgeunet.stream.executor import Executor
 
-    exported = export_bundle(
-        recipe,
-        target,
-        height=frame_size[0],
-        width=frame_size[1],
-        precision=precision,
-        open_session=lambda graph: open_session(graph),
-        weights=chosen,
-        report=note,
-    )
+    order = ExportOrder(recipe, *frame_size, precision, weights=chosen, request=request)
+    exported = export_bundle(order, target, open_runner=Executor, report=note)
     manifest = exported.bundle.manifest
     document: dict[str, Any] = {
         "bundle": str(target),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import platform
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Protocol
 
-import onnx_ir as ir
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from edgeunet import __version__
 from edgeunet.bundle import Bundle, check_target, write_bundle
@@ -21,9 +24,10 @@ from edgeunet.bundle.manifest import (
     MemoryEntry,
     OutputEntry,
     ParityEntry,
+    PlanEntry,
     StageEntry,
-    TensorEntry,
 )
+from edgeunet.convert.frame_module import FrameModule
 from edgeunet.convert.network_graph import (
     check_frame_size,
     check_precision,
@@ -33,15 +37,26 @@ from edgeunet.convert.network_graph import (
     within_memory,
 )
 from edgeunet.convert.parity import ParityFigure, check_parity, parity_frames, require_parity
+from edgeunet.convert.planning import plan_frames, report_of, target_of
+from edgeunet.convert.staging import memory_entry, plan_entry, write_stages, write_whole
 from edgeunet.files import check_writable, naming
-from edgeunet.graph.values import static_shape
+from edgeunet.graph.finish import finish
 from edgeunet.graph.view import view_of_model
+from edgeunet.memory.planner import TimeStage
 from edgeunet.memory.report import analyse
+from edgeunet.memory.request import WHOLE_FRAME, PlanRequest
 from edgeunet.recipes import Recipe
-from edgeunet.specs import Precision, Session
+from edgeunet.specs import Array, Precision
 
-GRAPH_FILE = "whole.onnx"
 _TOOLS = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy")
+
+
+class Runner(Protocol):
+    """A bundle, loaded: from a frame, (H, W, 3) uint8 BGR, to its outputs by name."""
+
+    def run(self, image: NDArray[np.uint8]) -> Mapping[str, Array]: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -52,103 +67,146 @@ class Exported:
     parity: list[ParityFigure]
 
 
+@dataclass(frozen=True)
+class ExportOrder:
+    """What is exported, and for which frames.
+
+    weights: a safetensors file, or None for random ones. request: whole frames, or tiles.
+    time_stage: given, the fastest windows are chosen by measuring, else those with the least
+    arithmetic.
+    """
+
+    recipe: Recipe
+    height: int
+    width: int
+    precision: Precision
+    weights: Path | None = None
+    request: PlanRequest = WHOLE_FRAME
+    time_stage: TimeStage | None = None
+
+
 def export_bundle(
-    recipe: Recipe,
+    order: ExportOrder,
     target: Path,
     *,
-    height: int,
-    width: int,
-    precision: Precision,
-    open_session: Callable[[Path], Session],
-    weights: Path | None,
+    open_runner: Callable[[Bundle], Runner],
     report: Callable[[str], None] = lambda text: None,
 ) -> Exported:
     """Export, check parity, analyse, and write ``target`` whole or not at all.
 
-    weights: a safetensors file, or None for random ones.
-    Raises WeightsError and ParityError as their names say, UsageError for a frame of a size or
-    a precision this cannot make, BundleError when ``target`` must not be replaced, OSError when
-    it cannot be written, EdgeUnetError when the memory is too small.
+    open_runner: loads a bundle into the engine that parity is checked on.
+    Raises WeightsError and ParityError as their names say, UsageError for a frame of a size or a
+    precision this cannot make, BudgetError when nothing fits, BundleError when ``target`` must
+    not be replaced, OSError when it cannot be written, EdgeUnetError when the memory is too small.
     """
-    check_precision(precision)
-    check_frame_size(recipe, height, width)
+    check_precision(order.precision)
+    check_frame_size(order.recipe, order.height, order.width)
     check_target(target)
     check_writable(target)
-    with within_memory(recipe, height, width):
-        return _export(recipe, target, height, width, precision, open_session, weights, report)
-
-
-def _export(
-    recipe: Recipe,
-    target: Path,
-    height: int,
-    width: int,
-    precision: Precision,
-    open_session: Callable[[Path], Session],
-    weights: Path | None,
-    report: Callable[[str], None],
-) -> Exported:
-    report("building the network")
-    network = network_for_export(recipe, weights)
-    module = frame_module(network, recipe)
-    report("exporting to ONNX")
-    model = module_to_graph(module, recipe, height, width, precision)
-    view = analyse(view_of_model(model), model=recipe.name)
-    with tempfile.TemporaryDirectory(prefix="edgeunet-") as scratch:
-        graph = Path(scratch) / GRAPH_FILE
-        with naming(graph):
-            ir.save(model, graph)
+    with (
+        within_memory(order.recipe, order.height, order.width),
+        tempfile.TemporaryDirectory(prefix="edgeunet-") as scratch,
+    ):
+        report("building the network")
+        module = frame_module(network_for_export(order.recipe, order.weights), order.recipe)
+        draft = _draft(order, module, Path(scratch) / target.name, report)
         report("comparing with torch FP32")
-        with open_session(graph) as session:
-            figures = check_parity(module, session, recipe, precision, parity_frames(height, width))
+        runner = open_runner(draft)
+        try:
+            frames = parity_frames(order.height, order.width)
+            figures = check_parity(module, runner.run, order.recipe, order.precision, frames)
+        finally:
+            runner.close()
         require_parity(figures)
         report("writing the bundle")
-        manifest = Manifest(
-            schema_version=SCHEMA_VERSION,
-            name=target.name.removesuffix(".bundle"),
-            recipe=recipe,
-            weights=weights.name if weights is not None else "random",
-            weights_sha256=_weights_digest(weights),
-            height=height,
-            width=width,
-            precision=precision,
-            stages=(_whole_frame_stage(model),),
-            outputs=_outputs(recipe),
-            parity=tuple(
-                ParityEntry(
-                    frame=f.frame, output=f.output, metric=f.metric, value=f.value, limit=f.limit
-                )
-                for f in figures
-            ),
-            memory=MemoryEntry(
-                skip_bytes=view.skip_bytes,
-                peak_live_bytes=view.peak_live_bytes,
-                arena_bytes=view.arena_bytes,
-                io_bytes=view.io_bytes,
-                weight_bytes=view.weight_bytes,
-            ),
-            tools=_tool_versions(),
-            files={},
+        manifest = msgspec.structs.replace(
+            draft.manifest, parity=tuple(_parity_entry(figure) for figure in figures)
         )
-        bundle = write_bundle(target, manifest, {GRAPH_FILE: graph.read_bytes()})
+        files: dict[str, bytes | Path] = {name: draft.file(name) for name in draft.manifest.files}
+        bundle = write_bundle(target, manifest, files)
     return Exported(bundle, figures)
 
 
-def _whole_frame_stage(model: ir.Model) -> StageEntry:
-    graph = model.graph
-    return StageEntry(
-        name="whole",
-        graph=GRAPH_FILE,
-        inputs=tuple(_tensor(value) for value in graph.inputs),
-        outputs=tuple(_tensor(value) for value in graph.outputs),
+def draft_bundle(order: ExportOrder, target: Path) -> Bundle:
+    """Write a bundle that nobody has compared with torch: to measure memory and time.
+
+    Raises as ``export_bundle`` does.
+    """
+    check_precision(order.precision)
+    check_frame_size(order.recipe, order.height, order.width)
+    with within_memory(order.recipe, order.height, order.width):
+        module = frame_module(network_for_export(order.recipe, order.weights), order.recipe)
+        return _draft(order, module, target, lambda text: None)
+
+
+def _draft(
+    order: ExportOrder, module: FrameModule, target: Path, report: Callable[[str], None]
+) -> Bundle:
+    recipe = order.recipe
+    plan = None
+    if order.request != WHOLE_FRAME:
+        report("planning")
+        plan = plan_frames(
+            module,
+            recipe,
+            order.height,
+            order.width,
+            order.precision,
+            order.request,
+            time_stage=order.time_stage,
+        )
+    report("exporting to ONNX")
+    with tempfile.TemporaryDirectory(prefix="edgeunet-") as scratch:
+        graphs = Path(scratch)
+        with naming(graphs):
+            if plan is None or not plan.tiled:
+                model = module_to_graph(module, recipe, order.height, order.width, order.precision)
+                finish(model, target_of(order.precision))
+                stages = write_whole(model, graphs)
+                memory = memory_entry(analyse(view_of_model(model), model=recipe.name))
+                entry = None
+            else:
+                stages = write_stages(plan, graphs)
+                memory = memory_entry(report_of(plan, recipe.name, order.precision))
+                entry = plan_entry(plan, order.request.budget_bytes)
+        manifest = _manifest(order, target.name.removesuffix(".bundle"), stages, memory, entry)
+        return write_bundle(target, manifest, {s.graph: graphs / s.graph for s in stages})
+
+
+def _manifest(
+    order: ExportOrder,
+    name: str,
+    stages: tuple[StageEntry, ...],
+    memory: MemoryEntry,
+    plan: PlanEntry | None,
+) -> Manifest:
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        name=name,
+        recipe=order.recipe,
+        weights=order.weights.name if order.weights is not None else "random",
+        weights_sha256=_weights_digest(order.weights),
+        height=order.height,
+        width=order.width,
+        precision=order.precision,
+        stages=stages,
+        outputs=_outputs(order.recipe),
+        parity=(),
+        memory=memory,
+        tools=_tool_versions(),
+        files={},
+        plan=plan,
     )
 
 
-def _tensor(value: ir.Value) -> TensorEntry:
-    shape = static_shape(value)
-    if shape is None or value.dtype is None or value.name is None:
-        raise RuntimeError(f"{value!r} has no static type")
-    return TensorEntry(name=value.name, shape=shape, dtype=value.dtype.numpy().name)
+def _parity_entry(figure: ParityFigure) -> ParityEntry:
+    return ParityEntry(
+        frame=figure.frame,
+        output=figure.output,
+        metric=figure.metric,
+        value=figure.value,
+        limit=figure.limit,
+    )
 
 
 def _outputs(recipe: Recipe) -> tuple[OutputEntry, ...]:

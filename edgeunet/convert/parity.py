@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from edgeunet.convert.frame_module import FrameModule
 from edgeunet.errors import ParityError
 from edgeunet.photographs import fill_frame, shipped_photographs
 from edgeunet.recipes import PathwayTable, Recipe
-from edgeunet.specs import FRAME, Array, Precision, Session, Task
+from edgeunet.specs import Array, Precision, Task
 
 Frame = NDArray[np.uint8]
 
@@ -55,12 +55,14 @@ def parity_frames(height: int, width: int) -> dict[str, Frame]:
 
 def check_parity(
     module: FrameModule,
-    session: Session,
+    run: Callable[[Frame], Mapping[str, Array]],
     recipe: Recipe,
     precision: Precision,
     frames: Mapping[str, Frame],
 ) -> list[ParityFigure]:
     """Run both on every frame and return a figure per frame and output.
+
+    run: what is checked, from a frame to its outputs by name.
 
     Raises ParityError when the network itself says something that is not finite: as bytes
     that would look like an answer, and the graph might well agree with it.
@@ -77,7 +79,7 @@ def check_parity(
                         hint="its weights are no good: train again, or export others",
                     )
                 wanted[output] = answer.numpy()
-        given = session.run({FRAME: batch})
+        given = run(frame)
         for pathway in recipe.pathways:
             answers = given[pathway.output], wanted[pathway.output]
             figures.append(_figure(name, pathway, *answers, recipe, precision))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 
 from edgeunet.errors import EngineError, MissingPackageError, UsageError, near_match
-from edgeunet.specs import Session
+from edgeunet.specs import Array, Session
 
 __all__ = ["ENGINES", "choose_engine", "open_session"]
 
@@ -34,14 +35,21 @@ def choose_engine(engine: str = "auto") -> str:
     return "onnxruntime"
 
 
-def open_session(graph: Path, engine: str = "auto", *, threads: int | None = None) -> Session:
+def open_session(
+    graph: Path,
+    engine: str = "auto",
+    *,
+    threads: int | None = None,
+    outputs: Mapping[str, Array] | None = None,
+) -> Session:
     """Load an ONNX file into an engine.
 
     threads: CPU threads for one run; None takes every core this process may use.
+    outputs: the caller's arrays to write results into, by name; the session makes the others.
     Raises EngineError when the file cannot be loaded, and what ``choose_engine`` raises.
     """
     choose_engine(engine)
     # Imported late: this file must be importable where no engine is installed.
     from edgeunet.engine.onnxruntime_session import OnnxRuntimeSession
 
-    return OnnxRuntimeSession(graph, threads=threads)
+    return OnnxRuntimeSession(graph, threads=threads, outputs=outputs)

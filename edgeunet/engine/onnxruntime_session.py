@@ -10,10 +10,15 @@ onnxruntime 1.31.1, two x86 cores, five runs; the time per run does not differ b
 The memory pattern keeps a second copy of the peak. Whether planned reuse helps depends on the
 network (NAFNet of width 32 at 512x512: 522 MiB with it, 263 without; a plain U-Net of width 32:
 199 with, 263 without). Without the arena runs are slower (page faults) and the heap grows.
+
+All sessions of a process share one arena: the stages of a plan run one after the other, so that
+together they take what the largest takes, not the sum. Threads are each session's own: once a
+process has a shared pool, onnxruntime 1.31 refuses every session that does not use it.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +33,9 @@ _LOG_ERRORS_ONLY = 3
 
 # Every thread takes a stack and a place in every barrier; onnxruntime itself asks no questions.
 _MOST_THREADS = 64
+
+ARENA_LIMIT = "EDGEUNET_ARENA_LIMIT_BYTES"
+"""Environment variable: a hard limit on the arena, weights included; runs past it fail."""
 
 _DTYPES = {
     "tensor(bool)": "bool",
@@ -46,19 +54,34 @@ _DTYPES = {
 
 
 class OnnxRuntimeSession:
-    """One graph on the CPU. Every shape is fixed; outputs live in buffers made once."""
+    """One graph on the CPU. Every shape is fixed; outputs live in buffers made once.
+
+    outputs: the caller's contiguous arrays to write results into, by name; the session makes
+    the others.
+    """
 
     engine = "onnxruntime"
 
-    def __init__(self, graph: Path, *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        graph: Path,
+        *,
+        threads: int | None = None,
+        outputs: Mapping[str, Array] | None = None,
+    ) -> None:
         self._name = graph.name
         self._session = _load(graph, _options(threads))
         self.inputs = tuple(self._spec(node) for node in self._session.get_inputs())
         self.outputs = tuple(self._spec(node) for node in self._session.get_outputs())
         self._binding = self._session.io_binding()
-        self._buffers = {spec.name: spec.empty() for spec in self.outputs}
+        given = outputs or {}
+        self._buffers = {
+            spec.name: given[spec.name] if spec.name in given else spec.empty()
+            for spec in self.outputs
+        }
         for spec in self.outputs:
             buffer = self._buffers[spec.name]
+            self._check_array(spec, buffer)
             self._binding.bind_output(
                 spec.name, "cpu", 0, buffer.dtype.type, spec.shape, buffer.ctypes.data
             )
@@ -123,17 +146,19 @@ class OnnxRuntimeSession:
                 hint=f"its inputs are {_shown(sorted(wanted))}",
             )
         for spec in self.inputs:
-            array = feeds[spec.name]
-            if array.shape != spec.shape or array.dtype != spec.dtype:
-                raise EngineError(
-                    f"{self._name}: {spec.name!r} was given as {_shown(array.shape)} {array.dtype}",
-                    hint=f"it takes {_shown(spec.shape)} {spec.dtype}",
-                )
-            if not array.flags.c_contiguous:
-                raise EngineError(
-                    f"{self._name}: {spec.name!r} is not contiguous in memory",
-                    hint="pass it through numpy.ascontiguousarray first",
-                )
+            self._check_array(spec, feeds[spec.name])
+
+    def _check_array(self, spec: TensorSpec, array: Array) -> None:
+        if array.shape != spec.shape or array.dtype != spec.dtype:
+            raise EngineError(
+                f"{self._name}: {spec.name!r} was given as {_shown(array.shape)} {array.dtype}",
+                hint=f"it takes {_shown(spec.shape)} {spec.dtype}",
+            )
+        if not array.flags.c_contiguous:
+            raise EngineError(
+                f"{self._name}: {spec.name!r} is not contiguous in memory",
+                hint="pass it through numpy.ascontiguousarray first",
+            )
 
 
 def _options(threads: int | None) -> onnxruntime.SessionOptions:
@@ -150,10 +175,29 @@ def _options(threads: int | None) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _LOG_ERRORS_ONLY
     options.intra_op_num_threads = threads or cores
+    # Else one stage's threads spin while the next one's work.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    _share_arena()
+    options.add_session_config_entry("session.use_env_allocators", "1")
     options.enable_cpu_mem_arena = True
     options.enable_mem_pattern = False
     options.enable_mem_reuse = False
     return options
+
+
+@functools.cache
+def _share_arena() -> None:
+    """Make the one arena. It grows by what is asked for and never past what was needed."""
+    limit = int(os.environ.get(ARENA_LIMIT, "0"))
+    info = onnxruntime.OrtMemoryInfo(
+        "Cpu",
+        onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR,
+        0,
+        onnxruntime.OrtMemType.DEFAULT,
+    )
+    onnxruntime.create_and_register_allocator(
+        info, onnxruntime.OrtArenaCfg({"max_mem": limit, "arena_extend_strategy": 0})
+    )
 
 
 def _load(graph: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:

@@ -1,51 +1,55 @@
-"""Cutting a graph into an encode stage, a core and a decode stage at one level.
+"""Cutting a graph at one level into parts that run in order: tile by tile, or once.
 
-What runs at a higher resolution than the level goes into the stages that run tile by tile, what
-mixes pixels below it into the core that runs once. Everything else (1x1 convolutions, shuffles,
-sums) goes where the fewest bytes have to be held between stages: a minimum cut.
+What runs at a higher resolution than the level goes into encode and decode, which run tile by
+tile, what mixes pixels below it into the core that runs once. Everything else (1x1 convolutions,
+shuffles, sums) goes where the fewest bytes have to be held between parts: a minimum cut.
+
+A mean over the whole frame in encode or decode (NAFNet's channel attention) divides it in two
+passes: the first makes what is averaged, a part of its own averages, the second goes on. The
+result is exact; what is averaged is held.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-import networkx
 import onnx_ir as ir
 from onnx_ir import convenience
 
 from edgeunet.errors import GraphError
+from edgeunet.graph.mincut import cheapest_cut
 from edgeunet.graph.receptive import (
     Axes,
-    GlobalOperatorError,
     Range,
     global_nodes,
     input_range,
     spatial_axes,
 )
 from edgeunet.graph.values import constant_of, static_shape
-
-_SOURCE, _SINK = "source", "sink"
+from edgeunet.specs import FRAME
 
 
 @dataclass(frozen=True)
-class Split:
-    """A graph in three: names of the values that cross from one part to a later one.
+class Part:
+    """Nodes that run together, and the names of what goes in and out.
 
-    held: from encode into the core or past it to decode; made: from the core to decode;
-    recomputed: encoder values that decode makes again from the frame instead of reading them.
+    recomputed: encoder values that the part makes again from the frame instead of reading them.
     """
 
-    level: int
-    held_for_core: tuple[str, ...]
-    held_for_decode: tuple[str, ...]
-    made: tuple[str, ...]
-    recomputed: tuple[str, ...]
+    name: str
+    tiled: bool
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    recomputed: tuple[str, ...] = ()
 
-    @property
-    def held(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*self.held_for_core, *self.held_for_decode)))
+
+@dataclass(frozen=True)
+class _Group:
+    name: str
+    tiled: bool
+    nodes: set[ir.Node]
 
 
 def strides_of(graph: ir.Graph) -> dict[ir.Value, float]:
@@ -57,28 +61,21 @@ def strides_of(graph: ir.Graph) -> dict[ir.Value, float]:
     }
 
 
-def split_at(model: ir.Model, level: int, *, recompute: bool = False) -> Split:
+def split_at(model: ir.Model, level: int, *, recompute: int = 0) -> tuple[Part, ...]:
     """Cut a whole-frame graph so that levels 0..level-1 run tile by tile.
 
-    recompute: encoder values that decode would read from encode are made again in decode.
-    Raises GlobalOperatorError, with its name, for an operator in the tiled levels that needs
-    the whole frame, GraphError when there is nothing to cut at this level.
+    recompute: of that many levels, from the finest, decode makes the encoder's values again
+    instead of reading them from encode. Raises GraphError when there is nothing to cut at this
+    level, or nothing that can be made again from a tile.
     """
     graph = model.graph
     strides = strides_of(graph)
-    high = _high_nodes(graph, strides, 2**level)
-    for node in global_nodes(graph):
-        source = node.inputs[0]
-        if source is not None and strides.get(source, math.inf) < 2**level:
-            raise GlobalOperatorError(
-                f"operator {node.op_type} (node {node.name!r}) averages the whole frame at "
-                f"1/{strides[source]:g} resolution, so this level cannot run tile by tile",
-                hint="use a network whose attention is only in the core, or whole frames",
-            )
+    resolution = _resolutions(graph, strides)
+    high = {node for node in graph if resolution[node] < 2**level}
     low = [node for node in graph if node not in high]
     axes = spatial_axes(graph)
-    core = [node for node in low if _mixes(node, axes, strides)]
-    if not core or not high:
+    core_sure = [node for node in low if _mixes(node, axes, strides)]
+    if not core_sure or not high:
         raise GraphError(
             f"there is nothing to cut at level {level}: the graph has no operators below it",
             hint="use a smaller level, 1 for most networks",
@@ -87,30 +84,35 @@ def split_at(model: ir.Model, level: int, *, recompute: bool = False) -> Split:
     above = _ancestors(low)
     decode_sure = {node for node in high if node in below}
     encode_sure = {node for node in high if node in above and node not in below}
-    # What decode makes again for itself does not have to be held for it.
-    passed_by = decode_sure if recompute else set()
-    encode = _cut(graph, encode_sure, {*core, *decode_sure}, passed_by)
-    rest = [node for node in graph if node not in encode]
-    first_two = _cut(graph, {*encode, *core}, decode_sure, set())
-    decode = {node for node in rest if node not in first_two}
-    held_for_core, held_for_decode, made = [], [], []
-    for node in graph:
-        for value in node.outputs:
-            readers = {use.node for use in value.uses()}
-            if node in encode:
-                if readers & (first_two - encode):
-                    held_for_core.append(_name(value))
-                if readers & decode:
-                    held_for_decode.append(_name(value))
-            elif node not in decode and readers & decode:
-                made.append(_name(value))
-    recomputed: list[str] = []
-    if recompute:
-        recomputed = [name for name in held_for_decode if name not in held_for_core]
-        held_for_decode = [name for name in held_for_decode if name not in recomputed]
-    return Split(
-        level, tuple(held_for_core), tuple(held_for_decode), tuple(made), tuple(recomputed)
+
+    def made_again(value: ir.Value, reader: ir.Node) -> bool:
+        return reader in decode_sure and strides.get(value, math.inf) < 2**recompute
+
+    encode = cheapest_cut(
+        graph, encode_sure, {*core_sure, *decode_sure}, free=made_again if recompute else _never
     )
+    before_decode = cheapest_cut(graph, {*encode, *core_sure}, decode_sure)
+    decode = {node for node in graph if node not in encode and node not in before_decode}
+    core = before_decode - encode
+    passes = _passes(graph, encode, "encode", axes, strides)
+    if recompute and len(passes) > 1:
+        raise GraphError(
+            "the encoder averages the whole frame, so a tile cannot make its values again",
+            hint="store the skips of this network",
+        )
+    groups = [
+        *passes,
+        _Group("core", tiled=False, nodes=core),
+        *_passes(graph, decode, "decode", axes, strides),
+    ]
+    again = {
+        value
+        for node in encode
+        for value in node.outputs
+        if strides.get(value, math.inf) < 2**recompute
+        and not any(use.node in core for use in value.uses())
+    }
+    return _parts(graph, groups, again if recompute else set(), decode)
 
 
 def extract(model: ir.Model, name: str, inputs: Iterable[str], outputs: Iterable[str]) -> ir.Model:
@@ -125,25 +127,155 @@ def extract(model: ir.Model, name: str, inputs: Iterable[str], outputs: Iterable
     return part
 
 
-def _high_nodes(graph: ir.Graph, strides: Mapping[ir.Value, float], below: int) -> set[ir.Node]:
-    """Return the nodes that write something of a higher resolution than 1/below.
+def _never(value: ir.Value, reader: ir.Node) -> bool:
+    return False
 
-    A node that only reads it (the way down) is free to be on either side of the cut.
+
+def _parts(
+    graph: ir.Graph, groups: list[_Group], again: set[ir.Value], decode: set[ir.Node]
+) -> tuple[Part, ...]:
+    """Say what crosses between the groups, in execution order.
+
+    again: values that decode does not read from whoever made them first.
     """
-    return {
+    place = {node: index for index, group in enumerate(groups) for node in group.nodes}
+    inputs: list[list[str]] = [[] for _ in groups]
+    outputs: list[list[str]] = [[] for _ in groups]
+    recomputed: list[list[str]] = [[] for _ in groups]
+    finals = set(graph.outputs)
+    for node in graph:
+        for value in node.outputs:
+            if value.const_value is not None:
+                continue
+            readers = {use.node for use in value.uses()}
+            later = sorted({place[reader] for reader in readers} - {place[node]})
+            crossing = [
+                index for index in later if value not in again or not groups[index].nodes <= decode
+            ]
+            for index in later:
+                (inputs if index in crossing else recomputed)[index].append(_name(value))
+            if crossing or value in finals:
+                outputs[place[node]].append(_name(value))
+    return tuple(
+        Part(group.name, group.tiled, (FRAME, *inputs[i]), tuple(outputs[i]), tuple(recomputed[i]))
+        for i, group in enumerate(groups)
+        if outputs[i]
+    )
+
+
+def _passes(
+    graph: ir.Graph,
+    nodes: set[ir.Node],
+    name: str,
+    axes: Mapping[ir.Value, Axes],
+    strides: Mapping[ir.Value, float],
+) -> list[_Group]:
+    """Cut at every mean over the frame; without one, everything is one group."""
+    means = [node for node in global_nodes(graph) if node in nodes]
+    if not means:
+        return [_Group(name, tiled=True, nodes=nodes)]
+    vectors = {node for node in nodes if all(math.isinf(strides.get(v, 1)) for v in node.outputs)}
+    found: list[_Group] = []
+    left = set(nodes)
+    for mean in means:
+        if mean not in left:
+            continue
+        mean_group = _with_vectors_of(mean, left & vectors)
+        before = cheapest_cut(
+            left, _ancestors([mean]) & left, {*mean_group, *(_descendants([mean]) & left)}
+        )
+        found += _waist(before, name, axes, strides)
+        found.append(_Group("mean", tiled=False, nodes=mean_group))
+        left -= before | mean_group
+    found += _waist(left, name, axes, strides)
+    count: dict[str, int] = {}
+    numbered = []
+    for group in found:
+        count[group.name] = count.get(group.name, 0) + 1
+        title = f"{name}-{group.name}" if group.name == "mean" else name
+        numbered.append(_Group(f"{title}-{count[group.name]:02}", group.tiled, group.nodes))
+    return numbered
+
+
+def _with_vectors_of(mean: ir.Node, vectors: set[ir.Node]) -> set[ir.Node]:
+    """Return a mean and the nodes on vectors that need nothing else."""
+    found = {mean}
+    stack = [mean]
+    while stack:
+        for output in stack.pop().outputs:
+            for use in output.uses():
+                producers = {v.producer() for v in use.node.inputs if v is not None}
+                if use.node in vectors - found and producers - {None} <= found:
+                    found.add(use.node)
+                    stack.append(use.node)
+    return found
+
+
+def _waist(
+    nodes: set[ir.Node],
+    name: str,
+    axes: Mapping[ir.Value, Axes],
+    strides: Mapping[ir.Value, float],
+) -> list[_Group]:
+    """Cut a pass where it is thinnest between what it reads and its first convolution.
+
+    What comes before works cell by cell, so that it may write over what it has read.
+    """
+    whole = [_Group(name, tiled=True, nodes=nodes)] if nodes else []
+    mixing = {node for node in nodes if _mixes(node, axes, strides)}
+    pointwise = nodes - mixing - _descendants(mixing)
+    reads_held = {
         node
-        for node in graph
-        if any(strides.get(value, math.inf) < below for value in node.outputs)
+        for node in pointwise
+        if any(
+            value is not None
+            and value.producer() is not None
+            and value.producer() not in nodes
+            and not math.isinf(strides.get(value, math.inf))
+            for value in node.inputs
+        )
     }
+    held_after = any(
+        use.node not in nodes
+        for node in nodes - pointwise
+        for value in node.outputs
+        for use in value.uses()
+    )
+    if not mixing or not reads_held or not held_after:
+        return whole
+    first = cheapest_cut(nodes, reads_held, mixing)
+    if not first or first == nodes:
+        return whole
+    return [_Group(name, True, first), _Group(name, True, nodes - first)]
+
+
+def _resolutions(graph: ir.Graph, strides: Mapping[ir.Value, float]) -> dict[ir.Node, float]:
+    """Return the finest stride every node writes; a vector's is that of what it is made from."""
+    found: dict[ir.Node, float] = {}
+    for node in graph:
+        own = min((strides.get(value, math.inf) for value in node.outputs), default=math.inf)
+        if math.isinf(own):
+            for value in node.inputs:
+                producer = value.producer() if value is not None else None
+                if value is None:
+                    continue
+                if not math.isinf(strides.get(value, math.inf)):
+                    own = min(own, strides[value])
+                elif producer is not None:
+                    own = min(own, found[producer])
+        found[node] = own
+    return found
 
 
 def _mixes(node: ir.Node, axes: Mapping[ir.Value, Axes], strides: Mapping[ir.Value, float]) -> bool:
     """Whether an output cell depends on more than the input cell it covers."""
+    if node.outputs[0] not in strides or math.isinf(strides[node.outputs[0]]):
+        return any(v is not None and not math.isinf(strides.get(v, math.inf)) for v in node.inputs)
     for index, value in enumerate(node.inputs):
         if value is None or constant_of(value) is not None or value not in axes:
             continue
-        if node.outputs[0] not in strides or math.inf in (strides[value], strides[node.outputs[0]]):
-            return True
+        if math.isinf(strides[value]):
+            continue
         cell = max(strides[value], strides[node.outputs[0]])
         wanted = Range(0, int(cell / strides[node.outputs[0]]))
         for which in (0, 1):
@@ -169,7 +301,7 @@ def _descendants(nodes: Iterable[ir.Node]) -> set[ir.Node]:
     return found
 
 
-def _ancestors(nodes: Iterable[ir.Node]) -> set[ir.Node]:
+def _ancestors(nodes: Collection[ir.Node]) -> set[ir.Node]:
     found: set[ir.Node] = set()
     stack = list(nodes)
     while stack:
@@ -181,43 +313,6 @@ def _ancestors(nodes: Iterable[ir.Node]) -> set[ir.Node]:
     return found
 
 
-def _cut(
-    graph: ir.Graph, early: set[ir.Node], late: set[ir.Node], passed_by: set[ir.Node]
-) -> set[ir.Node]:
-    """Return the smallest early side of the cut that holds the fewest bytes across it.
-
-    passed_by: readers for whom nothing needs to be held.
-    """
-    network = networkx.DiGraph()
-    network.add_nodes_from((_SOURCE, _SINK))
-    for node in graph:
-        if node in early:
-            network.add_edge(_SOURCE, node)
-        if node in late:
-            network.add_edge(node, _SINK)
-        for value in node.outputs:
-            readers = {use.node for use in value.uses()}
-            if not readers:
-                continue
-            for reader in readers:
-                # Nothing may be needed by an earlier part than the one that makes it.
-                network.add_edge(reader, node)
-            network.add_edge(node, value, capacity=_size_bytes(value))
-            for reader in readers - passed_by:
-                network.add_edge(value, reader)
-    _, (before, _) = networkx.minimum_cut(network, _SOURCE, _SINK)
-    return {node for node in graph if node in before}
-
-
-def _size_bytes(value: ir.Value) -> int:
-    shape = static_shape(value)
-    if shape is None or value.dtype is None:
-        raise GraphError(
-            f"the size of {value.name!r} is not known", hint="export with a fixed size"
-        )
-    return math.ceil(math.prod(shape) * value.dtype.itemsize)
-
-
 def _rows(value: ir.Value, axes: Mapping[ir.Value, Axes]) -> int:
     shape = static_shape(value)
     return 1 if shape is None else shape[axes[value][0]]
@@ -225,5 +320,5 @@ def _rows(value: ir.Value, axes: Mapping[ir.Value, Axes]) -> int:
 
 def _name(value: ir.Value) -> str:
     if value.name is None:
-        raise GraphError("a value that crosses stages has no name", hint="export it again")
+        raise GraphError("a value that crosses parts has no name", hint="export it again")
     return value.name

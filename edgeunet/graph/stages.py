@@ -5,6 +5,7 @@ All positions are in full-resolution pixels of the padded frame, half-open.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -13,27 +14,38 @@ from edgeunet.errors import GraphError
 from edgeunet.graph.receptive import Axes, Range, needed_ranges, spatial_axes
 from edgeunet.graph.resize import at_sizes
 from edgeunet.graph.split import extract, split_at, strides_of
+from edgeunet.graph.values import static_shape
+from edgeunet.graph.view import TensorKind, view_of_model
 from edgeunet.specs import FRAME
+from edgeunet.tiling import Halo
+
+WHOLE = "whole"
+"""The name of the only stage of a graph that is not cut."""
 
 
 @dataclass(frozen=True)
 class Border:
-    """One tensor at a stage's border: pixels per element, and which axes are rows and columns.
+    """One tensor at a stage's border.
 
-    axes is None for what has no place in the frame, a vector of class scores for example.
+    shape: at the size the graph was made for. stride: full-resolution pixels per element.
+    axes: which are rows and columns; None for what has no place in the frame, a vector of class
+    scores for example.
     """
 
     name: str
+    dtype: str
+    shape: tuple[int, ...]
     stride: int
     axes: Axes | None
 
-
-@dataclass(frozen=True)
-class Halo:
-    """Pixels at the start and end of a window that come out wrong unless the frame ends there."""
-
-    before: int
-    after: int
+    def shape_at(self, height: int, width: int) -> tuple[int, ...]:
+        """Return the shape for a window, or a frame, of (height, width) pixels."""
+        if self.axes is None:
+            return self.shape
+        shape = list(self.shape)
+        for axis, length in zip(self.axes, (height, width), strict=True):
+            shape[axis] = length // self.stride
+        return tuple(shape)
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,7 @@ class StageGraph:
 
     align: windows start, and are as large as, multiples of this many pixels.
     tiled: runs window by window; else once, on everything.
+    base: (height, width) of the frame that ``model`` was made for.
     """
 
     name: str
@@ -52,6 +65,17 @@ class StageGraph:
     halo_rows: Halo
     halo_columns: Halo
     tiled: bool
+    base: tuple[int, int]
+
+    @property
+    def cellwise(self) -> bool:
+        """Whether no window needs anything that another one settles."""
+        return self.tiled and self.halo_rows == self.halo_columns == Halo(0, 0)
+
+    @property
+    def largest_halo(self) -> int:
+        rows, columns = self.halo_rows, self.halo_columns
+        return max(rows.before, rows.after, columns.before, columns.after)
 
     def at(self, height: int, width: int) -> ir.Model:
         """Return the graph for a window of (height, width) pixels."""
@@ -65,42 +89,60 @@ class StageGraph:
         )
 
 
-def cut_into_stages(
-    model: ir.Model, level: int, *, recompute: bool = False
-) -> tuple[StageGraph, ...]:
-    """Cut a frame graph into encode, core and decode; level 0 leaves it whole.
+class FrameGraph:
+    """A network's graph, to be cut in any way and made for any frame.
+
+    model: the graph of a frame that needs no padding, FRAME in.
+    """
+
+    def __init__(self, model: ir.Model) -> None:
+        self._model = model
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return tuple(value.name or "" for value in self._model.graph.outputs)
+
+    @property
+    def weight_bytes(self) -> int:
+        return view_of_model(self._model).bytes_of(TensorKind.WEIGHT)
+
+    def cut(self, level: int, *, recompute: int = 0) -> tuple[StageGraph, ...]:
+        """See ``cut_into_stages``."""
+        return cut_into_stages(self._model, level, recompute=recompute)
+
+
+def cut_into_stages(model: ir.Model, level: int, *, recompute: int = 0) -> tuple[StageGraph, ...]:
+    """Cut a frame graph into stages, in the order they run; level 0 leaves it whole.
 
     model: the graph of a frame that needs no padding, FRAME in.
     recompute: see ``split_at``. Raises GraphError, with the operator's name, when it cannot.
     """
-    outputs = [value.name for value in model.graph.outputs if value.name is not None]
     if level == 0:
-        return (_stage("whole", model, model, tiled=False),)
-    split = split_at(model, level, recompute=recompute)
-    # What has no place in the frame, class scores for example, no window can make.
-    axes = spatial_axes(model.graph)
-    early = [v.name for v in model.graph.outputs if v not in axes and v.name is not None]
-    late = [name for name in outputs if name not in early]
-    encode = extract(model, "encode", [FRAME], split.held)
-    core = extract(model, "core", split.held_for_core, [*split.made, *early])
-    decode = extract(model, "decode", [FRAME, *split.held_for_decode, *split.made], late)
-    return (
-        _stage("encode", encode, model, tiled=True),
-        _stage("core", core, model, tiled=False),
-        _stage("decode", decode, model, tiled=True),
+        return (_stage(WHOLE, model, model, tiled=False),)
+    parts = split_at(model, level, recompute=recompute)
+    return tuple(
+        _stage(part.name, extract(model, part.name, part.inputs, part.outputs), model, part.tiled)
+        for part in parts
     )
 
 
-def _stage(name: str, part: ir.Model, whole: ir.Model, *, tiled: bool) -> StageGraph:
+def _stage(name: str, part: ir.Model, whole: ir.Model, tiled: bool) -> StageGraph:
     strides = {value.name: stride for value, stride in strides_of(whole.graph).items()}
     axes = spatial_axes(part.graph)
 
     def border(value: ir.Value) -> Border:
-        if value.name is None:
-            raise GraphError("a tensor between stages has no name", hint="export it again")
-        stride = strides.get(value.name, 1.0)
-        place = axes.get(value)
-        return Border(value.name, int(stride) if place is not None else 1, place)
+        shape = static_shape(value)
+        if value.name is None or value.dtype is None or shape is None:
+            raise GraphError("a tensor between stages has no static type", hint="export it again")
+        stride = strides.get(value.name, math.inf)
+        placed = value in axes and not math.isinf(stride)
+        return Border(
+            value.name,
+            value.dtype.numpy().name,
+            shape,
+            int(stride) if placed else 1,
+            axes[value] if placed else None,
+        )
 
     inputs = tuple(border(value) for value in part.graph.inputs)
     outputs = tuple(border(value) for value in part.graph.outputs)
@@ -110,7 +152,15 @@ def _stage(name: str, part: ir.Model, whole: ir.Model, *, tiled: bool) -> StageG
     if tiled:
         rows = _halo(part.graph, inputs, outputs, align, 0)
         columns = _halo(part.graph, inputs, outputs, align, 1)
-    return StageGraph(name, part, inputs, outputs, align, rows, columns, tiled)
+    return StageGraph(name, part, inputs, outputs, align, rows, columns, tiled, _frame_size(whole))
+
+
+def _frame_size(whole: ir.Model) -> tuple[int, int]:
+    """Return (height, width) in pixels of the frame a graph was exported for."""
+    shape = next(static_shape(value) for value in whole.graph.inputs if value.name == FRAME)
+    if shape is None:
+        raise GraphError("the frame has no fixed size", hint="export with a fixed size")
+    return shape[1], shape[2]
 
 
 def _halo(

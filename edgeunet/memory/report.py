@@ -8,7 +8,7 @@ from typing import Any
 
 from edgeunet.graph.view import GraphView, TensorKind
 from edgeunet.memory.arena import Plan, plan_arena
-from edgeunet.memory.levels import Stage, levels_of
+from edgeunet.memory.levels import Levels, Stage, levels_of
 from edgeunet.memory.liveness import liveness_of
 from edgeunet.memory.roles import Role, roles_of
 from edgeunet.specs import Precision
@@ -53,8 +53,27 @@ class StageSummary:
 
 
 @dataclass(frozen=True)
+class PlannedStage:
+    """One stage of a plan of stages.
+
+    tile: (height, width) of its windows; None when it runs once on whole tensors. halo: the
+    largest, in pixels. windows: per frame. held_bytes: what is kept for it and for later stages
+    while it runs. window_bytes: buffers a window's tensors are copied to and from.
+    live_bytes: the live peak of one window.
+    """
+
+    name: str
+    tile: tuple[int, int] | None
+    halo: int
+    windows: int
+    held_bytes: int
+    window_bytes: int
+    live_bytes: int
+
+
+@dataclass(frozen=True)
 class MemoryReport:
-    """What a graph needs when it runs whole frames, node by node.
+    """What a graph needs when it runs whole frames, node by node; or a plan of stages.
 
     skip_bytes: encoder tensors alive while the bottleneck's first node runs, held only for
         the decoder; 0 for a graph without a bottleneck.
@@ -64,6 +83,11 @@ class MemoryReport:
     weight_bytes: what the file stores, in none of the other figures.
     view_gain_bytes: what the peak would be higher by, if reshapes copied.
     frame: (height, width) of the input frame, None when no input looks like one.
+    main_path: inputs that the bottleneck's first node is made from, and the outputs.
+    tile: (height, width) of the largest window of a plan of stages. halo: the largest, in
+        pixels. held_bytes: what its stages hold for later ones, in the peak.
+        recompute_ratio: arithmetic done over that of the whole frame. predicted_bytes: what
+        ``engine`` is expected to take. planned: the stages of the plan.
     """
 
     model: str
@@ -81,6 +105,14 @@ class MemoryReport:
     steps: tuple[Step, ...]
     stages: tuple[Stage, ...]
     plan: Plan
+    main_path: tuple[str, ...] = ()
+    tile: tuple[int, int] | None = None
+    halo: int | None = None
+    held_bytes: int = 0
+    recompute_ratio: float = 1.0
+    predicted_bytes: int | None = None
+    engine: str | None = None
+    planned: tuple[PlannedStage, ...] = ()
 
     @property
     def peak_at(self) -> str:
@@ -117,14 +149,28 @@ class MemoryReport:
             "model": self.model,
             "size": self.size,
             "precision": str(self.precision),
-            "tile": None,
-            "halo": None,
+            "tile": None if self.tile is None else format_size(*self.tile),
+            "halo": self.halo,
             "skip_bytes": self.skip_bytes,
             "peak_live_bytes": self.peak_live_bytes,
             "arena_bytes": self.arena_bytes,
             "io_bytes": self.io_bytes,
             "weight_bytes": self.weight_bytes,
-            "recompute_ratio": 1.0,
+            "held_bytes": self.held_bytes,
+            "recompute_ratio": round(self.recompute_ratio, 4),
+            "predicted_bytes": self.predicted_bytes,
+            "stages": [
+                {
+                    "name": stage.name,
+                    "tile": None if stage.tile is None else format_size(*stage.tile),
+                    "halo": stage.halo,
+                    "windows": stage.windows,
+                    "held_bytes": stage.held_bytes,
+                    "window_bytes": stage.window_bytes,
+                    "live_bytes": stage.live_bytes,
+                }
+                for stage in self.planned
+            ],
             "peak_at": self.peak_at,
             "live_at_peak": [
                 {"name": tensor.name, "bytes": tensor.size_bytes, "role": str(tensor.role)}
@@ -175,7 +221,13 @@ def analyse(view: GraphView, model: str | None = None) -> MemoryReport:
         ),
         stages=levels.stages,
         plan=plan,
+        main_path=_main_path(view, levels),
     )
+
+
+def _main_path(view: GraphView, levels: Levels) -> tuple[str, ...]:
+    reads = {name for step in levels.ancestors for name in view.nodes[step].inputs}
+    return (*(name for name in view.inputs if name in reads), *view.outputs)
 
 
 def frame_of(view: GraphView) -> tuple[int, int] | None:

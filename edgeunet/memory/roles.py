@@ -17,8 +17,13 @@ from edgeunet.memory.liveness import Lifetime, Liveness, sum_per_step
 
 
 class Role(str, enum.Enum):
-    """Why bytes are held. IO is in the caller's buffers, WEIGHT in the engine's."""
+    """Why bytes are held. IO is in the caller's buffers, WEIGHT in the engine's.
 
+    HELD: handed from stage to stage. WINDOW: the buffers of one window.
+    """
+
+    HELD = "held"
+    WINDOW = "window"
     SKIP = "skip"
     STREAM = "stream"
     IO = "io"

@@ -1,18 +1,23 @@
-"""Runs a bundle's stages on one frame. Nothing is allocated per frame."""
+"""Runs a bundle's stages on one frame. Nothing is allocated per frame after the first."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
 from edgeunet.bundle import Bundle
-from edgeunet.bundle.manifest import Manifest
+from edgeunet.bundle.manifest import Manifest, TensorEntry
+from edgeunet.bundle.tensors import held_specs, stage_borders
 from edgeunet.engine import choose_engine, open_session
 from edgeunet.errors import BundleError, SourceError
+from edgeunet.memory.held import lay_out
 from edgeunet.recipes import load_recipe, recipe_names
 from edgeunet.specs import FRAME, Array, Session, TensorSpec
 from edgeunet.stream.frames import Image
+from edgeunet.stream.windows import StageRunner, scratch_bytes
 from edgeunet.units import format_size
 
 
@@ -28,22 +33,28 @@ class Executor:
         self.engine = choose_engine(engine)
         self.height, self.width = manifest.height, manifest.width
         self._name = bundle.path.name
-        self._sessions: list[Session] = []
-        self._tensors: dict[str, Array] = {}
-        known = {FRAME: TensorSpec(FRAME, (1, self.height, self.width, 3), "uint8")}
+        self._runners: list[StageRunner] = []
+        self._frame: Array | None = None
+        self._outputs: dict[str, Array] = {}
+        self._check_borders(manifest)
+        tensors = {entry.name: entry for entry in manifest.plan.tensors} if manifest.plan else {}
         try:
+            buffers = self._buffers(manifest)
+            whole = {name: buffer.shape for name, buffer in buffers.items()}
+            needed = max(scratch_bytes(stage, whole) for stage in manifest.stages)
+            scratch = np.empty(needed, np.uint8)
             for stage in manifest.stages:
-                session = open_session(bundle.file(stage.graph), self.engine, threads=threads)
-                self._sessions.append(session)
-                self._check(session.inputs, [entry.spec() for entry in stage.inputs], stage.name)
-                self._check(session.outputs, [entry.spec() for entry in stage.outputs], stage.name)
-                for spec in session.inputs:
-                    if known.get(spec.name) != spec:
-                        raise self._broken(f"nothing gives stage {stage.name!r} its {spec.name!r}")
-                known.update((spec.name, spec) for spec in session.outputs)
-            for output in manifest.outputs:
-                if known.get(output.name) != output.spec(self.height, self.width):
-                    raise self._broken(f"no stage gives the output {output.name!r} as it must be")
+                runner = StageRunner(
+                    stage,
+                    buffers,
+                    tensors,
+                    scratch,
+                    (self.height, self.width),
+                    functools.partial(_open, bundle.file(stage.graph), self.engine, threads),
+                )
+                self._runners.append(runner)
+                self._check(runner.session.inputs, stage.inputs, stage.name)
+                self._check(runner.session.outputs, stage.outputs, stage.name)
         except BaseException:
             self.close()
             raise
@@ -59,26 +70,70 @@ class Executor:
                 f"{format_size(self.height, self.width)}",
                 hint="export a bundle of this size",
             )
-        tensors = self._tensors
-        tensors[FRAME] = np.ascontiguousarray(image)[np.newaxis]
-        for session in self._sessions:
-            tensors.update(session.run({spec.name: tensors[spec.name] for spec in session.inputs}))
-        return tensors
+        given: dict[str, Array] = {}
+        if self._frame is None:
+            given[FRAME] = np.ascontiguousarray(image)[np.newaxis]
+        else:
+            # Beyond the frame the buffer stays zero, as the network pads.
+            self._frame[0, : self.height, : self.width] = image
+        for runner in self._runners:
+            runner.run(given)
+        return self._outputs
 
     def close(self) -> None:
-        for session in self._sessions:
-            session.close()
-        self._sessions.clear()
-        self._tensors.clear()
+        for runner in self._runners:
+            runner.close()
+        self._runners.clear()
+        self._outputs.clear()
+        self._frame = None
 
-    def _check(self, found: tuple[TensorSpec, ...], listed: list[TensorSpec], stage: str) -> None:
-        if set(found) != set(listed):
+    def _buffers(self, manifest: Manifest) -> dict[str, Array]:
+        """Return a whole buffer for the frame, every held tensor and every output."""
+        for output in manifest.outputs:
+            self._outputs[output.name] = output.spec(self.height, self.width).empty()
+        if manifest.plan is None:
+            # The caller's own array takes its place in every run.
+            frame = np.broadcast_to(np.uint8(0), (1, self.height, self.width, 3))
+            return {FRAME: frame, **self._outputs}
+        plan = manifest.plan
+        self._frame = np.zeros((1, plan.height, plan.width, 3), np.uint8)
+        held = held_specs(manifest)
+        layout = lay_out(stage_borders(manifest), held)
+        arena = np.empty(layout.arena_bytes, np.uint8)
+        views = {
+            spec.name: arena[layout.offsets[spec.name] :][: spec.size_bytes]
+            .view(spec.dtype)
+            .reshape(spec.shape)
+            for spec in held
+        }
+        return {FRAME: self._frame, **views, **self._outputs}
+
+    def _check_borders(self, manifest: Manifest) -> None:
+        """Raise BundleError unless every stage's inputs are there when it runs."""
+        known = {FRAME}
+        for stage in manifest.stages:
+            for entry in stage.inputs:
+                if entry.name not in known:
+                    raise self._broken(f"nothing gives stage {stage.name!r} its {entry.name!r}")
+            known.update(entry.name for entry in stage.outputs)
+        for output in manifest.outputs:
+            if output.name not in known:
+                raise self._broken(f"no stage gives the output {output.name!r}")
+
+    def _check(
+        self, found: tuple[TensorSpec, ...], listed: tuple[TensorEntry, ...], stage: str
+    ) -> None:
+        if set(found) != {entry.spec() for entry in listed}:
             raise self._broken(f"the graph of stage {stage!r} is not what the manifest describes")
 
     def _broken(self, what: str) -> BundleError:
         return BundleError(
             f"{self._name} cannot be run: {what}", hint="export it again: edgeunet export --help"
         )
+
+
+def _open(graph: Path, engine: str, threads: int | None, outputs: Mapping[str, Array]) -> Session:
+    return open_session(graph, engine, threads=threads, outputs=outputs)
 
 
 def check_size(bundle: Bundle, name: str, height: int, width: int) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+import onnx
 from onnx import TensorProto, helper
 
 from edgeunet.bundle import Bundle, Manifest, write_bundle
 from edgeunet.bundle.manifest import (
     SCHEMA_VERSION,
     ClassEntry,
+    HeldEntry,
     MemoryEntry,
     OutputEntry,
+    PlanEntry,
     StageEntry,
     TensorEntry,
+    TileEntry,
 )
 from edgeunet.recipes import load_recipe
 from edgeunet.specs import Precision, Task
@@ -115,3 +119,76 @@ def tiny_bundle(
         tiny_manifest(height, width, tasks),
         {"graph.onnx": tiny_graph(height, width, tasks)},
     )
+
+
+def renamed(graph: bytes, names: Mapping[str, str]) -> bytes:
+    """Return a graph whose tensors are called something else."""
+    model = onnx.load_from_string(graph)
+    for node in model.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    for value in (*model.graph.input, *model.graph.output):
+        value.name = names.get(value.name, value.name)
+    return bytes(model.SerializeToString())
+
+
+def tiled_manifest(height: int, width: int, tile: tuple[int, int], *, halo: int = 1) -> Manifest:
+    """Blur twice in windows, in a frame padded to multiples of 8: a 3x3 mean needs one pixel."""
+    padded = (-(-height // 8) * 8, -(-width // 8) * 8)
+    window = (min(tile[0], padded[0]), min(tile[1], padded[1]))
+    halos = (halo, halo)
+
+    def image(name: str) -> TensorEntry:
+        return TensorEntry(name=name, shape=(1, *window, 3), dtype="uint8")
+
+    stages = tuple(
+        StageEntry(
+            name=name,
+            graph=f"{name}.onnx",
+            inputs=(image(source),),
+            outputs=(image(target),),
+            tile=TileEntry(height=tile[0], width=tile[1], align=1, rows=halos, columns=halos),
+        )
+        for name, source, target in (("once", "frame", "soft"), ("twice", "soft", "denoised"))
+    )
+    tensors = tuple(
+        HeldEntry(name=name, shape=(1, *padded, 3), dtype="uint8", stride=1, axes=(1, 2))
+        for name in ("frame", "soft", "denoised")
+    )
+    return msgspec.structs.replace(
+        tiny_manifest(height, width, (Task.DENOISE,)),
+        stages=stages,
+        plan=PlanEntry(
+            height=padded[0],
+            width=padded[1],
+            level=1,
+            recompute=0,
+            tensors=tensors,
+            recompute_ratio=1.0,
+            engine="onnxruntime",
+            predicted_bytes=0,
+        ),
+    )
+
+
+def tiled_files(manifest: Manifest) -> dict[str, bytes | Path]:
+    """Return the graphs of a tiled manifest, each at its window's size."""
+    files: dict[str, bytes | Path] = {}
+    for stage in manifest.stages:
+        _, rows, columns, _ = stage.inputs[0].shape
+        names = {"frame": stage.inputs[0].name, "denoised": stage.outputs[0].name}
+        files[stage.graph] = renamed(tiny_graph(rows, columns, (Task.DENOISE,)), names)
+    return files
+
+
+def tiled_bundle(
+    folder: Path,
+    height: int = 48,
+    width: int = 64,
+    tile: tuple[int, int] = (16, 24),
+    *,
+    halo: int = 1,
+) -> Bundle:
+    """Write ``tiled.bundle`` into a folder."""
+    manifest = tiled_manifest(height, width, tile, halo=halo)
+    return write_bundle(folder / "tiled.bundle", manifest, tiled_files(manifest))

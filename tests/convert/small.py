@@ -12,9 +12,9 @@ from edgeunet.recipes import Recipe, load_recipe
 from edgeunet.specs import Precision
 
 
-def small(name: str) -> Recipe:
-    """The recipe at width 8 with one block per level: every operator, a fraction of the time."""
-    recipe = load_recipe(name).with_width(8)
+def small(name: str, width: int = 8) -> Recipe:
+    """The recipe with one block per level: every operator, a fraction of the time."""
+    recipe = load_recipe(name).with_width(width)
     levels = (1,) * recipe.network.levels
     network = msgspec.structs.replace(
         recipe.network, encoder_blocks=levels, middle_blocks=1, decoder_blocks=levels
@@ -26,3 +26,12 @@ def small(name: str) -> Recipe:
 def graph(name: str, precision: Precision) -> ir.Model:
     """A graph that several tests look at and none changes."""
     return graph_of_recipe(small(name), 32, 48, precision)
+
+
+BASE = 64
+
+
+@functools.cache
+def base(name: str) -> ir.Model:
+    """The graph that stages are cut from: a frame that needs no padding. None changes it."""
+    return graph_of_recipe(small(name), BASE, BASE, Precision.FP32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -13,42 +13,40 @@ import torch
 
 from edgeunet.convert.frame_module import FrameModule
 from edgeunet.convert.network_graph import frame_module, module_to_graph
-from edgeunet.convert.parity import ParityFigure, check_parity, parity_frames, require_parity
+from edgeunet.convert.parity import (
+    Frame,
+    ParityFigure,
+    check_parity,
+    parity_frames,
+    require_parity,
+)
 from edgeunet.engine import open_session
 from edgeunet.errors import ParityError
 from edgeunet.models import build_network
 from edgeunet.photographs import shipped_photographs
 from edgeunet.recipes import Recipe, load_recipe
-from edgeunet.specs import FRAME, Array, Precision, Session, Task, TensorSpec
+from edgeunet.specs import FRAME, Array, Precision, Task
 from tests.convert.small import small
 
 SIZE = (32, 48)
 
 
-class Says:
-    """A session that gives the network's own answers, changed by ``alter``."""
+Run = Callable[[Frame], Mapping[str, Array]]
 
-    engine = "none"
-    inputs: tuple[TensorSpec, ...] = ()
-    outputs: tuple[TensorSpec, ...] = ()
+
+class Says:
+    """Gives the network's own answers, but for what is in ``altered``."""
 
     def __init__(self, module: FrameModule, recipe: Recipe) -> None:
         self._module = module
         self._names = [pathway.output for pathway in recipe.pathways]
         self.altered: dict[str, Array] = {}
 
-    def run(self, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
+    def __call__(self, frame: Frame) -> Mapping[str, Array]:
         with torch.inference_mode():
-            answers = self._module(torch.from_numpy(feeds[FRAME]))
+            answers = self._module(torch.from_numpy(frame[None]))
         own = {n: a.numpy() for n, a in zip(self._names, answers, strict=True)}
         return own | self.altered
-
-    def close(self) -> None: ...
-
-    def __enter__(self) -> Says:
-        return self
-
-    def __exit__(self, *failure: object) -> None: ...
 
 
 def every_task() -> Recipe:
@@ -70,9 +68,14 @@ def module(recipe: Recipe) -> FrameModule:
 
 
 def figures(
-    module: FrameModule, session: Session, recipe: Recipe, precision: Precision = Precision.FP32
+    module: FrameModule, run: Run, recipe: Recipe, precision: Precision = Precision.FP32
 ) -> list[ParityFigure]:
-    return check_parity(module, session, recipe, precision, parity_frames(*SIZE))
+    return check_parity(module, run, recipe, precision, parity_frames(*SIZE))
+
+
+def runs(graph: Path) -> Run:
+    session = open_session(graph, threads=1)
+    return lambda frame: session.run({FRAME: frame[None]})
 
 
 def test_frames_are_real_and_extreme() -> None:
@@ -111,12 +114,12 @@ def test_equal_answers_have_no_distance(module: FrameModule, recipe: Recipe) -> 
 def test_one_level_everywhere_is_48_db(
     module: FrameModule, recipe: Recipe, precision: Precision, limit: float
 ) -> None:
-    session = Says(module, recipe)
+    says = Says(module, recipe)
     name = recipe.pathways[0].output
     frames = {"grey": np.full((*SIZE, 3), 128, np.uint8)}
-    own = session.run({FRAME: frames["grey"][None]})[name]
-    session.altered[name] = np.where(own < 255, own + 1, own - 1).astype(np.uint8)
-    figure = check_parity(module, session, recipe, precision, frames)[0]
+    own = says(frames["grey"])[name]
+    says.altered[name] = np.where(own < 255, own + 1, own - 1).astype(np.uint8)
+    figure = check_parity(module, says, recipe, precision, frames)[0]
     assert figure.value == pytest.approx(20 * np.log10(255), abs=1e-9)
     assert figure.limit == limit
     assert not figure.holds
@@ -127,8 +130,7 @@ def test_a_damaged_weight_is_found_and_named(tmp_path: Path) -> None:
     module = frame_module(build_network(recipe).eval(), recipe)
     model = module_to_graph(module, recipe, *SIZE, Precision.FP32)
     ir.save(model, tmp_path / "whole.onnx")
-    with open_session(tmp_path / "whole.onnx", threads=1) as session:
-        require_parity(figures(module, session, recipe))
+    require_parity(figures(module, runs(tmp_path / "whole.onnx"), recipe))
     heads = {
         name: value.const_value.numpy()
         for name, value in model.graph.initializers.items()
@@ -140,8 +142,7 @@ def test_a_damaged_weight_is_found_and_named(tmp_path: Path) -> None:
     damaged[0, 0, 1, 1] += 0.5
     model.graph.initializers[name].const_value = ir.tensor(damaged, name=name)
     ir.save(model, tmp_path / "damaged.onnx")
-    with open_session(tmp_path / "damaged.onnx", threads=1) as session:
-        found = figures(module, session, recipe)
+    found = figures(module, runs(tmp_path / "damaged.onnx"), recipe)
     with pytest.raises(ParityError) as caught:
         require_parity(found)
     missed = [figure for figure in found if not figure.holds]
@@ -155,11 +156,11 @@ def test_a_damaged_weight_is_found_and_named(tmp_path: Path) -> None:
 
 
 def test_nan_probabilities_of_the_graph_do_not_pass(module: FrameModule, recipe: Recipe) -> None:
-    session = Says(module, recipe)
+    says = Says(module, recipe)
     pathway = recipe.pathways[-1]
-    session.altered[pathway.output] = np.full((1, len(pathway.classes)), np.nan, np.float32)
+    says.altered[pathway.output] = np.full((1, len(pathway.classes)), np.nan, np.float32)
     with pytest.raises(ParityError, match=f"{pathway.output} on the astronaut frame has .* inf"):
-        require_parity(figures(module, session, recipe))
+        require_parity(figures(module, says, recipe))
 
 
 def test_a_network_that_says_nan_does_not_pass_even_if_the_graph_agrees(recipe: Recipe) -> None:
@@ -176,12 +177,12 @@ def test_a_network_that_says_nan_does_not_pass_even_if_the_graph_agrees(recipe: 
 def test_one_wrong_class_in_a_hundred_pixels_does_not_pass(
     module: FrameModule, recipe: Recipe
 ) -> None:
-    session = Says(module, recipe)
+    says = Says(module, recipe)
     frames = {"black": np.zeros((*SIZE, 3), np.uint8)}
-    labels = session.run({FRAME: frames["black"][None]})["labels"].copy()
+    labels = says(frames["black"])["labels"].copy()
     wrong = labels.reshape(-1)[: labels.size // 100]
     wrong[:] = (wrong + 1) % 11
-    session.altered["labels"] = labels
-    figure = check_parity(module, session, recipe, Precision.FP32, frames)[1]
+    says.altered["labels"] = labels
+    figure = check_parity(module, says, recipe, Precision.FP32, frames)[1]
     assert figure.value == pytest.approx(0.01, rel=0.05)
     assert not figure.holds

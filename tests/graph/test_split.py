@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 
 import numpy as np
@@ -12,20 +11,26 @@ import pytest
 
 from edgeunet.convert.network_graph import graph_of_recipe
 from edgeunet.errors import GraphError
-from edgeunet.graph.receptive import GlobalOperatorError
+from edgeunet.graph.receptive import global_nodes
 from edgeunet.graph.resize import at_sizes
-from edgeunet.graph.split import Split, extract, split_at, strides_of
+from edgeunet.graph.split import Part, extract, split_at, strides_of
 from edgeunet.graph.values import Floats, static_shape
-from edgeunet.recipes import load_recipe, recipe_names
-from edgeunet.specs import Precision
+from edgeunet.recipes import recipe_names
+from edgeunet.specs import FRAME, Precision
+from tests.convert.small import BASE, base, small
 
-SIDE = 64
-TILEABLE = [n for n in recipe_names() if n not in ("nafnet", "unetmm-full")]
+MEANS = ("nafnet", "unetmm-full")
 
 
-@functools.cache
-def graph(name: str) -> ir.Model:
-    return graph_of_recipe(load_recipe(name).with_width(8), SIDE, SIDE, Precision.FP32)
+def cuts() -> list[tuple[str, int, int]]:
+    """Every recipe, level, and number of levels made again."""
+    return [
+        (name, level, recompute)
+        for name in recipe_names()
+        for level in (1, 2, 3)
+        for recompute in (0, 1, 3)
+        if recompute <= level and not (recompute and name in MEANS)
+    ]
 
 
 def elements(model: ir.Model, names: tuple[str, ...]) -> int:
@@ -43,80 +48,119 @@ def run(model: ir.Model, feeds: dict[str, Floats]) -> dict[str, Floats]:
     return dict(zip(names, results, strict=True))
 
 
-def parts(model: ir.Model, split: Split) -> list[ir.Model]:
-    outputs = [output.name for output in model.graph.outputs if output.name is not None]
-    return [
-        extract(model, "encode", ["frame"], split.held),
-        extract(model, "core", split.held_for_core, split.made),
-        extract(model, "decode", ["frame", *split.held_for_decode, *split.made], outputs),
-    ]
+def run_parts(model: ir.Model, parts: tuple[Part, ...], frame: Floats) -> dict[str, Floats]:
+    tensors: dict[str, Floats] = {FRAME: frame}
+    for part in parts:
+        tensors.update(run(extract(model, part.name, part.inputs, part.outputs), tensors))
+    return tensors
 
 
-@pytest.mark.parametrize("recompute", [False, True])
-@pytest.mark.parametrize("level", [1, 2, 3])
-@pytest.mark.parametrize("name", [n for n in TILEABLE if n != "addunet-joint"])
-def test_three_parts_say_what_the_whole_says(name: str, level: int, recompute: bool) -> None:
-    model = graph(name)
-    split = split_at(model, level, recompute=recompute)
-    frame = np.random.default_rng(1).integers(0, 256, (1, SIDE, SIDE, 3), dtype=np.uint8)
-    tensors: dict[str, Floats] = {"frame": frame}
-    for part in parts(model, split):
-        tensors.update(run(part, tensors))
-    for output, wanted in run(model, {"frame": frame}).items():
+def named(parts: tuple[Part, ...], name: str) -> Part:
+    return next(part for part in parts if part.name == name)
+
+
+def held_for_decode(parts: tuple[Part, ...]) -> tuple[str, ...]:
+    """What decode reads of encode itself: the skips."""
+    made = named(parts, "encode").outputs
+    return tuple(name for name in named(parts, "decode").inputs if name in made)
+
+
+@pytest.mark.parametrize(("name", "level", "recompute"), cuts())
+def test_the_parts_say_what_the_whole_says(name: str, level: int, recompute: int) -> None:
+    model = base(name)
+    frame = np.random.default_rng(1).integers(0, 256, (1, BASE, BASE, 3), dtype=np.uint8)
+    tensors = run_parts(model, split_at(model, level, recompute=recompute), frame)
+    for output, wanted in run(model, {FRAME: frame}).items():
         np.testing.assert_array_equal(tensors[output], wanted)
+
+
+@pytest.mark.parametrize(("name", "level", "recompute"), cuts())
+def test_every_part_finds_what_it_reads(name: str, level: int, recompute: int) -> None:
+    model = base(name)
+    parts = split_at(model, level, recompute=recompute)
+    assert len({part.name for part in parts}) == len(parts)
+    known = {FRAME}
+    for part in parts:
+        assert set(part.inputs) <= known, part.name
+        assert not known & set(part.outputs), part.name
+        assert not set(part.inputs) & set(part.recomputed), part.name
+        known.update(part.outputs)
+    assert {output.name for output in model.graph.outputs} <= known
+    assert any(not part.tiled for part in parts)
 
 
 @pytest.mark.parametrize("level", [1, 2, 3])
 def test_an_aggregated_network_holds_its_map_and_one_tensor(level: int) -> None:
     """Half the frame's own values for the map, and the level's encoder and decoder tensors."""
-    model = graph("unetmm")
-    split = split_at(model, level)
-    assert split.held_for_decode == ()
-    level_elements = 8 * 2**level * (SIDE >> level) ** 2
-    map_elements = 8 * SIDE**2 // 8
-    assert elements(model, split.held_for_core) == map_elements + level_elements
-    assert elements(model, split.made) == map_elements + level_elements
+    model = base("unetmm")
+    parts = split_at(model, level)
+    assert held_for_decode(parts) == ()
+    level_elements = 8 * 2**level * (BASE >> level) ** 2
+    map_elements = 8 * BASE**2 // 8
+    for name in ("encode", "core"):
+        assert elements(model, named(parts, name).outputs) == map_elements + level_elements
 
 
 @pytest.mark.parametrize("name", ["unet", "addunet", "umc-dense"])
-def test_recomputing_holds_no_skip_of_the_tiled_levels(name: str) -> None:
-    model = graph(name)
-    stored, again = split_at(model, 2), split_at(model, 2, recompute=True)
-    assert len(stored.held_for_decode) == 2
+def test_recomputing_holds_no_skip_of_the_levels_made_again(name: str) -> None:
+    model = base(name)
+    stored, once, twice = (split_at(model, 2, recompute=count) for count in (0, 1, 2))
+    assert len(held_for_decode(stored)) == 2
     strides = {value.name: stride for value, stride in strides_of(model.graph).items()}
-    assert all(strides[held] >= 4 for held in again.held_for_decode)
-    assert again.recomputed
-    assert elements(model, again.held) < elements(model, stored.held)
+    for parts, finest in ((once, 2), (twice, 4)):
+        assert all(strides[held] >= finest for held in held_for_decode(parts))
+        assert named(parts, "decode").recomputed
+    held = [elements(model, named(parts, "encode").outputs) for parts in (stored, once, twice)]
+    assert held[0] > held[1] > held[2]
+
+
+def test_what_is_stored_is_not_made_again() -> None:
+    for name in recipe_names():
+        assert all(part.recomputed == () for part in split_at(base(name), 2))
 
 
 def test_a_frame_is_never_held_as_floats() -> None:
-    for name in TILEABLE:
-        split = split_at(graph(name), 1)
-        crossing = {*split.held, *split.made}
-        for node in graph(name).graph:
+    for name in recipe_names():
+        outputs = {output.name for output in base(name).graph.outputs}
+        crossing = {name for part in split_at(base(name), 1) for name in part.outputs} - outputs
+        for node in base(name).graph:
             for value in node.outputs:
                 shape = static_shape(value)
                 if value.name in crossing and shape is not None:
                     assert shape[1] != 3, f"{name} holds {value.name}"
 
 
-@pytest.mark.parametrize("name", ["nafnet", "unetmm-full"])
-def test_a_global_mean_in_the_tiled_levels_is_refused_by_name(name: str) -> None:
-    with pytest.raises(GlobalOperatorError, match="operator ReduceMean .* 1/1 resolution"):
-        split_at(graph(name), 1)
+@pytest.mark.parametrize("level", [1, 2, 3])
+@pytest.mark.parametrize("name", MEANS)
+def test_every_mean_over_the_frame_runs_once_between_two_passes(name: str, level: int) -> None:
+    model = base(name)
+    parts = split_at(model, level)
+    means = [part for part in parts if "-mean-" in part.name]
+    assert means
+    assert all(not part.tiled for part in means)
+    for part in parts:
+        found = global_nodes(extract(model, part.name, part.inputs, part.outputs).graph)
+        assert not (part.tiled and found), f"{part.name} is tiled and averages the frame"
+
+
+@pytest.mark.parametrize("name", MEANS)
+def test_an_encoder_with_a_mean_over_the_frame_is_not_made_again(name: str) -> None:
+    with pytest.raises(GraphError, match="averages the whole frame") as caught:
+        split_at(base(name), 1, recompute=1)
+    assert caught.value.hint == "store the skips of this network"
 
 
 def test_a_level_below_the_bottleneck_is_refused() -> None:
     with pytest.raises(GraphError, match="nothing to cut at level 7"):
-        split_at(graph("unetmm"), 7)
+        split_at(base("unetmm"), 7)
 
 
 @pytest.mark.parametrize("name", ["unetmm", "umc-shared"])
 def test_a_graph_at_another_size_is_the_graph_exported_there(name: str) -> None:
-    resized = at_sizes(graph(name), {"frame": (48, 80)})
-    exported = graph_of_recipe(load_recipe(name).with_width(8), 48, 80, Precision.FP32)
+    resized = at_sizes(base(name), {FRAME: (48, 80)})
+    exported = graph_of_recipe(small(name), 48, 80, Precision.FP32)
     frame = np.random.default_rng(2).integers(0, 256, (1, 48, 80, 3), dtype=np.uint8)
-    given, wanted = run(resized, {"frame": frame}), run(exported, {"frame": frame})
+    given, wanted = run(resized, {FRAME: frame}), run(exported, {FRAME: frame})
     for output in wanted:
         np.testing.assert_array_equal(given[output], wanted[output])
     shapes = [[v.shape for v in n.outputs] for n in resized.graph]

@@ -52,11 +52,13 @@ def test_the_document_has_the_documented_keys() -> None:
     document = analyse(unet(8, 64, 2)).document()
     assert list(document) == [
         "model", "size", "precision", "tile", "halo", "skip_bytes", "peak_live_bytes",
-        "arena_bytes", "io_bytes", "weight_bytes", "recompute_ratio", "peak_at", "live_at_peak",
+        "arena_bytes", "io_bytes", "weight_bytes", "held_bytes", "recompute_ratio",
+        "predicted_bytes", "peak_at", "live_at_peak",
     ]  # fmt: skip
     assert json.loads(json.dumps(document)) == document
     assert document["live_at_peak"][0] == {"name": "enc0", "bytes": UNIT, "role": "skip"}
     assert (document["tile"], document["halo"], document["recompute_ratio"]) == (None, None, 1.0)
+    assert (document["held_bytes"], document["predicted_bytes"]) == (0, None)
 
 
 @pytest.mark.parametrize(

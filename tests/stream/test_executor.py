@@ -8,12 +8,19 @@ import numpy as np
 import pytest
 
 from edgeunet.bundle import Bundle, write_bundle
-from edgeunet.bundle.manifest import Manifest, StageEntry
-from edgeunet.errors import BundleError, SourceError
+from edgeunet.bundle.manifest import Manifest
+from edgeunet.errors import BundleError, EdgeUnetError, SourceError
 from edgeunet.recipes import load_recipe
 from edgeunet.specs import Precision, Task
 from edgeunet.stream.executor import Executor, check_size
-from tests.bundle.tiny import tiny_bundle, tiny_graph, tiny_manifest
+from tests.bundle.tiny import (
+    tiled_bundle,
+    tiled_files,
+    tiled_manifest,
+    tiny_bundle,
+    tiny_graph,
+    tiny_manifest,
+)
 from tests.stream.media import picture
 
 
@@ -52,66 +59,81 @@ def test_a_frame_costs_no_allocation(tmp_path: Path) -> None:
     executor.close()
 
 
-def two_stages(tmp_path: Path, second_input: str = "denoised") -> Bundle:
-    """Blur twice: the second stage's frame is the first one's result."""
-    import onnx
-
-    model = onnx.load_from_string(tiny_graph(48, 64, (Task.DENOISE,)))
-    for node in model.graph.node:
-        node.input[:] = [second_input if name == "frame" else name for name in node.input]
-        node.output[:] = ["twice" if name == "denoised" else name for name in node.output]
-    model.graph.input[0].name = second_input
-    model.graph.output[0].name = "twice"
-    manifest = tiny_manifest(48, 64, (Task.DENOISE,))
-    tensor = manifest.stages[0].inputs[0]
-    again = StageEntry(
-        name="again",
-        graph="again.onnx",
-        inputs=(msgspec.structs.replace(tensor, name=second_input),),
-        outputs=(msgspec.structs.replace(tensor, name="twice"),),
-    )
-    output = msgspec.structs.replace(manifest.outputs[0], name="twice")
-    manifest = msgspec.structs.replace(
-        manifest, stages=(*manifest.stages, again), outputs=(output,)
-    )
-    files: dict[str, bytes | Path] = {
-        "graph.onnx": tiny_graph(48, 64, (Task.DENOISE,)),
-        "again.onnx": model.SerializeToString(),
-    }
-    return write_bundle(tmp_path / "two.bundle", manifest, files)
+def blurred_twice(tmp_path: Path, image: np.ndarray) -> np.ndarray:
+    """The whole frame through the same graph, two times."""
+    height, width = image.shape[:2]
+    once = Executor(tiny_bundle(tmp_path, height, width, (Task.DENOISE,)))
+    step = once.run(image)["denoised"][0].copy()
+    return np.array(once.run(step)["denoised"])
 
 
 def test_stages_hand_their_tensors_on(tmp_path: Path) -> None:
     image = picture(3)
-    once = Executor(tiny_bundle(tmp_path, tasks=(Task.DENOISE,)))
-    step = once.run(image)["denoised"][0].copy()
-    expected = once.run(step)["denoised"].copy()
-    twice = Executor(two_stages(tmp_path))
-    assert np.array_equal(twice.run(image)["twice"], expected)
+    twice = Executor(tiled_bundle(tmp_path))
+    assert np.array_equal(twice.run(image)["denoised"], blurred_twice(tmp_path, image))
+
+
+def test_outputs_end_at_the_frame_and_its_padding_stays_zero(tmp_path: Path) -> None:
+    executor = Executor(tiled_bundle(tmp_path, 45, 61))
+    for seed in (1, 2):
+        image = picture(seed, 45, 61)
+        padded = np.zeros((48, 64, 3), np.uint8)
+        padded[:45, :61] = image
+        denoised = executor.run(image)["denoised"]
+        assert denoised.shape == (1, 45, 61, 3)
+        assert np.array_equal(denoised, blurred_twice(tmp_path, padded)[:, :45, :61])
+
+
+def test_a_tiled_frame_costs_no_allocation(tmp_path: Path) -> None:
+    executor = Executor(tiled_bundle(tmp_path, 256, 256, (64, 64)), threads=1)
+    image = picture(1, 256, 256)
+    first = executor.run(image)["denoised"]
+    peaks = []
+    for _ in range(4):
+        tracemalloc.start()
+        assert executor.run(image)["denoised"] is first
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert max(peaks) < image.nbytes / 10
+    executor.close()
 
 
 def test_a_stage_that_nobody_feeds_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="nothing gives stage 'again' its 'ghost'"):
-        Executor(two_stages(tmp_path, "ghost"))
-
-
-def broken(tmp_path: Path, manifest: Manifest) -> BundleError:
-    bundle = write_bundle(tmp_path / "x.bundle", manifest, {"graph.onnx": tiny_graph(48, 64)})
-    with pytest.raises(BundleError) as caught:
+    manifest = tiled_manifest(48, 64, (16, 24))
+    manifest = msgspec.structs.replace(manifest, stages=manifest.stages[1:])
+    bundle = write_bundle(tmp_path / "x.bundle", manifest, tiled_files(manifest))
+    with pytest.raises(BundleError, match="nothing gives stage 'twice' its 'soft'"):
         Executor(bundle)
-    assert caught.value.hint == "export it again: edgeunet export --help"
+
+
+def opening(tmp_path: Path, manifest: Manifest) -> EdgeUnetError:
+    bundle = write_bundle(tmp_path / "x.bundle", manifest, {"graph.onnx": tiny_graph(48, 64)})
+    with pytest.raises(EdgeUnetError) as caught:
+        Executor(bundle)
     return caught.value
 
 
 def test_a_manifest_that_does_not_match_its_graph_is_refused(tmp_path: Path) -> None:
-    assert broken(tmp_path, tiny_manifest(32, 32)).message == (
+    manifest = tiny_manifest(48, 64)
+    stage = manifest.stages[0]
+    frame = msgspec.structs.replace(stage.inputs[0], dtype="int8")
+    stage = msgspec.structs.replace(stage, inputs=(frame,))
+    error = opening(tmp_path, msgspec.structs.replace(manifest, stages=(stage,)))
+    assert error.message == (
         "x.bundle cannot be run: the graph of stage 'frame' is not what the manifest describes"
     )
+    assert error.hint == "export it again: edgeunet export --help"
+    assert opening(tmp_path, tiny_manifest(32, 32)).message == (
+        "graph.onnx: 'denoised' was given as (1, 32, 32, 3) uint8"
+    )
+
+
+def test_an_output_that_no_stage_gives_is_refused(tmp_path: Path) -> None:
     manifest = tiny_manifest(48, 64)
-    wrong = msgspec.structs.replace(manifest.outputs[0], name="labels")
-    swapped = msgspec.structs.replace(manifest, outputs=(wrong,))
-    assert broken(tmp_path, swapped).message == (
-        "x.bundle cannot be run: no stage gives the output 'labels' as it must be"
+    ghost = msgspec.structs.replace(manifest.outputs[0], name="ghost")
+    manifest = msgspec.structs.replace(manifest, outputs=(*manifest.outputs, ghost))
+    assert opening(tmp_path, manifest).message == (
+        "x.bundle cannot be run: no stage gives the output 'ghost'"
     )
 
 

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeunet.engine import measure as module
-from edgeunet.engine.measure import Measurement, measure
+from edgeunet.engine.onnxruntime_session import ARENA_LIMIT
 from edgeunet.errors import EngineError
+from edgeunet.specs import Task
+from edgeunet.stream import measure as module
+from edgeunet.stream.measure import Measurement, measure
 from edgeunet.units import MIB
+from tests.bundle.tiny import tiled_bundle, tiny_bundle
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -46,36 +49,46 @@ def narrow(source: str, target: str) -> Any:
 
 def test_the_measured_bytes_are_what_the_graph_needs(tmp_path: Path) -> None:
     graph = save(tmp_path / "a.onnx", [widen("x", "a"), narrow("a", "y")], {"x": 1, "y": 1})
-    found = measure([graph], frames=5)
+    found = measure(graph, frames=5)
     # 32 MiB for the tensor between, 4 MiB for the output; the input was there before.
     assert 35 * MIB < found.first_frame_bytes < 45 * MIB
     assert 35 * MIB < found.steady_bytes < 45 * MIB
     assert (found.engine, len(found.frames_bytes)) == ("onnxruntime", 5)
+    assert len(found.frames_seconds) == 5
+    assert min(found.frames_seconds) > 0
 
 
-def test_graphs_feed_each_other(tmp_path: Path) -> None:
-    one = save(tmp_path / "one.onnx", [widen("x", "a")], {"x": 1, "a": 8})
-    other = save(tmp_path / "other.onnx", [narrow("a", "y")], {"a": 8, "y": 1})
-    # Both outputs are buffers that a frame is the first to write; "a" is made only once.
-    assert 35 * MIB < measure([one, other], frames=5).measured_bytes < 45 * MIB
+def test_a_bundle_is_measured_with_all_its_stages(tmp_path: Path) -> None:
+    whole = measure(tiny_bundle(tmp_path, 1024, 1024, (Task.DENOISE,)).path, frames=5)
+    tiled = measure(tiled_bundle(tmp_path, 1024, 1024, (128, 128)).path, frames=5)
+    # Three planes of floats at once; or bytes alone: the frame, what is held, and the output.
+    assert 24 * MIB < whole.measured_bytes < 60 * MIB
+    assert 5 * MIB < tiled.measured_bytes < 16 * MIB
+
+
+def test_a_limit_on_the_arena_is_a_limit(tmp_path: Path) -> None:
+    graph = save(tmp_path / "a.onnx", [widen("x", "a"), narrow("a", "y")], {"x": 1, "y": 1})
+    measure(graph, frames=5, environment={ARENA_LIMIT: str(40 * MIB)})
+    with pytest.raises(EngineError, match=r"onnxruntime failed to run a\.onnx"):
+        measure(graph, frames=5, environment={ARENA_LIMIT: str(24 * MIB)})
 
 
 def test_a_broken_graph_gives_the_engines_error(tmp_path: Path) -> None:
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"not a graph")
     with pytest.raises(EngineError, match=r"broken\.onnx"):
-        measure([path])
+        measure(path)
 
 
 def test_too_few_frames_are_refused(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="4 frames are too few"):
-        measure([tmp_path / "a.onnx"], frames=4)
+        measure(tmp_path / "a.onnx", frames=4)
 
 
 def test_a_system_without_proc_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_CLEAR_REFS", tmp_path / "clear_refs")
     with pytest.raises(EngineError, match="clear_refs, which this system does not have") as caught:
-        measure([tmp_path / "a.onnx"])
+        measure(tmp_path / "a.onnx")
     assert "leave out --measure" in caught.value.hint
 
 
@@ -107,5 +120,5 @@ def test_a_child_that_crashed_gives_its_last_line() -> None:
 
 
 def test_first_and_later_frames_are_apart() -> None:
-    found = Measurement("any", (10, 30, 20))
+    found = Measurement("any", (10, 30, 20), (0.1, 0.1, 0.1))
     assert (found.first_frame_bytes, found.steady_bytes, found.measured_bytes) == (10, 30, 30)

@@ -9,20 +9,23 @@ from __future__ import annotations
 import ctypes
 import gc
 import json
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edgeunet.bundle import open_bundle
 from edgeunet.engine import open_session
 from edgeunet.errors import EdgeUnetError, EngineError
-from edgeunet.specs import Array, Session, TensorSpec
+from edgeunet.specs import Array, TensorSpec
+from edgeunet.stream.executor import Executor
 
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -35,11 +38,12 @@ class Measurement:
     """Bytes above the loaded engine: high-water mark of a frame minus RSS after loading.
 
     Weights and inputs are there before and not in it; outputs are first written by a frame
-    and are. ``frames_bytes`` has one entry per frame.
+    and are. One entry per frame in both.
     """
 
     engine: str
     frames_bytes: tuple[int, ...]
+    frames_seconds: tuple[float, ...]
 
     @property
     def first_frame_bytes(self) -> int:
@@ -57,11 +61,16 @@ class Measurement:
 
 
 def measure(
-    graphs: Sequence[Path], *, engine: str = "auto", frames: int = FEWEST_FRAMES + 1
+    target: Path,
+    *,
+    engine: str = "auto",
+    frames: int = FEWEST_FRAMES + 1,
+    threads: int | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Measurement:
-    """Run the graphs, one after the other per frame, in a fresh process and measure it.
+    """Run a bundle, or an ONNX file on random inputs, in a fresh process and measure it.
 
-    A graph's input gets the output of that name of a graph before it, else random values.
+    environment: variables for that process, on top of this one's.
     Raises EngineError where it cannot be measured or the engine fails.
     """
     if frames < FEWEST_FRAMES:
@@ -70,17 +79,20 @@ def measure(
             hint=f"measure {FEWEST_FRAMES} or more",
         )
     _check_system()
-    order = json.dumps({"graphs": [str(p) for p in graphs], "engine": engine, "frames": frames})
+    order = {"target": str(target), "engine": engine, "frames": frames, "threads": threads}
     child = subprocess.run(
-        [sys.executable, "-m", "edgeunet.engine.measure", order],
+        [sys.executable, "-m", "edgeunet.stream.measure", json.dumps(order)],
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, **(environment or {})},
     )
     answer = _answer(child.stdout)
     if child.returncode != 0 or answer is None or "error" in answer:
         raise _failure(child.returncode, answer, child.stderr)
-    return Measurement(answer["engine"], tuple(answer["frames_bytes"]))
+    return Measurement(
+        answer["engine"], tuple(answer["frames_bytes"]), tuple(answer["frames_seconds"])
+    )
 
 
 def _check_system() -> None:
@@ -115,45 +127,45 @@ def _failure(returncode: int, answer: dict[str, Any] | None, stderr: str) -> Eng
     )
 
 
-def run_and_measure(graphs: Sequence[Path], engine: str, frames: int) -> Measurement:
+def run_and_measure(
+    target: Path, engine: str, frames: int, threads: int | None = None
+) -> Measurement:
     """Measure in this process; ``measure`` does it in a fresh one."""
-    with ExitStack() as stack:
-        sessions = [stack.enter_context(open_session(path, engine)) for path in graphs]
-        feeds = _random_feeds(sessions)
+    run, used, close = _opened(target, engine, threads)
+    try:
         gc.collect()
         _trim_heap()
         loaded = _status_bytes("VmRSS")
-        peaks = []
+        peaks, seconds = [], []
         for _ in range(frames):
             _reset_high_water_mark()
-            _run_once(sessions, feeds)
+            start = time.perf_counter()
+            run()
+            seconds.append(time.perf_counter() - start)
             peaks.append(_status_bytes("VmHWM") - loaded)
-        return Measurement(sessions[0].engine, tuple(peaks))
+        return Measurement(used, tuple(peaks), tuple(seconds))
+    finally:
+        close()
 
 
-def _random_feeds(sessions: Sequence[Session]) -> dict[str, Array]:
-    """Return an array for every input that no graph before it makes."""
+def _opened(
+    target: Path, engine: str, threads: int | None
+) -> tuple[Callable[[], object], str, Callable[[], None]]:
+    """Load a bundle or a graph; return what runs one frame, the engine, and what closes it."""
     generator = np.random.default_rng(0)
-    feeds: dict[str, Array] = {}
-    made: set[str] = set()
-    for session in sessions:
-        for spec in session.inputs:
-            if spec.name not in made and spec.name not in feeds:
-                feeds[spec.name] = _random(spec, generator)
-        made.update(spec.name for spec in session.outputs)
-    return feeds
+    if target.is_dir():
+        executor = Executor(open_bundle(target), engine, threads=threads)
+        frame = generator.integers(0, 256, (executor.height, executor.width, 3), dtype=np.uint8)
+        return lambda: executor.run(frame), executor.engine, executor.close
+    session = open_session(target, engine, threads=threads)
+    feeds = {spec.name: _random(spec, generator) for spec in session.inputs}
+    return lambda: session.run(feeds), session.engine, session.close
 
 
 def _random(spec: TensorSpec, generator: np.random.Generator) -> Array:
     if np.issubdtype(np.dtype(spec.dtype), np.integer):
         return generator.integers(0, 128, spec.shape).astype(spec.dtype)
     return generator.random(spec.shape).astype(spec.dtype)
-
-
-def _run_once(sessions: Sequence[Session], feeds: Mapping[str, Array]) -> None:
-    known = dict(feeds)
-    for session in sessions:
-        known.update(session.run({spec.name: known[spec.name] for spec in session.inputs}))
 
 
 def _trim_heap() -> None:
@@ -186,7 +198,7 @@ def _main(order: str) -> int:
     wanted = json.loads(order)
     try:
         found = run_and_measure(
-            [Path(path) for path in wanted["graphs"]], wanted["engine"], wanted["frames"]
+            Path(wanted["target"]), wanted["engine"], wanted["frames"], wanted["threads"]
         )
     except EdgeUnetError as error:
         sys.stdout.write(json.dumps({"error": error.message, "hint": error.hint}) + "\n")

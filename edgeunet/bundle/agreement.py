@@ -1,0 +1,123 @@
+"""Does a manifest say one thing? Checked before anything in a bundle is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edgeunet.bundle.manifest import HeldEntry, Manifest, PlanEntry, StageEntry, TileEntry
+from edgeunet.errors import UsageError
+from edgeunet.specs import FRAME, TensorSpec
+from edgeunet.tiling import Halo, windows
+from edgeunet.units import format_size
+
+
+def contradiction_in(manifest: Manifest) -> str | None:
+    """Return the first thing a manifest says that cannot be so, or None."""
+    return next(_contradictions(manifest), None)
+
+
+def _contradictions(manifest: Manifest) -> Iterator[str]:
+    height, width = manifest.height, manifest.width
+    if min(height, width) < 1:
+        yield f"a frame of {format_size(height, width)} pixels"
+        return
+    if not manifest.stages:
+        yield "it has no stages"
+        return
+    if not manifest.outputs:
+        yield "it has no outputs"
+    if manifest.plan is None:
+        yield from _whole_frame(manifest)
+    else:
+        yield from _planned(manifest, manifest.plan)
+
+
+def _whole_frame(manifest: Manifest) -> Iterator[str]:
+    size = (manifest.height, manifest.width)
+    if len(manifest.stages) > 1 or manifest.stages[0].tile is not None:
+        yield "it has several stages or tiles, and no plan"
+    if _frame(*size) not in [entry.spec() for entry in manifest.stages[0].inputs]:
+        yield f"its first stage takes no frame of {format_size(*size)} pixels"
+    made = {entry.name: entry.spec() for stage in manifest.stages for entry in stage.outputs}
+    yield from _outputs(manifest, made, size)
+
+
+def _planned(manifest: Manifest, plan: PlanEntry) -> Iterator[str]:
+    size = (plan.height, plan.width)
+    if plan.height < manifest.height or plan.width < manifest.width:
+        yield f"its padded frame, {format_size(*size)}, is smaller than the frame"
+        return
+    tensors = {entry.name: entry for entry in plan.tensors}
+    if len(tensors) != len(plan.tensors):
+        yield "its plan lists a tensor twice"
+    for entry in plan.tensors:
+        yield from _placed(entry, size)
+    if FRAME not in tensors or tensors[FRAME].spec() != _frame(*size):
+        yield f"its plan has no frame of {format_size(*size)} pixels"
+    for stage in manifest.stages:
+        yield from _stage(stage, tensors, size)
+    made = {name: entry.spec() for name, entry in tensors.items()}
+    yield from _outputs(manifest, made, size)
+
+
+def _placed(entry: HeldEntry, size: tuple[int, int]) -> Iterator[str]:
+    if entry.axes is None:
+        return
+    rank = len(entry.shape)
+    if entry.stride < 1 or len(set(entry.axes)) != 2 or not all(0 <= a < rank for a in entry.axes):
+        yield f"the tensor {entry.name!r} has no place in the frame"
+        return
+    if tuple(entry.shape[axis] * entry.stride for axis in entry.axes) != size:
+        yield f"the tensor {entry.name!r} is not as large as the padded frame"
+
+
+def _stage(
+    stage: StageEntry, tensors: dict[str, HeldEntry], size: tuple[int, int]
+) -> Iterator[str]:
+    window = size
+    if stage.tile is not None:
+        window = (min(stage.tile.height, size[0]), min(stage.tile.width, size[1]))
+        yield from _tile(stage.name, stage.tile, size)
+    for entry in (*stage.inputs, *stage.outputs):
+        held = tensors.get(entry.name)
+        if held is None:
+            yield f"its plan does not list {entry.name!r} of stage {stage.name!r}"
+        elif entry.dtype != held.dtype or entry.shape != _shape_in(held, window):
+            yield f"{entry.name!r} of stage {stage.name!r} is not as large as its window"
+
+
+def _tile(name: str, tile: TileEntry, size: tuple[int, int]) -> Iterator[str]:
+    halos = (tile.rows, tile.columns)
+    if tile.align < 1 or min(tile.height, tile.width) < 1 or any(min(halo) < 0 for halo in halos):
+        yield f"stage {name!r} has no possible window"
+        return
+    for length, side, halo in zip(size, (tile.height, tile.width), halos, strict=True):
+        try:
+            windows(length, side, align=tile.align, halo=Halo(*halo))
+        except UsageError as error:
+            yield f"stage {name!r}: {error.message}"
+
+
+def _outputs(
+    manifest: Manifest, made: dict[str, TensorSpec], size: tuple[int, int]
+) -> Iterator[str]:
+    last = {entry.name for stage in manifest.stages for entry in stage.outputs}
+    for output in manifest.outputs:
+        if output.name not in made or output.name not in last:
+            yield f"no stage makes the output {output.name!r}"
+        elif made[output.name] != output.spec(*size):
+            yield f"the output {output.name!r} has not the shape and type of {output.task}"
+
+
+def _frame(height: int, width: int) -> TensorSpec:
+    return TensorSpec(FRAME, (1, height, width, 3), "uint8")
+
+
+def _shape_in(entry: HeldEntry, window: tuple[int, int]) -> tuple[int, ...]:
+    """Return a tensor's shape within a window of (height, width) pixels."""
+    if entry.axes is None:
+        return entry.shape
+    shape = list(entry.shape)
+    for axis, length in zip(entry.axes, window, strict=True):
+        shape[axis] = length // entry.stride
+    return tuple(shape)

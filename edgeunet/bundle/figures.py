@@ -1,0 +1,62 @@
+"""The memory figures of a bundle, from its graphs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edgeunet.bundle.folder import Bundle
+from edgeunet.bundle.manifest import PlanEntry, StageEntry
+from edgeunet.bundle.tensors import held_specs, stage_borders
+from edgeunet.graph.view import view_of_file
+from edgeunet.memory.held import lay_out
+from edgeunet.memory.plan_report import PlanFacts, StageFigures, report_of_plan
+from edgeunet.memory.report import MemoryReport, analyse
+from edgeunet.tiling import Halo, windows
+
+
+def report_of_bundle(bundle: Bundle) -> MemoryReport:
+    """Return the memory figures of what a bundle runs: one graph, or a plan of stages."""
+    manifest = bundle.manifest
+    plan = manifest.plan
+    if plan is None:
+        graph = bundle.file(manifest.stages[0].graph)
+        return replace(
+            analyse(view_of_file(graph), model=manifest.name),
+            frame=(manifest.height, manifest.width),
+            precision=manifest.precision,
+        )
+    held = held_specs(manifest)
+    outputs = sum(output.spec(*_size(plan)).size_bytes for output in manifest.outputs)
+    facts = PlanFacts(
+        model=manifest.name,
+        frame=(manifest.height, manifest.width),
+        precision=manifest.precision,
+        held=held,
+        layout=lay_out(stage_borders(manifest), held),
+        recompute_ratio=plan.recompute_ratio,
+        frame_bytes=outputs + plan.height * plan.width * 3,
+        predicted_bytes=plan.predicted_bytes,
+        engine=plan.engine,
+    )
+    return report_of_plan(facts, [_figures(bundle, stage, plan) for stage in manifest.stages])
+
+
+def _figures(bundle: Bundle, stage: StageEntry, plan: PlanEntry) -> StageFigures:
+    tile = stage.tile
+    whole = {entry.name: entry.shape for entry in plan.tensors}
+    own = [e for e in (*stage.inputs, *stage.outputs) if e.shape != whole[e.name]]
+    return StageFigures(
+        name=stage.name,
+        report=analyse(view_of_file(bundle.file(stage.graph))),
+        tile=None if tile is None else (tile.height, tile.width),
+        halo=0 if tile is None else max((*tile.rows, *tile.columns)),
+        windows=1
+        if tile is None
+        else len(windows(plan.height, tile.height, align=tile.align, halo=Halo(*tile.rows)))
+        * len(windows(plan.width, tile.width, align=tile.align, halo=Halo(*tile.columns))),
+        window_bytes=sum(entry.spec().size_bytes for entry in own),
+    )
+
+
+def _size(plan: PlanEntry) -> tuple[int, int]:
+    return plan.height, plan.width

@@ -1,0 +1,26 @@
+"""What a manifest's stages hold for each other, in the form that memory/held.py lays out."""
+
+from __future__ import annotations
+
+from edgeunet.bundle.manifest import Manifest
+from edgeunet.memory.held import StageBorders
+from edgeunet.specs import FRAME, TensorSpec
+
+
+def held_specs(manifest: Manifest) -> tuple[TensorSpec, ...]:
+    """Return the tensors that are neither the frame nor an output; none without a plan."""
+    if manifest.plan is None:
+        return ()
+    known = {FRAME, *(output.name for output in manifest.outputs)}
+    return tuple(entry.spec() for entry in manifest.plan.tensors if entry.name not in known)
+
+
+def stage_borders(manifest: Manifest) -> tuple[StageBorders, ...]:
+    return tuple(
+        StageBorders(
+            inputs=tuple(entry.name for entry in stage.inputs),
+            outputs=tuple(entry.name for entry in stage.outputs),
+            cellwise=stage.tile is not None and not any((*stage.tile.rows, *stage.tile.columns)),
+        )
+        for stage in manifest.stages
+    )

@@ -1,0 +1,145 @@
+"""The tables of ``edgeunet memory``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgeunet.cli.console import print_table
+from edgeunet.memory.roles import Role
+from edgeunet.units import format_bytes, format_size
+
+if TYPE_CHECKING:
+    from edgeunet.memory.report import LiveTensor, MemoryReport
+    from edgeunet.stream.measure import Measurement
+
+_BAR_CELLS = 24
+
+
+def print_report(report: MemoryReport, measured: Measurement | None) -> None:
+    """Print every figure of a report; measured ones in a table of their own."""
+    facts = " · ".join(fact for fact in (report.model, report.size, report.precision) if fact)
+    view_gain = (
+        f"; reshapes that copied would add {format_bytes(report.view_gain_bytes)}"
+        if report.view_gain_bytes
+        else ""
+    )
+    figures = [
+        ("skip", "encoder tensors held for the decoder when the bottleneck starts", "skip_bytes"),
+        ("peak live", f"most that is alive at once, a lower bound{view_gain}", "peak_live_bytes"),
+        (
+            "arena",
+            f"the peak with real offsets, {report.plan.alignment_bytes} B aligned "
+            f"({report.arena_gap_percent:+.1f} % on the peak)",
+            "arena_bytes",
+        ),
+        ("input/output", "the caller's buffers, not in the peak", "io_bytes"),
+        ("weights", "stored in the graph, not in the peak", "weight_bytes"),
+    ]
+    if report.planned:
+        held = "handed from stage to stage, within peak and arena"
+        figures.insert(3, ("held", held, "held_bytes"))
+    if report.predicted_bytes is not None:
+        figures.append(("predicted", f"what {report.engine} will take", "predicted_bytes"))
+    print_table(
+        f"{facts}: estimated from the graph",
+        ("figure", "what it is", "estimated"),
+        [(name, what, format_bytes(getattr(report, key))) for name, what, key in figures],
+        text_columns=2,
+    )
+    if report.planned:
+        _print_plan(report)
+    if measured is not None:
+        _print_measured(measured)
+    _print_peak(report)
+    _print_timeline(report)
+
+
+def _print_measured(measured: Measurement) -> None:
+    above = "process high-water mark above the loaded engine, outputs included"
+    print_table(
+        f"measured: {measured.engine}, {len(measured.frames_bytes)} frames, a process of its own",
+        ("figure", "what it is", "measured"),
+        [
+            ("first frame", above, format_bytes(measured.first_frame_bytes)),
+            ("later frames", "the same, the highest of them", format_bytes(measured.steady_bytes)),
+        ],
+        text_columns=2,
+    )
+
+
+def _print_plan(report: MemoryReport) -> None:
+    print_table(
+        f"the plan: {100 * (report.recompute_ratio - 1):.1f} % of the arithmetic is done twice",
+        ("stage", "window", "halo", "windows", "held", "window buffers", "live"),
+        [
+            (
+                stage.name,
+                "once" if stage.tile is None else format_size(*stage.tile),
+                str(stage.halo),
+                str(stage.windows),
+                format_bytes(stage.held_bytes),
+                format_bytes(stage.window_bytes),
+                format_bytes(stage.live_bytes),
+            )
+            for stage in report.planned
+        ],
+        text_columns=2,
+    )
+
+
+def _print_peak(report: MemoryReport) -> None:
+    step = report.steps[report.peak_step]
+    alive = sorted(report.live_at_peak, key=lambda tensor: (tensor.role, -tensor.size_bytes))
+    where = f"step {step.index} of {len(report.steps)}"
+    print_table(
+        f"alive at the peak: {step.node} ({step.op_type}), {where}",
+        ("role", "tensor", "shape", "type", "steps", "size"),
+        [
+            (
+                str(tensor.role),
+                tensor.name,
+                "x".join(map(str, tensor.shape)),
+                tensor.dtype,
+                _lifetime(tensor),
+                format_bytes(tensor.size_bytes),
+            )
+            for tensor in alive
+        ],
+        text_columns=4,
+    )
+
+
+def _lifetime(tensor: LiveTensor) -> str:
+    """Return the steps of its stage it lives in, or the stages it is held for."""
+    if tensor.role is Role.WINDOW:
+        return ""
+    unit = " stages" if tensor.role is Role.HELD else ""
+    return f"[{tensor.start}, {tensor.end}){unit}"
+
+
+def _print_timeline(report: MemoryReport) -> None:
+    unit, kept = ("stage", "held and skips") if report.planned else ("level", "skips")
+    rows = []
+    for summary in report.summaries:
+        stage, peak = summary.stage, summary.peak
+        rows.append(
+            (
+                stage.part if report.planned else f"{stage.part} {stage.label}",
+                _bar(peak.skip_bytes, peak.live_bytes, report.peak_live_bytes),
+                f"[{stage.start}, {stage.end})",
+                format_bytes(peak.live_bytes),
+                format_bytes(peak.skip_bytes),
+            )
+        )
+    print_table(
+        f"through the network: the peak of every {unit} (█ {kept}, ░ working set)",
+        (unit, "live", "steps", "peak", kept),
+        rows,
+        text_columns=2,
+    )
+
+
+def _bar(skip_bytes: int, live_bytes: int, peak_bytes: int) -> str:
+    cells = _BAR_CELLS / max(1, peak_bytes)
+    skip, live = round(skip_bytes * cells), round(live_bytes * cells)
+    return "█" * skip + "░" * (live - skip)

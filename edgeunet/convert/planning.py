@@ -1,0 +1,130 @@
+"""From a network to the plan for its frames, and to the plan's memory figures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edgeunet.convert.frame_module import FrameModule
+from edgeunet.convert.network_graph import (
+    check_frame_size,
+    check_precision,
+    frame_module,
+    graph_of_recipe,
+    module_to_graph,
+    network_for_export,
+    within_memory,
+)
+from edgeunet.graph.finish import finish
+from edgeunet.graph.stages import FrameGraph
+from edgeunet.graph.view import view_of_model
+from edgeunet.memory.plan_report import PlanFacts, StageFigures, report_of_plan
+from edgeunet.memory.planner import FramePlan, Planner, TimeStage, choose_plan
+from edgeunet.memory.report import MemoryReport, analyse
+from edgeunet.memory.request import PlanRequest
+from edgeunet.recipes import Recipe
+from edgeunet.specs import Engine, Precision
+
+# The graph is cut at a size that needs no padding, with some rows left at the deepest level.
+_BASE_CELLS = 4
+
+
+def target_of(precision: Precision) -> Engine:
+    """Return the engine a precision is made for: CPUs compute in 32 bits, GPUs in 16."""
+    return Engine.ONNXRUNTIME if precision is Precision.FP32 else Engine.TENSORRT
+
+
+def planner_of(
+    module: FrameModule, recipe: Recipe, height: int, width: int, precision: Precision
+) -> Planner:
+    """Return a planner for frames of (height, width) pixels."""
+    levels = recipe.network.levels
+    side = _BASE_CELLS << levels
+    model = module_to_graph(module, recipe, side, side, precision)
+    return Planner(
+        FrameGraph(model),
+        height,
+        width,
+        multiple=1 << levels,
+        levels=levels,
+        name=recipe.name,
+        engine=target_of(precision),
+    )
+
+
+def plan_frames(
+    module: FrameModule,
+    recipe: Recipe,
+    height: int,
+    width: int,
+    precision: Precision,
+    request: PlanRequest,
+    *,
+    time_stage: TimeStage | None = None,
+) -> FramePlan:
+    """Return the plan that a request asks for. Raises as ``choose_plan`` does."""
+    planner = planner_of(module, recipe, height, width, precision)
+    return choose_plan(planner, request, time_stage=time_stage)
+
+
+def report_of_recipe(recipe: Recipe, height: int, width: int, precision: Precision) -> MemoryReport:
+    """Return the memory figures of a whole frame, as an export of random weights would run it.
+
+    Raises as ``graph_of_recipe`` does.
+    """
+    model = graph_of_recipe(recipe, height, width, precision)
+    return analyse(view_of_model(finish(model, target_of(precision))), model=recipe.name)
+
+
+def report_of_request(
+    recipe: Recipe, height: int, width: int, precision: Precision, request: PlanRequest
+) -> tuple[FramePlan, MemoryReport]:
+    """Return the plan a request asks for and its figures, predicted bytes with them.
+
+    Raises as ``choose_plan`` and ``graph_of_recipe`` do.
+    """
+    check_precision(precision)
+    check_frame_size(recipe, height, width)
+    with within_memory(recipe, height, width):
+        module = frame_module(network_for_export(recipe, None), recipe)
+        plan = plan_frames(module, recipe, height, width, precision, request)
+        if plan.tiled:
+            return plan, report_of(plan, recipe.name, precision)
+    return plan, replace(
+        report_of_recipe(recipe, height, width, precision),
+        predicted_bytes=plan.prediction.total_bytes,
+        engine=str(plan.engine),
+    )
+
+
+def report_of(plan: FramePlan, name: str, precision: Precision) -> MemoryReport:
+    """Return the memory figures of a tiled plan, each stage's graph at its window's size."""
+    figures = [
+        StageFigures(
+            name=planned.stage.name,
+            report=analyse(
+                view_of_model(
+                    finish(
+                        planned.stage.at(*(planned.tile or (plan.height, plan.width))),
+                        plan.engine,
+                    )
+                )
+            ),
+            tile=planned.tile,
+            halo=planned.stage.largest_halo,
+            windows=planned.windows,
+            window_bytes=planned.window_bytes,
+        )
+        for planned in plan.stages
+    ]
+    facts = PlanFacts(
+        model=name,
+        frame=plan.frame,
+        precision=precision,
+        held=plan.held,
+        layout=plan.layout,
+        recompute_ratio=plan.recompute_ratio,
+        frame_bytes=plan.prediction.frame_bytes,
+        predicted_bytes=plan.prediction.total_bytes,
+        engine=str(plan.engine),
+    )
+    return report_of_plan(facts, figures)

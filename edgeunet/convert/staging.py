@@ -1,0 +1,106 @@
+"""A frame plan as files and manifest entries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx_ir as ir
+
+from edgeunet.bundle.manifest import (
+    HeldEntry,
+    MemoryEntry,
+    PlanEntry,
+    StageEntry,
+    TensorEntry,
+    TileEntry,
+)
+from edgeunet.graph.finish import finish
+from edgeunet.graph.stages import Border, StageGraph
+from edgeunet.graph.values import static_shape
+from edgeunet.memory.planner import FramePlan, StagePlan
+from edgeunet.memory.report import MemoryReport
+
+
+def write_stages(plan: FramePlan, folder: Path) -> tuple[StageEntry, ...]:
+    """Write every stage's graph at its window's size into ``folder``."""
+    return tuple(_write_stage(stage, plan, folder) for stage in plan.stages)
+
+
+def write_whole(model: ir.Model, folder: Path) -> tuple[StageEntry, ...]:
+    """Write a whole-frame graph into ``folder`` as the one stage there is."""
+    return (_write(model, "whole", folder, None),)
+
+
+def plan_entry(plan: FramePlan, budget_bytes: int | None) -> PlanEntry:
+    """Describe a plan and every tensor at its stages' borders, as large as the padded frame."""
+    tensors: dict[str, HeldEntry] = {}
+    for stage in plan.stages:
+        for border in (*stage.stage.inputs, *stage.stage.outputs):
+            tensors[border.name] = _held(border, plan)
+    return PlanEntry(
+        height=plan.height,
+        width=plan.width,
+        level=plan.level,
+        recompute=plan.recompute,
+        tensors=tuple(tensors.values()),
+        recompute_ratio=round(plan.recompute_ratio, 4),
+        engine=str(plan.engine),
+        predicted_bytes=plan.prediction.total_bytes,
+        budget_bytes=budget_bytes,
+    )
+
+
+def memory_entry(report: MemoryReport) -> MemoryEntry:
+    return MemoryEntry(
+        skip_bytes=report.skip_bytes,
+        peak_live_bytes=report.peak_live_bytes,
+        arena_bytes=report.arena_bytes,
+        io_bytes=report.io_bytes,
+        weight_bytes=report.weight_bytes,
+        held_bytes=report.held_bytes,
+    )
+
+
+def _held(border: Border, plan: FramePlan) -> HeldEntry:
+    return HeldEntry(
+        name=border.name,
+        shape=border.shape_at(plan.height, plan.width),
+        dtype=border.dtype,
+        stride=border.stride,
+        axes=border.axes,
+    )
+
+
+def _write_stage(planned: StagePlan, plan: FramePlan, folder: Path) -> StageEntry:
+    stage, tile = planned.stage, planned.tile
+    model = finish(stage.at(*(tile or (plan.height, plan.width))), plan.engine)
+    return _write(model, stage.name, folder, None if tile is None else _tile_entry(stage, tile))
+
+
+def _tile_entry(stage: StageGraph, tile: tuple[int, int]) -> TileEntry:
+    return TileEntry(
+        height=tile[0],
+        width=tile[1],
+        align=stage.align,
+        rows=(stage.halo_rows.before, stage.halo_rows.after),
+        columns=(stage.halo_columns.before, stage.halo_columns.after),
+    )
+
+
+def _write(model: ir.Model, name: str, folder: Path, tile: TileEntry | None) -> StageEntry:
+    file = f"{name}.onnx"
+    ir.save(model, folder / file)
+    return StageEntry(
+        name=name,
+        graph=file,
+        inputs=tuple(_tensor(value) for value in model.graph.inputs),
+        outputs=tuple(_tensor(value) for value in model.graph.outputs),
+        tile=tile,
+    )
+
+
+def _tensor(value: ir.Value) -> TensorEntry:
+    shape = static_shape(value)
+    if shape is None or value.dtype is None or value.name is None:
+        raise RuntimeError(f"{value!r} has no static type")
+    return TensorEntry(name=value.name, shape=shape, dtype=value.dtype.numpy().name)

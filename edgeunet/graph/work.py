@@ -1,0 +1,31 @@
+"""How much arithmetic a graph does."""
+
+from __future__ import annotations
+
+import math
+
+import onnx_ir as ir
+
+from edgeunet.graph.values import static_shape
+
+
+def macs_of(model: ir.Model) -> int:
+    """Return the multiply-accumulates of convolutions and matrix products, at the graph's size.
+
+    Everything else is a few per cent of the arithmetic of an image network.
+    """
+    total = 0
+    for node in model.graph:
+        weight = node.inputs[1] if len(node.inputs) > 1 else None
+        shape = static_shape(weight) if weight is not None else None
+        source = static_shape(node.inputs[0]) if node.inputs and node.inputs[0] else None
+        result = static_shape(node.outputs[0])
+        if shape is None or source is None or result is None:
+            continue
+        if node.op_type == "Conv":
+            total += math.prod(result) * math.prod(shape[1:])
+        elif node.op_type == "ConvTranspose":
+            total += math.prod(source) * math.prod(shape[1:])
+        elif node.op_type in ("Gemm", "MatMul"):
+            total += math.prod(result) * source[-1]
+    return total

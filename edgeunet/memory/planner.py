@@ -1,0 +1,332 @@
+"""The plan for a byte limit: where to cut, what to make again, how large the windows are.
+
+Every way to cut the graph is tried. For each, what is held and what the core takes are fixed; the
+rest of the budget goes to windows, the larger the less is computed twice. The plan with the least
+arithmetic wins. All sizes are in bytes, all lengths in full-resolution pixels.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeunet.errors import BudgetError, GraphError, UsageError
+from edgeunet.graph.stages import FrameGraph, StageGraph
+from edgeunet.memory.cuts import STEP, Cut
+from edgeunet.memory.held import Layout
+from edgeunet.memory.prediction import StageCost, border_size, engine_bytes
+from edgeunet.memory.request import PlanRequest, Tile
+from edgeunet.specs import Engine, TensorSpec
+from edgeunet.units import format_bytes, format_size
+
+# The default: windows as small as they get before this much is computed twice.
+COMFORTABLE_RATIO = 1.25
+# How often windows are adjusted to what the engine's imitation says.
+_REFINEMENTS = 9
+
+
+TimeStage = Callable[[StageGraph, Tile], float]
+"""Measures the seconds of one window of a stage."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a run takes at its peak, weights not counted.
+
+    frame_bytes: the padded frame and the outputs. held_bytes: the arena of held tensors.
+    window_bytes: the buffers of the stage whose windows take most. live_bytes: live activations
+    of the stage that needs most. engine_bytes: those and what the engine adds.
+    """
+
+    frame_bytes: int
+    held_bytes: int
+    window_bytes: int
+    live_bytes: int
+    engine_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        return self.frame_bytes + self.held_bytes + self.window_bytes + self.engine_bytes
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """A stage and its window; None runs it once, on everything."""
+
+    stage: StageGraph
+    tile: Tile | None
+    windows: int
+    cost: StageCost
+
+    @property
+    def window_bytes(self) -> int:
+        """What the buffers of one window take."""
+        if self.tile is None:
+            return 0
+        return int(self.cost.border_bytes(np.array([self.tile[0] * self.tile[1]]))[0])
+
+
+@dataclass(frozen=True)
+class FramePlan:
+    """Everything that is decided about how a frame runs.
+
+    frame: (height, width). height, width: of the padded frame. held: what stages hand on.
+    recompute_ratio: arithmetic done over that of the whole frame.
+    """
+
+    frame: tuple[int, int]
+    level: int
+    recompute: int
+    height: int
+    width: int
+    stages: tuple[StagePlan, ...]
+    held: tuple[TensorSpec, ...]
+    layout: Layout
+    prediction: Prediction
+    recompute_ratio: float
+    engine: Engine
+
+    @property
+    def tiled(self) -> bool:
+        return self.level > 0
+
+
+class Planner:
+    """Plans for one graph at one frame size."""
+
+    def __init__(
+        self,
+        graph: FrameGraph,
+        height: int,
+        width: int,
+        *,
+        multiple: int,
+        levels: int,
+        name: str,
+        engine: Engine = Engine.ONNXRUNTIME,
+    ) -> None:
+        """multiple: rows and columns are padded to multiples of it. levels: how deep to cut.
+        name: what errors call the network.
+        """
+        self._name = name
+        self._graph = graph
+        self._frame = (height, width)
+        self.height = -(-height // multiple) * multiple
+        self.width = -(-width // multiple) * multiple
+        self._levels = levels
+        self.engine = engine
+
+    @functools.cached_property
+    def weight_bytes(self) -> int:
+        return self._graph.weight_bytes
+
+    def whole(self) -> FramePlan:
+        """Return the plan of one stage that runs on the whole frame."""
+        return self._plan(self._cuts[0], None)
+
+    def fitting(self, budget_bytes: int, tile: Tile | None = None) -> FramePlan:
+        """Return the plan with the least arithmetic that is predicted to fit.
+
+        tile: rows and columns of every window, chosen when None.
+        Raises BudgetError, with the smallest budget that does, when none fits.
+        """
+        best: FramePlan | None = None
+        if tile is None:
+            whole = self.whole()
+            if whole.prediction.total_bytes <= budget_bytes:
+                return whole
+        # The quick estimate ranks the cuts; the imitation of the engine decides, best cut first.
+        ranked: list[tuple[float, int, Cut]] = []
+        for cut in self._cuts[1:]:
+            found = cut.within(self._room_beside(cut, budget_bytes), tile)
+            if found is not None:
+                ranked.append((cut.work(found), len(ranked), cut))
+        for work, _, cut in sorted(ranked, key=lambda entry: entry[:2]):
+            if best is not None and work > best.recompute_ratio * self._whole_work:
+                break
+            plan = self._refined(cut, budget_bytes, tile)
+            if plan is not None and (best is None or _rank(plan) < _rank(best)):
+                best = plan
+        if best is None:
+            least = self.smallest(tile)
+            best = least if least.prediction.total_bytes <= budget_bytes else None
+        if best is None:
+            smallest = self.smallest(tile).prediction.total_bytes
+            asked = f" in tiles of {format_size(*tile)}" if tile else ""
+            raise BudgetError(
+                f"{format_bytes(budget_bytes)} is too little for {self._name} at "
+                f"{format_size(*self._frame)}{asked}",
+                hint=f"the smallest budget that fits is {_rounded_up(smallest)}",
+            )
+        return best
+
+    def smallest(self, tile: Tile | None = None) -> FramePlan:
+        """Return the plan that takes least, whatever it computes twice."""
+        plans = [self._plan(cut, cut.smallest(tile)) for cut in self._cuts[1:] if cut.allows(tile)]
+        if tile is None:
+            plans.append(self.whole())
+        if not plans:
+            raise self._no_tile(tile)
+        return min(plans, key=lambda plan: (plan.prediction.total_bytes, plan.recompute_ratio))
+
+    def comfortable(self, tile: Tile | None = None) -> FramePlan:
+        """Return the plan that takes least among those that compute little twice."""
+        if tile is not None:
+            return self.smallest(tile)
+        low, high = self.smallest().prediction.total_bytes, self.whole().prediction.total_bytes
+        best = self.whole()
+        while high - low > max(1 << 20, low // 64):
+            middle = (low + high) // 2
+            plan = self.fitting(middle)
+            if plan.recompute_ratio <= COMFORTABLE_RATIO:
+                best, high = plan, middle
+            else:
+                low = middle
+        return best
+
+    @functools.cached_property
+    def _cuts(self) -> tuple[Cut, ...]:
+        """Every way to cut, the whole frame first, without those that hold the same."""
+        found = [Cut(0, 0, self._graph.cut(0), self.height, self.width, self.engine)]
+        seen = set()
+        refusals: list[GraphError] = []
+        for level in range(1, self._levels + 1):
+            for recompute in range(level + 1):
+                try:
+                    stages = self._graph.cut(level, recompute=recompute)
+                except GraphError as error:
+                    refusals.append(error)
+                    break
+                borders = tuple((s.name, s.inputs, s.outputs) for s in stages)
+                if borders not in seen:
+                    seen.add(borders)
+                    found.append(
+                        Cut(level, recompute, stages, self.height, self.width, self.engine)
+                    )
+        if len(found) == 1 and refusals:
+            raise refusals[0]
+        return tuple(found)
+
+    @functools.cached_property
+    def _macs_per_pixel(self) -> float:
+        return self._cuts[0].costs[0].macs_per_pixel
+
+    def _frame_bytes(self, cut: Cut) -> int:
+        """The outputs, and the padded copy of the frame that windows are cut from."""
+        height, width = self._frame
+        outputs = self._graph.outputs
+        size = sum(
+            border_size(border, height, width)
+            for stage in cut.stages
+            for border in stage.outputs
+            if border.name in outputs
+        )
+        return size + (self.height * self.width * 3 if cut.level else 0)
+
+    def _plan(self, cut: Cut, tiles: Sequence[Tile | None] | None) -> FramePlan:
+        chosen = tiles if tiles is not None else [None] * len(cut.stages)
+        stages = []
+        runs = []
+        work = 0.0
+        window_bytes = live_bytes = 0
+        for cost, tile in zip(cut.costs, chosen, strict=True):
+            count, pixels = cut.covering(cost.stage, tile)
+            stages.append(StagePlan(cost.stage, tile, count, cost))
+            runs.append((cost, pixels))
+            work += count * pixels * cost.macs_per_pixel
+            area = np.array([pixels])
+            live_bytes = max(live_bytes, int(cost.live_bytes(area)[0]))
+            window_bytes = max(window_bytes, stages[-1].window_bytes)
+        prediction = Prediction(
+            frame_bytes=self._frame_bytes(cut),
+            held_bytes=cut.layout.arena_bytes,
+            window_bytes=window_bytes,
+            live_bytes=live_bytes,
+            engine_bytes=engine_bytes(self.engine, runs),
+        )
+        whole = self._whole_work
+        return FramePlan(
+            frame=self._frame,
+            level=cut.level,
+            recompute=cut.recompute,
+            height=self.height,
+            width=self.width,
+            stages=tuple(stages),
+            held=cut.held,
+            layout=cut.layout,
+            prediction=prediction,
+            recompute_ratio=work / whole if whole else 1.0,
+            engine=self.engine,
+        )
+
+    def _refined(self, cut: Cut, budget_bytes: int, tile: Tile | None) -> FramePlan | None:
+        """Return a cut's plan that fits by the engine's imitation, as large as it may be."""
+        room = self._room_beside(cut, budget_bytes)
+        best: FramePlan | None = None
+        # What the quick estimate may be asked for lies somewhere between nothing and twice it.
+        low, high, asked = 0.0, 2.0 * room, float(room)
+        for _ in range(_REFINEMENTS):
+            tiles = cut.within(int(asked), tile)
+            plan = None if tiles is None else self._plan(cut, tiles)
+            if plan is None:
+                low = asked
+            elif plan.prediction.total_bytes <= budget_bytes:
+                best = plan if best is None or _rank(plan) < _rank(best) else best
+                low = asked
+            else:
+                high = asked
+            asked = (low + high) / 2
+        return best
+
+    @functools.cached_property
+    def _whole_work(self) -> float:
+        return self._macs_per_pixel * self.height * self.width
+
+    def _room_beside(self, cut: Cut, budget_bytes: int) -> int:
+        """Return what is left for windows and live tensors, before what the engine adds."""
+        return budget_bytes - self._frame_bytes(cut) - cut.layout.arena_bytes
+
+    def _no_tile(self, tile: Tile | None) -> UsageError:
+        needed = [cut.smallest_tile() for cut in self._cuts[1:]]
+        if not needed or tile is None:
+            return UsageError(f"{self._name} has no level to cut at", hint="run whole frames")
+        least = min(needed, key=lambda side: side[0] * side[1])
+        return UsageError(
+            f"tiles of {format_size(*tile)} are too small for {self._name}",
+            hint=f"use {format_size(*least)} or more, in multiples of {STEP}",
+        )
+
+
+def choose_plan(
+    planner: Planner, request: PlanRequest, *, time_stage: TimeStage | None = None
+) -> FramePlan:
+    """Return the plan a request asks for.
+
+    Raises BudgetError when nothing fits, UsageError for tiles that no stage can run on.
+    """
+    budget = request.budget_bytes
+    if budget is not None and request.weights_included:
+        budget -= planner.weight_bytes
+    if request.whole:
+        plan = planner.whole()
+        if budget is None or plan.prediction.total_bytes <= budget:
+            return plan
+        raise BudgetError(
+            f"whole frames are predicted to take {format_bytes(plan.prediction.total_bytes)}, "
+            f"more than {format_bytes(budget)}",
+            hint="leave out --tile none: tiles take less",
+        )
+    if budget is None:
+        return planner.comfortable(request.tile)
+    return planner.fitting(budget, request.tile)
+
+
+def _rank(plan: FramePlan) -> tuple[float, int]:
+    return round(plan.recompute_ratio, 4), plan.prediction.total_bytes
+
+
+def _rounded_up(size_bytes: int) -> str:
+    return f"{-(-size_bytes // (1 << 20))}MiB"

@@ -1,0 +1,133 @@
+"""What a stage will take at any window size, from its graph at one size. Sizes are in bytes.
+
+Every tensor of a stage either has a place in the frame, so that it grows with the window's area,
+or has not: each step's live bytes are a line over the area, the peak is the highest of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeunet.graph.finish import finish
+from edgeunet.graph.split import strides_of
+from edgeunet.graph.stages import Border, StageGraph
+from edgeunet.graph.view import view_of_model
+from edgeunet.graph.work import macs_of
+from edgeunet.memory.allocations import Allocations, allocations_of
+from edgeunet.memory.arena_imitation import Arena
+from edgeunet.specs import Engine
+
+Areas = NDArray[np.int64]
+
+# Thread stacks, kernels' own scratch, the session's bookkeeping: measured, whatever the window.
+_FIXED_BYTES = 2 << 20
+# Copies into and out of the kernels' channel blocks that are not in the graph: measured.
+_SCRATCH = 1.05
+# How far above its live bytes the arena usually ends up; only steers the search.
+_USUAL_FRAGMENTATION = 1.25
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """A stage's figures as functions of its window.
+
+    slopes, constants: live bytes of every step are ``slope * pixels + constant``.
+    border_slope: bytes per pixel of the tensors that go in and out.
+    macs_per_pixel: multiply-accumulates per pixel of the window.
+    """
+
+    stage: StageGraph
+    allocations: Allocations
+    slopes: tuple[float, ...]
+    constants: tuple[int, ...]
+    border_slope: float
+    macs_per_pixel: float
+
+    def live_bytes(self, pixels: Areas) -> Areas:
+        """Return the peak of live activations, borders excluded, by window area in pixels."""
+        if not self.slopes:
+            return np.zeros_like(pixels)
+        lines = np.multiply.outer(pixels, np.array(self.slopes)) + np.array(self.constants)
+        peaks: Areas = np.ceil(lines.max(axis=-1)).astype(np.int64)
+        return peaks
+
+    def border_bytes(self, pixels: Areas) -> Areas:
+        """Return what a window's inputs and outputs take."""
+        sizes: Areas = np.ceil(pixels * self.border_slope).astype(np.int64)
+        return sizes
+
+
+def cost_of(stage: StageGraph, engine: Engine) -> StageCost:
+    """Work a stage's figures out once, for every window size."""
+    pixels = stage.base[0] * stage.base[1]
+    model = finish(stage.model.clone(), engine)
+    placed = {
+        value.name or ""
+        for value, stride in strides_of(model.graph).items()
+        if not math.isinf(stride)
+    }
+    view = view_of_model(model)
+    # A laid out graph has tensors whose rows are not where they were; their size still tells.
+    placed |= {t.name for t in view.tensors if t.size_bytes >= pixels}
+    # A stage that runs once is deep: the engine's own order costs what joined kernels gain.
+    allocations = allocations_of(view, placed, pixels, joined=stage.tiled)
+    lines = _highest(set(allocations.live_lines()))
+    borders = sum(border_size(border, *stage.base) for border in (*stage.inputs, *stage.outputs))
+    return StageCost(
+        stage,
+        allocations,
+        tuple(slope for slope, _ in lines),
+        tuple(constant for _, constant in lines),
+        borders / pixels,
+        macs_of(stage.model) / pixels,
+    )
+
+
+def usual_bytes(engine: Engine, live_bytes: Areas) -> Areas:
+    """Return about what an engine takes for a peak of live bytes; quick, for a search."""
+    if engine is Engine.ONNXRUNTIME:
+        usual: Areas = (live_bytes * _USUAL_FRAGMENTATION).astype(np.int64) + _FIXED_BYTES
+        return usual
+    return live_bytes
+
+
+def live_within(engine: Engine, room_bytes: float) -> float:
+    """Return the live bytes for which an engine usually takes this much."""
+    if engine is Engine.ONNXRUNTIME:
+        return (room_bytes - _FIXED_BYTES) / _USUAL_FRAGMENTATION
+    return room_bytes
+
+
+def engine_bytes(engine: Engine, runs: Sequence[tuple[StageCost, int]]) -> int:
+    """Return what an engine takes for stages that run in turn, each on a window of some pixels.
+
+    onnxruntime: what its arena touches, by imitation. Others: the largest live peak.
+    """
+    live = max((int(cost.live_bytes(np.array([pixels]))[0]) for cost, pixels in runs), default=0)
+    if engine is not Engine.ONNXRUNTIME:
+        return live
+    arena = Arena()
+    # Twice: what the first frame leaves behind may not suit the second.
+    for _ in range(2):
+        for cost, pixels in runs:
+            cost.allocations.replay(arena, pixels)
+    return math.ceil(arena.touched_bytes * _SCRATCH) + _FIXED_BYTES
+
+
+def border_size(border: Border, height: int, width: int) -> int:
+    """Return the bytes of a border tensor for a window or frame of (height, width) pixels."""
+    return math.prod(border.shape_at(height, width)) * np.dtype(border.dtype).itemsize
+
+
+def _highest(lines: set[tuple[float, int]]) -> list[tuple[float, int]]:
+    """Drop lines that lie below another one at every area."""
+    kept: list[tuple[float, int]] = []
+    for slope, constant in sorted(lines, reverse=True):
+        if not kept or constant > kept[-1][1]:
+            kept.append((slope, constant))
+    return kept

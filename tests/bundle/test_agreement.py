@@ -1,0 +1,123 @@
+"""Every contradiction a manifest can hold, each by the one change that makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from edgeunet.bundle import Manifest
+from edgeunet.bundle.agreement import contradiction_in
+from edgeunet.bundle.manifest import HeldEntry, OutputEntry, TileEntry
+from edgeunet.specs import Task
+from tests.bundle.tiny import tiled_manifest, tiny_manifest
+
+replace = msgspec.structs.replace
+Change = Callable[[Manifest], Manifest]
+
+
+def planned(**changes: object) -> Change:
+    def change(manifest: Manifest) -> Manifest:
+        assert manifest.plan is not None
+        return replace(manifest, plan=replace(manifest.plan, **changes))
+
+    return change
+
+
+def held(index: int, **changes: object) -> Change:
+    """Change one tensor of the plan: 0 is the frame, 1 is held, 2 is the output."""
+
+    def change(manifest: Manifest) -> Manifest:
+        assert manifest.plan is not None
+        tensors: list[HeldEntry] = list(manifest.plan.tensors)
+        tensors[index] = replace(tensors[index], **changes)
+        return planned(tensors=tuple(tensors))(manifest)
+
+    return change
+
+
+def tiled(**changes: object) -> Change:
+    def change(manifest: Manifest) -> Manifest:
+        first, *rest = manifest.stages
+        assert first.tile is not None
+        tile = replace(first.tile, **changes)
+        return replace(manifest, stages=(replace(first, tile=tile), *rest))
+
+    return change
+
+
+def bordered(**changes: object) -> Change:
+    def change(manifest: Manifest) -> Manifest:
+        first, *rest = manifest.stages
+        entry = replace(first.inputs[0], **changes)
+        return replace(manifest, stages=(replace(first, inputs=(entry,)), *rest))
+
+    return change
+
+
+def without_the_held_tensor(manifest: Manifest) -> Manifest:
+    assert manifest.plan is not None
+    return planned(tensors=manifest.plan.tensors[::2])(manifest)
+
+
+def with_a_tensor_twice(manifest: Manifest) -> Manifest:
+    assert manifest.plan is not None
+    return planned(tensors=(*manifest.plan.tensors, manifest.plan.tensors[1]))(manifest)
+
+
+GHOST = (OutputEntry(name="ghost", task=Task.DENOISE),)
+
+PLANNED: dict[str, Change] = {
+    "a frame of 0x64 pixels": lambda m: replace(m, height=0),
+    "it has no stages": lambda m: replace(m, stages=()),
+    "it has no outputs": lambda m: replace(m, outputs=()),
+    "it has several stages or tiles, and no plan": lambda m: replace(m, plan=None),
+    "its padded frame, 40x64, is smaller than the frame": planned(height=40),
+    "its plan lists a tensor twice": with_a_tensor_twice,
+    "the tensor 'soft' has no place in the frame": held(1, axes=(1, 1)),
+    "the tensor 'soft' is not as large as the padded frame": held(1, stride=2),
+    "its plan has no frame of 48x64 pixels": held(0, dtype="int8"),
+    "its plan does not list 'soft' of stage 'once'": without_the_held_tensor,
+    "'frame' of stage 'once' is not as large as its window": bordered(shape=(1, 16, 16, 3)),
+    "stage 'once' has no possible window": tiled(align=0),
+    "stage 'once': a tile of 16 pixels is too small for its halo of 9 + 9": tiled(rows=(9, 9)),
+    "no stage makes the output 'ghost'": lambda m: replace(m, outputs=GHOST),
+    "the output 'denoised' has not the shape and type of segment": lambda m: replace(
+        m, outputs=(OutputEntry(name="denoised", task=Task.SEGMENT),)
+    ),
+}
+
+WHOLE: dict[str, Change] = {
+    "its first stage takes no frame of 32x64 pixels": lambda m: replace(m, height=32),
+    "it has several stages or tiles, and no plan": lambda m: replace(
+        m,
+        stages=(
+            replace(
+                m.stages[0],
+                tile=TileEntry(height=16, width=16, align=1, rows=(0, 0), columns=(0, 0)),
+            ),
+        ),
+    ),
+    "no stage makes the output 'ghost'": lambda m: replace(m, outputs=GHOST),
+}
+
+
+@pytest.mark.parametrize(("said", "change"), PLANNED.items(), ids=PLANNED)
+def test_a_plan_that_contradicts_itself(said: str, change: Change) -> None:
+    manifest = tiled_manifest(48, 64, (16, 24))
+    assert contradiction_in(manifest) is None
+    assert contradiction_in(change(manifest)) == said
+
+
+@pytest.mark.parametrize(("said", "change"), WHOLE.items(), ids=WHOLE)
+def test_a_whole_frame_that_contradicts_itself(said: str, change: Change) -> None:
+    manifest = tiny_manifest(48, 64)
+    assert contradiction_in(manifest) is None
+    assert contradiction_in(change(manifest)) == said
+
+
+@pytest.mark.parametrize("change", [{"height": -1}, {"columns": (-1, 0)}, {"width": 0}])
+def test_a_window_that_cannot_be(change: dict[str, object]) -> None:
+    manifest = tiled_manifest(48, 64, (16, 24))
+    assert contradiction_in(tiled(**change)(manifest)) == "stage 'once' has no possible window"

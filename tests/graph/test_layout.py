@@ -1,0 +1,246 @@
+"""Laid out for the CPU: the same numbers, the operators that were meant, nothing else touched."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+import pytest
+import torch
+
+from edgeunet.convert.network_graph import graph_of_recipe
+from edgeunet.graph.layout import LayoutCounts, lay_out_for_cpu
+from edgeunet.graph.stages import cut_into_stages
+from edgeunet.graph.values import Floats, add_initializer, constant_of, set_input, static_shape
+from edgeunet.recipes import load_recipe, recipe_names
+from edgeunet.specs import Precision
+
+SIZE = (32, 48)
+BY_RUNS = ["Transpose", "Reshape", "Transpose", "Reshape", "Transpose"]
+
+
+@pytest.mark.parametrize("mode", ["CRD", "DCR"])
+@pytest.mark.parametrize("block", [2, 4])
+def test_shuffle_by_runs(mode: str, block: int) -> None:
+    model = small(
+        f"""
+        y = Conv <kernel_shape = [1, 1]> (x, w, b)
+        s = DepthToSpace <blocksize = {block}, mode = "{mode}"> (y)
+        """,
+        {"w": (5 * block**2, 3, 1, 1), "b": (5 * block**2,)},
+        "s",
+    )
+    before = run(model)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=1, sums=0, narrow=0)
+    assert kinds(model) == ["Conv", *BY_RUNS]
+    same(model, before)
+
+
+def test_unshuffle_by_runs() -> None:
+    model = small(
+        """
+        y = Conv <kernel_shape = [1, 1]> (x, w)
+        s = SpaceToDepth <blocksize = 2> (y)
+        """,
+        {"w": (16, 3, 1, 1)},
+        "s",
+    )
+    before = run(model)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=1, sums=0, narrow=0)
+    assert kinds(model) == ["Conv", *BY_RUNS]
+    same(model, before)
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(16, 16), (8, 1)])
+def test_sum_of_what_is_in_blocks(channels: int, groups: int) -> None:
+    model = sum_of_shuffled("c", channels)
+    before = run(model)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=1, sums=1, narrow=0)
+    (entered,) = [node for node in model.graph if "group" in node.attributes]
+    assert entered.attributes["group"].as_int() == groups
+    same(model, before)
+
+
+def test_sum_with_what_is_not_in_blocks() -> None:
+    model = sum_of_shuffled("t", 16)
+    before = run(model)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=1, sums=0, narrow=0)
+    same(model, before)
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernel", "width", "together"),
+    [(3, 3, 8, 4), (3, 3, 6, 2), (5, 3, 8, 2), (2, 1, 8, 4), (4, 1, 8, 2), (1, 5, 16, 16)],
+)
+def test_columns_together(channels: int, kernel: int, width: int, together: int) -> None:
+    pad = kernel // 2
+    model = narrow(channels, kernel, width, f"pads = [{pad}, {pad}, {pad}, {pad}]")
+    before = run(model)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=0, sums=0, narrow=1)
+    assert kinds(model) == ["Conv", "Transpose", "Reshape"]
+    assert model.graph[0].attributes["strides"].as_ints() == (1, together)
+    assert [value.name for value in model.graph.outputs] == ["t"]
+    same(model, before)
+
+
+def test_columns_together_with_uneven_padding() -> None:
+    model = narrow(3, 3, 7, "pads = [1, 2, 0, 1]")
+    before = run(model)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=0, sums=0, narrow=1)
+    same(model, before)
+
+
+@pytest.mark.parametrize(
+    ("channels", "width", "attributes"),
+    [
+        (3, 7, "pads = [1, 1, 1, 1]"),
+        (9, 8, "pads = [1, 1, 1, 1]"),
+        (3, 8, "pads = [1, 1, 1, 1], strides = [1, 2]"),
+        (3, 8, "pads = [2, 2, 2, 2], dilations = [2, 2]"),
+        (3, 8, 'auto_pad = "SAME_UPPER"'),
+        (3, 8, "pads = [1, 1, 1, 1], group = 3"),
+    ],
+)
+def test_columns_left_alone(channels: int, width: int, attributes: str) -> None:
+    model = narrow(channels, 3, width, attributes)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=0, sums=0, narrow=0)
+    assert kinds(model) == ["Conv", "Transpose"]
+
+
+def test_half_is_left_alone() -> None:
+    model = graph_of_recipe(load_recipe("unetmm"), *SIZE, Precision.FP16)
+    before = kinds(model)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=0, sums=0, narrow=0)
+    assert kinds(model) == before
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_networks_say_the_same(name: str) -> None:
+    torch.manual_seed(0)
+    model = graph_of_recipe(load_recipe(name), *SIZE, Precision.FP32)
+    draw_weights(model)
+    show_floats(model)
+    before, names = run(model), [value.name for value in model.graph.outputs]
+    lay_out_for_cpu(model)
+    assert [value.name for value in model.graph.outputs] == names
+    same(model, before)
+
+
+def test_stages_have_no_shuffle_left() -> None:
+    model = graph_of_recipe(load_recipe("unetmm"), 64, 64, Precision.FP32)
+    for stage in cut_into_stages(model, 3):
+        laid = stage.at(128, 64)
+        shapes = [static_shape(value) for value in laid.graph.outputs]
+        draw_weights(laid)
+        before = run(laid)
+        lay_out_for_cpu(laid)
+        assert not {"DepthToSpace", "SpaceToDepth"} & set(kinds(laid))
+        assert [static_shape(value) for value in laid.graph.outputs] == shapes
+        same(laid, before)
+
+
+def narrow(channels: int, kernel: int, width: int, attributes: str) -> ir.Model:
+    """A convolution of a (1, 3, 4, width) tensor, then (N, H, W, C)."""
+    inputs = 1 if "group" in attributes else 3
+    return small(
+        f"""
+        y = Conv <kernel_shape = [{kernel}, {kernel}], {attributes}> (x, w, b)
+        t = Transpose <perm = [0, 2, 3, 1]> (y)
+        """,
+        {"w": (channels, inputs, kernel, kernel), "b": (channels,)},
+        "t",
+        width=width,
+    )
+
+
+def sum_of_shuffled(other: str, channels: int) -> ir.Model:
+    return small(
+        f"""
+        y = Conv <kernel_shape = [1, 1]> (x, w)
+        s = DepthToSpace <blocksize = 2, mode = "CRD"> (y)
+        u = ConvTranspose <kernel_shape = [2, 2], strides = [2, 2]> (x, k)
+        c = Conv <kernel_shape = [1, 1]> (u, v)
+        t = Sigmoid (c)
+        r = Add ({other}, s)
+        """,
+        {"w": (4 * channels, 3, 1, 1), "k": (3, 3, 2, 2), "v": (channels, 3, 1, 1)},
+        "r",
+    )
+
+
+def small(
+    body: str, weights: dict[str, tuple[int, ...]], output: str, *, width: int = 6
+) -> ir.Model:
+    """A graph in ONNX's text form, of a (1, 3, 4, width) tensor x."""
+    import onnx
+    from onnx import numpy_helper
+
+    inputs = ", ".join(
+        [f"float[1, 3, 4, {width}] x"]
+        + [f"float[{', '.join(map(str, shape))}] {name}" for name, shape in weights.items()]
+    )
+    proto = onnx.parser.parse_model(
+        f'<ir_version: 8, opset_import: ["" : 17]> g ({inputs})'
+        f"=> (float[n, c, h, w] {output}) {{{body}}}"
+    )
+    generator = np.random.default_rng(0)
+    for name, shape in weights.items():
+        content = generator.standard_normal(shape).astype(np.float32)
+        proto.graph.initializer.append(numpy_helper.from_array(content, name))
+        proto.graph.input.remove(next(i for i in proto.graph.input if i.name == name))
+    proto.graph.output[0].type.tensor_type.ClearField("shape")
+    return ir.from_proto(onnx.shape_inference.infer_shapes(proto, strict_mode=True))
+
+
+def draw_weights(model: ir.Model) -> None:
+    """Other weights for every convolution: some layers start at zero and would hide the rest."""
+    generator = np.random.default_rng(1)
+    for node in model.graph:
+        weight = constant_of(node.inputs[1]) if node.op_type == "Conv" else None
+        if weight is not None:
+            scale = 0.8 / np.sqrt(np.prod(weight.shape[1:]))
+            content = (generator.standard_normal(weight.shape) * scale).astype(np.float32)
+            set_input(node, 1, add_initializer(model.graph, "drawn", content))
+
+
+def show_floats(model: ir.Model) -> None:
+    """Make what is rounded to bytes an output as well: a rounding hides a difference or doubles it.
+
+    The bytes themselves go.
+    """
+    for index, output in enumerate(list(model.graph.outputs)):
+        value, node = output, output.producer()
+        while node is not None and node.op_type in ("Cast", "Round", "Clip", "ArgMax"):
+            source = node.inputs[0]
+            assert source is not None
+            value, node = source, source.producer()
+        model.graph.outputs[index] = value
+
+
+def kinds(model: ir.Model) -> list[str]:
+    return [node.op_type for node in model.graph]
+
+
+def same(model: ir.Model, wanted: list[Floats]) -> None:
+    for one, other in zip(run(model), wanted, strict=True):
+        if one.dtype == np.uint8:
+            # What was half way between two grey levels may go to either.
+            assert np.abs(one.astype(int) - other.astype(int)).max() <= 1
+            assert np.mean(one != other) < 1e-2
+        else:
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * np.abs(other).max())
+
+
+def run(model: ir.Model) -> list[Floats]:
+    session = ort.InferenceSession(
+        ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    generator = np.random.default_rng(2)
+    feeds = {
+        node.name: generator.integers(0, 256, node.shape).astype(np.uint8)
+        if node.type == "tensor(uint8)"
+        else generator.standard_normal(node.shape).astype(np.float32)
+        for node in session.get_inputs()
+    }
+    result: list[Floats] = session.run(None, feeds)
+    return result
