@@ -16,15 +16,15 @@ RESULTS = Path(__file__).parent / "results"
 _PACKAGES = ("edgeunet", "torch", "onnxruntime", "numpy")
 
 
-def provenance() -> dict[str, str]:
-    """Return device, versions and date: columns of every row."""
+def provenance(tools: Sequence[str] = ()) -> dict[str, str]:
+    """Return device, versions and date: columns of every row. tools: more packages to name."""
     facts = {
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "device": _processor(),
         "cores": str(os.cpu_count()),
         "python": platform.python_version(),
     }
-    for name in _PACKAGES:
+    for name in (*_PACKAGES, *tools):
         try:
             facts[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -32,15 +32,25 @@ def provenance() -> dict[str, str]:
     return facts
 
 
-def write_csv(name: str, rows: Sequence[Mapping[str, object]]) -> Path:
-    """Write ``results/NAME.csv``: the rows, each with the provenance behind it."""
-    facts = provenance()
-    path = RESULTS / f"{name}.csv"
+def write_csv(
+    name: str | Path, rows: Sequence[Mapping[str, object]], facts: Mapping[str, str] | None = None
+) -> Path:
+    """Write ``results/NAME.csv``, or a file: the rows, each with the provenance behind it.
+
+    facts: the provenance; a row that has its own keeps it.
+    """
+    known = provenance() if facts is None else facts
+    path = name if isinstance(name, Path) else RESULTS / f"{name}.csv"
     with replacing_file(path) as beside, beside.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, [*rows[0], *facts])
+        writer = csv.DictWriter(stream, list(dict.fromkeys([*rows[0], *known])))
         writer.writeheader()
-        writer.writerows({**row, **facts} for row in rows)
+        writer.writerows({**known, **row} for row in rows)
     return path
+
+
+def read_csv(path: Path) -> list[dict[str, object]]:
+    with path.open(newline="") as stream:
+        return [dict(row) for row in csv.DictReader(stream)]
 
 
 def _processor() -> str:

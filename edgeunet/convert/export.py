@@ -42,7 +42,7 @@ from edgeunet.convert.staging import memory_entry, plan_entry, write_stages, wri
 from edgeunet.files import check_writable, naming
 from edgeunet.graph.finish import finish
 from edgeunet.graph.view import view_of_model
-from edgeunet.memory.planner import TimeStage
+from edgeunet.memory.planner import FramePlan, TimeStage
 from edgeunet.memory.report import analyse
 from edgeunet.memory.request import WHOLE_FRAME, PlanRequest
 from edgeunet.recipes import Recipe
@@ -127,24 +127,27 @@ def export_bundle(
     return Exported(bundle, figures)
 
 
-def draft_bundle(order: ExportOrder, target: Path) -> Bundle:
+def draft_bundle(order: ExportOrder, target: Path, *, plan: FramePlan | None = None) -> Bundle:
     """Write a bundle that nobody has compared with torch: to measure memory and time.
 
-    Raises as ``export_bundle`` does.
+    plan: what was planned for this order already. Raises as ``export_bundle`` does.
     """
     check_precision(order.precision)
     check_frame_size(order.recipe, order.height, order.width)
     with within_memory(order.recipe, order.height, order.width):
         module = frame_module(network_for_export(order.recipe, order.weights), order.recipe)
-        return _draft(order, module, target, lambda text: None)
+        return _draft(order, module, target, lambda text: None, plan)
 
 
 def _draft(
-    order: ExportOrder, module: FrameModule, target: Path, report: Callable[[str], None]
+    order: ExportOrder,
+    module: FrameModule,
+    target: Path,
+    report: Callable[[str], None],
+    plan: FramePlan | None = None,
 ) -> Bundle:
     recipe = order.recipe
-    plan = None
-    if order.request != WHOLE_FRAME:
+    if plan is None and order.request != WHOLE_FRAME:
         report("planning")
         plan = plan_frames(
             module,

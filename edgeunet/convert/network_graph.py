@@ -108,7 +108,7 @@ def module_to_graph(
     """Export, lower, fold, let the frame be read again, and set the precision."""
     check_precision(precision)
     frame = torch.zeros(1, height, width, 3, dtype=torch.uint8)
-    with _quiet_exporter():
+    with quiet_exporter():
         program = torch.onnx.export(
             module,
             (frame,),
@@ -148,7 +148,7 @@ def _forget_sources(model: ir.Model) -> None:
 
 
 @contextlib.contextmanager
-def _quiet_exporter() -> Iterator[None]:
+def quiet_exporter() -> Iterator[None]:
     """Keep the exporter's own chatter out of a command's output."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level

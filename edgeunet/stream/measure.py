@@ -59,6 +59,11 @@ class Measurement:
         """The highest of all frames."""
         return max(self.frames_bytes)
 
+    @classmethod
+    def read(cls, answer: Mapping[str, Any]) -> Measurement:
+        """Read what a process in ``ask`` answered."""
+        return cls(answer["engine"], tuple(answer["frames_bytes"]), tuple(answer["frames_seconds"]))
+
 
 def measure(
     target: Path,
@@ -80,19 +85,39 @@ def measure(
         )
     _check_system()
     order = {"target": str(target), "engine": engine, "frames": frames, "threads": threads}
-    child = subprocess.run(
-        [sys.executable, "-m", "edgeunet.stream.measure", json.dumps(order)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **(environment or {})},
-    )
+    return Measurement.read(ask("edgeunet.stream.measure", order, environment=environment))
+
+
+def ask(
+    module: str,
+    order: Mapping[str, object],
+    *,
+    environment: Mapping[str, str] | None = None,
+    timeout_seconds: float | None = None,
+) -> dict[str, Any]:
+    """Run ``python -m module ORDER`` in a fresh process and return the JSON object it answers.
+
+    environment: variables for that process, on top of this one's.
+    Raises EngineError with what it says went wrong, and when it has no answer in time.
+    """
+    try:
+        child = subprocess.run(
+            [sys.executable, "-m", module, json.dumps(order)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **(environment or {})},
+            timeout=timeout_seconds,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise EngineError(
+            f"the measured process had no answer after {timeout_seconds:g} s",
+            hint="measure a smaller --size",
+        ) from error
     answer = _answer(child.stdout)
     if child.returncode != 0 or answer is None or "error" in answer:
         raise _failure(child.returncode, answer, child.stderr)
-    return Measurement(
-        answer["engine"], tuple(answer["frames_bytes"]), tuple(answer["frames_seconds"])
-    )
+    return answer
 
 
 def _check_system() -> None:
@@ -133,19 +158,24 @@ def run_and_measure(
     """Measure in this process; ``measure`` does it in a fresh one."""
     run, used, close = _opened(target, engine, threads)
     try:
-        gc.collect()
-        _trim_heap()
-        loaded = _status_bytes("VmRSS")
-        peaks, seconds = [], []
-        for _ in range(frames):
-            _reset_high_water_mark()
-            start = time.perf_counter()
-            run()
-            seconds.append(time.perf_counter() - start)
-            peaks.append(_status_bytes("VmHWM") - loaded)
-        return Measurement(used, tuple(peaks), tuple(seconds))
+        return measure_runs(run, used, frames)
     finally:
         close()
+
+
+def measure_runs(run: Callable[[], object], engine: str, frames: int) -> Measurement:
+    """Measure in this process what is loaded already; ``run`` runs one frame."""
+    gc.collect()
+    _trim_heap()
+    loaded = _status_bytes("VmRSS")
+    peaks, seconds = [], []
+    for _ in range(frames):
+        _reset_high_water_mark()
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+        peaks.append(_status_bytes("VmHWM") - loaded)
+    return Measurement(engine, tuple(peaks), tuple(seconds))
 
 
 def _opened(

@@ -80,6 +80,11 @@ def test_a_broken_graph_gives_the_engines_error(tmp_path: Path) -> None:
         measure(path)
 
 
+def test_a_process_without_an_answer_is_given_up(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"no answer after 0\.01 s"):
+        module.ask("edgeunet.stream.measure", {"target": str(tmp_path)}, timeout_seconds=0.01)
+
+
 def test_too_few_frames_are_refused(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="4 frames are too few"):
         measure(tmp_path / "a.onnx", frames=4)
