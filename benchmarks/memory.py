@@ -111,6 +111,8 @@ def main() -> None:
             beside = PEER_NETWORKS if size == PEER_SIZE else QUICK_PEER_NETWORKS
             peers = arguments.peers and model in beside and size in (PEER_SIZE, QUICK_SIZE)
             cases = [case for case in cases_of(model, size, peers=peers) if case.key not in done]
+            if arguments.quick and not peers:
+                cases = [case for case in cases if case.precision is Precision.FP32]
             for row in rows_of(model, size, cases):
                 rows.append({**row, **facts})
                 _compare_with_reference(rows)
