@@ -18,6 +18,8 @@ process has a shared pool, onnxruntime 1.31 refuses every session that does not 
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 import os
 from collections.abc import Mapping
@@ -33,6 +35,9 @@ _LOG_ERRORS_ONLY = 3
 
 # Every thread takes a stack and a place in every barrier; onnxruntime itself asks no questions.
 _MOST_THREADS = 64
+
+_M_MMAP_THRESHOLD = -3
+_MMAP_THRESHOLD_BYTES = 128 << 10
 
 ARENA_LIMIT = "EDGEUNET_ARENA_LIMIT_BYTES"
 """Environment variable: a hard limit on the arena, weights included; runs past it fail."""
@@ -177,6 +182,8 @@ def _options(threads: int | None) -> onnxruntime.SessionOptions:
     options.intra_op_num_threads = threads or cores
     # Else one stage's threads spin while the next one's work.
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    # Weights stay out of the arena: what it holds is then for activations alone.
+    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     _share_arena()
     options.add_session_config_entry("session.use_env_allocators", "1")
     options.enable_cpu_mem_arena = True
@@ -187,7 +194,10 @@ def _options(threads: int | None) -> onnxruntime.SessionOptions:
 
 @functools.cache
 def _share_arena() -> None:
-    """Make the one arena. It grows by what is asked for and never past what was needed."""
+    """Make the one arena, and give what loading leaves behind back to the system."""
+    # Else glibc keeps ever larger blocks that were freed, and the arena's regions lie anywhere.
+    with contextlib.suppress(OSError, AttributeError):  # a C library other than glibc
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES)
     limit = int(os.environ.get(ARENA_LIMIT, "0"))
     info = onnxruntime.OrtMemoryInfo(
         "Cpu",
@@ -205,7 +215,11 @@ def _load(graph: Path, options: onnxruntime.SessionOptions) -> onnxruntime.Infer
         raise EngineError(f"there is no graph {str(graph)!r}", hint="check the path")
     try:
         return onnxruntime.InferenceSession(
-            str(graph), sess_options=options, providers=["CPUExecutionProvider"]
+            str(graph),
+            sess_options=options,
+            providers=["CPUExecutionProvider"],
+            # It would keep the float frame for the whole run, because its end reads it again.
+            disabled_optimizers=["CommonSubexpressionElimination"],
         )
     except Exception as error:  # onnxruntime's exceptions have no base class of their own
         raise EngineError(

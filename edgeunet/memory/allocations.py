@@ -1,17 +1,15 @@
-"""In which order onnxruntime takes and gives back memory for one graph.
-
-Its CPU kernels join a convolution with the sum and the activation that follow it: what is between
-them is never stored, and the sum is written over the tensor that is added.
-"""
+"""In which order an engine takes and gives back memory for one graph."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-from edgeunet.graph.view import GraphNode, GraphView, TensorKind
+from edgeunet.graph.view import GraphView, TensorKind
 from edgeunet.memory.arena_imitation import Arena
+from edgeunet.memory.blocked import Kernel, bytes_of, kernels_of, nodes_of, source_of
+from edgeunet.specs import Engine
 
 
 @dataclass(frozen=True)
@@ -27,10 +25,19 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Allocations:
-    """Steps in order: which buffers are taken, and which are given back after it."""
+    """Steps in order: which buffers are taken, and which are given back after it.
+
+    kept_bytes: what weights take in the arena from loading on.
+    """
 
     buffers: tuple[Buffer, ...]
     steps: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
+    kept_bytes: tuple[int, ...]
+
+    def load(self, arena: Arena) -> None:
+        """Take what loading the graph takes, for good."""
+        for size_bytes in self.kept_bytes:
+            arena.take(size_bytes)
 
     def replay(self, arena: Arena, pixels: int) -> None:
         """Take and give back in an arena what a window of this area needs."""
@@ -41,6 +48,10 @@ class Allocations:
                 pieces[index] = arena.take(sizes[index])
             for index in given:
                 arena.give(pieces.pop(index))
+
+    def peak_bytes(self, pixels: int) -> int:
+        """Return the most that is in use at once for a window of this area."""
+        return max((math.ceil(s * pixels) + c for s, c in self.live_lines()), default=0)
 
     def live_lines(self) -> tuple[tuple[float, int], ...]:
         """Return, per step, the live bytes as (bytes per pixel, constant bytes)."""
@@ -55,31 +66,27 @@ class Allocations:
         return tuple(found)
 
 
-@dataclass
-class _Operation:
-    """One kernel: what it reads and makes; ``over``: the input its result is written over."""
-
-    inputs: list[str]
-    outputs: list[str]
-    over: str | None = None
-
-
 def allocations_of(
-    view: GraphView, placed: Collection[str], pixels: int, *, joined: bool
+    view: GraphView, placed: Collection[str], pixels: int, engine: Engine
 ) -> Allocations:
     """Return the allocations of a graph made for a window of ``pixels``.
 
-    placed: the tensors that grow with the window. joined: see above; else node by node.
+    placed: the tensors that grow with the window. Of the orders that onnxruntime may take, the
+    one with the higher peak; for other engines the graph's own, node by node.
     """
-    operations = _operations(view, joined=joined)
-    last = {name: i for i, op in enumerate(operations) for name in (*op.inputs, *op.outputs)}
-    owner: dict[str, str] = {}
-    for index, op in enumerate(operations):
-        if op.over is None or op.over not in last:
-            continue
-        dies = last[op.over] == index or op.over in owner
-        if dies and view.tensor(op.outputs[0]).kind is TensorKind.ACTIVATION:
-            owner[op.outputs[0]] = owner.get(op.over, op.over)
+    if engine is Engine.ONNXRUNTIME:
+        orders = [kernels_of(view, late_first=True), kernels_of(view, late_first=False)]
+    else:
+        orders = [nodes_of(view)]
+    found = [_allocations(kernels, view, placed, pixels) for kernels in orders]
+    return max(found, key=lambda one: one.peak_bytes(pixels))
+
+
+def _allocations(
+    kernels: Sequence[Kernel], view: GraphView, placed: Collection[str], pixels: int
+) -> Allocations:
+    last = {name: i for i, k in enumerate(kernels) for name in (*k.inputs, *k.outputs)}
+    owner = _owners(kernels, last, view)
     end: dict[str, int] = {}
     for name, index in last.items():
         held_by = owner.get(name, name)
@@ -87,89 +94,43 @@ def allocations_of(
     numbers: dict[str, int] = {}
     buffers: list[Buffer] = []
     steps: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
-    for index, op in enumerate(operations):
+    for index, kernel in enumerate(kernels):
         taken = []
-        for name in op.outputs:
-            tensor = view.tensor(name)
-            if tensor.kind is TensorKind.ACTIVATION and name not in owner:
-                grows = name in placed
+        for name in kernel.outputs:
+            if name not in owner and not _is_callers(name, view):
                 numbers[name] = len(buffers)
                 taken.append(len(buffers))
-                buffers.append(
-                    Buffer(
-                        tensor.size_bytes / pixels if grows else 0.0,
-                        0 if grows else tensor.size_bytes,
-                    )
-                )
-        given = tuple(number for name, number in numbers.items() if end[name] == index)
-        steps.append((tuple(taken), given))
-    return Allocations(tuple(buffers), tuple(steps))
+                buffers.append(_buffer(bytes_of(name, view), source_of(name) in placed, pixels))
+        given = [numbers.pop(name) for name in list(numbers) if end[name] == index]
+        if kernel.scratch_bytes:
+            taken.append(len(buffers))
+            given.append(len(buffers))
+            buffers.append(_buffer(kernel.scratch_bytes, kernel.outputs[0] in placed, pixels))
+        steps.append((tuple(taken), tuple(given)))
+    kept = tuple(kernel.kept_bytes for kernel in kernels if kernel.kept_bytes)
+    return Allocations(tuple(buffers), tuple(steps), kept)
 
 
-@dataclass
-class _Reader:
-    """Who reads and who makes what."""
-
-    view: GraphView
-    makers: dict[str, GraphNode] = field(default_factory=dict)
-    users: dict[str, list[GraphNode]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for node in self.view.nodes:
-            for name in node.outputs:
-                self.makers[name] = node
-            for name in node.inputs:
-                self.users.setdefault(name, []).append(node)
-
-    def only_user(self, name: str) -> GraphNode | None:
-        users = self.users.get(name, [])
-        return users[0] if len(users) == 1 and name not in self.view.outputs else None
-
-    def is_blocked(self, name: str) -> bool:
-        """Whether a kernel leaves the tensor in channel blocks: a convolution, joined or not."""
-        maker = self.makers.get(name)
-        if maker is None:
-            return False
-        if maker.op_type in ("Relu", "Add"):
-            return any(
-                (m := self.makers.get(i)) is not None and m.op_type == "Conv" for i in maker.inputs
-            )
-        return maker.op_type == "Conv"
-
-
-def _operations(view: GraphView, *, joined: bool) -> Sequence[_Operation]:
-    reader = _Reader(view)
-    gone: set[int] = set()
-    found: list[_Operation] = []
-    for node in view.nodes:
-        if node.index in gone:
+def _owners(kernels: Sequence[Kernel], last: Mapping[str, int], view: GraphView) -> dict[str, str]:
+    """Return, for tensors that share another one's bytes, which that is."""
+    owner: dict[str, str] = {}
+    for index, kernel in enumerate(kernels):
+        if kernel.over is None or kernel.over not in last or _is_callers(kernel.over, view):
             continue
-        op = _Operation(list(node.inputs), list(node.outputs))
-        if node.op_type == "Conv" and joined:
-            _join_sum(reader, node, op, gone)
-            after = reader.only_user(op.outputs[0])
-            if after is not None and after.op_type == "Relu":
-                gone.add(after.index)
-                op.outputs = [after.outputs[0]]
-        elif node.is_view:
-            op.over = node.inputs[0]
-        found.append(op)
-    return found
+        made = kernel.outputs[0]
+        if _is_callers(made, view):
+            continue
+        root = owner.get(kernel.over, kernel.over)
+        sharing = [root, *(name for name, held_by in owner.items() if held_by == root)]
+        if kernel.is_view or all(last[name] <= index for name in sharing):
+            owner[made] = root
+    return owner
 
 
-def _join_sum(reader: _Reader, node: GraphNode, op: _Operation, gone: set[int]) -> None:
-    """Join a sum with the later of the two convolutions that make its terms."""
-    after = reader.only_user(node.outputs[0])
-    if after is None or after.op_type != "Add" or after.index in gone:
-        return
-    others = [name for name in after.inputs if name != node.outputs[0]]
-    if len(others) != 1 or not reader.is_blocked(others[0]):
-        return
-    other = others[0]
-    if reader.makers[other].index > node.index:
-        return
-    if reader.view.tensor(other).shape == reader.view.tensor(node.outputs[0]).shape:
-        gone.add(after.index)
-        op.inputs.append(other)
-        op.outputs = [after.outputs[0]]
-        op.over = other
+def _is_callers(name: str, view: GraphView) -> bool:
+    """Whether a tensor is in a buffer of the caller."""
+    return name in view.by_name and view.tensor(name).kind is not TensorKind.ACTIVATION
+
+
+def _buffer(size_bytes: int, grows: bool, pixels: int) -> Buffer:
+    return Buffer(size_bytes / pixels, 0) if grows else Buffer(0.0, size_bytes)

@@ -25,7 +25,7 @@ from edgeunet.specs import Engine
 Areas = NDArray[np.int64]
 
 # Thread stacks, kernels' own scratch, the session's bookkeeping: measured, whatever the window.
-_FIXED_BYTES = 2 << 20
+_FIXED_BYTES = 1 << 20
 # Copies into and out of the kernels' channel blocks that are not in the graph: measured.
 _SCRATCH = 1.05
 # How far above its live bytes the arena usually ends up; only steers the search.
@@ -74,8 +74,7 @@ def cost_of(stage: StageGraph, engine: Engine) -> StageCost:
     view = view_of_model(model)
     # A laid out graph has tensors whose rows are not where they were; their size still tells.
     placed |= {t.name for t in view.tensors if t.size_bytes >= pixels}
-    # A stage that runs once is deep: the engine's own order costs what joined kernels gain.
-    allocations = allocations_of(view, placed, pixels, joined=stage.tiled)
+    allocations = allocations_of(view, placed, pixels, engine)
     lines = _highest(set(allocations.live_lines()))
     borders = sum(border_size(border, *stage.base) for border in (*stage.inputs, *stage.outputs))
     return StageCost(
@@ -112,11 +111,14 @@ def engine_bytes(engine: Engine, runs: Sequence[tuple[StageCost, int]]) -> int:
     if engine is not Engine.ONNXRUNTIME:
         return live
     arena = Arena()
+    for cost, _ in runs:
+        cost.allocations.load(arena)
+    loaded = arena.touched_bytes
     # Twice: what the first frame leaves behind may not suit the second.
     for _ in range(2):
         for cost, pixels in runs:
             cost.allocations.replay(arena, pixels)
-    return math.ceil(arena.touched_bytes * _SCRATCH) + _FIXED_BYTES
+    return math.ceil((arena.touched_bytes - loaded) * _SCRATCH) + _FIXED_BYTES
 
 
 def border_size(border: Border, height: int, width: int) -> int:
