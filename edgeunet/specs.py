@@ -66,6 +66,12 @@ class TensorSpec:
         """Return an uninitialised array of this shape and dtype."""
         return np.empty(self.shape, dtype=self.dtype)
 
+    def random(self, generator: np.random.Generator) -> Array:
+        """Return an array to measure with: 0..1 for floats, 0..127 for integers."""
+        if np.issubdtype(np.dtype(self.dtype), np.integer):
+            return generator.integers(0, 128, self.shape).astype(self.dtype)
+        return generator.random(self.shape).astype(self.dtype)
+
 
 @dataclass(frozen=True)
 class ClassLabel:

@@ -88,8 +88,15 @@ def choose_weights(
     return chosen
 
 
-def read_plan_request(budget: str | None, tile: str | None, board: str | None) -> PlanRequest:
-    """Return what --budget, --tile and --board ask for; whole frames when they say nothing."""
+def read_plan_request(
+    budget: str | None, tile: str | None, board: str | None, *, tune: bool = False
+) -> PlanRequest:
+    """Return what --budget, --tile, --board and --tune ask for; whole frames when nothing."""
+    if tune and tile not in (None, "auto"):
+        raise UsageError(
+            f"--tune chooses the windows, and --tile {tile} has chosen",
+            hint="leave one of them out",
+        )
     if budget is not None and board is not None:
         raise UsageError(
             "--budget and --board both give a byte limit", hint="leave one of them out"
@@ -104,7 +111,7 @@ def read_plan_request(budget: str | None, tile: str | None, board: str | None) -
     included = board is not None
     if tile is None:
         if limit is None:
-            return WHOLE_FRAME
+            return PlanRequest(auto=True) if tune else WHOLE_FRAME
         return PlanRequest(budget_bytes=limit, weights_included=included)
     if tile in ("auto", "none"):
         return PlanRequest(

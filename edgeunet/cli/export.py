@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
+from edgeunet.bundle.figures import report_of_bundle
+from edgeunet.bundle.manifest import PlanEntry, StageEntry, TileEntry
 from edgeunet.cli.choices import (
     bundle_path,
     choose_weights,
@@ -18,6 +21,8 @@ from edgeunet.cli.choices import (
     read_recipe_at,
 )
 from edgeunet.cli.console import note, print_json, print_table
+from edgeunet.cli.memory_tables import print_plan
+from edgeunet.errors import UsageError
 from edgeunet.specs import Precision
 from edgeunet.units import format_bytes, format_size
 
@@ -56,6 +61,10 @@ def command(
         str | None,
         typer.Option("--board", help="A Jetson module: its usable memory is the budget."),
     ] = None,
+    tune: Annotated[
+        bool,
+        typer.Option("--tune", help="Time windows here; take the fastest plan that fits."),
+    ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="The bundle folder to write.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -64,17 +73,31 @@ def command(
     recipe = read_recipe_at(model, width)
     frame_size = read_frame_size(size, recipe)
     chosen = choose_weights(model, recipe, weights, random_weights=random_weights)
-    request = read_plan_request(budget, tile, board)
+    request = read_plan_request(budget, tile, board, tune=tune)
+    if tune and precision is not Precision.FP32:
+        raise UsageError(
+            f"--tune times onnxruntime on this machine, and {precision} is for a GPU",
+            hint="leave --tune out, or export --fp32",
+        )
     target = out if out is not None else bundle_path(model, recipe, frame_size, precision)
     try:
         from edgeunet.convert.export import ExportOrder, export_bundle
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="exporting", extra="export") from error
     from edgeunet.stream.executor import Executor
+    from edgeunet.stream.timing import time_graph
 
-    order = ExportOrder(recipe, *frame_size, precision, weights=chosen, request=request)
+    order = ExportOrder(
+        recipe,
+        *frame_size,
+        precision,
+        weights=chosen,
+        request=request,
+        time_graph=time_graph if tune else None,
+    )
     exported = export_bundle(order, target, open_runner=Executor, report=note)
     manifest = exported.bundle.manifest
+    plan = manifest.plan
     document: dict[str, Any] = {
         "bundle": str(target),
         "model": recipe.name,
@@ -86,6 +109,7 @@ def command(
             for f in exported.parity
         ],
         "memory": msgspec.structs.asdict(manifest.memory),
+        "plan": None if plan is None else _plan_document(plan, manifest.stages),
     }
     if as_json:
         print_json(document)
@@ -123,8 +147,32 @@ def command(
         ],
         text_columns=0,
     )
+    if plan is not None:
+        print_plan(report_of_bundle(exported.bundle))
+        note(f"predicted on {plan.engine}: {format_bytes(plan.predicted_bytes)}")
     if precision is Precision.FP16:
         note(
             "onnxruntime computes fp16 in fp32 on most CPUs: there parity shows the graph is right"
         )
     note(f"wrote {target}")
+
+
+def _plan_document(plan: PlanEntry, stages: Sequence[StageEntry]) -> dict[str, Any]:
+    return {
+        "level": plan.level,
+        "recompute_ratio": plan.recompute_ratio,
+        "engine": plan.engine,
+        "predicted_bytes": plan.predicted_bytes,
+        "budget_bytes": plan.budget_bytes,
+        "stages": [
+            {
+                "name": stage.name,
+                "tile": None if stage.tile is None else format_size(*_side(stage.tile)),
+            }
+            for stage in stages
+        ],
+    }
+
+
+def _side(tile: TileEntry) -> tuple[int, int]:
+    return tile.height, tile.width

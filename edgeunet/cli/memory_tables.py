@@ -47,7 +47,7 @@ def print_report(report: MemoryReport, measured: Measurement | None) -> None:
         text_columns=2,
     )
     if report.planned:
-        _print_plan(report)
+        print_plan(report)
     if measured is not None:
         _print_measured(measured)
     _print_peak(report)
@@ -67,7 +67,8 @@ def _print_measured(measured: Measurement) -> None:
     )
 
 
-def _print_plan(report: MemoryReport) -> None:
+def print_plan(report: MemoryReport) -> None:
+    """Print the stages of a plan with their windows."""
     print_table(
         f"the plan: {100 * (report.recompute_ratio - 1):.1f} % of the arithmetic is done twice",
         ("stage", "window", "halo", "windows", "held", "window buffers", "live"),

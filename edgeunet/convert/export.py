@@ -37,12 +37,12 @@ from edgeunet.convert.network_graph import (
     within_memory,
 )
 from edgeunet.convert.parity import ParityFigure, check_parity, parity_frames, require_parity
-from edgeunet.convert.planning import plan_frames, report_of, target_of
+from edgeunet.convert.planning import TimeGraph, plan_frames, report_of, target_of
 from edgeunet.convert.staging import memory_entry, plan_entry, write_stages, write_whole
 from edgeunet.files import check_writable, naming
 from edgeunet.graph.finish import finish
 from edgeunet.graph.view import view_of_model
-from edgeunet.memory.planner import FramePlan, TimeStage
+from edgeunet.memory.planner import FramePlan
 from edgeunet.memory.report import analyse
 from edgeunet.memory.request import WHOLE_FRAME, PlanRequest
 from edgeunet.recipes import Recipe
@@ -72,7 +72,7 @@ class ExportOrder:
     """What is exported, and for which frames.
 
     weights: a safetensors file, or None for random ones. request: whole frames, or tiles.
-    time_stage: given, the fastest windows are chosen by measuring, else those with the least
+    time_graph: given, the fastest windows are chosen by measuring, else those with the least
     arithmetic.
     """
 
@@ -82,7 +82,7 @@ class ExportOrder:
     precision: Precision
     weights: Path | None = None
     request: PlanRequest = WHOLE_FRAME
-    time_stage: TimeStage | None = None
+    time_graph: TimeGraph | None = None
 
 
 def export_bundle(
@@ -156,7 +156,7 @@ def _draft(
             order.width,
             order.precision,
             order.request,
-            time_stage=order.time_stage,
+            time_graph=order.time_graph,
         )
     report("exporting to ONNX")
     with tempfile.TemporaryDirectory(prefix="edgeunet-") as scratch:

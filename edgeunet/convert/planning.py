@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from edgeunet.convert.frame_module import FrameModule
 from edgeunet.convert.network_graph import (
@@ -15,14 +18,18 @@ from edgeunet.convert.network_graph import (
     within_memory,
 )
 from edgeunet.graph.finish import finish
-from edgeunet.graph.stages import FrameGraph
-from edgeunet.graph.view import view_of_model
+from edgeunet.graph.stages import FrameGraph, StageGraph
+from edgeunet.graph.view import view_of_model, write_model
 from edgeunet.memory.plan_report import PlanFacts, StageFigures, report_of_plan
-from edgeunet.memory.planner import FramePlan, Planner, TimeStage, choose_plan
+from edgeunet.memory.planner import FramePlan, Planner, choose_plan
 from edgeunet.memory.report import MemoryReport, analyse
-from edgeunet.memory.request import PlanRequest
+from edgeunet.memory.request import PlanRequest, Tile
+from edgeunet.memory.tuning import fastest_plan
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Engine, Precision
+
+TimeGraph = Callable[[Path], float]
+"""Measures the seconds of one run of an ONNX file on this machine."""
 
 # The graph is cut at a size that needs no padding, with some rows left at the deepest level.
 _BASE_CELLS = 4
@@ -59,11 +66,23 @@ def plan_frames(
     precision: Precision,
     request: PlanRequest,
     *,
-    time_stage: TimeStage | None = None,
+    time_graph: TimeGraph | None = None,
 ) -> FramePlan:
-    """Return the plan that a request asks for. Raises as ``choose_plan`` does."""
+    """Return the plan that a request asks for. Raises as ``choose_plan`` does.
+
+    time_graph: given, the plan is the fastest that fits instead of the one with least arithmetic.
+    """
     planner = planner_of(module, recipe, height, width, precision)
-    return choose_plan(planner, request, time_stage=time_stage)
+    if time_graph is None or request.whole or request.tile is not None:
+        return choose_plan(planner, request)
+    with tempfile.TemporaryDirectory(prefix="edgeunet-") as folder:
+
+        def time_stage(stage: StageGraph, tile: Tile) -> float:
+            path = Path(folder) / "stage.onnx"
+            write_model(finish(stage.at(*tile), planner.engine), path)
+            return time_graph(path)
+
+        return fastest_plan(planner, planner.activation_budget(request), time_stage)
 
 
 def report_of_recipe(recipe: Recipe, height: int, width: int, precision: Precision) -> MemoryReport:

@@ -129,9 +129,14 @@ def _joined(nodes: Sequence[GraphNode], view: GraphView, fixed: set[str]) -> lis
             kernel.kept_bytes = view.tensor(node.inputs[1]).size_bytes
         kernels.append(kernel)
         output = node.outputs[0]
-        if node.op_type == "Cast" and users[output] == 1 and output not in view.outputs:
+        # Of two casts, or two reshapes, in a row the first goes.
+        if (
+            node.op_type in ("Cast", "Reshape")
+            and users[output] == 1
+            and output not in view.outputs
+        ):
             after = reader[output]
-            if after.op_type == "Cast":
+            if after.op_type == node.op_type:
                 gone.add(after.index)
                 kernel.outputs = [after.outputs[0]]
         if node.op_type == "Conv" and users[output] == 1 and output not in view.outputs:

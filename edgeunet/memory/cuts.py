@@ -131,6 +131,20 @@ class Cut:
             chosen.append(options.tile(int(order[0])))
         return chosen
 
+    def at_most(self, pixels: int) -> list[Tile | None] | None:
+        """Return the tiles of at most this area with the least arithmetic, None if too small."""
+        chosen: list[Tile | None] = []
+        for cost in self.costs:
+            if not cost.stage.tiled:
+                chosen.append(None)
+                continue
+            options = self._options(cost, None)
+            fits = options.heights * options.widths <= pixels
+            if not fits.any():
+                return None
+            chosen.append(options.tile(int(np.argmin(np.where(fits, options.work, np.inf)))))
+        return chosen
+
     def within(self, room: int, tile: Tile | None) -> list[Tile | None] | None:
         """Return the tiles with the least arithmetic that fit, None when none do.
 

@@ -61,7 +61,7 @@ def report_of_plan(facts: PlanFacts, stages: Sequence[StageFigures]) -> MemoryRe
         if index == core:
             first = stage.report.bottleneck_step
             bottleneck = start + (first or 0)
-            skip_bytes = held + stage.report.skip_bytes - _on_the_way(facts, stage)
+            skip_bytes = _waiting(facts.layout, core) + stage.report.skip_bytes
     peak = max(range(len(steps)), key=lambda at: steps[at].live_bytes)
     at_peak = next(i for i, run in enumerate(runs) if run.start <= peak < run.end)
     largest = max(stage.report.arena_bytes for stage in stages)
@@ -70,7 +70,7 @@ def report_of_plan(facts: PlanFacts, stages: Sequence[StageFigures]) -> MemoryRe
         model=facts.model,
         frame=facts.frame,
         precision=facts.precision,
-        skip_bytes=max(0, skip_bytes),
+        skip_bytes=skip_bytes,
         peak_live_bytes=steps[peak].live_bytes,
         arena_bytes=facts.layout.arena_bytes + windows + largest,
         io_bytes=facts.frame_bytes,
@@ -109,10 +109,13 @@ def _core_of(stages: Sequence[StageFigures]) -> int:
     return max(once or range(len(stages)), key=lambda i: len(stages[i].report.steps))
 
 
-def _on_the_way(facts: PlanFacts, core: StageFigures) -> int:
-    """Return the bytes held around the core that are no skips: what it reads first and makes."""
-    sizes = {spec.name: spec.size_bytes for spec in facts.held}
-    return sum(sizes.get(name, 0) for name in core.report.main_path)
+def _waiting(layout: Layout, core: int) -> int:
+    """Return what was made before the core and is held past it: the skips between stages."""
+    return sum(
+        buffer.size_bytes
+        for buffer in layout.plan.buffers
+        if buffer.start < core and buffer.end > core + 1
+    )
 
 
 def _alive(facts: PlanFacts, stage: StageFigures, index: int, step: int) -> tuple[LiveTensor, ...]:

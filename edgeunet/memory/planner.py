@@ -8,7 +8,7 @@ arithmetic wins. All sizes are in bytes, all lengths in full-resolution pixels.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,10 +26,6 @@ from edgeunet.units import format_bytes, format_size
 COMFORTABLE_RATIO = 1.25
 # How often windows are adjusted to what the engine's imitation says.
 _REFINEMENTS = 9
-
-
-TimeStage = Callable[[StageGraph, Tile], float]
-"""Measures the seconds of one window of a stage."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +119,12 @@ class Planner:
     def weight_bytes(self) -> int:
         return self._graph.weight_bytes
 
+    def activation_budget(self, request: PlanRequest) -> int | None:
+        """Return what a request leaves for activations; None when it sets no limit."""
+        if request.budget_bytes is None or not request.weights_included:
+            return request.budget_bytes
+        return request.budget_bytes - self.weight_bytes
+
     def whole(self) -> FramePlan:
         """Return the plan of one stage that runs on the whole frame."""
         return self._plan(self._cuts[0], None)
@@ -165,17 +167,17 @@ class Planner:
 
     def smallest(self, tile: Tile | None = None) -> FramePlan:
         """Return the plan that takes least, whatever it computes twice."""
-        plans = [self._plan(cut, cut.smallest(tile)) for cut in self._cuts[1:] if cut.allows(tile)]
+        plans = self._smallest_of_each_cut(tile)
         if tile is None:
             plans.append(self.whole())
-        if not plans:
-            raise self._no_tile(tile)
-        return min(plans, key=lambda plan: (plan.prediction.total_bytes, plan.recompute_ratio))
+        return min(plans, key=_size)
 
     def comfortable(self, tile: Tile | None = None) -> FramePlan:
         """Return the plan that takes least among those that compute little twice."""
         if tile is not None:
-            return self.smallest(tile)
+            plans = self._smallest_of_each_cut(tile)
+            little = [plan for plan in plans if plan.recompute_ratio <= COMFORTABLE_RATIO]
+            return min(little, key=_size) if little else min(plans, key=_rank)
         low, high = self.smallest().prediction.total_bytes, self.whole().prediction.total_bytes
         best = self.whole()
         while high - low > max(1 << 20, low // 64):
@@ -186,6 +188,22 @@ class Planner:
             else:
                 low = middle
         return best
+
+    def in_windows(self, areas: Sequence[int]) -> list[FramePlan]:
+        """Return, for every cut, plans whose windows have at most about so many pixels."""
+        found = [cut.at_most(area) for cut in self._cuts[1:] for area in areas]
+        cuts = [cut for cut in self._cuts[1:] for _ in areas]
+        return [
+            self._plan(cut, tiles)
+            for cut, tiles in zip(cuts, found, strict=True)
+            if tiles is not None
+        ]
+
+    def _smallest_of_each_cut(self, tile: Tile | None) -> list[FramePlan]:
+        plans = [self._plan(cut, cut.smallest(tile)) for cut in self._cuts[1:] if cut.allows(tile)]
+        if not plans and tile is not None:
+            raise self._no_tile(tile)
+        return plans
 
     @functools.cached_property
     def _cuts(self) -> tuple[Cut, ...]:
@@ -289,9 +307,9 @@ class Planner:
         """Return what is left for windows and live tensors, before what the engine adds."""
         return budget_bytes - self._frame_bytes(cut) - cut.layout.arena_bytes
 
-    def _no_tile(self, tile: Tile | None) -> UsageError:
+    def _no_tile(self, tile: Tile) -> UsageError:
         needed = [cut.smallest_tile() for cut in self._cuts[1:]]
-        if not needed or tile is None:
+        if not needed:
             return UsageError(f"{self._name} has no level to cut at", hint="run whole frames")
         least = min(needed, key=lambda side: side[0] * side[1])
         return UsageError(
@@ -300,16 +318,12 @@ class Planner:
         )
 
 
-def choose_plan(
-    planner: Planner, request: PlanRequest, *, time_stage: TimeStage | None = None
-) -> FramePlan:
-    """Return the plan a request asks for.
+def choose_plan(planner: Planner, request: PlanRequest) -> FramePlan:
+    """Return the plan a request asks for, the one with the least arithmetic.
 
     Raises BudgetError when nothing fits, UsageError for tiles that no stage can run on.
     """
-    budget = request.budget_bytes
-    if budget is not None and request.weights_included:
-        budget -= planner.weight_bytes
+    budget = planner.activation_budget(request)
     if request.whole:
         plan = planner.whole()
         if budget is None or plan.prediction.total_bytes <= budget:
@@ -326,6 +340,10 @@ def choose_plan(
 
 def _rank(plan: FramePlan) -> tuple[float, int]:
     return round(plan.recompute_ratio, 4), plan.prediction.total_bytes
+
+
+def _size(plan: FramePlan) -> tuple[int, float]:
+    return plan.prediction.total_bytes, plan.recompute_ratio
 
 
 def _rounded_up(size_bytes: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from edgeunet.graph.view import GraphView, TensorKind
 from edgeunet.memory.arena import Plan, plan_arena
-from edgeunet.memory.levels import Levels, Stage, levels_of
+from edgeunet.memory.levels import Stage, levels_of
 from edgeunet.memory.liveness import liveness_of
 from edgeunet.memory.roles import Role, roles_of
 from edgeunet.specs import Precision
@@ -83,7 +83,6 @@ class MemoryReport:
     weight_bytes: what the file stores, in none of the other figures.
     view_gain_bytes: what the peak would be higher by, if reshapes copied.
     frame: (height, width) of the input frame, None when no input looks like one.
-    main_path: inputs that the bottleneck's first node is made from, and the outputs.
     tile: (height, width) of the largest window of a plan of stages. halo: the largest, in
         pixels. held_bytes: what its stages hold for later ones, in the peak.
         recompute_ratio: arithmetic done over that of the whole frame. predicted_bytes: what
@@ -105,7 +104,6 @@ class MemoryReport:
     steps: tuple[Step, ...]
     stages: tuple[Stage, ...]
     plan: Plan
-    main_path: tuple[str, ...] = ()
     tile: tuple[int, int] | None = None
     halo: int | None = None
     held_bytes: int = 0
@@ -221,13 +219,7 @@ def analyse(view: GraphView, model: str | None = None) -> MemoryReport:
         ),
         stages=levels.stages,
         plan=plan,
-        main_path=_main_path(view, levels),
     )
-
-
-def _main_path(view: GraphView, levels: Levels) -> tuple[str, ...]:
-    reads = {name for step in levels.ancestors for name in view.nodes[step].inputs}
-    return (*(name for name in view.inputs if name in reads), *view.outputs)
 
 
 def frame_of(view: GraphView) -> tuple[int, int] | None:

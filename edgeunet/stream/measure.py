@@ -24,7 +24,6 @@ import numpy as np
 from edgeunet.bundle import open_bundle
 from edgeunet.engine import open_session
 from edgeunet.errors import EdgeUnetError, EngineError
-from edgeunet.specs import Array, TensorSpec
 from edgeunet.stream.executor import Executor
 
 _STATUS = Path("/proc/self/status")
@@ -188,14 +187,8 @@ def _opened(
         frame = generator.integers(0, 256, (executor.height, executor.width, 3), dtype=np.uint8)
         return lambda: executor.run(frame), executor.engine, executor.close
     session = open_session(target, engine, threads=threads)
-    feeds = {spec.name: _random(spec, generator) for spec in session.inputs}
+    feeds = {spec.name: spec.random(generator) for spec in session.inputs}
     return lambda: session.run(feeds), session.engine, session.close
-
-
-def _random(spec: TensorSpec, generator: np.random.Generator) -> Array:
-    if np.issubdtype(np.dtype(spec.dtype), np.integer):
-        return generator.integers(0, 128, spec.shape).astype(spec.dtype)
-    return generator.random(spec.shape).astype(spec.dtype)
 
 
 def _trim_heap() -> None:
