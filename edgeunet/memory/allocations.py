@@ -115,12 +115,15 @@ def _owners(kernels: Sequence[Kernel], last: Mapping[str, int], view: GraphView)
     """Return, for tensors that share another one's bytes, which that is."""
     owner: dict[str, str] = {}
     for index, kernel in enumerate(kernels):
-        if kernel.over is None or kernel.over not in last or _is_callers(kernel.over, view):
+        if kernel.over is None or kernel.over not in last:
             continue
         made = kernel.outputs[0]
         if _is_callers(made, view):
             continue
         root = owner.get(kernel.over, kernel.over)
+        # A view may share the caller's bytes; nothing may be written over them.
+        if _is_callers(root, view) and not kernel.is_view:
+            continue
         sharing = [root, *(name for name, held_by in owner.items() if held_by == root)]
         if kernel.is_view or all(last[name] <= index for name in sharing):
             owner[made] = root

@@ -12,7 +12,7 @@ Shape = tuple[int, ...]
 
 
 class Builder:
-    """Builds a view node by node. Tensors are FP32; ``weight`` inputs are not modelled."""
+    """Builds a view node by node. Tensors are FP32; weights are left out where none matters."""
 
     def __init__(self, **inputs: Shape) -> None:
         self._nodes: list[GraphNode] = []
@@ -31,6 +31,11 @@ class Builder:
         self._nodes.append(GraphNode(index, f"n{index}", op_type, reads, (output,)))
         self._tensor(output, shape, TensorKind.ACTIVATION)
         return output
+
+    def weight(self, name: str, *shape: int) -> str:
+        """Add a tensor that is stored in the file. Returns its name."""
+        self._tensor(name, shape, TensorKind.WEIGHT)
+        return name
 
     def view(self, *outputs: str) -> GraphView:
         for name in outputs:
