@@ -92,9 +92,12 @@ class Cut:
             total += count * pixels * cost.macs_per_pixel
         return total
 
-    def _live_once(self, cost: StageCost) -> int:
-        """Return the live peak of a stage that runs once."""
-        return int(cost.live_bytes(np.array([self._size[0] * self._size[1]]))[0])
+    @functools.cached_property
+    def _live_once(self) -> int:
+        """The largest live peak of the stages that run once."""
+        area = np.array([self._size[0] * self._size[1]])
+        once = [cost for cost in self.costs if not cost.stage.tiled]
+        return max((int(cost.live_bytes(area)[0]) for cost in once), default=0)
 
     def smallest_tile(self) -> Tile:
         """Return the smallest window that every stage could run on."""
@@ -115,17 +118,13 @@ class Cut:
     def smallest(self, tile: Tile | None) -> list[Tile | None]:
         """Return the tiles with which this cut takes least."""
         chosen: list[Tile | None] = []
-        floor = max(
-            (self._live_once(cost) for cost in self.costs if not cost.stage.tiled),
-            default=0,
-        )
         for cost in self.costs:
             if not cost.stage.tiled:
                 chosen.append(None)
                 continue
             options = self._options(cost, tile)
             # Below what the core takes anyway, smaller windows gain nothing.
-            live = np.maximum(options.live, floor)
+            live = np.maximum(options.live, self._live_once)
             totals = usual_bytes(self.engine, live) + options.border
             order = np.lexsort((options.work, np.round(totals)))
             chosen.append(options.tile(int(order[0])))
@@ -168,12 +167,12 @@ class Cut:
     def _choose(
         self, live_room: int, window_room: int, tile: Tile | None
     ) -> tuple[float, list[Tile | None]] | None:
+        if self._live_once > live_room:
+            return None
         total = 0.0
         chosen: list[Tile | None] = []
         for cost in self.costs:
             if not cost.stage.tiled:
-                if self._live_once(cost) > live_room:
-                    return None
                 chosen.append(None)
                 continue
             options = self._options(cost, tile)

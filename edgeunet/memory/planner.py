@@ -8,6 +8,7 @@ arithmetic wins. All sizes are in bytes, all lengths in full-resolution pixels.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,8 +25,10 @@ from edgeunet.units import format_bytes, format_size
 
 # The default: windows as small as they get before this much is computed twice.
 COMFORTABLE_RATIO = 1.25
-# How often windows are adjusted to what the engine's imitation says.
-_REFINEMENTS = 9
+# The engine's imitation may say more or less than the quick estimate, which is asked for sizes
+# this far apart, up to so many times what there is.
+_SIZE_STEP = 1.05
+_MOST_ASKED = 2.0
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ class Planner:
         self.width = -(-width // multiple) * multiple
         self._levels = levels
         self.engine = engine
+        self._plans: dict[tuple[int, int, tuple[Tile | None, ...]], FramePlan] = {}
 
     @functools.cached_property
     def weight_bytes(self) -> int:
@@ -127,7 +131,7 @@ class Planner:
 
     def whole(self) -> FramePlan:
         """Return the plan of one stage that runs on the whole frame."""
-        return self._plan(self._cuts[0], None)
+        return self._plan(self._whole_cut, None)
 
     def fitting(self, budget_bytes: int, tile: Tile | None = None) -> FramePlan:
         """Return the plan with the least arithmetic that is predicted to fit.
@@ -135,15 +139,29 @@ class Planner:
         tile: rows and columns of every window, chosen when None.
         Raises BudgetError, with the smallest budget that does, when none fits.
         """
-        best: FramePlan | None = None
         if tile is None:
             whole = self.whole()
             if whole.prediction.total_bytes <= budget_bytes:
                 return whole
-        # The quick estimate ranks the cuts; the imitation of the engine decides, best cut first.
+        best = self._least_work(budget_bytes, tile)
+        if best is None:
+            asked = f" in tiles of {format_size(*tile)}" if tile else ""
+            smallest = self._smallest_mib(budget_bytes, tile)
+            raise BudgetError(
+                f"{format_bytes(budget_bytes)} is too little for {self._name} at "
+                f"{format_size(*self._frame)}{asked}",
+                hint=f"the smallest budget that fits is {smallest}MiB",
+            )
+        return best
+
+    def _least_work(self, budget_bytes: int, tile: Tile | None) -> FramePlan | None:
+        """Return the tiled plan with the least arithmetic that is predicted to fit."""
+        least = self.smallest(tile)
+        best = least if least.prediction.total_bytes <= budget_bytes else None
+        # The most that a cut may be asked for bounds its work; the imitation of the engine decides.
         ranked: list[tuple[float, int, Cut]] = []
         for cut in self._cuts[1:]:
-            found = cut.within(self._room_beside(cut, budget_bytes), tile)
+            found = cut.within(_size_below(self._most_asked(cut, budget_bytes)), tile)
             if found is not None:
                 ranked.append((cut.work(found), len(ranked), cut))
         for work, _, cut in sorted(ranked, key=lambda entry: entry[:2]):
@@ -152,18 +170,20 @@ class Planner:
             plan = self._refined(cut, budget_bytes, tile)
             if plan is not None and (best is None or _rank(plan) < _rank(best)):
                 best = plan
-        if best is None:
-            least = self.smallest(tile)
-            best = least if least.prediction.total_bytes <= budget_bytes else None
-        if best is None:
-            smallest = self.smallest(tile).prediction.total_bytes
-            asked = f" in tiles of {format_size(*tile)}" if tile else ""
-            raise BudgetError(
-                f"{format_bytes(budget_bytes)} is too little for {self._name} at "
-                f"{format_size(*self._frame)}{asked}",
-                hint=f"the smallest budget that fits is {_rounded_up(smallest)}",
-            )
         return best
+
+    def _smallest_mib(self, refused_bytes: int, tile: Tile | None) -> int:
+        """Return the smallest budget that fits, in MiB, given one that does not."""
+        low = refused_bytes >> 20
+        high = -(-self.smallest(tile).prediction.total_bytes // (1 << 20))
+        step = 1  # what takes least by the quick estimate is rarely far off
+        while high - low > 1:
+            middle = max(high - step, (low + high) // 2)
+            if self._least_work(middle << 20, tile) is None:
+                low, step = middle, 1
+            else:
+                high, step = middle, 2 * step
+        return high
 
     def smallest(self, tile: Tile | None = None) -> FramePlan:
         """Return the plan that takes least, whatever it computes twice."""
@@ -206,9 +226,16 @@ class Planner:
         return plans
 
     @functools.cached_property
+    def _whole_cut(self) -> Cut:
+        return Cut(0, 0, self._graph.cut(0), self.height, self.width, self.engine)
+
+    @functools.cached_property
     def _cuts(self) -> tuple[Cut, ...]:
-        """Every way to cut, the whole frame first, without those that hold the same."""
-        found = [Cut(0, 0, self._graph.cut(0), self.height, self.width, self.engine)]
+        """Every way to cut, the whole frame first, without those that hold the same.
+
+        Raises GraphError when there is a level to cut at and nothing can be cut there.
+        """
+        found = [self._whole_cut]
         seen = set()
         refusals: list[GraphError] = []
         for level in range(1, self._levels + 1):
@@ -228,10 +255,6 @@ class Planner:
             raise refusals[0]
         return tuple(found)
 
-    @functools.cached_property
-    def _macs_per_pixel(self) -> float:
-        return self._cuts[0].costs[0].macs_per_pixel
-
     def _frame_bytes(self, cut: Cut) -> int:
         """The outputs, and the padded copy of the frame that windows are cut from."""
         height, width = self._frame
@@ -245,7 +268,13 @@ class Planner:
         return size + (self.height * self.width * 3 if cut.level else 0)
 
     def _plan(self, cut: Cut, tiles: Sequence[Tile | None] | None) -> FramePlan:
-        chosen = tiles if tiles is not None else [None] * len(cut.stages)
+        chosen = (None,) * len(cut.stages) if tiles is None else tuple(tiles)
+        key = (cut.level, cut.recompute, chosen)
+        if key not in self._plans:
+            self._plans[key] = self._predicted(cut, chosen)
+        return self._plans[key]
+
+    def _predicted(self, cut: Cut, chosen: Sequence[Tile | None]) -> FramePlan:
         stages = []
         runs = []
         work = 0.0
@@ -281,27 +310,27 @@ class Planner:
         )
 
     def _refined(self, cut: Cut, budget_bytes: int, tile: Tile | None) -> FramePlan | None:
-        """Return a cut's plan that fits by the engine's imitation, as large as it may be."""
-        room = self._room_beside(cut, budget_bytes)
-        best: FramePlan | None = None
-        # What the quick estimate may be asked for lies somewhere between nothing and twice it.
-        low, high, asked = 0.0, 2.0 * room, float(room)
-        for _ in range(_REFINEMENTS):
-            tiles = cut.within(int(asked), tile)
-            plan = None if tiles is None else self._plan(cut, tiles)
-            if plan is None:
-                low = asked
-            elif plan.prediction.total_bytes <= budget_bytes:
-                best = plan if best is None or _rank(plan) < _rank(best) else best
-                low = asked
-            else:
-                high = asked
-            asked = (low + high) / 2
-        return best
+        """Return a cut's plan with the least arithmetic that fits by the engine's imitation.
+
+        The sizes asked for are the same at every budget, so that a larger one never loses a plan.
+        """
+        tried = None
+        asked = _size_below(self._most_asked(cut, budget_bytes))
+        while (tiles := cut.within(asked, tile)) is not None:
+            if tiles != tried:
+                plan = self._plan(cut, tiles)
+                if plan.prediction.total_bytes <= budget_bytes:
+                    return plan
+            tried = tiles
+            asked = _size_below(asked / _SIZE_STEP**0.5)
+        return None
+
+    def _most_asked(self, cut: Cut, budget_bytes: int) -> float:
+        return _MOST_ASKED * self._room_beside(cut, budget_bytes)
 
     @functools.cached_property
     def _whole_work(self) -> float:
-        return self._macs_per_pixel * self.height * self.width
+        return self._whole_cut.costs[0].macs_per_pixel * self.height * self.width
 
     def _room_beside(self, cut: Cut, budget_bytes: int) -> int:
         """Return what is left for windows and live tensors, before what the engine adds."""
@@ -312,8 +341,10 @@ class Planner:
         if not needed:
             return UsageError(f"{self._name} has no level to cut at", hint="run whole frames")
         least = min(needed, key=lambda side: side[0] * side[1])
+        small = any(side < shortest for side, shortest in zip(tile, least, strict=True))
+        problem = "too small" if small else f"no multiples of {STEP}"
         return UsageError(
-            f"tiles of {format_size(*tile)} are too small for {self._name}",
+            f"tiles of {format_size(*tile)} are {problem}, so {self._name} cannot run in them",
             hint=f"use {format_size(*least)} or more, in multiples of {STEP}",
         )
 
@@ -346,5 +377,6 @@ def _size(plan: FramePlan) -> tuple[int, float]:
     return plan.prediction.total_bytes, plan.recompute_ratio
 
 
-def _rounded_up(size_bytes: int) -> str:
-    return f"{-(-size_bytes // (1 << 20))}MiB"
+def _size_below(limit: float) -> int:
+    """Return the largest of the sizes that the quick estimate is asked for, in bytes."""
+    return int(_SIZE_STEP ** math.floor(math.log(limit, _SIZE_STEP))) if limit > 1 else 0
