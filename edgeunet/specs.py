@@ -74,6 +74,17 @@ class TensorSpec:
 
 
 @dataclass(frozen=True)
+class Pool:
+    """What an engine sets aside for activations: one region, and how much of a piece may be lost.
+
+    Regions that double, as onnxruntime has them by default, take about a fifth more.
+    """
+
+    region_bytes: int
+    dead_bytes: int
+
+
+@dataclass(frozen=True)
 class ClassLabel:
     """One class of a label map: its name and the RGB colour it is drawn in (0..255)."""
 

@@ -26,10 +26,12 @@ def report_of_bundle(bundle: Bundle) -> MemoryReport:
             precision=manifest.precision,
         )
     held = held_specs(manifest)
-    outputs = sum(output.spec(*_size(plan)).size_bytes for output in manifest.outputs)
+    # The padded frame, and outputs as large as the frame that was asked for.
+    frame = (manifest.height, manifest.width)
+    outputs = sum(output.spec(*frame).size_bytes for output in manifest.outputs)
     facts = PlanFacts(
         model=manifest.name,
-        frame=(manifest.height, manifest.width),
+        frame=frame,
         precision=manifest.precision,
         held=held,
         layout=lay_out(stage_borders(manifest), held),
@@ -56,7 +58,3 @@ def _figures(bundle: Bundle, stage: StageEntry, plan: PlanEntry) -> StageFigures
         * len(windows(plan.width, tile.width, align=tile.align, halo=Halo(*tile.columns))),
         window_bytes=sum(entry.spec().size_bytes for entry in own),
     )
-
-
-def _size(plan: PlanEntry) -> tuple[int, int]:
-    return plan.height, plan.width

@@ -139,6 +139,7 @@ class MemoryEntry(_Entry, frozen=True):
     """Figures computed from the graphs, in bytes; see ARCHITECTURE.md for the four words.
 
     held_bytes: what stages hold for later ones, within peak_live_bytes and arena_bytes.
+    region_bytes: what onnxruntime's arena needs, all stages sharing it; 0 for other engines.
     """
 
     skip_bytes: int
@@ -147,6 +148,7 @@ class MemoryEntry(_Entry, frozen=True):
     io_bytes: int
     weight_bytes: int
     held_bytes: int = 0
+    region_bytes: int = 0
 
 
 class Manifest(_Entry, frozen=True):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from edgeunet.bundle.manifest import Manifest
 from edgeunet.memory.held import StageBorders
-from edgeunet.specs import FRAME, TensorSpec
+from edgeunet.memory.pool import pool_for
+from edgeunet.specs import FRAME, Pool, TensorSpec
 
 
 def held_specs(manifest: Manifest) -> tuple[TensorSpec, ...]:
@@ -24,3 +25,9 @@ def stage_borders(manifest: Manifest) -> tuple[StageBorders, ...]:
         )
         for stage in manifest.stages
     )
+
+
+def pool_of(manifest: Manifest) -> Pool | None:
+    """Return what an engine should set aside; None for a bundle that does not say."""
+    region_bytes = manifest.memory.region_bytes
+    return pool_for(region_bytes) if region_bytes else None

@@ -43,10 +43,11 @@ from edgeunet.files import check_writable, naming
 from edgeunet.graph.finish import finish
 from edgeunet.graph.view import view_of_model
 from edgeunet.memory.planner import FramePlan
+from edgeunet.memory.prediction import whole_region_bytes
 from edgeunet.memory.report import analyse
 from edgeunet.memory.request import WHOLE_FRAME, PlanRequest
 from edgeunet.recipes import Recipe
-from edgeunet.specs import Array, Precision
+from edgeunet.specs import Array, Engine, Precision
 
 _TOOLS = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy")
 
@@ -146,7 +147,7 @@ def _draft(
     report: Callable[[str], None],
     plan: FramePlan | None = None,
 ) -> Bundle:
-    recipe = order.recipe
+    recipe, engine = order.recipe, target_of(order.precision)
     if plan is None and order.request != WHOLE_FRAME:
         report("planning")
         plan = plan_frames(
@@ -164,13 +165,16 @@ def _draft(
         with naming(graphs):
             if plan is None or not plan.tiled:
                 model = module_to_graph(module, recipe, order.height, order.width, order.precision)
-                finish(model, target_of(order.precision))
+                finish(model, engine)
                 stages = write_whole(model, graphs)
-                memory = memory_entry(analyse(view_of_model(model), model=recipe.name))
+                view = view_of_model(model)
+                region = whole_region_bytes(view) if engine is Engine.ONNXRUNTIME else 0
+                memory = memory_entry(analyse(view, model=recipe.name), region)
                 entry = None
             else:
                 stages = write_stages(plan, graphs)
-                memory = memory_entry(report_of(plan, recipe.name, order.precision))
+                region = plan.region_bytes if engine is Engine.ONNXRUNTIME else 0
+                memory = memory_entry(report_of(plan, recipe.name, order.precision), region)
                 entry = plan_entry(plan, order.request.budget_bytes)
         manifest = _manifest(order, target.name.removesuffix(".bundle"), stages, memory, entry)
         return write_bundle(target, manifest, {s.graph: graphs / s.graph for s in stages})

@@ -50,7 +50,7 @@ def plan_entry(plan: FramePlan, budget_bytes: int | None) -> PlanEntry:
     )
 
 
-def memory_entry(report: MemoryReport) -> MemoryEntry:
+def memory_entry(report: MemoryReport, region_bytes: int) -> MemoryEntry:
     return MemoryEntry(
         skip_bytes=report.skip_bytes,
         peak_live_bytes=report.peak_live_bytes,
@@ -58,6 +58,7 @@ def memory_entry(report: MemoryReport) -> MemoryEntry:
         io_bytes=report.io_bytes,
         weight_bytes=report.weight_bytes,
         held_bytes=report.held_bytes,
+        region_bytes=region_bytes,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edgeunet.errors import EngineError, MissingPackageError, UsageError, near_match
-from edgeunet.specs import Array, Session
+from edgeunet.specs import Array, Pool, Session
 
 __all__ = ["ENGINES", "choose_engine", "open_session"]
 
@@ -41,15 +41,17 @@ def open_session(
     *,
     threads: int | None = None,
     outputs: Mapping[str, Array] | None = None,
+    pool: Pool | None = None,
 ) -> Session:
     """Load an ONNX file into an engine.
 
     threads: CPU threads for one run; None takes every core this process may use.
     outputs: the caller's arrays to write results into, by name; the session makes the others.
+    pool: what activations are expected to need; the first session of a process sets it up.
     Raises EngineError when the file cannot be loaded, and what ``choose_engine`` raises.
     """
     choose_engine(engine)
     # Imported late: this file must be importable where no engine is installed.
     from edgeunet.engine.onnxruntime_session import OnnxRuntimeSession
 
-    return OnnxRuntimeSession(graph, threads=threads, outputs=outputs)
+    return OnnxRuntimeSession(graph, threads=threads, outputs=outputs, pool=pool)

@@ -29,7 +29,7 @@ from types import TracebackType
 import onnxruntime
 
 from edgeunet.errors import EngineError, UsageError
-from edgeunet.specs import Array, TensorSpec
+from edgeunet.specs import Array, Pool, TensorSpec
 
 _LOG_ERRORS_ONLY = 3
 
@@ -38,6 +38,9 @@ _MOST_THREADS = 64
 
 _M_MMAP_THRESHOLD = -3
 _MMAP_THRESHOLD_BYTES = 128 << 10
+
+_DOUBLE = 0
+_LARGEST_REGION_BYTES = (1 << 31) - 1
 
 ARENA_LIMIT = "EDGEUNET_ARENA_LIMIT_BYTES"
 """Environment variable: a hard limit on the arena, weights included; runs past it fail."""
@@ -62,7 +65,7 @@ class OnnxRuntimeSession:
     """One graph on the CPU. Every shape is fixed; outputs live in buffers made once.
 
     outputs: the caller's contiguous arrays to write results into, by name; the session makes
-    the others.
+    the others. pool: for the process's arena, if this is its first session.
     """
 
     engine = "onnxruntime"
@@ -73,9 +76,10 @@ class OnnxRuntimeSession:
         *,
         threads: int | None = None,
         outputs: Mapping[str, Array] | None = None,
+        pool: Pool | None = None,
     ) -> None:
         self._name = graph.name
-        self._session = _load(graph, _options(threads))
+        self._session = _load(graph, _options(threads, pool))
         self.inputs = tuple(self._spec(node) for node in self._session.get_inputs())
         self.outputs = tuple(self._spec(node) for node in self._session.get_outputs())
         self._binding = self._session.io_binding()
@@ -166,7 +170,7 @@ class OnnxRuntimeSession:
             )
 
 
-def _options(threads: int | None) -> onnxruntime.SessionOptions:
+def _options(threads: int | None, pool: Pool | None = None) -> onnxruntime.SessionOptions:
     if threads is not None and threads < 1:
         raise UsageError(
             f"{threads} is not a number of threads", hint="use 1 or more, or leave it out"
@@ -184,7 +188,8 @@ def _options(threads: int | None) -> onnxruntime.SessionOptions:
     options.add_session_config_entry("session.force_spinning_stop", "1")
     # Weights stay out of the arena: what it holds is then for activations alone.
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
-    _share_arena()
+    _quiet_heap()
+    _SharedArena.make(pool)
     options.add_session_config_entry("session.use_env_allocators", "1")
     options.enable_cpu_mem_arena = True
     options.enable_mem_pattern = False
@@ -193,21 +198,35 @@ def _options(threads: int | None) -> onnxruntime.SessionOptions:
 
 
 @functools.cache
-def _share_arena() -> None:
-    """Make the one arena, and give what loading leaves behind back to the system."""
-    # Else glibc keeps ever larger blocks that were freed, and the arena's regions lie anywhere.
+def _quiet_heap() -> None:
+    """Else glibc keeps ever larger blocks that were freed, and regions lie anywhere."""
     with contextlib.suppress(OSError, AttributeError):  # a C library other than glibc
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES)
-    limit = int(os.environ.get(ARENA_LIMIT, "0"))
-    info = onnxruntime.OrtMemoryInfo(
-        "Cpu",
-        onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR,
-        0,
-        onnxruntime.OrtMemType.DEFAULT,
-    )
-    onnxruntime.create_and_register_allocator(
-        info, onnxruntime.OrtArenaCfg({"max_mem": limit, "arena_extend_strategy": 0})
-    )
+
+
+class _SharedArena:
+    """The process's one arena; who comes first says how large its region is."""
+
+    _made = False
+
+    @classmethod
+    def make(cls, pool: Pool | None) -> None:
+        if cls._made:
+            return
+        cls._made = True
+        limit = int(os.environ.get(ARENA_LIMIT, "0"))
+        settings = {"max_mem": limit, "arena_extend_strategy": _DOUBLE}
+        if pool is not None:
+            region = min(limit, pool.region_bytes) if limit else pool.region_bytes
+            settings["initial_chunk_size_bytes"] = min(region, _LARGEST_REGION_BYTES)
+            settings["max_dead_bytes_per_chunk"] = pool.dead_bytes
+        info = onnxruntime.OrtMemoryInfo(
+            "Cpu",
+            onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR,
+            0,
+            onnxruntime.OrtMemType.DEFAULT,
+        )
+        onnxruntime.create_and_register_allocator(info, onnxruntime.OrtArenaCfg(settings))
 
 
 def _load(graph: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:

@@ -13,9 +13,9 @@ import bisect
 from dataclasses import dataclass, field
 
 _PIECE_BYTES = 256
-_FIRST_REGION_BYTES = 1 << 20
 _LARGEST_REGION_BYTES = 1 << 30
-# A larger remainder than this is split off whatever share of the piece it is.
+# The library's defaults; see engine/onnxruntime_session.py for what is used here.
+_FIRST_REGION_BYTES = 1 << 20
 _DEAD_BYTES = 128 << 20
 
 
@@ -62,8 +62,12 @@ class _Touched:
 class Arena:
     """The arena: ``take`` and ``give`` as the engine would, then ask what was touched."""
 
-    def __init__(self) -> None:
-        self._next_region_bytes = _FIRST_REGION_BYTES
+    def __init__(
+        self, first_region_bytes: int = _FIRST_REGION_BYTES, dead_bytes: int = _DEAD_BYTES
+    ) -> None:
+        """dead_bytes: of a free piece more than this is split off, whatever share it is."""
+        self._next_region_bytes = first_region_bytes
+        self._dead_bytes = dead_bytes
         self._regions: list[_Touched] = []
         self._free: list[tuple[tuple[int, int, int], _Piece]] = []
         self.reserved_bytes = 0
@@ -71,6 +75,15 @@ class Arena:
     @property
     def touched_bytes(self) -> int:
         return sum(region.total_bytes for region in self._regions)
+
+    @property
+    def regions(self) -> int:
+        return len(self._regions)
+
+    @property
+    def extent_bytes(self) -> int:
+        """Return where the bytes that were ever handed out end, over all regions."""
+        return sum(region.ends[-1] for region in self._regions if region.ends)
 
     def take(self, size_bytes: int) -> _Piece:
         """Return a piece of at least this size, in use."""
@@ -80,7 +93,7 @@ class Arena:
             self._extend(wanted)
             piece = self._best(wanted)
         assert piece is not None
-        if piece.size_bytes >= 2 * wanted or piece.size_bytes - wanted >= _DEAD_BYTES:
+        if piece.size_bytes >= 2 * wanted or piece.size_bytes - wanted >= self._dead_bytes:
             self._split(piece, wanted)
         piece.free = False
         self._regions[piece.region].add(piece.start, piece.start + size_bytes)

@@ -16,9 +16,10 @@ import numpy as np
 
 from edgeunet.errors import BudgetError, GraphError, UsageError
 from edgeunet.graph.stages import FrameGraph, StageGraph
+from edgeunet.memory.allocations import Allocations
 from edgeunet.memory.cuts import STEP, Cut
 from edgeunet.memory.held import Layout
-from edgeunet.memory.prediction import StageCost, border_size, engine_bytes
+from edgeunet.memory.prediction import StageCost, border_size, engine_bytes, region_bytes
 from edgeunet.memory.request import PlanRequest, Tile
 from edgeunet.specs import Engine, TensorSpec
 from edgeunet.units import format_bytes, format_size
@@ -29,6 +30,9 @@ COMFORTABLE_RATIO = 1.25
 # this far apart, up to so many times what there is.
 _SIZE_STEP = 1.05
 _MOST_ASKED = 2.0
+
+# The graph of a whole frame pads and crops by itself, in tensors of its own: measured.
+_PADDED_WHOLE = 1.06
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,17 @@ class FramePlan:
     @property
     def tiled(self) -> bool:
         return self.level > 0
+
+    @property
+    def region_bytes(self) -> int:
+        """The region that onnxruntime's arena needs; see memory/prediction.py."""
+        pixels = self.height * self.width
+        return region_bytes(
+            [
+                (one.cost.allocations, pixels if one.tile is None else one.tile[0] * one.tile[1])
+                for one in self.stages
+            ]
+        )
 
 
 class Planner:
@@ -282,7 +297,7 @@ class Planner:
         for cost, tile in zip(cut.costs, chosen, strict=True):
             count, pixels = cut.covering(cost.stage, tile)
             stages.append(StagePlan(cost.stage, tile, count, cost))
-            runs.append((cost, pixels))
+            runs.append((cost.allocations, pixels))
             work += count * pixels * cost.macs_per_pixel
             area = np.array([pixels])
             live_bytes = max(live_bytes, int(cost.live_bytes(area)[0]))
@@ -292,7 +307,7 @@ class Planner:
             held_bytes=cut.layout.arena_bytes,
             window_bytes=window_bytes,
             live_bytes=live_bytes,
-            engine_bytes=engine_bytes(self.engine, runs),
+            engine_bytes=self._engine_bytes(cut, runs),
         )
         whole = self._whole_work
         return FramePlan(
@@ -308,6 +323,13 @@ class Planner:
             recompute_ratio=work / whole if whole else 1.0,
             engine=self.engine,
         )
+
+    def _engine_bytes(self, cut: Cut, runs: Sequence[tuple[Allocations, int]]) -> int:
+        size_bytes = engine_bytes(self.engine, runs)
+        padded = (self.height, self.width) != self._frame
+        if self.engine is Engine.ONNXRUNTIME and cut.level == 0 and padded:
+            return int(size_bytes * _PADDED_WHOLE)
+        return size_bytes
 
     def _refined(self, cut: Cut, budget_bytes: int, tile: Tile | None) -> FramePlan | None:
         """Return a cut's plan with the least arithmetic that fits by the engine's imitation.

@@ -16,20 +16,25 @@ from numpy.typing import NDArray
 from edgeunet.graph.finish import finish
 from edgeunet.graph.split import strides_of
 from edgeunet.graph.stages import Border, StageGraph
-from edgeunet.graph.view import view_of_model
+from edgeunet.graph.view import GraphView, view_of_model
 from edgeunet.graph.work import macs_of
 from edgeunet.memory.allocations import Allocations, allocations_of
 from edgeunet.memory.arena_imitation import Arena
+from edgeunet.memory.pool import DEAD_BYTES
 from edgeunet.specs import Engine
 
 Areas = NDArray[np.int64]
 
 # Thread stacks, kernels' own scratch, the session's bookkeeping: measured, whatever the window.
-_FIXED_BYTES = 1 << 20
-# Copies into and out of the kernels' channel blocks that are not in the graph: measured.
-_SCRATCH = 1.05
+_FIXED_BYTES = 5 << 18
+# The arena keeps 8 bytes of bookkeeping for every 256 of its region.
+_BOOKKEEPING = 1 / 32
 # How far above its live bytes the arena usually ends up; only steers the search.
-_USUAL_FRAGMENTATION = 1.25
+_USUAL_FRAGMENTATION = 1.15
+# A region that proves too small is made larger by this.
+_GROWTH = 1.03
+_TRIALS = 12
+_NO_END = 1 << 60
 
 
 @dataclass(frozen=True)
@@ -102,23 +107,43 @@ def live_within(engine: Engine, room_bytes: float) -> float:
     return room_bytes
 
 
-def engine_bytes(engine: Engine, runs: Sequence[tuple[StageCost, int]]) -> int:
+def engine_bytes(engine: Engine, runs: Sequence[tuple[Allocations, int]]) -> int:
     """Return what an engine takes for stages that run in turn, each on a window of some pixels.
 
-    onnxruntime: what its arena touches, by imitation. Others: the largest live peak.
+    onnxruntime: its arena's region, by imitation. Others: the largest live peak.
     """
-    live = max((int(cost.live_bytes(np.array([pixels]))[0]) for cost, pixels in runs), default=0)
     if engine is not Engine.ONNXRUNTIME:
-        return live
-    arena = Arena()
-    for cost, _ in runs:
-        cost.allocations.load(arena)
-    loaded = arena.touched_bytes
+        return max((one.peak_bytes(pixels) for one, pixels in runs), default=0)
+    region = region_bytes(runs)
+    kept = sum(sum(one.kept_bytes) for one, _ in runs)
+    return region - kept + math.ceil(region * _BOOKKEEPING) + _FIXED_BYTES
+
+
+def region_bytes(runs: Sequence[tuple[Allocations, int]]) -> int:
+    """Return the smallest region found in which onnxruntime's arena serves all of these."""
+    size_bytes = _replayed(runs, _NO_END).extent_bytes
+    for _ in range(_TRIALS):
+        # Where the region ends, what is free at its end is handed out earlier.
+        if _replayed(runs, size_bytes).regions == 1:
+            break
+        size_bytes = math.ceil(size_bytes * _GROWTH)
+    return size_bytes
+
+
+def whole_region_bytes(view: GraphView) -> int:
+    """Return the region that a graph needs which runs alone."""
+    return region_bytes([(allocations_of(view, (), 1, Engine.ONNXRUNTIME), 1)])
+
+
+def _replayed(runs: Sequence[tuple[Allocations, int]], size_bytes: int) -> Arena:
+    arena = Arena(max(size_bytes, 1), DEAD_BYTES)
+    for allocations, _ in runs:
+        allocations.load(arena)
     # Twice: what the first frame leaves behind may not suit the second.
     for _ in range(2):
-        for cost, pixels in runs:
-            cost.allocations.replay(arena, pixels)
-    return math.ceil((arena.touched_bytes - loaded) * _SCRATCH) + _FIXED_BYTES
+        for allocations, pixels in runs:
+            allocations.replay(arena, pixels)
+    return arena
 
 
 def border_size(border: Border, height: int, width: int) -> int:

@@ -10,12 +10,12 @@ import numpy as np
 
 from edgeunet.bundle import Bundle
 from edgeunet.bundle.manifest import Manifest, TensorEntry
-from edgeunet.bundle.tensors import held_specs, stage_borders
+from edgeunet.bundle.tensors import held_specs, pool_of, stage_borders
 from edgeunet.engine import choose_engine, open_session
 from edgeunet.errors import BundleError, SourceError
 from edgeunet.memory.held import lay_out
 from edgeunet.recipes import load_recipe, recipe_names
-from edgeunet.specs import FRAME, Array, Session, TensorSpec
+from edgeunet.specs import FRAME, Array, Pool, Session, TensorSpec
 from edgeunet.stream.frames import Image
 from edgeunet.stream.windows import StageRunner, scratch_bytes
 from edgeunet.units import format_size
@@ -43,6 +43,7 @@ class Executor:
             whole = {name: buffer.shape for name, buffer in buffers.items()}
             needed = max(scratch_bytes(stage, whole) for stage in manifest.stages)
             scratch = np.empty(needed, np.uint8)
+            pool = pool_of(manifest)
             for stage in manifest.stages:
                 runner = StageRunner(
                     stage,
@@ -50,7 +51,7 @@ class Executor:
                     tensors,
                     scratch,
                     (self.height, self.width),
-                    functools.partial(_open, bundle.file(stage.graph), self.engine, threads),
+                    functools.partial(_open, bundle.file(stage.graph), self.engine, threads, pool),
                 )
                 self._runners.append(runner)
                 self._check(runner.session.inputs, stage.inputs, stage.name)
@@ -132,8 +133,14 @@ class Executor:
         )
 
 
-def _open(graph: Path, engine: str, threads: int | None, outputs: Mapping[str, Array]) -> Session:
-    return open_session(graph, engine, threads=threads, outputs=outputs)
+def _open(
+    graph: Path,
+    engine: str,
+    threads: int | None,
+    pool: Pool | None,
+    outputs: Mapping[str, Array],
+) -> Session:
+    return open_session(graph, engine, threads=threads, outputs=outputs, pool=pool)
 
 
 def check_size(bundle: Bundle, name: str, height: int, width: int) -> None:

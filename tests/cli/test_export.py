@@ -91,7 +91,10 @@ def test_json_is_one_document_and_the_name_says_what_it_is(there: Path, weights:
     ran = edgeunet("export", "--model", "unetmm", *SMALL, "--weights", weights, "--json")
     assert ran.code == 0, ran.err
     document = json.loads(ran.out)
-    assert list(document) == ["bundle", "model", "size", "precision", "weights", "parity", "memory"]
+    assert list(document) == [
+        "bundle", "model", "size", "precision", "weights", "parity", "memory", "plan",
+    ]  # fmt: skip
+    assert document["plan"] is None
     assert document["bundle"] == "unetmm-w8-32x48-fp32.bundle"
     assert (document["model"], document["size"], document["precision"]) == (
         "unetmm",

@@ -24,6 +24,7 @@ HEAVY = (
     "memory/planner.py",
     "memory/plot.py",
     "memory/prediction.py",
+    "memory/tuning.py",
     "engine/onnxruntime_session.py",
     "stream/opencv.py",
     "stream/photo_clip.py",
