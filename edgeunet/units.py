@@ -13,6 +13,9 @@ GIB = 1024**3
 # No frame has a longer side: a slip of the finger is refused before memory is asked for.
 LARGEST_SIDE = 32768
 
+# More than any machine has, and far from what overflows.
+LARGEST_BYTES = 2**20 * GIB
+
 _UNITS = {"": 1, "B": 1, "KIB": KIB, "MIB": MIB, "GIB": GIB, "K": KIB, "M": MIB, "G": GIB}
 _BYTES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 _SIZE = re.compile(r"\s*(\d+)\s*[xX×]\s*(\d+)\s*")
@@ -33,13 +36,20 @@ def format_bytes(size_bytes: float) -> str:
 def parse_bytes(text: str) -> int:
     """Read ``128MiB``, ``1.5 GiB`` or a plain number of bytes.
 
-    Raises UsageError for anything else, decimal units included: MB is not MiB.
+    Raises UsageError for anything else, decimal units included: MB is not MiB, and for more
+    than LARGEST_BYTES.
     """
     match = _BYTES.fullmatch(text)
     unit = match.group(2).upper() if match else ""
     if match is None or unit not in _UNITS:
         raise UsageError(f"{text!r} is not a size in bytes", hint="write it like 128MiB or 1.5GiB")
-    return round(float(match.group(1)) * _UNITS[unit])
+    size_bytes = float(match.group(1)) * _UNITS[unit]
+    if size_bytes > LARGEST_BYTES:
+        raise UsageError(
+            f"{shorten(text)} is more memory than there is",
+            hint="write it like 128MiB or 1.5GiB",
+        )
+    return round(size_bytes)
 
 
 def parse_size(text: str) -> tuple[int, int]:

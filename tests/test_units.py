@@ -21,6 +21,12 @@ def test_other_byte_sizes_are_refused(text: str) -> None:
     assert "128MiB" in caught.value.hint
 
 
+@pytest.mark.parametrize("text", ["9" * 400 + "GiB", "9" * 30, "2000000GiB"])
+def test_more_bytes_than_there_are(text: str) -> None:
+    with pytest.raises(UsageError, match="9+.*is more memory than there is|2000000GiB is more"):
+        parse_bytes(text)
+
+
 @pytest.mark.parametrize(
     ("size_bytes", "text"),
     [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (5 * 2**20, "5.0 MiB"), (2**31, "2.00 GiB")],

@@ -1,0 +1,339 @@
+"""--budget, --tile and --board of ``edgeunet memory`` and ``export``: plans and refusals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+pytest.importorskip("torch")
+
+from edgeunet.boards import board_ids, find_board
+from edgeunet.bundle import open_bundle
+from edgeunet.cli.choices import read_plan_request
+from edgeunet.convert import network_graph
+from edgeunet.convert.frame_module import FrameModule
+from edgeunet.errors import UsageError
+from edgeunet.memory.request import WHOLE_FRAME, PlanRequest
+from edgeunet.recipes import Recipe, folder
+from edgeunet.specs import Precision
+from edgeunet.stream.executor import Executor
+from edgeunet.units import MIB
+from tests.cli.command import Ran, contents, edgeunet
+
+SIZE = ("--size", "120x190")
+STAGE_KEYS = ["name", "tile", "halo", "windows", "held_bytes", "window_bytes", "live_bytes"]
+VERBS = ["memory", "export"]
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that plans are made of in a moment: two levels, few channels."""
+    text = (folder("export") / "unetmm.toml").read_text()
+    lines = [line for line in text.splitlines() if not line.startswith(("16 =", "[weights]"))]
+    path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
+    path.write_text("\n".join(_small(line) for line in lines))
+    return path
+
+
+def _small(line: str) -> str:
+    blocks = {"encoder_blocks": "[1, 1]", "middle_blocks": "1", "decoder_blocks": "[1, 1]"}
+    key = line.partition(" ")[0]
+    if key == "name":
+        return 'name = "tiny"'
+    return f"{key} = {blocks[key]}" if key in blocks else line
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _exported_once() -> Iterator[None]:
+    """Torch's exporter takes a second or two: every graph that is planned is made once."""
+    make = network_graph.module_to_graph
+    known: dict[tuple[object, ...], ir.Model] = {}
+
+    def make_once(
+        module: FrameModule, recipe: Recipe, height: int, width: int, precision: Precision
+    ) -> ir.Model:
+        key = (recipe.name, recipe.network.width, height, width, precision)
+        if key not in known:
+            known[key] = make(module, recipe, height, width, precision)
+        return known[key].clone()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edgeunet.convert.planning.module_to_graph", make_once)
+        patch.setattr(network_graph, "module_to_graph", make_once)
+        yield
+
+
+@pytest.fixture
+def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that the command runs in."""
+    path = tmp_path / "there"
+    path.mkdir()
+    monkeypatch.chdir(path)
+    return path
+
+
+def words(verb: str, recipe: Path) -> list[object]:
+    target = [recipe] if verb == "memory" else ["--model", recipe, "--random-weights"]
+    return [verb, *target, *SIZE, "--width", "4"]
+
+
+@pytest.fixture(scope="module")
+def tiled(recipe: Path) -> dict[str, Any]:
+    """What ``memory`` says of a plan in fixed tiles."""
+    ran = edgeunet(*words("memory", recipe), "--tile", "64x96", "--json")
+    assert ran.code == 0, ran.err
+    document = json.loads(ran.out)
+    assert isinstance(document, dict)
+    return document
+
+
+@pytest.fixture(scope="module")
+def exported(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ran]:
+    path = tmp_path_factory.mktemp("export") / "tiled.bundle"
+    return path, edgeunet(*words("export", recipe), "--tile", "64x96", "--out", path)
+
+
+def test_memory_says_what_a_plan_is(tiled: dict[str, Any]) -> None:
+    assert (tiled["model"], tiled["size"], tiled["tile"]) == ("tiny", "120x190", "64x96")
+    assert tiled["halo"] > 0
+    assert 0 < tiled["held_bytes"] < tiled["arena_bytes"]
+    assert tiled["recompute_ratio"] > 1
+    assert tiled["predicted_bytes"] > tiled["peak_live_bytes"]
+    stages = tiled["stages"]
+    assert [stage["name"] for stage in stages] == ["encode", "core", "decode"]
+    assert [stage["tile"] for stage in stages] == ["64x96", None, "64x96"]
+    assert all(list(stage) == STAGE_KEYS for stage in stages)
+    assert all(stage["windows"] > 1 for stage in stages[::2])
+    assert stages[1]["windows"] == 1
+    assert tiled["live_at_peak"]
+    assert {entry["role"] for entry in tiled["live_at_peak"]} & {"held", "window"}
+
+
+def test_memory_within_a_budget_and_without_one(recipe: Path) -> None:
+    found = {}
+    for options in ((), ("--budget", "2MiB"), ("--budget", "1GiB")):
+        ran = edgeunet(*words("memory", recipe), *options, "--json")
+        assert ran.code == 0, ran.err
+        found[options[-1:]] = json.loads(ran.out)
+    plain, small, large = found.values()
+    assert small["predicted_bytes"] <= 2 * MIB < large["predicted_bytes"]
+    assert small["recompute_ratio"] > large["recompute_ratio"] == 1
+    assert (large["tile"], large["stages"]) == (None, [])
+    assert plain["predicted_bytes"] is None
+    # A whole frame is a whole frame, whether a budget allowed it or nobody asked.
+    assert {**large, "predicted_bytes": None} == plain
+
+
+def test_the_tables_name_the_stages(recipe: Path, tiled: dict[str, Any]) -> None:
+    ran = edgeunet(*words("memory", recipe), "--tile", "64x96")
+    assert ran.code == 0, ran.err
+    twice = 100 * (tiled["recompute_ratio"] - 1)
+    assert f"the plan: {twice:.1f} % of the arithmetic is done twice" in ran.out
+    for stage in tiled["stages"]:
+        row = next(line for line in ran.out.splitlines() if stage["name"] in line.split())
+        assert (stage["tile"] or "once") in row
+    for word in ("held", "predicted", "what onnxruntime will take", "window buffers", "halo"):
+        assert word in ran.out
+
+
+def test_memory_of_a_bundle_says_the_same(
+    tiled: dict[str, Any], exported: tuple[Path, Ran]
+) -> None:
+    ran = edgeunet("memory", exported[0], "--json")
+    assert ran.code == 0, ran.err
+    document = json.loads(ran.out)
+    assert document.pop("model") == "tiled"
+    assert document == {key: value for key, value in tiled.items() if key != "model"}
+
+
+def test_an_exported_plan_runs_and_names_its_stages(exported: tuple[Path, Ran]) -> None:
+    path, ran = exported
+    assert ran.code == 0, ran.err
+    manifest = open_bundle(path).manifest
+    assert [stage.graph for stage in manifest.stages] == [
+        "encode.onnx",
+        "core.onnx",
+        "decode.onnx",
+    ]
+    assert manifest.plan is not None
+    assert manifest.plan.budget_bytes is None
+    assert len(manifest.parity) == 5, "parity is checked on the tiles"
+    for word in ("planning", "encode", "core", "decode", "predicted on onnxruntime: "):
+        assert word in ran.out + ran.err
+    executor = Executor(open_bundle(path), threads=1)
+    answer = executor.run(np.full((120, 190, 3), 100, np.uint8))["denoised"]
+    executor.close()
+    assert answer.shape == (1, 120, 190, 3)
+    assert answer.dtype == np.uint8
+
+
+def test_the_document_of_an_export_has_its_plan(recipe: Path, there: Path) -> None:
+    ran = edgeunet(*words("export", recipe), "--budget", "2MiB", "--tile", "auto", "--json")
+    assert ran.code == 0, ran.err
+    plan = json.loads(ran.out)["plan"]
+    assert plan["budget_bytes"] == 2 * MIB >= plan["predicted_bytes"]
+    assert plan["recompute_ratio"] >= 1
+    assert plan["engine"] == "onnxruntime"
+    assert [stage["name"] for stage in plan["stages"]] == ["encode", "core", "decode"]
+    assert [path.name for path in there.iterdir()] == [json.loads(ran.out)["bundle"]]
+
+
+def test_the_weights_are_in_the_budget_of_a_board(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = find_board("nano-4gb")
+    ran = edgeunet(*words("memory", recipe), "--board", board.id, "--json")
+    assert ran.code == 0, ran.err
+    document = json.loads(ran.out)
+    assert document["predicted_bytes"] + document["weight_bytes"] <= board.usable_bytes
+    assert document["tile"] is None, "there is room for the whole frame"
+
+
+WRONG = {
+    "two limits": (
+        ("--budget", "1GiB", "--board", "nano-4gb"),
+        "--budget and --board both give a byte limit",
+        "leave one of them out",
+    ),
+    "no memory": (("--budget", "0"), "a budget of 0 is no memory at all", "128MiB"),
+    "not even a byte": (("--budget", "0.2"), "a budget of 0.2 is no memory at all", "128MiB"),
+    "less than nothing": (("--budget=-5MiB",), "'-5MiB' is not a size in bytes", "128MiB"),
+    "no bytes": (("--budget", "12 parsecs"), "'12 parsecs' is not a size in bytes", "128MiB"),
+    "decimal units": (("--budget", "128MB"), "'128MB' is not a size in bytes", "128MiB"),
+    "more than there is": (
+        ("--budget", "9" * 400 + "GiB"),
+        "9... is more memory than there is",
+        "128MiB",
+    ),
+    "no board": (("--board", "orin-nano"), "there is no board 'orin-nano'", "orin-nano-4gb"),
+    "no tile": (("--tile", "wide"), "--tile 'wide' is no tile size", "256x256, or auto, or none"),
+    "half a tile": (("--tile", "256"), "--tile '256' is no tile size", "auto, or none"),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(("options", "error", "hint"), WRONG.values(), ids=WRONG)
+def test_a_wrong_option(
+    verb: str, options: tuple[str, ...], error: str, hint: str, recipe: Path, there: Path
+) -> None:
+    ran = edgeunet(*words(verb, recipe), *options)
+    assert ran.code == 2
+    assert error in ran.failure[0]
+    assert hint in ran.failure[1]
+    assert ran.notes == [], "nothing was begun"
+    assert contents(there) == {}
+
+
+def test_an_unknown_board_lists_them_all() -> None:
+    ran = edgeunet("memory", "unetmm", "--board", "raspberry")
+    assert ran.code == 2
+    assert all(board in ran.failure[1] for board in board_ids())
+
+
+REFUSED = {
+    "too small a tile": (
+        ("--tile", "8x8"),
+        2,
+        "tiles of 8x8 are too small, so tiny cannot run in them",
+        r"use {tile} or more, in multiples of 8",
+    ),
+    "no multiple": (
+        ("--tile", "101x101"),
+        2,
+        "tiles of 101x101 are no multiples of 8, so tiny cannot run in them",
+        r"use {tile} or more, in multiples of 8",
+    ),
+    "too small a budget": (
+        ("--budget", "200KiB"),
+        1,
+        "200.0 KiB is too little for tiny at 120x190",
+        r"the smallest budget that fits is {mib}",
+    ),
+    "too small a budget for tiles": (
+        ("--budget", "200KiB", "--tile", "64x64"),
+        1,
+        "200.0 KiB is too little for tiny at 120x190 in tiles of 64x64",
+        r"the smallest budget that fits is {mib}",
+    ),
+    "too small a budget for the whole": (
+        ("--budget", "1MiB", "--tile", "none"),
+        1,
+        "whole frames are predicted to take",
+        r"leave out --tile none: tiles take less",
+    ),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(("options", "code", "error", "hint"), REFUSED.values(), ids=REFUSED)
+def test_what_no_plan_can_do(
+    verb: str,
+    options: tuple[str, ...],
+    code: int,
+    error: str,
+    hint: str,
+    recipe: Path,
+    there: Path,
+) -> None:
+    """Two lines, no bundle, nothing left in the folder it would have been in."""
+    ran = edgeunet(*words(verb, recipe), *options)
+    assert ran.code == code
+    said, helps = ran.failure
+    assert said.startswith(error)
+    before, _, after = hint.partition("{")
+    assert helps.startswith(before)
+    assert helps.endswith(after.partition("}")[2])
+    assert contents(there) == {}
+    if verb == "memory" and after:
+        works = helps.removeprefix(before).split()[0]
+        option = "--tile" if after.startswith("tile") else "--budget"
+        tile = options[2:] if option == "--budget" else ()
+        again = edgeunet(*words(verb, recipe), option, works, *tile, "--json")
+        assert again.code == 0, again.err
+
+
+@pytest.mark.parametrize(
+    "options", [("--budget", "1GiB"), ("--tile", "auto"), ("--board", "nano-4gb")]
+)
+def test_a_bundle_is_planned_already(options: tuple[str, ...], exported: tuple[Path, Ran]) -> None:
+    ran = edgeunet("memory", exported[0], *options)
+    assert ran.code == 2
+    assert "--budget, --tile and --board cannot change tiled.bundle" in ran.failure[0]
+
+
+@pytest.mark.parametrize(
+    ("budget", "tile", "board", "wanted"),
+    [
+        (None, None, None, WHOLE_FRAME),
+        ("64MiB", None, None, PlanRequest(budget_bytes=64 * MIB)),
+        ("64MiB", "auto", None, PlanRequest(budget_bytes=64 * MIB, auto=True)),
+        (None, "auto", None, PlanRequest(auto=True)),
+        (None, "none", None, WHOLE_FRAME),
+        ("64MiB", "none", None, PlanRequest(budget_bytes=64 * MIB, whole=True)),
+        (None, "96x128", None, PlanRequest(tile=(96, 128))),
+        ("64MiB", "96x128", None, PlanRequest(budget_bytes=64 * MIB, tile=(96, 128))),
+    ],
+)
+def test_what_the_options_ask_for(
+    budget: str | None, tile: str | None, board: str | None, wanted: PlanRequest
+) -> None:
+    assert read_plan_request(budget, tile, board) == wanted
+
+
+def test_a_board_is_a_budget_with_weights() -> None:
+    usable = find_board("orin-nano-4gb").usable_bytes
+    for tile, wanted in (
+        (None, PlanRequest(usable, weights_included=True)),
+        ("auto", PlanRequest(usable, auto=True, weights_included=True)),
+        ("none", PlanRequest(usable, whole=True, weights_included=True)),
+        ("64x96", PlanRequest(usable, tile=(64, 96), weights_included=True)),
+    ):
+        assert read_plan_request(None, tile, "orin-nano-4gb") == wanted
+    with pytest.raises(UsageError):
+        read_plan_request("1GiB", "auto", "orin-nano-4gb")
