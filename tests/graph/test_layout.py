@@ -6,16 +6,14 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
-import torch
 
-from edgeunet.convert.network_graph import graph_of_recipe
+from edgeunet.graph.half import to_half
 from edgeunet.graph.layout import LayoutCounts, lay_out_for_cpu
 from edgeunet.graph.stages import cut_into_stages
 from edgeunet.graph.values import Floats, add_initializer, constant_of, set_input, static_shape
-from edgeunet.recipes import load_recipe, recipe_names
-from edgeunet.specs import Precision
+from edgeunet.recipes import recipe_names
+from tests.convert.small import base
 
-SIZE = (32, 48)
 BY_RUNS = ["Transpose", "Reshape", "Transpose", "Reshape", "Transpose"]
 
 
@@ -108,7 +106,8 @@ def test_columns_left_alone(channels: int, width: int, attributes: str) -> None:
 
 
 def test_half_is_left_alone() -> None:
-    model = graph_of_recipe(load_recipe("unetmm"), *SIZE, Precision.FP16)
+    model = base("unetmm").clone()
+    to_half(model)
     before = kinds(model)
     assert lay_out_for_cpu(model) == LayoutCounts(shuffles=0, sums=0, narrow=0)
     assert kinds(model) == before
@@ -116,25 +115,25 @@ def test_half_is_left_alone() -> None:
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_networks_say_the_same(name: str) -> None:
-    torch.manual_seed(0)
-    model = graph_of_recipe(load_recipe(name), *SIZE, Precision.FP32)
+    model = base(name).clone()
     draw_weights(model)
     show_floats(model)
     before, names = run(model), [value.name for value in model.graph.outputs]
-    lay_out_for_cpu(model)
+    counts = lay_out_for_cpu(model)
+    assert counts.narrow, "every network has an image at its end"
+    assert bool(counts.shuffles) == shuffles(base(name))
     assert [value.name for value in model.graph.outputs] == names
     same(model, before)
 
 
 def test_stages_have_no_shuffle_left() -> None:
-    model = graph_of_recipe(load_recipe("unetmm"), 64, 64, Precision.FP32)
-    for stage in cut_into_stages(model, 3):
+    for stage in cut_into_stages(base("unetmm"), 3):
         laid = stage.at(128, 64)
         shapes = [static_shape(value) for value in laid.graph.outputs]
         draw_weights(laid)
         before = run(laid)
         lay_out_for_cpu(laid)
-        assert not {"DepthToSpace", "SpaceToDepth"} & set(kinds(laid))
+        assert not shuffles(laid)
         assert [static_shape(value) for value in laid.graph.outputs] == shapes
         same(laid, before)
 
@@ -215,6 +214,10 @@ def show_floats(model: ir.Model) -> None:
             assert source is not None
             value, node = source, source.producer()
         model.graph.outputs[index] = value
+
+
+def shuffles(model: ir.Model) -> bool:
+    return bool({"DepthToSpace", "SpaceToDepth"} & set(kinds(model)))
 
 
 def kinds(model: ir.Model) -> list[str]:
