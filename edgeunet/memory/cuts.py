@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeunet.graph.stages import StageGraph
+from edgeunet.errors import GraphError
+from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.memory.held import Layout, StageBorders, lay_out
 from edgeunet.memory.prediction import StageCost, cost_of, live_within, usual_bytes
 from edgeunet.memory.request import Tile
@@ -204,6 +205,30 @@ class Cut:
             _sides(self._size[0], stage.align, stage.halo_rows),
             _sides(self._size[1], stage.align, stage.halo_columns),
         )
+
+
+def cuts_of(graph: FrameGraph, levels: int, size: Tile, engine: Engine) -> tuple[Cut, ...]:
+    """Return every way to cut a graph at levels 1..levels, without those that hold the same.
+
+    size: rows and columns of the padded frame. Raises GraphError when nothing can be cut.
+    """
+    found = []
+    seen = set()
+    refusals: list[GraphError] = []
+    for level in range(1, levels + 1):
+        for recompute in range(level + 1):
+            try:
+                stages = graph.cut(level, recompute=recompute)
+            except GraphError as error:
+                refusals.append(error)
+                break
+            borders = tuple((s.name, s.inputs, s.outputs) for s in stages)
+            if borders not in seen:
+                seen.add(borders)
+                found.append(Cut(level, recompute, stages, *size, engine))
+    if refusals and not found:
+        raise refusals[0]
+    return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeunet.errors import BudgetError, GraphError, UsageError
+from edgeunet.errors import BudgetError, UsageError
 from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.memory.allocations import Allocations
-from edgeunet.memory.cuts import STEP, Cut
+from edgeunet.memory.cuts import STEP, Cut, cuts_of
 from edgeunet.memory.held import Layout
 from edgeunet.memory.prediction import StageCost, border_size, engine_bytes, region_bytes
 from edgeunet.memory.request import PlanRequest, Tile
@@ -175,7 +175,7 @@ class Planner:
         best = least if least.prediction.total_bytes <= budget_bytes else None
         # The most that a cut may be asked for bounds its work; the imitation of the engine decides.
         ranked: list[tuple[float, int, Cut]] = []
-        for cut in self._cuts[1:]:
+        for cut in self._cuts:
             found = cut.within(_size_below(self._most_asked(cut, budget_bytes)), tile)
             if found is not None:
                 ranked.append((cut.work(found), len(ranked), cut))
@@ -226,8 +226,8 @@ class Planner:
 
     def in_windows(self, areas: Sequence[int]) -> list[FramePlan]:
         """Return, for every cut, plans whose windows have at most about so many pixels."""
-        found = [cut.at_most(area) for cut in self._cuts[1:] for area in areas]
-        cuts = [cut for cut in self._cuts[1:] for _ in areas]
+        found = [cut.at_most(area) for cut in self._cuts for area in areas]
+        cuts = [cut for cut in self._cuts for _ in areas]
         return [
             self._plan(cut, tiles)
             for cut, tiles in zip(cuts, found, strict=True)
@@ -235,7 +235,7 @@ class Planner:
         ]
 
     def _smallest_of_each_cut(self, tile: Tile | None) -> list[FramePlan]:
-        plans = [self._plan(cut, cut.smallest(tile)) for cut in self._cuts[1:] if cut.allows(tile)]
+        plans = [self._plan(cut, cut.smallest(tile)) for cut in self._cuts if cut.allows(tile)]
         if not plans and tile is not None:
             raise self._no_tile(tile)
         return plans
@@ -246,29 +246,7 @@ class Planner:
 
     @functools.cached_property
     def _cuts(self) -> tuple[Cut, ...]:
-        """Every way to cut, the whole frame first, without those that hold the same.
-
-        Raises GraphError when there is a level to cut at and nothing can be cut there.
-        """
-        found = [self._whole_cut]
-        seen = set()
-        refusals: list[GraphError] = []
-        for level in range(1, self._levels + 1):
-            for recompute in range(level + 1):
-                try:
-                    stages = self._graph.cut(level, recompute=recompute)
-                except GraphError as error:
-                    refusals.append(error)
-                    break
-                borders = tuple((s.name, s.inputs, s.outputs) for s in stages)
-                if borders not in seen:
-                    seen.add(borders)
-                    found.append(
-                        Cut(level, recompute, stages, self.height, self.width, self.engine)
-                    )
-        if len(found) == 1 and refusals:
-            raise refusals[0]
-        return tuple(found)
+        return cuts_of(self._graph, self._levels, (self.height, self.width), self.engine)
 
     def _frame_bytes(self, cut: Cut) -> int:
         """The outputs, and the padded copy of the frame that windows are cut from."""
@@ -359,7 +337,7 @@ class Planner:
         return budget_bytes - self._frame_bytes(cut) - cut.layout.arena_bytes
 
     def _no_tile(self, tile: Tile) -> UsageError:
-        needed = [cut.smallest_tile() for cut in self._cuts[1:]]
+        needed = [cut.smallest_tile() for cut in self._cuts]
         if not needed:
             return UsageError(f"{self._name} has no level to cut at", hint="run whole frames")
         least = min(needed, key=lambda side: side[0] * side[1])
