@@ -48,13 +48,13 @@ def main() -> None:
     path = RESULTS / "budgets.csv"
     rows = read_csv(path) if arguments.resume and path.is_file() else []
     done = {(row["model"], row["size"], str(row["budget_mib"])) for row in rows}
-    for name in arguments.networks.split(","):
-        recipe = load_recipe(name).with_width(WIDTH)
-        module = frame_module(network_for_export(recipe, None), recipe)
-        for size in arguments.sizes.split(","):
+    for size in arguments.sizes.split(","):
+        for name in arguments.networks.split(","):
             left = [b for b in BUDGETS_MIB if (name, size, str(b)) not in done]
             if not left:
                 continue
+            recipe = load_recipe(name).with_width(WIDTH)
+            module = frame_module(network_for_export(recipe, None), recipe)
             planner = planner_of(module, recipe, *parse_size(size), Precision.FP32)
             known: dict[tuple[object, ...], dict[str, object]] = {}
             for budget in left:
