@@ -27,30 +27,31 @@ def cheapest_cut(
     early, what is read outside as read late. free: reads for which nothing needs to be held.
     """
     inside = set(nodes)
+
+    def place(node: ir.Node) -> ir.Node | str:
+        """A node whose side is known is its side: few others are left."""
+        if node in early:
+            return _SOURCE
+        return _SINK if node in late else node
+
     network = networkx.DiGraph()
     network.add_nodes_from((_SOURCE, _SINK))
-    for node in inside:
-        if node in early:
-            network.add_edge(_SOURCE, node)
-        if node in late:
-            network.add_edge(node, _SINK)
     for value in _values_around(inside):
         producer = value.producer()
-        if producer in inside:
-            network.add_edge(producer, value, capacity=size_bytes(value))
-        else:
-            network.add_edge(_SOURCE, value, capacity=size_bytes(value))
+        made_in = place(producer) if producer in inside else _SOURCE
+        network.add_edge(made_in, value, capacity=size_bytes(value))
         for reader in {use.node for use in value.uses()}:
             if reader not in inside:
                 network.add_edge(value, _SINK)
                 continue
-            if producer in inside:
+            read_in = place(reader)
+            if producer in inside and read_in != made_in:
                 # Nothing may be needed by an earlier part than the one that makes it.
-                network.add_edge(reader, producer)
-            if not free(value, reader):
-                network.add_edge(value, reader)
+                network.add_edge(read_in, made_in)
+            if read_in != made_in and not free(value, reader):
+                network.add_edge(value, read_in)
     _, (before, _) = networkx.minimum_cut(network, _SOURCE, _SINK)
-    return {node for node in inside if node in before}
+    return {node for node in inside if node in early or (node in before and node not in late)}
 
 
 def size_bytes(value: ir.Value) -> int:
