@@ -337,3 +337,32 @@ def test_a_board_is_a_budget_with_weights() -> None:
         assert read_plan_request(None, tile, "orin-nano-4gb") == wanted
     with pytest.raises(UsageError):
         read_plan_request("1GiB", "auto", "orin-nano-4gb")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "hint"),
+    [
+        (("--tile", "64x96"), "--tune chooses the windows", "leave one of them out"),
+        (("--tile", "none"), "--tune chooses the windows", "leave one of them out"),
+        (("--fp16",), "--tune times onnxruntime on this machine", "export --fp32"),
+    ],
+)
+def test_tuning_what_cannot_be_tuned(
+    options: tuple[str, ...], error: str, hint: str, recipe: Path, there: Path
+) -> None:
+    ran = edgeunet(*words("export", recipe), "--tune", *options)
+    assert ran.code == 2
+    assert error in ran.failure[0]
+    assert hint in ran.failure[1]
+    assert contents(there) == {}
+
+
+def test_a_tuned_export_keeps_its_budget(recipe: Path, there: Path) -> None:
+
+    ran = edgeunet(*words("export", recipe), "--tune", "--budget", "3MiB", "--json")
+    assert ran.code == 0, ran.err
+    document = json.loads(ran.out)
+    assert document["plan"]["predicted_bytes"] <= document["plan"]["budget_bytes"] == 3 * MIB
+    refused = edgeunet(*words("export", recipe), "--tune", "--budget", "1.5MiB")
+    assert refused.code == 1
+    assert "is too little for" in refused.failure[0]
