@@ -1,15 +1,20 @@
 """ONNX Runtime on the CPU. Inputs and outputs stay where they are: nothing is copied per run.
 
-Memory settings (peak above the loaded model: ``unetmm`` of width 16 at 432x768 in FP32,
-onnxruntime 1.31.1, two x86 cores, five runs; the time per run does not differ beyond noise):
+Memory settings (peak above the loaded model, FP32, onnxruntime 1.31.1, two x86 cores, the highest
+of five runs; the time per run does not differ beyond noise):
 
+    ``unetmm`` of width 16 at 432x768, the plain graph:
     arena, pattern, reuse (the library's defaults)   144 MiB first run, 247 MiB from the second
     arena, no pattern, reuse                         144 MiB
-    arena, no pattern, no reuse                      128 MiB, then 138 MiB   <- used here
+    arena, no pattern, no reuse                      138 MiB
 
-The memory pattern keeps a second copy of the peak. Whether planned reuse helps depends on the
-network (NAFNet of width 32 at 512x512: 522 MiB with it, 263 without; a plain U-Net of width 32:
-199 with, 263 without). Without the arena runs are slower (page faults) and the heap grows.
+    whole frames, laid out, no pattern, no reuse:    regions that double   one region
+    ``unetmm`` of width 16 at 720x1280               181 MiB               156 MiB
+    ``unetmm-naf`` of width 16 at 480x640            175 MiB               107 MiB
+    ``nafnet`` of width 16 at 256x384                 96 MiB                67 MiB
+
+The memory pattern keeps a second copy of the peak. Without the arena runs are slower (page faults).
+Regions that double leave more unused between them, and each costs a 32nd of itself for bookkeeping.
 
 All sessions of a process share one arena: the stages of a plan run one after the other, so that
 together they take what the largest takes, not the sum. Threads are each session's own: once a
@@ -204,6 +209,13 @@ def _quiet_heap() -> None:
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES)
 
 
+def _arena_limit() -> int:
+    text = os.environ.get(ARENA_LIMIT, "0")
+    if not text.isdecimal():
+        raise UsageError(f"{ARENA_LIMIT} is {text!r}, no number of bytes", hint="unset it")
+    return int(text)
+
+
 class _SharedArena:
     """The process's one arena; who comes first says how large its region is."""
 
@@ -213,8 +225,8 @@ class _SharedArena:
     def make(cls, pool: Pool | None) -> None:
         if cls._made:
             return
+        limit = _arena_limit()
         cls._made = True
-        limit = int(os.environ.get(ARENA_LIMIT, "0"))
         settings = {"max_mem": limit, "arena_extend_strategy": _DOUBLE}
         if pool is not None:
             region = min(limit, pool.region_bytes) if limit else pool.region_bytes

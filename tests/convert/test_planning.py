@@ -13,10 +13,12 @@ from edgeunet.bundle.figures import report_of_bundle
 from edgeunet.bundle.tensors import held_specs, stage_borders
 from edgeunet.convert.export import ExportOrder, draft_bundle
 from edgeunet.convert.planning import report_of_recipe, report_of_request, target_of
+from edgeunet.engine.onnxruntime_session import ARENA_LIMIT
+from edgeunet.errors import EngineError
 from edgeunet.memory.held import lay_out
 from edgeunet.memory.planner import FramePlan
 from edgeunet.memory.report import MemoryReport
-from edgeunet.memory.request import PlanRequest
+from edgeunet.memory.request import WHOLE_FRAME, PlanRequest
 from edgeunet.memory.roles import Role
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Engine, Precision
@@ -143,3 +145,16 @@ def test_what_is_predicted_is_measured(tile: tuple[int, int], tmp_path: Path) ->
     measured = measure(bundle.path, threads=1).measured_bytes
     assert predicted > 4 * MIB
     assert predicted == pytest.approx(measured, rel=TOLERANCE)
+
+
+@pytest.mark.parametrize("budget", [None, 16 * MIB], ids=["whole frame", "windows"])
+def test_a_run_keeps_to_its_region_under_a_hard_limit(budget: int | None, tmp_path: Path) -> None:
+    """What the plan says the arena needs is enough; half of it is not."""
+    request = WHOLE_FRAME if budget is None else PlanRequest(budget_bytes=budget)
+    order = ExportOrder(two_levels("unetmm"), *PREDICTED_SIZE, Precision.FP32, request=request)
+    bundle = draft_bundle(order, tmp_path / "capped.bundle")
+    assert (bundle.manifest.plan is None) == (budget is None)
+    region = bundle.manifest.memory.region_bytes
+    measure(bundle.path, frames=5, environment={ARENA_LIMIT: str(region)})
+    with pytest.raises(EngineError, match="onnxruntime failed to run"):
+        measure(bundle.path, frames=5, environment={ARENA_LIMIT: str(region // 2)})
