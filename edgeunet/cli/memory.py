@@ -21,6 +21,7 @@ from edgeunet.units import format_size, parse_size
 
 if TYPE_CHECKING:
     from edgeunet.memory.report import MemoryReport
+    from edgeunet.recipes import Recipe
 
 
 @dataclass(frozen=True)
@@ -183,11 +184,15 @@ def _of_recipe(target: str, wanted: _Wanted, folder: Path | None) -> _Subject:
 
     recipe = load_recipe(target).with_width(wanted.width)
     try:
-        from edgeunet.convert.export import ExportOrder, draft_bundle
-        from edgeunet.convert.planning import report_of_recipe, report_of_request
+        return _of_loaded_recipe(recipe, wanted, folder)
     except ModuleNotFoundError as error:
         purpose = f"making the graph of {recipe.name}"
         raise missing_package(error, purpose=purpose, extra="export") from error
+
+
+def _of_loaded_recipe(recipe: Recipe, wanted: _Wanted, folder: Path | None) -> _Subject:
+    from edgeunet.convert.export import ExportOrder, draft_bundle
+    from edgeunet.convert.planning import report_of_recipe, report_of_request
 
     height, width = wanted.size or recipe.export.size
     precision = wanted.precision or Precision.FP32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -150,9 +151,12 @@ def test_a_picture_without_matplotlib_names_the_extra(
     assert hint == 'pip install "edgeunet[plot]"'
 
 
+@pytest.mark.parametrize("already_imported", [False, True])
 def test_a_model_without_torch_names_the_extra(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    already_imported: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if already_imported:
+        importlib.import_module("edgeunet.convert.planning")
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "edgeunet.convert.network_graph", raising=False)
     code, error, hint = failure(capsys, "unetmm")
