@@ -17,12 +17,12 @@ import torch
 
 from benchmarks.record import write_csv
 from edgeunet.cli.console import print_table
+from edgeunet.metrics import psnr_db
 from edgeunet.models import Network, build_network
 from edgeunet.models.weights import load_weights
 from edgeunet.noise import Floats, add_gaussian
 from edgeunet.photographs import list_images, read_photograph
 from edgeunet.recipes import load_recipe, recipe_path
-from edgeunet.train.metrics import psnr_db
 
 SIGMAS = (15.0, 25.0, 50.0)
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from edgeunet.errors import RecipeError, UsageError
 from edgeunet.files import check_writable, replacing_file
+from edgeunet.metrics import psnr_db
 from edgeunet.models.network import Network, build_network
 from edgeunet.models.weights import save_weights
 from edgeunet.noise import Floats, add_gaussian
@@ -29,7 +30,6 @@ from edgeunet.specs import Task
 from edgeunet.train.checkpoint import FILE_NAME, Standing, load_checkpoint, save_checkpoint
 from edgeunet.train.crops import PhotographCrops
 from edgeunet.train.interruption import TrainingInterrupted, held_back
-from edgeunet.train.metrics import psnr_db
 
 CURVE_FILE = "curve.csv"
 

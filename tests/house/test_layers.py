@@ -12,7 +12,7 @@ from tests.house.source import PACKAGE, imports_of, module_paths
 LAYERS = (
     ("errors",),
     ("units", "specs", "files", "tiling"),
-    ("recipes", "boards", "photographs", "noise"),
+    ("recipes", "boards", "photographs", "noise", "metrics"),
     ("calibrations", "graph", "models"),
     ("memory", "train"),
     ("bundle",),

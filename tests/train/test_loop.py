@@ -17,6 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from edgeunet.errors import RecipeError, UsageError
+from edgeunet.metrics import psnr_db
 from edgeunet.models import build_network
 from edgeunet.models.network import Network
 from edgeunet.models.weights import load_weights
@@ -27,7 +28,6 @@ from edgeunet.train.checkpoint import FILE_NAME
 from edgeunet.train.crops import Batch, PhotographCrops
 from edgeunet.train.interruption import TrainingInterrupted
 from edgeunet.train.loop import CURVE_FILE, Outcome, Progress, learning_rate, train, validate
-from edgeunet.train.metrics import psnr_db
 from tests.train.toys import TABLE, toy_photographs, toy_recipe
 
 STOP = 6
