@@ -1,4 +1,7 @@
-"""Photographs as arrays: those scikit-image ships, and image files. Owns scikit-image."""
+"""Photographs as arrays: those scikit-image ships, and image files. Owns scikit-image.
+
+Label images too: class numbers, one per pixel.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from numpy.typing import NDArray
 from edgeunet.errors import MissingPackageError, SourceError
 
 Photograph = NDArray[np.uint8]
+LabelMap = NDArray[np.uint8]
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"})
 
@@ -47,6 +51,27 @@ def read_photograph(path: Path) -> Photograph:
             f"{path.name} is not an 8-bit grey or colour image", hint="convert it to 8-bit RGB"
         )
     return np.ascontiguousarray(pixels[:, :, :3])
+
+
+def read_labels(path: Path) -> LabelMap:
+    """Read a label image as (H, W) uint8 class numbers; raises SourceError when it is not one.
+
+    One channel of 8 bits, or a palette, whose numbers count and whose colours do not.
+    """
+    pillow = _module("PIL.Image")
+    try:
+        with pillow.open(path) as image:
+            mode, numbers = image.mode, np.asarray(image)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise SourceError(
+            f"{path.name} is not a readable image", hint="remove the file or replace it"
+        ) from error
+    if mode not in ("L", "P"):
+        raise SourceError(
+            f"{path.name} is not a label image: it has the mode {mode}, not one channel of 8 bits",
+            hint="save the class number of every pixel as an 8-bit grey PNG",
+        )
+    return np.ascontiguousarray(numbers)
 
 
 def list_images(folder: Path) -> list[Path]:

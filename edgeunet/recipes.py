@@ -17,6 +17,7 @@ from typing import Literal
 import msgspec
 
 from edgeunet.errors import RecipeError, UsageError, near_match
+from edgeunet.schedules import TrainTable, schedule_problems
 from edgeunet.specs import FRAME, ClassLabel, Task
 
 SCHEMA_VERSION = 1
@@ -24,10 +25,6 @@ SCHEMA_VERSION = 1
 LARGEST_WIDTH = 1024
 MOST_LEVELS = 8
 MOST_BLOCKS = 64
-SMALLEST_CROP = 16
-
-# torch takes no larger one.
-_LARGEST_SEED = 2**63 - 1
 
 # Files are named after a recipe, and tensors after its outputs.
 _RECIPE_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -129,24 +126,6 @@ class ToleranceTable(_Table, frozen=True):
     fp16_db: float = 55.0
     label_share: float = 0.005
     probability: float = 0.01
-
-
-class TrainTable(_Table, frozen=True):
-    """How the shipped weights are trained.
-
-    crop: side of the square training crops in pixels; sigma: noise range in 8-bit units.
-    """
-
-    steps: int
-    batch: int = 8
-    crop: int = 64
-    learning_rate: float = 1e-3
-    final_learning_rate: float = 1e-6
-    weight_decay: float = 1e-4
-    warmup_steps: int = 200
-    sigma: tuple[float, float] = (0.0, 60.0)
-    ema_decay: float = 0.999
-    seed: int = 0
 
 
 class Recipe(_Table, frozen=True):
@@ -280,7 +259,7 @@ def _problems(recipe: Recipe) -> Iterator[str]:
         if not 0 < limit < math.inf:
             yield f"[tolerance] {field} must be a number above 0"
     if recipe.train is not None:
-        yield from _train_problems(recipe.train, smallest)
+        yield from schedule_problems(recipe.train, outputs, smallest)
     for table, entries in (("weights", recipe.weights), ("quality", recipe.quality)):
         for width in entries:
             if not re.fullmatch("[1-9][0-9]*", width):
@@ -319,25 +298,3 @@ def _pathway_problems(pathway: PathwayTable) -> Iterator[str]:
             yield f"{name} has a class without a name"
         if not all(0 <= value <= 255 for value in entry.colour):
             yield f"the colour of class {entry.name!r} must be three numbers from 0 to 255"
-
-
-def _train_problems(table: TrainTable, smallest: int) -> Iterator[str]:
-    """Yield what is wrong with a schedule. NaN fails every comparison, so it fails these."""
-    low, high = table.sigma
-    crop = max(smallest, SMALLEST_CROP)
-    demands = (
-        (table.steps >= 1, "steps must be at least 1"),
-        (table.batch >= 1, "batch must be at least 1"),
-        (table.crop >= crop, f"crop must be at least {crop}"),
-        (0 < table.learning_rate < math.inf, "learning_rate must be a number above 0"),
-        (
-            0 <= table.final_learning_rate <= table.learning_rate,
-            "final_learning_rate must be from 0 to learning_rate",
-        ),
-        (0 <= table.weight_decay < math.inf, "weight_decay must be a number from 0"),
-        (table.warmup_steps >= 0, "warmup_steps must be at least 0"),
-        (0 <= low <= high <= 255, "sigma must be two numbers, rising, from 0 to 255"),
-        (0 <= table.ema_decay < 1, "ema_decay must be from 0 to below 1"),
-        (0 <= table.seed <= _LARGEST_SEED, f"seed must be from 0 to {_LARGEST_SEED}"),
-    )
-    yield from (f"[train] {what}" for holds, what in demands if not holds)

@@ -8,6 +8,7 @@ import pytest
 
 from edgeunet.errors import RecipeError, UsageError
 from edgeunet.recipes import Recipe, folder, load_recipe, read_recipe, recipe_names
+from edgeunet.schedules import GrowthTable, TrainTable
 
 EXPECTED = {
     "addunet",
@@ -126,6 +127,16 @@ def test_tolerances_are_numbers_above_zero(field: str, values: list[str], tmp_pa
         ("sigma", ["[0, 0]", "[255, 255]"], ["[-1, 5]", "[9, 5]", "[0, 256]", "[0, nan]"]),
         ("ema_decay", ["0.0"], ["-0.1", "1.0", "nan"]),
         ("seed", ["0"], ["-1", "9223372036854775808"]),
+        ("gain", ["[1e-9, 1]", "[0.1, 0.1]"], ["[0, 1]", "[0.2, 0.1]", "[0.1, 1.1]", "[nan, 1]"]),
+        ("labelled_share", ["1.0", "0.01"], ["0.0", "1.1", "nan"]),
+        ("generated", ["0", "100000"], ["-1", "100001"]),
+        ("growth", ["[{ start = 0.5, crop = 16 }]"], ["[{ start = 0.0, crop = 16 }]"]),
+        ("growth", [], ["[{ start = 1.0, crop = 16 }]", "[{ start = nan, crop = 16 }]"]),
+        ("growth", [], ["[{ start = 0.5, crop = 15 }]"]),
+        ("growth", [], ["[{ start = 0.5, crop = 16, batch = 0 }]"]),
+        ("growth", [], ["[{ start = 0.5, crop = 32 }, { start = 0.5, crop = 64 }]"]),
+        ("weights", ["{ denoised = 0.1 }"], ["{ denoised = -1.0 }", "{ denoised = inf }"]),
+        ("weights", [], ["{ denoised = 0.0 }"]),
     ],
 )
 def test_schedules_have_limits(field: str, good: list[str], bad: list[str], tmp_path: Path) -> None:
@@ -141,6 +152,34 @@ def test_schedules_have_limits(field: str, good: list[str], bad: list[str], tmp_
             continue
         with pytest.raises(RecipeError, match=rf": (\[train\] {field} must|Integer)"):
             read_recipe(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("weights = { labels = 1.0 }", "[train.weights] names 'labels', the outputs are: denoised"),
+        ('noise = "poisson"', "Invalid enum value 'poisson'"),
+        ('image_loss = "l2"', "Invalid enum value 'l2'"),
+        ('class_weights = "inverse"', "Invalid enum value 'inverse'"),
+        ("growth = [{ at = 0.5, crop = 32 }]", "unknown field `at`"),
+    ],
+)
+def test_words_of_a_schedule_are_known_ones(line: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="is not a valid recipe") as caught:
+        read_recipe(edited(tmp_path, "[train]", f"[train]\n{line}"))
+    assert message in caught.value.message
+
+
+def test_crops_grow_and_batches_shrink() -> None:
+    growth = (GrowthTable(start=0.6, crop=96), GrowthTable(start=0.85, crop=512))
+    table = TrainTable(steps=100, batch=16, crop=64, growth=growth)
+    assert table.largest_crop == 512
+    assert [table.crops_at(step) for step in (0, 59, 60, 84, 85, 99)] == [
+        *[(16, 64)] * 2,
+        *[(7, 96)] * 2,
+        *[(1, 512)] * 2,
+    ]
+    assert TrainTable(steps=1, crop=64).largest_crop == 64
 
 
 def test_a_crop_reaches_the_bottleneck(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""``edgeunet train``: a recipe's weights from a folder of photographs."""
+"""``edgeunet train``: a recipe's weights from folders of images."""
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -38,15 +39,26 @@ class InterruptedTrainingError(EdgeUnetError):
 
 def command(
     model: Annotated[str, typer.Argument(help="A recipe's name, or a path to one.")],
-    data: Annotated[
-        list[Path], typer.Option("--data", help="A folder of images; may be given again.")
-    ],
     out: Annotated[Path, typer.Option("--out", help="Where checkpoints and weights go.")],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--data",
+            help="A folder of images; with labels: images/ and labels/, or a sub-folder per "
+            "class. May be given again.",
+        ),
+    ] = None,
     width: Annotated[
         str | None, typer.Option("--width", help="tiny, small, base, or a number of channels.")
     ] = None,
     steps: Annotated[
         int | None, typer.Option("--steps", help="Instead of the recipe's number of steps.")
+    ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            "--init", help="Weights to begin with: tensors of the same name and shape are taken."
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")
@@ -56,7 +68,10 @@ def command(
     ] = "no",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Train a denoising recipe; resumable, with a model card beside the weights."""
+    """Train a recipe, whatever its outputs; resumable, with a model card beside the weights.
+
+    On several GPUs or hosts: accelerate launch -m edgeunet train ...
+    """
     if mixed_precision not in ("no", "bf16", "fp16"):
         raise UsageError(
             f"{mixed_precision!r} is not a mixed precision", hint="use no, bf16 or fp16"
@@ -65,73 +80,101 @@ def command(
         raise UsageError(f"{steps} steps train nothing", hint="give at least 1")
     recipe = read_recipe_at(model, width)
     try:
-        from edgeunet.train.card import write_card
+        from edgeunet.train.card import Given, figure_label, figure_text, write_card
         from edgeunet.train.checkpoint import FILE_NAME
-        from edgeunet.train.crops import hold_out, large_enough, load_photographs
+        from edgeunet.train.data import read_data
         from edgeunet.train.interruption import TrainingInterrupted
         from edgeunet.train.loop import Progress, check_run, train, with_steps
+        from edgeunet.train.processes import is_main_process
+        from edgeunet.train.validation import figure_names
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="training", extra="train") from error
     recipe = with_steps(recipe, steps)
-    table, _ = check_run(recipe, out, resume=resume)
+    folders = data or []
+    table = check_run(recipe, out, resume=resume)
+    if not folders and not table.generated:
+        raise UsageError(
+            f"recipe {recipe.name!r} needs images to train on", hint="give --data FOLDER"
+        )
+    speaks = is_main_process()
+    say, complain = (note, warn) if speaks else (_nothing, _nothing)
     if resume and not (out / FILE_NAME).exists():
-        note(f"no checkpoint in {out}: starting from the beginning")
-    read = load_photographs(data, broken=warn)
-    usable = large_enough(read, table)
-    if small := len(read) - len(usable):
+        say(f"no checkpoint in {out}: starting from the beginning")
+    read = read_data(folders, recipe, table, notice=complain)
+    if small := read.too_small:
         are = "is" if small == 1 else "are"
-        warn(f"{_images(small)} {are} smaller than {table.crop}x{table.crop} pixels")
-    photographs, validation = hold_out(usable)
-    note(f"{_images(len(photographs))} to train on, {len(validation)} held out")
-    with progress(" steps/s") as bar:
-        task = bar.add_task("training", total=None, rate="")
+        crop = table.largest_crop
+        complain(f"{_images(small)} {are} smaller than {crop}x{crop} pixels")
+    labelled = read.labelled
+    with_labels = "" if labelled is None else f", {labelled} of them with labels"
+    say(f"{_images(len(read.training))} to train on{with_labels}, {len(read.held_out)} held out")
+    names = dict(zip(figure_names(recipe.pathways), recipe.tasks, strict=True))
+    with progress(" steps/s") if speaks else contextlib.nullcontext() as bar:
+        task = bar.add_task("training", total=None, rate="") if bar else None
 
         def report(state: Progress) -> None:
-            psnr = "" if state.psnr is None else f" {state.psnr:.2f} dB"
+            if bar is None or task is None:
+                return
+            figures = "".join(
+                f" {figure_text(figure, names[name])}" for name, figure in state.figures.items()
+            )
             bar.update(
                 task,
                 total=state.steps,
                 completed=state.step,
-                description=f"loss {state.loss:.4f}{psnr}",
+                description=f"loss {state.loss:.4f}{figures}",
                 rate=f"{state.step / max(state.seconds, 1e-9):.1f}",
             )
 
         try:
             outcome = train(
                 recipe,
-                photographs,
+                read.training,
                 out,
-                validation=validation,
+                validation=read.held_out,
                 resume=resume,
+                init=init,
                 mixed_precision=mixed_precision,
                 report=report,
+                notice=say,
             )
         except TrainingInterrupted as error:
             raise InterruptedTrainingError(error.step, error.saved) from error
-    card = write_card(outcome, recipe, model, data, held_out=len(validation))
-    document = {
-        "weights": str(outcome.weights),
-        "card": str(card),
-        "steps": outcome.steps,
-        "seconds": round(outcome.seconds, 1),
-        "skipped_steps": outcome.skipped_steps,
-        "psnr_db_sigma25": outcome.psnr,
-    }
+    if not speaks:
+        return
+    given = Given(model, folders, init, held_out=len(read.held_out))
+    card = write_card(outcome, recipe, given)
     if as_json:
-        print_json(document)
+        print_json(
+            {
+                "weights": str(outcome.weights),
+                "card": str(card),
+                "initial": outcome.initial and str(outcome.initial),
+                "steps": outcome.steps,
+                "seconds": round(outcome.seconds, 1),
+                "skipped_steps": outcome.skipped_steps,
+                "held_out_noise": outcome.figures_noise,
+                "held_out": {name: outcome.figures.get(name) for name in names},
+            }
+        )
         return
     if outcome.skipped_steps:
         warn(f"{outcome.skipped_steps} steps were skipped: their loss or gradient was not finite")
-    psnr = "not measured" if outcome.psnr is None else f"{outcome.psnr:.2f} dB"
     rows = [
         ("weights", str(outcome.weights)),
         ("model card", str(card)),
         ("steps", f"{outcome.steps}"),
         ("time", f"{outcome.seconds:.1f} s"),
         ("skipped steps", f"{outcome.skipped_steps}"),
-        ("PSNR, held out, sigma 25", psnr),
     ]
+    for name, head in names.items():
+        label = f"{figure_label(name, head)}, held out, {outcome.figures_noise}"
+        rows.append((label, figure_text(outcome.figures.get(name), head)))
     print_table(None, ("figure", "value"), rows)
+
+
+def _nothing(text: str) -> None:
+    """Of several processes only the main one speaks."""
 
 
 def _images(count: int) -> str:

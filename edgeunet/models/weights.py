@@ -35,10 +35,10 @@ def save_weights(network: Network, recipe: Recipe, path: Path, *, note: str = ""
         beside.write_bytes(save(tensors, metadata))
 
 
-def load_weights(network: Network, path: Path) -> None:
-    """Load safetensors into a network; every tensor must be there, and of the right shape.
+def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Return (tensors by name, metadata) of a safetensors file.
 
-    Raises WeightsError when the file is missing, truncated, or of another network.
+    Raises WeightsError when the file is missing or truncated.
     """
     if not path.is_file():
         raise WeightsError(
@@ -56,6 +56,15 @@ def load_weights(network: Network, path: Path) -> None:
         raise WeightsError(
             f"{path.name} is not a whole safetensors file: {error}", hint=hint
         ) from error
+    return tensors, metadata
+
+
+def load_weights(network: Network, path: Path) -> None:
+    """Load safetensors into a network; every tensor must be there, and of the right shape.
+
+    Raises WeightsError when the file is missing, truncated, or of another network.
+    """
+    tensors, metadata = read_tensors(path)
     wanted = {
         name: tensor
         for name, tensor in network.state_dict().items()

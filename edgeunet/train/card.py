@@ -5,68 +5,166 @@ from __future__ import annotations
 import platform
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from edgeunet.files import replacing_file
 from edgeunet.recipes import Recipe
+from edgeunet.schedules import TrainTable
+from edgeunet.specs import Task
 from edgeunet.train.loop import Outcome
+from edgeunet.train.validation import figure_names
 
 
-def write_card(
-    outcome: Outcome, recipe: Recipe, model: str, data: Sequence[Path], *, held_out: int
-) -> Path:
-    """Write ``NAME-WIDTH.md`` beside the weights and return its path.
+@dataclass(frozen=True)
+class Given:
+    """What a person gave a run, as they gave it, to be given again.
 
-    model, data: the recipe and the folders as the person gave them, to be given again.
+    init: the weight file begun with. held_out: images that were only validated on.
     """
+
+    model: str
+    data: Sequence[Path]
+    init: Path | None = None
+    held_out: int = 0
+
+
+def write_card(outcome: Outcome, recipe: Recipe, given: Given) -> Path:
+    """Write ``NAME-WIDTH.md`` beside the weights and return its path."""
     table = recipe.train
     if table is None:
         raise RuntimeError("a trained recipe has a [train] table")
-    psnr = "not measured" if outcome.psnr is None else f"{outcome.psnr:.2f} dB"
-    low, high = table.sigma
-    command = ["edgeunet", "train", model, "--width", str(recipe.network.width)]
-    command += [word for folder in data for word in ("--data", str(folder))]
-    command += ["--steps", str(outcome.steps), "--mixed-precision", outcome.mixed_precision]
-    # Another folder: a run does not write over an earlier one.
-    command += ["--out", f"runs/{outcome.weights.stem}-again"]
+    rows = [
+        ("recipe", f"`{recipe.name}`, width {recipe.network.width}"),
+        ("data", _data(outcome, table, given)),
+        ("noise", _noise(table)),
+        ("loss", _loss(recipe, table)),
+        ("crops", _crops(table)),
+        (
+            "optimizer",
+            f"AdamW, {table.learning_rate:g} to {table.final_learning_rate:g} by "
+            f"cosine, weight decay {table.weight_decay:g}, average of weights {table.ema_decay:g}",
+        ),
+        ("began with", "random weights" if outcome.initial is None else f"`{outcome.initial}`"),
+        ("steps", f"{outcome.steps} ({outcome.skipped_steps} skipped), {outcome.seconds:.0f} s"),
+        ("machine", _machine(outcome)),
+    ]
+    for name, pathway in zip(figure_names(recipe.pathways), recipe.pathways, strict=True):
+        rows.append(
+            (
+                f"{figure_label(name, pathway.head)} on the held-out images, "
+                f"{outcome.figures_noise}",
+                figure_text(outcome.figures.get(name), pathway.head),
+            )
+        )
     lines = [
-        f"# {outcome.weights.stem}",
-        "",
-        f"{recipe.title} ({recipe.source}).",
-        "",
-        "| | |",
-        "|---|---|",
-        f"| recipe | `{recipe.name}`, width {recipe.network.width} |",
-        f"| data | {', '.join(f'`{folder.resolve().name}`' for folder in data)}: "
-        f"{outcome.images} {'image' if outcome.images == 1 else 'images'}, "
-        f"{held_out} more held out |",
-        f"| noise | additive white Gaussian, sigma {low:g}..{high:g} (8-bit units), blind, "
-        "not clipped |",
-        f"| loss | L1, crops of {table.crop}x{table.crop}, batch {table.batch}, flips and "
-        "quarter turns |",
-        f"| optimizer | AdamW, {table.learning_rate:g} to {table.final_learning_rate:g} by "
-        f"cosine, weight decay {table.weight_decay:g}, average of weights {table.ema_decay:g} |",
-        f"| steps | {outcome.steps} ({outcome.skipped_steps} skipped), {outcome.seconds:.0f} s |",
-        f"| machine | torch {torch.__version__}, {_device_name()}, "
-        f"mixed precision: {outcome.mixed_precision} |",
-        f"| PSNR on the held-out images, sigma 25 | {psnr} |",
-        "",
-        "The weights inherit the terms of the images they were trained on; check those before "
-        "you use them commercially.",
-        "",
-        "Repeat it with:",
-        "",
-        "```sh",
-        shlex.join(command),
-        "```",
+        *(f"# {outcome.weights.stem}", ""),
+        *(f"{recipe.title} ({recipe.source}).", ""),
+        *("| | |", "|---|---|"),
+        *(f"| {name} | {value} |" for name, value in rows),
+        *("", _terms(given)),
+        *("", "Repeat it with:", "", "```sh", shlex.join(_command(outcome, recipe, given)), "```"),
         "",
     ]
     path = outcome.weights.with_suffix(".md")
     with replacing_file(path) as beside:
         beside.write_text("\n".join(lines))
     return path
+
+
+def figure_label(name: str, task: Task) -> str:
+    """Return a figure's name for people; with its output where the figure's name has it."""
+    label = {
+        Task.DENOISE: "PSNR",
+        Task.SEGMENT: "mean IoU",
+        Task.CLASSIFY: "accuracy",
+    }[task]
+    plain = {Task.DENOISE: "psnr_db", Task.SEGMENT: "mean_iou", Task.CLASSIFY: "accuracy"}[task]
+    output = name.removeprefix(plain).removeprefix("_")
+    return f"{label} of {output}" if output else label
+
+
+def figure_text(figure: float | None, task: Task) -> str:
+    """Return a figure with its unit."""
+    if figure is None:
+        return "not measured"
+    return f"{figure:.2f} dB" if task is Task.DENOISE else f"{100 * figure:.1f} %"
+
+
+def _data(outcome: Outcome, table: TrainTable, given: Given) -> str:
+    sources = [f"`{folder.resolve().name}`" for folder in given.data]
+    if table.generated:
+        sources.append(f"{table.generated} drawn images (`edgeunet/train/drawings.py`)")
+    images = f"{outcome.images} {'image' if outcome.images == 1 else 'images'}"
+    return f"{', '.join(sources)}: {images}, {given.held_out} more held out"
+
+
+def _noise(table: TrainTable) -> str:
+    if table.noise == "camera":
+        return (
+            f"camera: shot noise of gain {table.gain[0]:g}..{table.gain[1]:g} and read noise "
+            "(Foi et al. 2008, Brooks et al. 2019), blind, not clipped"
+        )
+    low, high = table.sigma
+    return f"additive white Gaussian, sigma {low:g}..{high:g} (8-bit units), blind, not clipped"
+
+
+def _loss(recipe: Recipe, table: TrainTable) -> str:
+    weighting = {
+        "median": "weighted by median frequency",
+        "sqrt-median": "weighted by the square root of median frequency",
+        "none": "not weighted",
+    }[table.class_weights]
+    images = {"l1": "L1", "charbonnier": "Charbonnier"}[table.image_loss]
+    terms = []
+    for pathway in recipe.pathways:
+        what = images if pathway.head is Task.DENOISE else f"cross-entropy, {weighting}"
+        if len(recipe.pathways) > 1:
+            what = f"{table.weight(pathway.output):g} x `{pathway.output}`: {what}"
+        terms.append(what)
+    return "; ".join(terms)
+
+
+def _crops(table: TrainTable) -> str:
+    sizes = [f"{table.crop}x{table.crop}, batch {table.batch}"]
+    for entry in table.growth:
+        # At the very start of a stretch rounding could still give the one before.
+        batch, side = table.crops_at(min(table.steps - 1, int(entry.start * table.steps) + 1))
+        sizes.append(f"from {100 * entry.start:g} % of the steps {side}x{side}, batch {batch}")
+    turns = "flips and quarter turns" if table.rotations else "flips"
+    share = table.labelled_share
+    labelled = "" if share is None else f"; {100 * share:g} % of them from images with labels"
+    return f"{'; '.join(sizes)}; {turns}{labelled}"
+
+
+def _machine(outcome: Outcome) -> str:
+    processes = "" if outcome.processes == 1 else f"{outcome.processes} processes, "
+    return (
+        f"torch {torch.__version__}, {processes}{_device_name()}, "
+        f"mixed precision: {outcome.mixed_precision}"
+    )
+
+
+def _terms(given: Given) -> str:
+    if not given.data and given.init is None:
+        return "All images were drawn by edgeunet itself: the weights have no terms but its own."
+    began = "" if given.init is None else " and the weights they began with"
+    return (
+        f"The weights inherit the terms of the images they were trained on{began}; check those "
+        "before you use them commercially."
+    )
+
+
+def _command(outcome: Outcome, recipe: Recipe, given: Given) -> list[str]:
+    command = ["edgeunet", "train", given.model, "--width", str(recipe.network.width)]
+    command += [word for folder in given.data for word in ("--data", str(folder))]
+    if given.init is not None:
+        command += ["--init", str(given.init)]
+    command += ["--steps", str(outcome.steps), "--mixed-precision", outcome.mixed_precision]
+    # Another folder: a run does not write over an earlier one.
+    return [*command, "--out", f"runs/{outcome.weights.stem}-again"]
 
 
 def _device_name() -> str:

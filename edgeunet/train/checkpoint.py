@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -12,17 +13,20 @@ from torch import nn
 
 from edgeunet.errors import WeightsError
 from edgeunet.files import replacing_file
+from edgeunet.train.initial import Initial
 
 FILE_NAME = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How far a run is; ``seconds`` counts every session of it."""
+    """How far a run is, and what it began with; ``seconds`` counts every session of it."""
 
     step: int = 0
     seconds: float = 0.0
     skipped_steps: int = 0
+    processes: int = 1
+    initial: Initial | None = None
 
 
 def save_checkpoint(
@@ -44,8 +48,11 @@ def save_checkpoint(
         "step": str(standing.step),
         "seconds": str(standing.seconds),
         "skipped_steps": str(standing.skipped_steps),
+        "processes": str(standing.processes),
         "recipe": recipe_digest,
     }
+    if standing.initial is not None:
+        metadata["initial"] = msgspec.json.encode(standing.initial).decode()
     with replacing_file(path) as beside:
         # Not save_file: its error for a full disk is no OSError and names no cause.
         beside.write_bytes(save(tensors, metadata))
@@ -86,10 +93,13 @@ def load_checkpoint(
         states.setdefault(int(index), {})[field] = tensor
     layout = optimizer.state_dict()
     optimizer.load_state_dict({"state": states, "param_groups": layout["param_groups"]})
+    initial = metadata.get("initial")
     return Standing(
         int(metadata["step"]),
         float(metadata["seconds"]),
         int(metadata.get("skipped_steps", "0")),
+        int(metadata.get("processes", "1")),
+        None if initial is None else msgspec.json.decode(initial, type=Initial),
     )
 
 

@@ -1,47 +1,52 @@
-"""The training loop. Owns accelerate: devices and mixed precision are its work."""
+"""The training loop: any recipe, any outputs, on one processor or on many."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
-import csv
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import torch
-from accelerate import Accelerator
-from torch import Tensor, nn
 
-from edgeunet.errors import RecipeError, UsageError
-from edgeunet.files import check_writable, replacing_file
-from edgeunet.metrics import psnr_db
+from edgeunet.errors import RecipeError, UsageError, WeightsError
+from edgeunet.files import check_writable
 from edgeunet.models.network import Network, build_network
 from edgeunet.models.weights import save_weights
-from edgeunet.noise import Floats, add_gaussian
-from edgeunet.photographs import Photograph
-from edgeunet.recipes import Recipe, TrainTable
+from edgeunet.recipes import Recipe
+from edgeunet.schedules import TrainTable
 from edgeunet.specs import Task
 from edgeunet.train.checkpoint import FILE_NAME, Standing, load_checkpoint, save_checkpoint
-from edgeunet.train.crops import PhotographCrops
+from edgeunet.train.crops import Crops
+from edgeunet.train.curve import FILE_NAME as CURVE_FILE
+from edgeunet.train.curve import Curve
+from edgeunet.train.initial import Initial, load_matching
 from edgeunet.train.interruption import TrainingInterrupted, held_back
+from edgeunet.train.losses import JointLoss
+from edgeunet.train.processes import is_main_process, make_accelerator, mean_over
+from edgeunet.train.samples import Sample, pathway_of
+from edgeunet.train.validation import figure_names, image_tensor, validate, validation_noise
 
-CURVE_FILE = "curve.csv"
+# Keys of [train] that came after the first checkpoints: they count only when they are set.
+_LATER_KEYS = (
+    *("growth", "noise", "gain", "rotations", "image_loss", "class_weights", "weights"),
+    *("labelled_share", "generated"),
+)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a run reports: steps done, the last loss, PSNR on the validation images."""
+    """What a run reports: steps done, the last joint loss, the figures of the last validation."""
 
     step: int
     steps: int
     loss: float
-    psnr: float | None
+    figures: Mapping[str, float]
     seconds: float
 
 
@@ -50,6 +55,8 @@ class Outcome:
     """A finished run.
 
     images: those that were large enough to be trained on. seconds: of all its sessions.
+    figures: as ``validate`` returns them, with the noise they were measured at; empty where
+    nothing was held out, and in processes that do not write.
     """
 
     weights: Path
@@ -57,22 +64,30 @@ class Outcome:
     steps: int
     seconds: float
     skipped_steps: int
-    psnr: float | None
     mixed_precision: str
+    figures: Mapping[str, float] = field(default_factory=dict)
+    figures_noise: str = ""
+    initial: Initial | None = None
+    processes: int = 1
 
 
-def check_run(recipe: Recipe, out: Path, *, resume: bool) -> tuple[TrainTable, str]:
-    """Return the schedule and the output to train, before anything expensive is done.
+def check_run(recipe: Recipe, out: Path, *, resume: bool) -> TrainTable:
+    """Return the schedule, before anything expensive is done.
 
-    Raises RecipeError when the recipe has no [train] or no denoise pathway, UsageError when a
-    new run would write over an earlier one, OSError when nothing can be written to ``out``.
+    Raises RecipeError when the recipe has no [train] or several pathways with one kind of
+    labels, UsageError when a new run would write over an earlier one, OSError when nothing can
+    be written to ``out``.
     """
-    output = next((p.output for p in recipe.pathways if p.head is Task.DENOISE), None)
-    if recipe.train is None or output is None:
+    if recipe.train is None:
         raise RecipeError(
-            f"recipe {recipe.name!r} cannot be trained: it needs [train] and a denoise pathway",
-            hint="see export/unetmm.toml for both",
+            f"recipe {recipe.name!r} cannot be trained: it has no [train]",
+            hint="see export/unetmm.toml for one",
         )
+    for task in (Task.SEGMENT, Task.CLASSIFY):
+        pathway_of(recipe, task)
+    # The others would find what the one that writes has just written.
+    if not is_main_process():
+        return recipe.train
     if not resume and (out / FILE_NAME).exists():
         raise UsageError(
             f"{out} holds the checkpoint of an earlier run",
@@ -87,7 +102,7 @@ def check_run(recipe: Recipe, out: Path, *, resume: bool) -> tuple[TrainTable, s
                     hint="give another --out",
                 )
     check_writable(out / FILE_NAME)
-    return recipe.train, output
+    return recipe.train
 
 
 def weights_path(recipe: Recipe, out: Path) -> Path:
@@ -97,40 +112,60 @@ def weights_path(recipe: Recipe, out: Path) -> Path:
 
 def train(
     recipe: Recipe,
-    photographs: Sequence[Photograph],
+    samples: Sequence[Sample],
     out: Path,
     *,
-    validation: Sequence[Photograph] = (),
+    validation: Sequence[Sample] = (),
     resume: bool = False,
+    init: Path | None = None,
     mixed_precision: str = "no",
     save_every: int = 500,
     report: Callable[[Progress], None] = lambda progress: None,
+    notice: Callable[[str], None] = lambda text: None,
 ) -> Outcome:
-    """Train a denoising recipe and write ``out/NAME-WIDTH.safetensors`` (the average).
+    """Train a recipe and write ``out/NAME-WIDTH.safetensors`` (the average).
 
     The curve goes to ``out/curve.csv``, the state to ``out/checkpoint.safetensors`` every
-    ``save_every`` steps. A step whose loss or gradient is not finite is skipped and counted.
-    ``resume`` without a checkpoint starts from the beginning. Raises what ``check_run`` raises,
-    and TrainingInterrupted for Ctrl-C and SystemExit, after the steps done are saved.
+    ``save_every`` steps; of several processes the main one writes. A step whose loss or gradient
+    is not finite is skipped and counted. ``resume`` without a checkpoint starts from the
+    beginning; ``init``: weights to begin with. Raises what ``check_run`` raises, and
+    TrainingInterrupted for Ctrl-C and SystemExit, after the steps done are saved.
     """
-    table, output = check_run(recipe, out, resume=resume)
-    accelerator = _accelerator(mixed_precision)
-    crops = PhotographCrops(photographs, table)
+    table = check_run(recipe, out, resume=resume)
+    accelerator = make_accelerator(mixed_precision)
+    device, processes = accelerator.device, accelerator.num_processes
+    crops = Crops(samples, table, process=accelerator.process_index)
+    joint_loss = JointLoss(recipe, table, samples, device)
+    names = [pathway.output for pathway in recipe.pathways]
+    noise_name, add_noise = validation_noise(table)
+    digest, checkpoint = recipe_digest(recipe), out / FILE_NAME
+    going_on = resume and checkpoint.is_file()
+
     network = build_network(recipe, seed=table.seed)
+    before = Standing(processes=processes)
+    if init is not None:
+        before = Standing(processes=processes, initial=load_matching(network, init))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).requires_grad_(False)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=table.learning_rate, weight_decay=table.weight_decay
     )
-    digest = recipe_digest(recipe)
-    checkpoint = out / FILE_NAME
-    before = Standing()
-    if resume and checkpoint.is_file():
+    if going_on:
+        wanted = before
         before = load_checkpoint(checkpoint, network, average, optimizer, recipe_digest=digest)
+        _check_same_run(checkpoint, before, wanted)
+    elif before.initial is not None:
+        notice(f"starting from {before.initial}")
     prepared, optimizer = accelerator.prepare(network, optimizer)
-    average.to(accelerator.device)
-    started, skipped, psnr = time.monotonic() - before.seconds, before.skipped_steps, None
-    curve = _Curve(out / CURVE_FILE, keep_steps=before.step)
+    average.to(device)
+    started, skipped = time.monotonic() - before.seconds, before.skipped_steps
+    figures: dict[str, float] | None = None
+    curve = Curve(out / CURVE_FILE, names, figure_names(recipe.pathways), keep_steps=before.step)
+
+    def measured() -> dict[str, float]:
+        if not validation or not accelerator.is_main_process:
+            return {}
+        return validate(average, recipe.pathways, validation, add_noise)
 
     def save(done: int) -> None:
         if accelerator.is_main_process:
@@ -139,7 +174,7 @@ def train(
                 accelerator.unwrap_model(prepared),
                 average,
                 optimizer,
-                Standing(done, time.monotonic() - started, skipped),
+                Standing(done, time.monotonic() - started, skipped, processes, before.initial),
                 recipe_digest=digest,
             )
 
@@ -153,12 +188,16 @@ def train(
             with held_back():
                 whole = False
                 statistics = [buffer.clone() for buffer in network.buffers()]
-                clean = _tensor(batch.clean, accelerator.device)
-                noisy = _tensor(batch.noisy, accelerator.device)
+                clean, noisy = (image_tensor(x, device) for x in (batch.clean, batch.noisy))
+                labels, numbers = (
+                    torch.from_numpy(x).to(device) for x in (batch.labels, batch.numbers)
+                )
                 with accelerator.autocast():
-                    denoised = prepared(noisy)[output]
-                loss = (denoised.float() - clean).abs().mean()
-                value = float(loss.detach())
+                    outputs = prepared(noisy)
+                loss, losses = joint_loss(outputs, clean, labels, numbers)
+                value, *values = mean_over(
+                    accelerator, torch.stack([loss.detach(), *(losses[n].detach() for n in names)])
+                )
                 optimizer.zero_grad()
                 finite = math.isfinite(value)
                 if finite:
@@ -178,14 +217,14 @@ def train(
                     skipped += 1
                 done, whole = step + 1, True
                 if done % save_every == 0 or done == table.steps:
-                    if validation:
-                        psnr = validate(average, output, validation, sigma=25.0)
-                    with curve.adding(done, value, psnr):
-                        save(done)
+                    figures = measured()
+                    if accelerator.is_main_process:
+                        by_name = dict(zip(names, values, strict=True))
+                        with curve.adding(done, value, by_name, figures):
+                            save(done)
                     saved = done
-            report(Progress(done, table.steps, value, psnr, time.monotonic() - started))
-        if psnr is None and validation:
-            psnr = validate(average, output, validation, sigma=25.0)
+            report(Progress(done, table.steps, value, figures or {}, time.monotonic() - started))
+        figures = measured() if figures is None else figures
         spent = time.monotonic() - started
         if accelerator.is_main_process:
             save_weights(average, recipe, weights, note=f"{table.steps} steps, {spent:.0f} s")
@@ -202,24 +241,40 @@ def train(
         steps=table.steps,
         seconds=spent,
         skipped_steps=skipped,
-        psnr=psnr,
         mixed_precision=mixed_precision,
+        figures=figures,
+        figures_noise=noise_name,
+        initial=before.initial,
+        processes=processes,
     )
 
 
-def _accelerator(mixed_precision: str) -> Accelerator:
-    try:
-        return Accelerator(mixed_precision=mixed_precision)
-    except ValueError as error:
-        raise UsageError(
-            f"this machine cannot train in {mixed_precision}: {error}",
-            hint="use --mixed-precision no",
-        ) from error
+def _check_same_run(checkpoint: Path, before: Standing, wanted: Standing) -> None:
+    """Raise WeightsError when going on would not be the run that was begun."""
+    if before.processes != wanted.processes:
+        raise WeightsError(
+            f"{checkpoint} is of a run with {before.processes} processes, "
+            f"not {wanted.processes}: the batches would be others",
+            hint="launch as many as it was started with, or choose another --out",
+        )
+    if wanted.initial is not None and before.initial != wanted.initial:
+        begun = "random weights" if before.initial is None else str(before.initial)
+        raise WeightsError(
+            f"{checkpoint} is of a run that began with {begun}, not with {wanted.initial}",
+            hint="resume without --init, or choose another --out",
+        )
 
 
 def recipe_digest(recipe: Recipe) -> str:
     """Return a hash over everything that shapes the run: network, pathways and schedule."""
-    parts = (recipe.network, recipe.pathways, recipe.train)
+    table = recipe.train
+    schedule = msgspec.to_builtins(table)
+    if table is not None:
+        plain = msgspec.to_builtins(TrainTable(steps=table.steps))
+        for key in _LATER_KEYS:
+            if schedule[key] == plain[key]:
+                del schedule[key]
+    parts = (recipe.network, recipe.pathways, schedule)
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 
@@ -234,30 +289,6 @@ def learning_rate(table: TrainTable, step: int) -> float:
 
 
 @torch.no_grad()
-def validate(
-    network: nn.Module, output: str, photographs: Sequence[Photograph], *, sigma: float
-) -> float:
-    """Return the mean PSNR in dB over photographs at one sigma: float noise, not clipped,
-    a fixed draw per image; the output is clipped to 0..1.
-    """
-    device = next(network.parameters()).device
-    network.eval()
-    figures = []
-    for index, photograph in enumerate(photographs):
-        clean = photograph.astype(np.float32).transpose(2, 0, 1)[None] / np.float32(255)
-        noisy = add_gaussian(clean, sigma, np.random.default_rng([2024, index]))
-        denoised = network(_tensor(noisy, device))[output].clamp(0, 1)
-        figures.append(psnr_db(denoised.cpu().numpy(), clean))
-    network.train()
-    return float(np.mean(figures))
-
-
-def _tensor(values: Floats, device: torch.device) -> Tensor:
-    tensor = torch.from_numpy(np.ascontiguousarray(values)).to(device)
-    return tensor.contiguous(memory_format=torch.channels_last)
-
-
-@torch.no_grad()
 def _update_average(average: Network, network: Network, decay: float, step: int) -> None:
     # Early weights must not linger: the average starts short and grows to its decay.
     decay = min(decay, (step + 1) / (step + 10))
@@ -267,28 +298,6 @@ def _update_average(average: Network, network: Network, decay: float, step: int)
             tensor.lerp_(current[name], 1 - decay)
         else:
             tensor.copy_(current[name])
-
-
-class _Curve:
-    """``step, loss, psnr_db`` as CSV; on resume, lines past the checkpoint are dropped."""
-
-    def __init__(self, path: Path, *, keep_steps: int) -> None:
-        self._path = path
-        self._rows: list[list[str]] = []
-        if keep_steps and path.is_file():
-            with path.open(newline="") as stream:
-                rows = list(csv.reader(stream))[1:]
-            self._rows = [row for row in rows if int(row[0]) <= keep_steps]
-
-    @contextlib.contextmanager
-    def adding(self, step: int, loss: float, psnr: float | None) -> Iterator[None]:
-        """Write one more line when the block ends well: the checkpoint of that step is there."""
-        line = [str(step), f"{loss:.6f}", "" if psnr is None else f"{psnr:.3f}"]
-        with replacing_file(self._path) as beside:
-            with beside.open("w", newline="") as stream:
-                csv.writer(stream).writerows([["step", "loss", "psnr_db"], *self._rows, line])
-            yield
-        self._rows.append(line)
 
 
 def with_steps(recipe: Recipe, steps: int | None) -> Recipe:

@@ -20,11 +20,12 @@ from skimage import io
 
 from edgeunet.bundle import open_bundle
 from edgeunet.cli.train import InterruptedTrainingError
-from edgeunet.recipes import TrainTable, folder
+from edgeunet.recipes import folder
+from edgeunet.schedules import TrainTable
 from edgeunet.train import loop
 from edgeunet.train.checkpoint import FILE_NAME
 from tests.cli.command import contents, edgeunet
-from tests.train.toys import toy_photographs
+from tests.train.toys import labelled_samples, toy_photographs
 
 SIZES = [(24, 32), (40, 20), (16, 16), (12, 40)]
 
@@ -73,13 +74,18 @@ def test_from_photographs_to_a_bundle(recipe: Path, photographs: Path, tmp_path:
     assert list(document) == [
         "weights",
         "card",
+        "initial",
         "steps",
         "seconds",
         "skipped_steps",
-        "psnr_db_sigma25",
+        "held_out_noise",
+        "held_out",
     ]
     assert (document["steps"], document["skipped_steps"]) == (8, 0)
-    assert 10 < document["psnr_db_sigma25"] < 40
+    assert document["initial"] is None
+    assert document["held_out_noise"] == "sigma 25"
+    assert list(document["held_out"]) == ["psnr_db"]
+    assert 10 < document["held_out"]["psnr_db"] < 40
     assert ran.err.splitlines() == [
         "warning: 4.png is not a readable image",
         "warning: 1 image is smaller than 16x16 pixels",
@@ -259,9 +265,89 @@ def test_images_that_are_all_too_small(recipe: Path, tmp_path: Path) -> None:
     assert ran.failure[0] == "no training image is at least 16 pixels on both sides"
 
 
-def test_a_recipe_without_a_schedule(photographs: Path, tmp_path: Path) -> None:
-    ran = edgeunet("train", "nafnet", "--data", photographs, "--out", "runs")
+def test_a_recipe_without_a_schedule(photographs: Path, recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(recipe.read_text().partition("[train]")[0])
+    ran = edgeunet("train", recipe, "--data", photographs, "--out", "runs")
     assert ran.code == 1
-    assert "recipe 'nafnet' cannot be trained" in ran.failure[0]
+    assert ran.failure[0] == "recipe 'mine' cannot be trained: it has no [train]"
     assert ran.notes == [], "refused before the images are read"
     assert not (tmp_path / "runs").exists()
+
+
+def test_without_images(recipe: Path, tmp_path: Path) -> None:
+    ran = edgeunet("train", recipe, "--out", "runs")
+    assert ran.code == 2
+    assert ran.failure == ("recipe 'mine' needs images to train on", "give --data FOLDER")
+    assert not (tmp_path / "runs").exists()
+
+
+def small(name: str, tmp_path: Path, train: str) -> Path:
+    """A shipped recipe at width 4 with two levels, under another name and schedule."""
+    text = (folder("export") / f"{name}.toml").read_text().partition("[train]")[0]
+    text = text.replace(f'name = "{name}"', f'name = "{name}-small"')
+    text = re.sub(r"width = \d+", "width = 4", text).replace("[1, 1, 1, 1]", "[1, 1]")
+    path = tmp_path / f"{name}-small.toml"
+    path.write_text(f"{text}\n[train]\n{train}")
+    return path
+
+
+def test_a_joint_recipe_from_labels_and_weights_to_a_bundle(
+    recipe: Path, photographs: Path, tmp_path: Path
+) -> None:
+    for index, sample in enumerate(labelled_samples()):
+        for kind, pixels in (("images", sample.image), ("labels", sample.labels)):
+            (tmp_path / "road" / kind).mkdir(parents=True, exist_ok=True)
+            path = tmp_path / "road" / kind / f"{index}.png"
+            io.imsave(path, pixels, check_contrast=False)
+    schedule = "steps = 6\nbatch = 2\ncrop = 16\nrotations = false\n[train.weights]\nlabels = 0.1\n"
+    joint = small("joint", tmp_path, schedule)
+    trunk = small("unetmm", tmp_path, "steps = 2\nbatch = 2\ncrop = 16\n")
+    assert edgeunet("train", trunk, "--data", photographs, "--out", "trunk").code == 0
+    words = ("train", joint, "--data", "road", "--data", photographs, "--out", "runs")
+    ran = edgeunet(*words, "--init", "trunk/unetmm-small-4.safetensors", "--json")
+    assert ran.code == 0, ran.err
+    document = json.loads(ran.out)
+    assert list(document["held_out"]) == ["psnr_db", "mean_iou"]
+    assert 0 <= document["held_out"]["mean_iou"] <= 1
+    assert re.fullmatch(
+        r"unetmm-small-4.safetensors: (\d+) of (?!\1\b)\d+ tensors", document["initial"]
+    )
+    assert ran.err.splitlines() == [
+        "warning: 1 image is smaller than 16x16 pixels",
+        "5 images to train on, 2 of them with labels, 1 held out",
+        f"starting from {document['initial']}",
+    ]
+    head = (tmp_path / "runs" / "curve.csv").read_text().splitlines()[0]
+    assert head == "step,loss,loss_denoised,loss_labels,psnr_db,mean_iou"
+    export = ("--size", "32x48", "--weights", document["weights"], "--out", "b")
+    assert edgeunet("export", "--model", joint, *export).code == 0
+
+
+def test_classes_that_are_drawn_need_no_folder(tmp_path: Path) -> None:
+    schedule = "steps = 4\nbatch = 4\ncrop = 16\ngenerated = 80\n"
+    joint = small("addunet-joint", tmp_path, schedule)
+    ran = edgeunet("train", joint, "--out", "runs")
+    assert ran.code == 0, ran.err
+    assert ran.err.splitlines() == ["77 images to train on, 77 of them with labels, 3 held out"]
+    assert "accuracy, held out, sigma 25" in ran.out
+
+
+def test_labels_that_are_missing(photographs: Path, tmp_path: Path) -> None:
+    joint = small("joint", tmp_path, "steps = 4\ncrop = 16\n")
+    before = contents(tmp_path)
+    ran = edgeunet("train", joint, "--data", photographs, "--out", "runs")
+    assert ran.code == 1
+    assert "there are no label maps for the output 'labels'" in ran.failure[0]
+    assert "images/ and labels/" in ran.failure[1]
+    assert contents(tmp_path) == before
+
+
+def test_weights_to_begin_with_that_do_not_fit(
+    recipe: Path, photographs: Path, tmp_path: Path
+) -> None:
+    before = contents(tmp_path)
+    words = ("train", recipe, "--data", photographs, "--out", "runs", "--init", "nowhere")
+    ran = edgeunet(*words)
+    assert ran.code == 1
+    assert "there is no weight file 'nowhere'" in ran.failure[0]
+    assert contents(tmp_path) == before

@@ -11,7 +11,7 @@ from tests.house.source import PACKAGE, imports_of, module_paths
 # Lowest first. What stands on one line does not import each other.
 LAYERS = (
     ("errors",),
-    ("units", "specs", "files", "tiling"),
+    ("units", "specs", "files", "tiling", "schedules"),
     ("recipes", "boards", "photographs", "noise", "metrics"),
     ("calibrations", "graph", "models"),
     ("memory", "train"),
@@ -19,6 +19,7 @@ LAYERS = (
     ("convert",),
     ("engine",),
     ("stream",),
+    ("evaluate",),
     ("cli",),
     ("__main__",),
 )

@@ -8,8 +8,8 @@ from tests.house.source import PACKAGE, imports_of, module_paths
 
 # Package -> the files, or folders with a slash, under edgeunet/ that may import it.
 OWNERS: dict[str, tuple[str, ...]] = {
-    "torch": ("models/", "train/", "convert/"),
-    "accelerate": ("train/",),
+    "torch": ("models/", "train/", "convert/", "evaluate/torch_backend.py"),
+    "accelerate": ("train/processes.py",),
     "safetensors": ("models/", "train/"),
     "onnx": ("graph/", "convert/"),
     "onnx_ir": ("graph/", "convert/"),
@@ -22,8 +22,10 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "cv2": ("stream/opencv.py",),
     "aiohttp": ("stream/preview.py",),
     "matplotlib": ("memory/plot.py",),
-    "skimage": ("photographs.py",),
+    "skimage": ("photographs.py", "evaluate/ssim.py"),
+    "scipy": ("evaluate/interval.py",),
     "imageio": ("photographs.py",),
+    "PIL": ("photographs.py",),
     "networkx": ("graph/",),
 }
 

@@ -10,9 +10,12 @@ import torch
 
 from edgeunet.models import build_network
 from edgeunet.photographs import shipped_photographs
-from edgeunet.recipes import TrainTable, load_recipe
-from edgeunet.train.crops import PhotographCrops
-from edgeunet.train.loop import learning_rate, validate
+from edgeunet.recipes import load_recipe
+from edgeunet.schedules import TrainTable
+from edgeunet.train.crops import Crops
+from edgeunet.train.loop import learning_rate
+from edgeunet.train.samples import Sample
+from edgeunet.train.validation import validate, validation_noise
 
 STEPS = 200
 SIGMA = 25.0
@@ -41,7 +44,7 @@ def psnr_after_training(*, reentry: bool, image_residual: bool) -> float:
     table = msgspec.structs.replace(recipe.network, reentry=reentry, image_residual=image_residual)
     photographs = shipped_photographs()
     held_out = photographs.pop("coffee")
-    crops = PhotographCrops(list(photographs.values()), TABLE)
+    crops = Crops([Sample(picture) for picture in photographs.values()], TABLE)
     network = build_network(msgspec.structs.replace(recipe, network=table), seed=0)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(network.parameters())
@@ -55,8 +58,9 @@ def psnr_after_training(*, reentry: bool, image_residual: bool) -> float:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
-    corners = [held_out[100:228, 200:328], held_out[250:378, 50:178]]
-    return validate(network, "denoised", corners, sigma=SIGMA)
+    corners = [Sample(held_out[100:228, 200:328]), Sample(held_out[250:378, 50:178])]
+    _, add_noise = validation_noise(TABLE)
+    return validate(network, recipe.pathways, corners, add_noise)["psnr_db"]
 
 
 @pytest.mark.slow

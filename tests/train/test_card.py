@@ -6,11 +6,15 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from edgeunet.train.card import write_card
+from edgeunet.recipes import load_recipe
+from edgeunet.schedules import GrowthTable
+from edgeunet.train.card import Given, write_card
+from edgeunet.train.initial import Initial
 from edgeunet.train.loop import Outcome
-from tests.train.toys import toy_recipe
+from tests.train.toys import TABLE, toy_recipe
 
 
 @pytest.fixture
@@ -21,15 +25,16 @@ def outcome(tmp_path: Path) -> Outcome:
         steps=12,
         seconds=3723.4,
         skipped_steps=2,
-        psnr=29.876,
         mixed_precision="bf16",
+        figures={"psnr_db": 29.876},
+        figures_noise="sigma 25",
     )
 
 
 def test_the_card_says_the_facts(outcome: Outcome, tmp_path: Path) -> None:
     recipe = toy_recipe()
     folders = [tmp_path / "bsd432", tmp_path / "mine"]
-    card = write_card(outcome, recipe, "unetmm", folders, held_out=12)
+    card = write_card(outcome, recipe, Given("unetmm", folders, held_out=12))
     assert card == tmp_path / "unetmm-4.md"
     text = card.read_text()
     for fact in (
@@ -39,8 +44,10 @@ def test_the_card_says_the_facts(outcome: Outcome, tmp_path: Path) -> None:
         "| recipe | `unetmm`, width 4 |",
         "| data | `bsd432`, `mine`: 420 images, 12 more held out |",
         "sigma 0..50 (8-bit units), blind, not clipped",
-        "L1, crops of 16x16, batch 2",
+        "| loss | L1 |",
+        "| crops | 16x16, batch 2; flips and quarter turns |",
         "AdamW, 0.002 to 1e-06 by cosine, weight decay 0.0001, average of weights 0.999",
+        "| began with | random weights |",
         "| steps | 12 (2 skipped), 3723 s |",
         "mixed precision: bf16",
         "| PSNR on the held-out images, sigma 25 | 29.88 dB |",
@@ -51,9 +58,50 @@ def test_the_card_says_the_facts(outcome: Outcome, tmp_path: Path) -> None:
     assert str(tmp_path) not in facts, "the facts name no path of the machine"
 
 
+def test_the_card_of_a_joint_run(outcome: Outcome, tmp_path: Path) -> None:
+    table = msgspec.structs.replace(
+        TABLE,
+        steps=100,
+        rotations=False,
+        noise="camera",
+        image_loss="charbonnier",
+        class_weights="sqrt-median",
+        weights={"labels": 0.1},
+        labelled_share=0.75,
+        growth=(GrowthTable(start=0.5, crop=32, batch=3),),
+    )
+    joint = replace(
+        outcome,
+        figures={"psnr_db": 30.0, "mean_iou": 0.4567},
+        initial=Initial("unetmm-4.safetensors", "00", 20, 30),
+        processes=2,
+    )
+    given = Given("joint", [tmp_path / "road"], init=Path("w/unetmm-4.safetensors"), held_out=3)
+    text = write_card(joint, toy_recipe("joint", table=table), given).read_text()
+    for fact in (
+        "1 x `denoised`: Charbonnier; 0.1 x `labels`: cross-entropy, weighted by the square root",
+        "16x16, batch 2; from 50 % of the steps 32x32, batch 3; flips; 75 % of them from images",
+        "camera: shot noise of gain 0.0001..0.012 and read noise (Foi et al. 2008",
+        "| began with | `unetmm-4.safetensors: 20 of 30 tensors` |",
+        ", 2 processes, ",
+        "| mean IoU on the held-out images, sigma 25 | 45.7 % |",
+        "trained on and the weights they began with; check those",
+        "--init w/unetmm-4.safetensors",
+    ):
+        assert fact in text
+
+
+def test_drawn_images_have_no_terms(outcome: Outcome) -> None:
+    recipe = load_recipe("addunet-joint")
+    text = write_card(outcome, recipe, Given("addunet-joint", [])).read_text()
+    assert "| data | 2400 drawn images (`edgeunet/train/drawings.py`): 420 images" in text
+    assert "All images were drawn by edgeunet itself" in text
+    assert "--data" not in text
+
+
 def test_the_command_on_the_card_is_the_run(outcome: Outcome) -> None:
     folders = [Path("../bsd 432"), Path("it's")]
-    card = write_card(outcome, toy_recipe(), "my recipes/mine.toml", folders, held_out=12)
+    card = write_card(outcome, toy_recipe(), Given("my recipes/mine.toml", folders, held_out=12))
     (line,) = [line for line in card.read_text().splitlines() if line.startswith("edgeunet train")]
     assert shlex.split(line) == [
         *("edgeunet", "train", "my recipes/mine.toml", "--width", "4"),
@@ -66,11 +114,11 @@ def test_one_image_of_the_current_folder(
     outcome: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    card = write_card(replace(outcome, images=1), toy_recipe(), "unetmm", [Path()], held_out=0)
+    card = write_card(replace(outcome, images=1), toy_recipe(), Given("unetmm", [Path()]))
     assert f"| data | `{tmp_path.name}`: 1 image, 0 more held out |" in card.read_text()
 
 
 def test_what_was_not_measured_is_not_claimed(outcome: Outcome, tmp_path: Path) -> None:
-    unmeasured = replace(outcome, psnr=None)
-    card = write_card(unmeasured, toy_recipe(), "unetmm", [tmp_path], held_out=0)
+    unmeasured = replace(outcome, figures={})
+    card = write_card(unmeasured, toy_recipe(), Given("unetmm", [tmp_path]))
     assert "sigma 25 | not measured |" in card.read_text()

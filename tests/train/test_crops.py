@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 import numpy as np
 import pytest
-from skimage import io
 
 from edgeunet.errors import SourceError
-from edgeunet.recipes import TrainTable
-from edgeunet.train.crops import PhotographCrops, hold_out, load_photographs
-from tests.train.toys import TABLE, toy_photographs
+from edgeunet.schedules import GrowthTable, TrainTable
+from edgeunet.train.crops import VOID, Crops
+from edgeunet.train.samples import Sample
+from tests.train.toys import TABLE, labelled_samples, toy_samples
 
 
 def table(**changes: object) -> TrainTable:
@@ -20,7 +18,7 @@ def table(**changes: object) -> TrainTable:
 
 
 def test_a_batch_depends_on_seed_and_step_only() -> None:
-    first, second = (PhotographCrops(toy_photographs(), TABLE) for _ in range(2))
+    first, second = (Crops(toy_samples(), TABLE) for _ in range(2))
     for step in (0, 1, 2):
         second.batch(step)  # what was drawn before must not matter
     for step in (7, 2):
@@ -28,12 +26,12 @@ def test_a_batch_depends_on_seed_and_step_only() -> None:
         assert np.array_equal(a.clean, b.clean)
         assert np.array_equal(a.noisy, b.noisy)
     assert not np.array_equal(first.batch(7).noisy, first.batch(8).noisy)
-    other = PhotographCrops(toy_photographs(), table(seed=4))
+    other = Crops(toy_samples(), table(seed=4))
     assert not np.array_equal(first.batch(7).noisy, other.batch(7).noisy)
 
 
 def test_shape_type_and_range() -> None:
-    batch = PhotographCrops(toy_photographs(), TABLE).batch(0)
+    batch = Crops(toy_samples(), TABLE).batch(0)
     assert batch.clean.shape == batch.noisy.shape == (2, 3, 16, 16)
     assert batch.clean.dtype == batch.noisy.dtype == np.float32
     assert batch.clean.min() >= 0
@@ -41,8 +39,8 @@ def test_shape_type_and_range() -> None:
 
 
 def test_noise_has_the_sigma_stated_and_is_not_clipped() -> None:
-    white = [np.full((64, 64, 3), 255, np.uint8)]
-    crops = PhotographCrops(white, table(crop=64, batch=8, sigma=(25.0, 25.0)))
+    white = [Sample(np.full((64, 64, 3), 255, np.uint8))]
+    crops = Crops(white, table(crop=64, batch=8, sigma=(25.0, 25.0)))
     noise = np.concatenate([crops.batch(step).noisy - 1 for step in range(4)]) * 255
     # 393,216 samples: the standard error of sigma is 0.03, of the mean 0.04.
     assert float(noise.std()) == pytest.approx(25, abs=0.15)
@@ -51,8 +49,8 @@ def test_noise_has_the_sigma_stated_and_is_not_clipped() -> None:
 
 
 def test_every_crop_draws_its_own_sigma_from_the_range() -> None:
-    grey = [np.full((64, 64, 3), 128, np.uint8)]
-    crops = PhotographCrops(grey, table(crop=64, batch=64, sigma=(10.0, 60.0)))
+    grey = [Sample(np.full((64, 64, 3), 128, np.uint8))]
+    crops = Crops(grey, table(crop=64, batch=64, sigma=(10.0, 60.0)))
     batch = crops.batch(0)
     sigmas = (batch.noisy - batch.clean).std(axis=(1, 2, 3)) * 255
     assert 9.5 < sigmas.min() < 15
@@ -65,7 +63,7 @@ def test_crops_are_turned_and_flipped_pieces_of_the_photographs() -> None:
     # Every pixel says where it is, so a crop says where it was cut and how it lies.
     rows, columns = np.mgrid[0:height, 0:width].astype(np.uint8)
     photograph = np.stack([rows, columns, rows], axis=2)
-    crops = PhotographCrops([photograph], table(batch=64))
+    crops = Crops([Sample(photograph)], table(batch=64))
     lies: set[tuple[int, int]] = set()
     corners: set[tuple[int, int]] = set()
     for plane in np.rint(crops.batch(0).clean * 255).astype(int):
@@ -83,66 +81,91 @@ def test_crops_are_turned_and_flipped_pieces_of_the_photographs() -> None:
 
 
 def test_images_smaller_than_the_crop_are_left_out() -> None:
-    pictures = toy_photographs([(15, 40), (40, 15), (16, 16)])
-    crops = PhotographCrops(pictures, TABLE)
+    pictures = toy_samples([(15, 40), (40, 15), (16, 16)])
+    crops = Crops(pictures, TABLE)
     assert len(crops) == 1
     assert crops.batch(0).clean.shape == (2, 3, 16, 16)
 
 
 def test_only_images_smaller_than_the_crop() -> None:
     with pytest.raises(SourceError, match="no training image is at least 16 pixels") as caught:
-        PhotographCrops(toy_photographs([(15, 40), (8, 8)]), TABLE)
+        Crops(toy_samples([(15, 40), (8, 8)]), TABLE)
     assert "larger images" in caught.value.hint
 
 
-def test_broken_images_are_named_and_skipped(tmp_path: Path) -> None:
-    for index, picture in enumerate(toy_photographs()):
-        io.imsave(tmp_path / f"{index}.png", picture, check_contrast=False)
-    whole = (tmp_path / "1.png").read_bytes()
-    (tmp_path / "1.png").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "3.jpg").write_bytes(b"no image at all")
-    (tmp_path / "4.png").write_bytes(b"")
-    (tmp_path / "notes.txt").write_text("not an image, and not named")
-    named: list[str] = []
-    photographs = load_photographs([tmp_path], broken=named.append)
-    assert named == [f"{name} is not a readable image" for name in ("1.png", "3.jpg", "4.png")]
-    wanted = toy_photographs()
-    assert len(photographs) == 2
-    assert np.array_equal(photographs[0], wanted[0])
-    assert np.array_equal(photographs[1], wanted[2])
+def test_every_process_has_batches_of_its_own() -> None:
+    first, second, alone = (
+        Crops(toy_samples(), TABLE, process=0),
+        Crops(toy_samples(), TABLE, process=1),
+        Crops(toy_samples(), TABLE),
+    )
+    assert np.array_equal(first.batch(3).noisy, alone.batch(3).noisy)
+    assert not np.array_equal(first.batch(3).noisy, second.batch(3).noisy)
 
 
-def test_only_broken_images(tmp_path: Path) -> None:
-    io.imsave(tmp_path / "1.png", toy_photographs()[0], check_contrast=False)
-    whole = (tmp_path / "1.png").read_bytes()
-    (tmp_path / "1.png").write_bytes(whole[: len(whole) // 2])
-    named: list[str] = []
-    with pytest.raises(SourceError, match="no training image can be read"):
-        load_photographs([tmp_path], broken=named.append)
-    assert named == ["1.png is not a readable image"]
+def test_labels_lie_as_their_image_does() -> None:
+    rows, columns = np.mgrid[0:40, 0:30].astype(np.uint8)
+    image = np.stack([rows, columns, rows], axis=2)
+    crops = Crops([Sample(image, labels=rows * 4, number=7)], table(batch=16))
+    batch = crops.batch(0)
+    assert batch.labels.dtype == batch.numbers.dtype == np.int64
+    assert np.array_equal(batch.labels, np.rint(batch.clean[:, 0] * 255).astype(int) * 4)
+    assert batch.numbers.tolist() == [7] * 16
 
 
-def test_an_empty_folder_and_a_missing_one(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="there are no images in"):
-        load_photographs([tmp_path], broken=print)
-    with pytest.raises(SourceError, match="there is no folder"):
-        load_photographs([tmp_path / "nowhere"], broken=print)
+def test_what_has_no_labels_is_void() -> None:
+    batch = Crops(toy_samples(), TABLE).batch(0)
+    assert np.unique(batch.labels).tolist() == [VOID]
+    assert np.unique(batch.numbers).tolist() == [VOID]
 
 
-@pytest.mark.parametrize(("images", "held"), [(1, 0), (2, 1), (36, 1), (37, 2), (73, 3)])
-def test_every_36th_image_is_held_out_but_never_the_only_one(images: int, held: int) -> None:
-    pictures = [np.full((20, 20, 3), index, np.uint8) for index in range(images)]
-    training, validation = hold_out(pictures)
-    assert (len(training), len(validation)) == (images - held, held)
-    values = sorted(int(p[0, 0, 0]) for p in (*training, *validation))
-    assert values == list(range(images)), "every image is in one of the two, none in both"
+def test_without_rotations_up_stays_up() -> None:
+    rows, columns = np.mgrid[0:20, 0:17].astype(np.uint8)
+    crops = Crops(
+        [Sample(np.stack([rows, columns, rows], axis=2))], table(batch=32, rotations=False)
+    )
+    planes = np.rint(crops.batch(0).clean * 255).astype(int)
+    assert (np.diff(planes[:, 0], axis=1) == 1).all()
+    sideways = np.diff(planes[:, 1], axis=2)
+    assert set(np.unique(sideways)) == {-1, 1}
 
 
-def test_of_no_images_none_is_held_out() -> None:
-    assert hold_out([]) == ([], [])
+def test_the_share_of_crops_with_labels() -> None:
+    samples = [*toy_samples([(20, 20)] * 9), *labelled_samples([(20, 20)])]
+    for share, expected in ((None, 0.1), (0.75, 0.75), (1.0, 1.0)):
+        crops = Crops(samples, table(batch=64, labelled_share=share))
+        numbers = np.concatenate([crops.batch(step).numbers for step in range(20)])
+        assert float((numbers != VOID).mean()) == pytest.approx(expected, abs=0.04)
 
 
-def test_held_out_images_are_cut_to_a_corner() -> None:
-    _, validation = hold_out(toy_photographs(), side=18)
-    assert validation[0].shape == (18, 18, 3)
-    assert np.array_equal(validation[0], toy_photographs()[0][:18, :18])
+def test_crops_grow_while_the_pixels_per_step_stay_about_the_same() -> None:
+    growing = table(
+        steps=100,
+        batch=12,
+        growth=(
+            GrowthTable(start=0.5, crop=24),
+            GrowthTable(start=0.8, crop=32, batch=2),
+        ),
+    )
+    crops = Crops(toy_samples([(40, 33)]), growing)
+    shapes = {step: crops.batch(step).noisy.shape for step in (0, 49, 50, 79, 80, 99)}
+    assert shapes[0] == shapes[49] == (12, 3, 16, 16)
+    assert shapes[50] == shapes[79] == (5, 3, 24, 24)
+    assert shapes[80] == shapes[99] == (2, 3, 32, 32)
+    with pytest.raises(SourceError, match="no training image is at least 32 pixels"):
+        Crops(toy_samples([(40, 31)]), growing)
+
+
+def test_camera_noise_is_stronger_where_it_is_bright() -> None:
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[:, 32:] = 255
+    crops = Crops(
+        [Sample(image)],
+        table(crop=64, batch=32, noise="camera", gain=(0.01, 0.01), rotations=False),
+    )
+    batch = crops.batch(0)
+    noise = batch.noisy - batch.clean
+    bright = batch.clean > 0.5
+    # Read noise at this gain is e^(2.18 ln 0.01 + 1.2), spread by e^0.26.
+    assert float(noise[bright].var()) == pytest.approx(0.01, rel=0.05)
+    assert float(noise[~bright].var()) == pytest.approx(1.45e-4, rel=0.3)

@@ -17,18 +17,18 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from edgeunet.errors import RecipeError, UsageError
-from edgeunet.metrics import psnr_db
 from edgeunet.models import build_network
 from edgeunet.models.network import Network
 from edgeunet.models.weights import load_weights
-from edgeunet.noise import add_gaussian
-from edgeunet.recipes import Recipe, TrainTable, load_recipe
-from edgeunet.train import loop
+from edgeunet.recipes import Recipe, load_recipe
+from edgeunet.schedules import GrowthTable
+from edgeunet.train import loop, processes
 from edgeunet.train.checkpoint import FILE_NAME
-from edgeunet.train.crops import Batch, PhotographCrops
+from edgeunet.train.crops import Batch, Crops
+from edgeunet.train.curve import FILE_NAME as CURVE_FILE
 from edgeunet.train.interruption import TrainingInterrupted
-from edgeunet.train.loop import CURVE_FILE, Outcome, Progress, learning_rate, train, validate
-from tests.train.toys import TABLE, toy_photographs, toy_recipe
+from edgeunet.train.loop import Outcome, Progress, train
+from tests.train.toys import TABLE, labelled_samples, toy_recipe, toy_samples
 
 STOP = 6
 
@@ -41,6 +41,7 @@ def run(
     stop_at: int | None = None,
     stop: type[BaseException] = KeyboardInterrupt,
     save_every: int = STOP // 2,
+    init: Path | None = None,
 ) -> Outcome:
     def report(progress: Progress) -> None:
         if progress.step == stop_at:
@@ -48,12 +49,13 @@ def run(
 
     return train(
         recipe,
-        toy_photographs(),
+        [*labelled_samples(classes=8), *toy_samples([(20, 24)])],
         out,
-        validation=toy_photographs([(20, 28)]),
+        validation=labelled_samples([(20, 28)], classes=8),
         resume=resume,
         save_every=save_every,
         report=report,
+        init=init,
     )
 
 
@@ -61,10 +63,21 @@ def curve(out: Path) -> list[list[str]]:
     return [line.split(",") for line in (out / CURVE_FILE).read_text().splitlines()]
 
 
+JOINT_TABLE = msgspec.structs.replace(
+    TABLE,
+    rotations=False,
+    noise="camera",
+    image_loss="charbonnier",
+    weights={"labels": 0.1},
+    labelled_share=0.75,
+    growth=(GrowthTable(start=0.4, crop=20),),
+)
+
+
 # Batch norm has statistics to restore, NAF gates without gradients in the first step.
-@pytest.mark.parametrize("name", ["unetmm", "unet", "unetmm-naf"])
+@pytest.mark.parametrize("name", ["unetmm", "unet", "unetmm-naf", "joint", "addunet-joint"])
 def test_a_resumed_run_is_the_same_run_bit_for_bit(name: str, tmp_path: Path) -> None:
-    recipe = toy_recipe(name)
+    recipe = toy_recipe(name, table=JOINT_TABLE if "joint" in name else TABLE)
     whole = run(recipe, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         run(recipe, tmp_path / "halves", stop_at=STOP)
@@ -79,7 +92,7 @@ def test_a_resumed_run_is_the_same_run_bit_for_bit(name: str, tmp_path: Path) ->
     assert_same_checkpoint(tmp_path / "whole", tmp_path / "halves")
     assert curve(tmp_path / "halves") == curve(tmp_path / "whole")
     assert [row[0] for row in curve(tmp_path / "whole")] == ["step", "3", "6", "9", "12"]
-    assert halves.psnr == whole.psnr
+    assert halves.figures == whole.figures
 
 
 def assert_same_checkpoint(first: Path, second: Path) -> None:
@@ -99,7 +112,7 @@ def test_steps_after_the_last_checkpoint_are_done_again(tmp_path: Path) -> None:
     again = run(recipe, tmp_path / "halves", resume=True)
     assert_same_checkpoint(tmp_path / "whole", tmp_path / "halves")
     assert curve(tmp_path / "halves") == curve(tmp_path / "whole")
-    assert again.psnr == whole.psnr
+    assert again.figures == whole.figures
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
@@ -156,10 +169,10 @@ def test_a_signal_waits_for_the_end_of_the_step(
 def test_nothing_is_left_of_a_run_that_did_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(crops: PhotographCrops, step: int) -> Batch:
+    def interrupt(crops: Crops, step: int) -> Batch:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(PhotographCrops, "batch", interrupt)
+    monkeypatch.setattr(Crops, "batch", interrupt)
     with pytest.raises(TrainingInterrupted) as caught:
         run(toy_recipe(), tmp_path / "a" / "b")
     assert (caught.value.step, caught.value.saved) == (0, 0)
@@ -197,14 +210,15 @@ def test_a_finished_run_can_be_resumed_and_says_the_same(tmp_path: Path) -> None
     with safe_open(str(tmp_path / FILE_NAME), framework="pt") as file:
         spent = float(file.metadata()["seconds"])
     second = run(toy_recipe(), tmp_path, resume=True)
-    assert second.psnr == first.psnr
+    assert second.figures == first.figures
     assert second.seconds > spent > 0
     again = load_file(second.weights)
     assert all(torch.equal(tensor, again[name]) for name, tensor in content.items())
 
 
 def test_resume_without_a_checkpoint_starts_from_the_beginning(tmp_path: Path) -> None:
-    assert run(toy_recipe(), tmp_path, resume=True).psnr == run(toy_recipe(), tmp_path / "b").psnr
+    first, second = (run(toy_recipe(), tmp_path / n, resume=n == "a") for n in ("a", "b"))
+    assert first.figures == second.figures
 
 
 def test_a_new_run_does_not_write_over_an_earlier_one(tmp_path: Path) -> None:
@@ -243,15 +257,15 @@ def test_the_last_checkpoint_survives_a_full_disk(
 
 def spoil(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     """Plant a NaN in one batch."""
-    batch = PhotographCrops.batch
+    batch = Crops.batch
 
-    def spoilt(crops: PhotographCrops, step: int) -> Batch:
+    def spoilt(crops: Crops, step: int) -> Batch:
         good = batch(crops, step)
         if step == at:
             good.noisy[0, 0, 0, 0] = np.nan
         return good
 
-    monkeypatch.setattr(PhotographCrops, "batch", spoilt)
+    monkeypatch.setattr(Crops, "batch", spoilt)
 
 
 # With batch norm the NaN is in the running statistics before the loss is known.
@@ -263,16 +277,15 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(
     losses: list[float] = []
     outcome = train(
         toy_recipe(name),
-        toy_photographs(),
+        toy_samples(),
         tmp_path,
-        validation=toy_photographs([(20, 28)]),
+        validation=toy_samples([(20, 28)]),
         report=lambda progress: losses.append(progress.loss),
     )
     assert [step for step, loss in enumerate(losses) if not math.isfinite(loss)] == [4]
     assert len(losses) == TABLE.steps
     assert outcome.skipped_steps == 1
-    assert outcome.psnr is not None
-    assert math.isfinite(outcome.psnr)
+    assert math.isfinite(outcome.figures["psnr_db"])
     load_weights(build_network(toy_recipe(name)), outcome.weights)  # raises for what is not finite
 
 
@@ -312,25 +325,24 @@ def test_training_learns(tmp_path: Path) -> None:
     losses: list[float] = []
     train(
         toy_recipe(table=table),
-        toy_photographs(),
+        toy_samples(),
         tmp_path,
         report=lambda progress: losses.append(progress.loss),
     )
     assert np.mean(losses[-20:]) < 0.85 * np.mean(losses[:5])
 
 
-def test_without_validation_there_is_no_psnr(tmp_path: Path) -> None:
-    outcome = train(toy_recipe(), toy_photographs([(16, 16), (8, 99)]), tmp_path)
-    assert outcome.psnr is None
+def test_without_validation_there_are_no_figures(tmp_path: Path) -> None:
+    outcome = train(toy_recipe(), toy_samples([(16, 16), (8, 99)]), tmp_path)
+    assert outcome.figures == {}
     assert outcome.images == 1
     assert curve(tmp_path)[-1][2] == ""
 
 
-@pytest.mark.parametrize("name", ["nafnet", "addunet-joint"])
-def test_a_recipe_without_a_schedule_cannot_be_trained(name: str, tmp_path: Path) -> None:
-    recipe = msgspec.structs.replace(load_recipe(name), train=None)
-    with pytest.raises(RecipeError, match=f"recipe '{name}' cannot be trained"):
-        train(recipe, toy_photographs(), tmp_path / "out")
+def test_a_recipe_without_a_schedule_cannot_be_trained(tmp_path: Path) -> None:
+    recipe = msgspec.structs.replace(load_recipe("nafnet"), train=None)
+    with pytest.raises(RecipeError, match="recipe 'nafnet' cannot be trained: it has no"):
+        train(recipe, toy_samples(), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -340,29 +352,9 @@ def test_a_precision_the_machine_does_not_have(
     def refuse(*, mixed_precision: str) -> None:
         raise ValueError(f"{mixed_precision} mixed precision requires a GPU")
 
-    monkeypatch.setattr(loop, "Accelerator", refuse)
+    monkeypatch.setattr(processes, "Accelerator", refuse)
     with pytest.raises(UsageError, match="cannot train in fp16: fp16 mixed precision requires"):
-        train(toy_recipe(), toy_photographs(), tmp_path, mixed_precision="fp16")
-
-
-def test_learning_rate_rises_then_falls_along_a_cosine() -> None:
-    table = TrainTable(steps=1000, warmup_steps=100, learning_rate=1e-3, final_learning_rate=1e-5)
-    rates = [learning_rate(table, step) for step in range(table.steps)]
-    assert rates[0] == pytest.approx(1e-5)
-    assert rates[49] == pytest.approx(5e-4)
-    assert rates[99] == rates[100] == pytest.approx(1e-3)
-    # A quarter, a half and three quarters of the way from step 100 to step 1000.
-    span = 1e-3 - 1e-5
-    assert rates[325] == pytest.approx(1e-5 + span * (1 + math.cos(math.pi / 4)) / 2)
-    assert rates[550] == pytest.approx(1e-5 + span / 2)
-    assert rates[-1] == pytest.approx(1e-5, rel=0.01)
-    assert rates[100:] == sorted(rates[100:], reverse=True)
-
-
-def test_warm_up_is_at_most_a_tenth_of_a_short_run() -> None:
-    table = TrainTable(steps=20, warmup_steps=200, learning_rate=1e-3)
-    assert [learning_rate(table, step) for step in (0, 1, 2)] == pytest.approx([5e-4, 1e-3, 1e-3])
-    assert learning_rate(TrainTable(steps=1, learning_rate=1e-3), 0) == pytest.approx(1e-3)
+        train(toy_recipe(), toy_samples(), tmp_path, mixed_precision="fp16")
 
 
 def test_the_average_follows_the_weights() -> None:
@@ -393,30 +385,3 @@ def test_what_is_saved_is_the_average(tmp_path: Path) -> None:
     for name, tensor in saved.items():
         assert torch.equal(tensor, state[f"average.{name}"].half())
     assert any(not torch.equal(t, state[f"network.{n}"].half()) for n, t in saved.items())
-
-
-class Same(torch.nn.Module):
-    """A denoiser that does nothing, in a module with one parameter for its device."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.parameter = torch.nn.Parameter(torch.zeros(1))
-
-    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
-        assert not self.training
-        return {"denoised": image}
-
-
-def test_validation_is_psnr_of_the_clipped_output_with_fixed_noise() -> None:
-    pictures = toy_photographs()
-    network = Same()
-    given = validate(network, "denoised", pictures, sigma=25.0)
-    assert given == validate(network, "denoised", pictures, sigma=25.0)
-    figures = []
-    for index, picture in enumerate(pictures):
-        clean = (picture / np.float32(255)).transpose(2, 0, 1)[None]
-        noisy = add_gaussian(clean, 25.0, np.random.default_rng([2024, index]))
-        figures.append(psnr_db(noisy.clip(0, 1), clean))
-    assert given == pytest.approx(np.mean(figures), abs=1e-4)
-    assert network.training
-    assert network.parameter.grad is None

@@ -1,0 +1,137 @@
+"""A recipe's ``[train]``: how weights are trained. Plain values, and what is wrong with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import msgspec
+
+SMALLEST_CROP = 16
+MOST_GENERATED = 100_000
+
+# torch takes no larger one.
+_LARGEST_SEED = 2**63 - 1
+
+NoiseKind = Literal["gaussian", "camera"]
+ImageLoss = Literal["l1", "charbonnier"]
+ClassWeights = Literal["median", "sqrt-median", "none"]
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A TOML table whose keys are all known."""
+
+
+class GrowthTable(_Table, frozen=True):
+    """Another size of crops from some point of the training on.
+
+    start: share of the steps, 0..1. crop: side in pixels. batch: crops per step; None keeps the
+    pixels per step about as they were at first, and at least one crop.
+    """
+
+    start: float
+    crop: int
+    batch: int | None = None
+
+
+class TrainTable(_Table, frozen=True):
+    """How the shipped weights are trained; ``export/README.md`` says what each key means.
+
+    crop: side of the square training crops in pixels. sigma: range of Gaussian noise in 8-bit
+    units. gain: range of the camera's shot noise (``noise.add_camera``). weights: of the outputs'
+    losses, 1 where not named. labelled_share: of the crops, from images with labels.
+    """
+
+    steps: int
+    batch: int = 8
+    crop: int = 64
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 1e-6
+    weight_decay: float = 1e-4
+    warmup_steps: int = 200
+    sigma: tuple[float, float] = (0.0, 60.0)
+    ema_decay: float = 0.999
+    seed: int = 0
+    growth: tuple[GrowthTable, ...] = ()
+    noise: NoiseKind = "gaussian"
+    gain: tuple[float, float] = (1e-4, 1.2e-2)
+    rotations: bool = True
+    image_loss: ImageLoss = "l1"
+    class_weights: ClassWeights = "median"
+    weights: dict[str, float] = msgspec.field(default_factory=dict)
+    labelled_share: float | None = None
+    generated: int = 0
+
+    @property
+    def largest_crop(self) -> int:
+        return max(self.crop, *(entry.crop for entry in self.growth), SMALLEST_CROP)
+
+    def crops_at(self, step: int) -> tuple[int, int]:
+        """Return (crops, their side in pixels) of one step."""
+        batch, side = self.batch, self.crop
+        for entry in self.growth:
+            if step >= entry.start * self.steps:
+                side = entry.crop
+                batch = entry.batch or max(1, round(self.batch * (self.crop / side) ** 2))
+        return batch, side
+
+    def weight(self, output: str) -> float:
+        """Return the factor of an output's loss in the joint one."""
+        return self.weights.get(output, 1.0)
+
+
+def schedule_problems(
+    table: TrainTable, outputs: Sequence[str], smallest_crop: int
+) -> Iterator[str]:
+    """Yield what is wrong with a schedule. NaN fails every comparison, so it fails these.
+
+    outputs: the names of the recipe's outputs. smallest_crop: what reaches its bottleneck.
+    """
+    low, high = table.sigma
+    gain_low, gain_high = table.gain
+    crop = max(smallest_crop, SMALLEST_CROP)
+    starts = [entry.start for entry in table.growth]
+    share = table.labelled_share
+    demands = (
+        (table.steps >= 1, "steps must be at least 1"),
+        (table.batch >= 1, "batch must be at least 1"),
+        (table.crop >= crop, f"crop must be at least {crop}"),
+        (0 < table.learning_rate < math.inf, "learning_rate must be a number above 0"),
+        (
+            0 <= table.final_learning_rate <= table.learning_rate,
+            "final_learning_rate must be from 0 to learning_rate",
+        ),
+        (0 <= table.weight_decay < math.inf, "weight_decay must be a number from 0"),
+        (table.warmup_steps >= 0, "warmup_steps must be at least 0"),
+        (0 <= low <= high <= 255, "sigma must be two numbers, rising, from 0 to 255"),
+        (0 <= table.ema_decay < 1, "ema_decay must be from 0 to below 1"),
+        (0 <= table.seed <= _LARGEST_SEED, f"seed must be from 0 to {_LARGEST_SEED}"),
+        (0 < gain_low <= gain_high <= 1, "gain must be two numbers, rising, above 0, at most 1"),
+        (share is None or 0 < share <= 1, "labelled_share must be above 0, at most 1"),
+        (
+            0 <= table.generated <= MOST_GENERATED,
+            f"generated must be from 0 to {MOST_GENERATED}",
+        ),
+        (
+            all(0 < start < 1 for start in starts) and starts == sorted(set(starts)),
+            "growth must have a start above 0 and below 1 each, rising",
+        ),
+        (
+            all(entry.crop >= crop for entry in table.growth),
+            f"growth must have a crop of at least {crop} each",
+        ),
+        (
+            all(entry.batch is None or entry.batch >= 1 for entry in table.growth),
+            "growth must have a batch of at least 1 each",
+        ),
+        (
+            all(0 <= weight < math.inf for weight in table.weights.values()),
+            "weights must be numbers from 0",
+        ),
+        (any(table.weight(output) > 0 for output in outputs), "weights must not all be 0"),
+    )
+    yield from (f"[train] {what}" for holds, what in demands if not holds)
+    for name in table.weights:
+        if name not in outputs:
+            yield f"[train.weights] names {name!r}, the outputs are: {', '.join(outputs)}"

@@ -1,0 +1,50 @@
+"""From folders, and from drawing, to the images a run trains on and those it holds out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeunet.recipes import Recipe
+from edgeunet.schedules import TrainTable
+from edgeunet.specs import Task
+from edgeunet.train.drawings import drawn_samples
+from edgeunet.train.folders import check_labels, load_samples
+from edgeunet.train.samples import Sample, hold_out, large_enough, pathway_of
+
+
+@dataclass(frozen=True)
+class Data:
+    """too_small: how many images no crop can be cut from; they are in neither list.
+
+    labelled: how many images to train on have labels; None when the recipe asks for none.
+    """
+
+    training: list[Sample]
+    held_out: list[Sample]
+    too_small: int
+    labelled: int | None
+
+
+def read_data(
+    folders: Sequence[Path], recipe: Recipe, table: TrainTable, *, notice: Callable[[str], None]
+) -> Data:
+    """Read the folders, draw what the recipe wants drawn, and hold some images out.
+
+    Raises SourceError for folders without usable images and for outputs without labels,
+    RecipeError when what is to be drawn cannot be. What is skipped is named to ``notice``.
+    """
+    drawn = drawn_samples(
+        pathway_of(recipe, Task.CLASSIFY), table.generated, table.largest_crop * 3 // 2, table.seed
+    )
+    read = load_samples(folders, recipe, notice=notice) + drawn
+    usable = large_enough(read, table.largest_crop)
+    training, held_out = hold_out(usable)
+    labelled = None
+    if any(pathway.head is not Task.DENOISE for pathway in recipe.pathways):
+        # All too small is another complaint, which the batches make.
+        if training:
+            check_labels(training, recipe)
+        labelled = sum(sample.labelled for sample in training)
+    return Data(training, held_out, len(read) - len(usable), labelled)

@@ -1,0 +1,52 @@
+"""Starting from the weights of another network: what has the same name and shape is taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from edgeunet.errors import WeightsError
+from edgeunet.files import sha256_of
+from edgeunet.models.weights import read_tensors
+
+
+@dataclass(frozen=True)
+class Initial:
+    """What a run began with: the file, and how many of the network's tensors were in it."""
+
+    file: str
+    sha256: str
+    matched: int
+    tensors: int
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.matched} of {self.tensors} tensors"
+
+
+@torch.no_grad()
+def load_matching(network: nn.Module, path: Path) -> Initial:
+    """Copy every tensor of the file that the network has, in name and shape.
+
+    Raises WeightsError when the file cannot be read, has none of them, or one not finite.
+    """
+    given, _ = read_tensors(path)
+    wanted = {
+        name: tensor for name, tensor in network.state_dict().items() if tensor.is_floating_point()
+    }
+    matching = {n: t for n, t in given.items() if n in wanted and t.shape == wanted[n].shape}
+    if not matching:
+        raise WeightsError(
+            f"{path.name} has no tensor of this network, in name and shape",
+            hint="start from weights of the same blocks, skips and width",
+        )
+    for name, tensor in matching.items():
+        if not torch.isfinite(tensor).all():
+            raise WeightsError(
+                f"{path.name} holds values that are not finite, first in {name!r}",
+                hint="the training diverged or the file is damaged; use another one",
+            )
+        wanted[name].copy_(tensor)
+    return Initial(path.name, sha256_of(path), len(matching), len(wanted))

@@ -1,0 +1,98 @@
+"""What training makes small: one loss per output, and their weighted sum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from edgeunet.recipes import PathwayTable, Recipe
+from edgeunet.schedules import ClassWeights, TrainTable
+from edgeunet.specs import Task
+from edgeunet.train.crops import VOID
+from edgeunet.train.samples import Sample, class_frequencies, number_frequencies
+
+# Below it a Charbonnier loss is a square: a quarter of a grey level.
+_CHARBONNIER_EPSILON = 1e-3
+
+
+class JointLoss:
+    """The loss of every output of a recipe, and their sum with the recipe's weights."""
+
+    def __init__(
+        self, recipe: Recipe, table: TrainTable, samples: Sequence[Sample], device: torch.device
+    ) -> None:
+        self._pathways = recipe.pathways
+        self._table = table
+        self._class_weights = {
+            pathway.output: torch.from_numpy(
+                class_weights(_frequencies(pathway, samples), table.class_weights)
+            ).to(device)
+            for pathway in recipe.pathways
+            if pathway.head is not Task.DENOISE
+        }
+
+    def __call__(
+        self, outputs: Mapping[str, Tensor], clean: Tensor, labels: Tensor, numbers: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return (the sum, the loss by output name), scalars.
+
+        outputs: as ``Network`` returns them. clean: (N, 3, H, W) 0..1. labels: (N, H, W) int64,
+        numbers: (N,) int64; void where they are no class.
+        """
+        losses = {}
+        for pathway in self._pathways:
+            output = outputs[pathway.output].float()
+            if pathway.head is Task.DENOISE:
+                losses[pathway.output] = image_loss(output, clean, self._table.image_loss)
+            else:
+                truth = labels if pathway.head is Task.SEGMENT else numbers
+                weights = self._class_weights[pathway.output]
+                losses[pathway.output] = label_loss(output, truth, weights)
+        weighted = [self._table.weight(name) * loss for name, loss in losses.items()]
+        return torch.stack(weighted).sum(), losses
+
+
+def image_loss(image: Tensor, clean: Tensor, kind: str) -> Tensor:
+    """Return the mean absolute difference, or Charbonnier's smooth form of it (a scalar)."""
+    difference = image - clean
+    if kind == "charbonnier":
+        return (difference.square() + _CHARBONNIER_EPSILON**2).sqrt().mean()
+    return difference.abs().mean()
+
+
+def label_loss(logits: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
+    """Return the weighted mean of the cross-entropy where the truth is a class, else 0.
+
+    logits: (N, classes, ...). truth: (N, ...) int64; what is no class is void. weights: (classes,).
+    """
+    truth = torch.where(truth < len(weights), truth, VOID)
+    total = functional.cross_entropy(
+        logits, truth, weight=weights, ignore_index=VOID, reduction="sum"
+    )
+    counted = weights[truth.clamp(min=0)] * (truth != VOID)
+    # Nothing counted: the sum is 0 as well.
+    return total / counted.sum().clamp(min=torch.finfo(torch.float32).tiny)
+
+
+def class_weights(frequencies: NDArray[np.float64], kind: ClassWeights) -> NDArray[np.float32]:
+    """Return the weight of each class in the cross-entropy, (classes,) float32.
+
+    ``median``: median frequency / frequency (Eigen and Fergus, ICCV 2015); ``sqrt-median``: its
+    square root, which lets rare classes matter less; ``none``: 1. A class that does not occur
+    is not in the median, and weighs 1: nothing is multiplied by it.
+    """
+    weights = np.ones(len(frequencies))
+    occurs = frequencies > 0
+    if kind != "none" and occurs.any():
+        np.divide(np.median(frequencies[occurs]), frequencies, out=weights, where=occurs)
+    return np.asarray(np.sqrt(weights) if kind == "sqrt-median" else weights, np.float32)
+
+
+def _frequencies(pathway: PathwayTable, samples: Sequence[Sample]) -> NDArray[np.float64]:
+    count = class_frequencies if pathway.head is Task.SEGMENT else number_frequencies
+    return count(samples, len(pathway.classes))

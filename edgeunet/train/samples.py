@@ -1,0 +1,103 @@
+"""What is trained on: images in memory as bytes, with what is known about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeunet.errors import RecipeError
+from edgeunet.photographs import LabelMap, Photograph
+from edgeunet.recipes import PathwayTable, Recipe
+from edgeunet.specs import Task
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """An image, and its labels where there are any.
+
+    image: (H, W, 3) uint8 RGB. labels: (H, W) uint8, a class number per pixel; a number that is
+    no class is void. number: the class of the whole image.
+    """
+
+    image: Photograph
+    labels: LabelMap | None = None
+    number: int | None = None
+
+    @property
+    def labelled(self) -> bool:
+        return self.labels is not None or self.number is not None
+
+    @property
+    def side(self) -> int:
+        """The shorter side in pixels."""
+        return int(min(self.image.shape[:2]))
+
+    def corner(self, side: int) -> Sample:
+        """Return the top left corner, at most ``side`` pixels high and wide."""
+        labels = None if self.labels is None else self.labels[:side, :side]
+        return Sample(self.image[:side, :side], labels, self.number)
+
+
+def large_enough(samples: Sequence[Sample], crop: int) -> list[Sample]:
+    """Return the samples a square crop of so many pixels can be cut from."""
+    return [sample for sample in samples if sample.side >= crop]
+
+
+def hold_out(
+    samples: Sequence[Sample], *, every: int = 36, side: int = 320, labelled_side: int = 480
+) -> tuple[list[Sample], list[Sample]]:
+    """Return (training samples, validation corners): every 36th image is not trained on.
+
+    Of a held-out image only the top left ``side`` pixels are used, to validate quickly;
+    ``labelled_side`` where it has a label map, because classes have their places in a frame.
+    """
+    training = [sample for index, sample in enumerate(samples) if index % every]
+    held = [
+        sample.corner(side if sample.labels is None else labelled_side)
+        for sample in samples[::every]
+    ]
+    return (training, held) if training else (list(samples), [])
+
+
+def pathway_of(recipe: Recipe, task: Task) -> PathwayTable | None:
+    """Return the recipe's segment or classify pathway.
+
+    Raises RecipeError when there are several: a folder has one kind of labels.
+    """
+    found = [pathway for pathway in recipe.pathways if pathway.head is task]
+    if len(found) > 1:
+        raise RecipeError(
+            f"recipe {recipe.name!r} cannot be trained: it has {len(found)} {task} pathways",
+            hint="images have one label map and one class: train one such pathway at a time",
+        )
+    return found[0] if found else None
+
+
+def class_frequencies(samples: Sequence[Sample], classes: int) -> NDArray[np.float64]:
+    """Return per class its share of the labelled pixels of those images that show it.
+
+    (classes,) float64, 0..1; 0 for a class no image shows. Eigen and Fergus (ICCV 2015).
+    """
+    own, all_where_shown = np.zeros(classes), np.zeros(classes)
+    for sample in samples:
+        if sample.labels is not None:
+            pixels = np.bincount(sample.labels.ravel(), minlength=classes)[:classes]
+            own += pixels
+            all_where_shown += np.where(pixels > 0, pixels.sum(), 0)
+    return _ratio(own, all_where_shown)
+
+
+def number_frequencies(samples: Sequence[Sample], classes: int) -> NDArray[np.float64]:
+    """Return per class its share of the images that have one: (classes,) float64, 0..1."""
+    numbers = [sample.number for sample in samples if sample.number is not None]
+    counts = np.bincount(np.asarray(numbers, np.int64), minlength=classes)[:classes]
+    return _ratio(counts.astype(np.float64), np.full(classes, float(len(numbers))))
+
+
+def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    ratio = np.zeros_like(part)
+    np.divide(part, whole, out=ratio, where=whole > 0)
+    return ratio

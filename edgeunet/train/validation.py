@@ -1,0 +1,105 @@
+"""How good a network is on images that are held out, while it is trained."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgeunet.metrics import ConfusionMatrix, psnr_db
+from edgeunet.noise import Floats, add_camera, add_gaussian
+from edgeunet.recipes import PathwayTable
+from edgeunet.schedules import TrainTable
+from edgeunet.specs import Task
+from edgeunet.train.samples import Sample
+
+AddNoise = Callable[[Floats, np.random.Generator], Floats]
+
+_SIGMA = 25.0
+_METRICS = {Task.DENOISE: "psnr_db", Task.SEGMENT: "mean_iou", Task.CLASSIFY: "accuracy"}
+
+
+def figure_names(pathways: Sequence[PathwayTable]) -> list[str]:
+    """Return the name of each pathway's figure; with its output where two would be the same."""
+    names = [_METRICS[pathway.head] for pathway in pathways]
+    often = Counter(names)
+    return [
+        name if often[name] == 1 else f"{name}_{pathway.output}"
+        for name, pathway in zip(names, pathways, strict=True)
+    ]
+
+
+def validation_noise(table: TrainTable) -> tuple[str, AddNoise]:
+    """Return (its name, what adds it): one strength from the range that is trained for.
+
+    Sigma 25 where it is in the range, else the middle of the range; of a camera's gains the
+    middle in their logarithm, with the read noise that goes with it (``noise.draw_camera``).
+    """
+    if table.noise == "camera":
+        gain = math.sqrt(table.gain[0] * table.gain[1])
+        read = math.exp(2.18 * math.log(gain) + 1.2)
+        name = f"camera noise of gain {gain:.2g}"
+        return name, lambda clean, generator: add_camera(clean, gain, read, generator)
+    low, high = table.sigma
+    sigma = _SIGMA if low <= _SIGMA <= high else (low + high) / 2
+    return f"sigma {sigma:g}", lambda clean, generator: add_gaussian(clean, sigma, generator)
+
+
+@torch.no_grad()
+def validate(
+    network: nn.Module,
+    pathways: Sequence[PathwayTable],
+    samples: Sequence[Sample],
+    add_noise: AddNoise,
+) -> dict[str, float]:
+    """Return figure name -> figure over samples, each with one fixed draw of noise.
+
+    ``psnr_db``: the mean over images, output clipped to 0..1. ``mean_iou``, ``accuracy``: 0..1,
+    over all pixels or images that have a class; no entry where none has.
+    """
+    device = next(network.parameters()).device
+    network.eval()
+    psnr: dict[str, list[float]] = {}
+    matrices = {
+        pathway.output: ConfusionMatrix(len(pathway.classes))
+        for pathway in pathways
+        if pathway.head is not Task.DENOISE
+    }
+    for index, sample in enumerate(samples):
+        clean = sample.image.astype(np.float32).transpose(2, 0, 1)[None] / np.float32(255)
+        noisy = add_noise(clean, np.random.default_rng([2024, index]))
+        outputs = network(image_tensor(noisy, device))
+        for pathway in pathways:
+            output = outputs[pathway.output]
+            if pathway.head is Task.DENOISE:
+                denoised = output.clamp(0, 1).cpu().numpy()
+                psnr.setdefault(pathway.output, []).append(psnr_db(denoised, clean))
+                continue
+            truth = sample.labels
+            if pathway.head is Task.CLASSIFY:
+                truth = None if sample.number is None else np.array(sample.number, np.uint8)
+            if truth is not None:
+                given = output[0].argmax(dim=0).cpu().numpy()
+                matrices[pathway.output].update(given, truth)
+    network.train()
+    figures = {}
+    for name, pathway in zip(figure_names(pathways), pathways, strict=True):
+        if pathway.head is Task.DENOISE:
+            figure = float(np.mean(psnr[pathway.output])) if psnr else math.nan
+        elif pathway.head is Task.SEGMENT:
+            figure = matrices[pathway.output].mean_iou
+        else:
+            figure = matrices[pathway.output].pixel_accuracy
+        if not math.isnan(figure):
+            figures[name] = figure
+    return figures
+
+
+def image_tensor(values: Floats, device: torch.device) -> Tensor:
+    """Return (N, 3, H, W) float32 on a device, its channels innermost: faster convolutions."""
+    tensor = torch.from_numpy(np.ascontiguousarray(values)).to(device)
+    return tensor.contiguous(memory_format=torch.channels_last)
