@@ -21,7 +21,7 @@ from edgeunet.cli.choices import (
     read_recipe_at,
 )
 from edgeunet.cli.console import note, print_json, print_table
-from edgeunet.cli.memory_tables import print_plan
+from edgeunet.cli.memory_tables import print_plan, why_whole
 from edgeunet.errors import UsageError
 from edgeunet.specs import Precision
 from edgeunet.units import format_bytes, format_size
@@ -150,6 +150,8 @@ def command(
     if plan is not None:
         print_plan(report_of_bundle(exported.bundle))
         note(f"predicted on {plan.engine}: {format_bytes(plan.predicted_bytes)}")
+    elif not request.whole:
+        note(why_whole(request, frame_size))
     if precision is Precision.FP16:
         note(
             "onnxruntime computes fp16 in fp32 on most CPUs: there parity shows the graph is right"

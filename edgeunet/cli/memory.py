@@ -13,7 +13,7 @@ import typer
 
 from edgeunet.cli.choices import missing_package, read_plan_request, read_width
 from edgeunet.cli.console import note, print_json
-from edgeunet.cli.memory_tables import print_report
+from edgeunet.cli.memory_tables import print_report, why_whole
 from edgeunet.errors import UsageError
 from edgeunet.memory.request import PlanRequest
 from edgeunet.specs import Precision
@@ -198,6 +198,8 @@ def _of_loaded_recipe(recipe: Recipe, wanted: _Wanted, folder: Path | None) -> _
     precision = wanted.precision or Precision.FP32
     if wanted.planned:
         plan, report = report_of_request(recipe, height, width, precision, wanted.request)
+        if not plan.tiled and not wanted.request.whole:
+            note(why_whole(wanted.request, (height, width)))
         whole = report_of_recipe(recipe, height, width, precision) if plan.tiled else None
     else:
         report, whole = report_of_recipe(recipe, height, width, precision), None

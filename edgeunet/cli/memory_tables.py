@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from edgeunet.cli.console import print_table
@@ -9,7 +10,8 @@ from edgeunet.memory.roles import Role
 from edgeunet.units import format_bytes, format_size
 
 if TYPE_CHECKING:
-    from edgeunet.memory.report import LiveTensor, MemoryReport
+    from edgeunet.memory.report import Gain, LiveTensor, MemoryReport
+    from edgeunet.memory.request import PlanRequest
     from edgeunet.stream.measure import Measurement
 
 _BAR_CELLS = 24
@@ -48,6 +50,8 @@ def print_report(report: MemoryReport, measured: Measurement | None) -> None:
     )
     if report.planned:
         print_plan(report)
+    if report.gains:
+        _print_gains(report.gains)
     if measured is not None:
         _print_measured(measured)
     _print_peak(report)
@@ -65,6 +69,13 @@ def _print_measured(measured: Measurement) -> None:
         ],
         text_columns=2,
     )
+
+
+def why_whole(request: PlanRequest, size: tuple[int, int]) -> str:
+    """Return why a frame that could have been run in windows is not."""
+    if request.auto and request.budget_bytes is None:
+        return f"frames of {format_size(*size)} run whole: windows would take no less"
+    return f"frames of {format_size(*size)} run whole: they are within the budget"
 
 
 def print_plan(report: MemoryReport) -> None:
@@ -85,6 +96,21 @@ def print_plan(report: MemoryReport) -> None:
             for stage in report.planned
         ],
         text_columns=2,
+    )
+
+
+def _print_gains(gains: Sequence[Gain]) -> None:
+    rows = []
+    for before, gain in zip((None, *gains), gains, strict=False):
+        change = 100 * (gain.predicted_bytes / before.predicted_bytes - 1) if before else 0.0
+        rows.append(
+            (gain.measure, format_bytes(gain.predicted_bytes), f"{change:+.1f} %" if before else "")
+        )
+    print_table(
+        "where the gain is from: each measure on top of those above it",
+        ("measure", "predicted", "change"),
+        rows,
+        text_columns=1,
     )
 
 

@@ -20,6 +20,7 @@ from edgeunet.convert.network_graph import (
 from edgeunet.graph.finish import finish
 from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.graph.view import view_of_model, write_model
+from edgeunet.memory.gains import gains_of
 from edgeunet.memory.plan_report import PlanFacts, StageFigures, report_of_plan
 from edgeunet.memory.planner import FramePlan, Planner, choose_plan
 from edgeunet.memory.report import MemoryReport, analyse
@@ -97,7 +98,7 @@ def report_of_recipe(recipe: Recipe, height: int, width: int, precision: Precisi
 def report_of_request(
     recipe: Recipe, height: int, width: int, precision: Precision, request: PlanRequest
 ) -> tuple[FramePlan, MemoryReport]:
-    """Return the plan a request asks for and its figures, predicted bytes with them.
+    """Return the plan a request asks for and its figures, predicted bytes and gains with them.
 
     Raises as ``choose_plan`` and ``graph_of_recipe`` do.
     """
@@ -105,13 +106,16 @@ def report_of_request(
     check_frame_size(recipe, height, width)
     with within_memory(recipe, height, width):
         module = frame_module(network_for_export(recipe, None), recipe)
-        plan = plan_frames(module, recipe, height, width, precision, request)
+        planner = planner_of(module, recipe, height, width, precision)
+        plan = choose_plan(planner, request)
+        gains = gains_of(planner, plan)
         if plan.tiled:
-            return plan, report_of(plan, recipe.name, precision)
+            return plan, replace(report_of(plan, recipe.name, precision), gains=gains)
     return plan, replace(
         report_of_recipe(recipe, height, width, precision),
         predicted_bytes=plan.prediction.total_bytes,
         engine=str(plan.engine),
+        gains=gains,
     )
 
 

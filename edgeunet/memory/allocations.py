@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,17 +68,26 @@ class Allocations:
 
 
 def allocations_of(
-    view: GraphView, placed: Collection[str], pixels: int, engine: Engine
+    view: GraphView,
+    placed: Collection[str],
+    pixels: int,
+    engine: Engine,
+    *,
+    in_place: bool = True,
 ) -> Allocations:
     """Return the allocations of a graph made for a window of ``pixels``.
 
     placed: the tensors that grow with the window. Of the orders that onnxruntime may take, the
-    one with the higher peak; for other engines the graph's own, node by node.
+    one with the higher peak; for other engines the graph's own, node by node. in_place: whether
+    kernels may write over what they read last, as they do.
     """
     if engine is Engine.ONNXRUNTIME:
         orders = [kernels_of(view, late_first=True), kernels_of(view, late_first=False)]
     else:
         orders = [nodes_of(view)]
+    if not in_place:
+        for kernel in itertools.chain(*orders):
+            kernel.over = kernel.over if kernel.is_view else None
     found = [_allocations(kernels, view, placed, pixels) for kernels in orders]
     return max(found, key=lambda one: one.peak_bytes(pixels))
 

@@ -72,6 +72,14 @@ class PlannedStage:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """What is predicted once a measure is taken on top of those before it."""
+
+    measure: str
+    predicted_bytes: int
+
+
+@dataclass(frozen=True)
 class MemoryReport:
     """What a graph needs when it runs whole frames, node by node; or a plan of stages.
 
@@ -86,7 +94,8 @@ class MemoryReport:
     tile: (height, width) of the largest window of a plan of stages. halo: the largest, in
         pixels. held_bytes: what its stages hold for later ones, in the peak.
         recompute_ratio: arithmetic done over that of the whole frame. predicted_bytes: what
-        ``engine`` is expected to take. planned: the stages of the plan.
+        ``engine`` is expected to take. planned: the stages of the plan. gains: what each
+        measure makes of the predicted bytes, one on top of the other.
     """
 
     model: str
@@ -111,6 +120,7 @@ class MemoryReport:
     predicted_bytes: int | None = None
     engine: str | None = None
     planned: tuple[PlannedStage, ...] = ()
+    gains: tuple[Gain, ...] = ()
 
     @property
     def peak_at(self) -> str:
@@ -168,6 +178,10 @@ class MemoryReport:
                     "live_bytes": stage.live_bytes,
                 }
                 for stage in self.planned
+            ],
+            "gains": [
+                {"measure": gain.measure, "predicted_bytes": gain.predicted_bytes}
+                for gain in self.gains
             ],
             "peak_at": self.peak_at,
             "live_at_peak": [

@@ -127,7 +127,23 @@ def test_memory_within_a_budget_and_without_one(recipe: Path) -> None:
     assert (large["tile"], large["stages"]) == (None, [])
     assert plain["predicted_bytes"] is None
     # A whole frame is a whole frame, whether a budget allowed it or nobody asked.
-    assert {**large, "predicted_bytes": None} == plain
+    assert {**large, "predicted_bytes": None, "gains": []} == plain
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--budget", "1GiB"), "frames of 120x190 run whole: they are within the budget"),
+        (("--size", "16x16", "--tile", "auto"), "frames of 16x16 run whole: windows would take"),
+    ],
+)
+def test_a_frame_that_runs_whole_after_all_says_why(
+    options: tuple[str, ...], reason: str, recipe: Path
+) -> None:
+    ran = edgeunet(*words("memory", recipe), *options)
+    assert ran.code == 0, ran.err
+    assert reason in ran.err
+    assert reason not in edgeunet(*words("memory", recipe), "--tile", "none").err
 
 
 def test_the_tables_name_the_stages(recipe: Path, tiled: dict[str, Any]) -> None:
@@ -138,6 +154,8 @@ def test_the_tables_name_the_stages(recipe: Path, tiled: dict[str, Any]) -> None
     for stage in tiled["stages"]:
         row = next(line for line in ran.out.splitlines() if stage["name"] in line.split())
         assert (stage["tile"] or "once") in row
+    for gain in tiled["gains"]:
+        assert gain["measure"] in ran.out
     for word in ("held", "predicted", "what onnxruntime will take", "window buffers", "halo"):
         assert word in ran.out
 
@@ -149,7 +167,9 @@ def test_memory_of_a_bundle_says_the_same(
     assert ran.code == 0, ran.err
     document = json.loads(ran.out)
     assert document.pop("model") == "tiled"
-    assert document == {key: value for key, value in tiled.items() if key != "model"}
+    # What else could have been exported is not in a bundle.
+    expected = {key: value for key, value in tiled.items() if key != "model"}
+    assert document == {**expected, "gains": []}
 
 
 def test_an_exported_plan_runs_and_names_its_stages(exported: tuple[Path, Ran]) -> None:

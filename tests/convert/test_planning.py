@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -65,7 +66,9 @@ def test_a_bundle_has_the_figures_of_its_plan(
     plan, report = reported(name, precision, request_)
     assert plan.tiled
     bundle = bundle_of(name, precision, request_, tmp_path)
-    document, written = report.document(), report_of_bundle(bundle).document()
+    # What else could have been exported is not in a bundle.
+    document = replace(report, gains=()).document()
+    written = report_of_bundle(bundle).document()
     assert written == document
     memory = msgspec.structs.asdict(bundle.manifest.memory)
     shared = memory.keys() & document.keys()
@@ -125,8 +128,31 @@ def test_a_whole_frame_has_the_figures_of_its_graph() -> None:
     plain = report_of_recipe(recipe, *SIZE, Precision.FP32).document()
     assert document.pop("predicted_bytes") == plan.prediction.total_bytes
     assert plain.pop("predicted_bytes") is None
+    gains = document.pop("gains")
+    assert gains[-1]["predicted_bytes"] == plan.prediction.total_bytes
+    assert plain.pop("gains") == []
     assert document == plain
     assert (document["tile"], document["stages"], document["held_bytes"]) == (None, [], 0)
+
+
+def test_gains_lead_from_the_graph_as_exported_to_the_plan() -> None:
+    recipe = two_levels("unetmm")
+    for precision, before in ((Precision.FP32, 3), (Precision.FP16, 1)):
+        request = PlanRequest(tile=(64, 96))
+        plan, report = report_of_request(recipe, *SIZE, precision, request)
+        whole, _ = report_of_request(recipe, *SIZE, precision, PlanRequest(whole=True))
+        taken = [gain.predicted_bytes for gain in report.gains]
+        assert len(taken) == before + 1
+        assert taken[:-1] == sorted(taken[:-1], reverse=True)
+        assert taken[-2:] == [whole.prediction.total_bytes, plan.prediction.total_bytes]
+    assert len({gain.measure for gain in report.gains}) == len(report.gains)
+
+
+def test_writing_in_place_is_a_gain_of_its_own() -> None:
+    recipe = two_levels("unet")
+    _, report = report_of_request(recipe, *SIZE, Precision.FP32, PlanRequest(whole=True))
+    apart, in_place = report.gains[:2]
+    assert in_place.predicted_bytes <= apart.predicted_bytes
 
 
 def test_precisions_have_their_engines() -> None:

@@ -53,7 +53,7 @@ def test_the_document_has_the_documented_keys() -> None:
     assert list(document) == [
         "model", "size", "precision", "tile", "halo", "skip_bytes", "peak_live_bytes",
         "arena_bytes", "io_bytes", "weight_bytes", "held_bytes", "recompute_ratio",
-        "predicted_bytes", "stages", "peak_at", "live_at_peak",
+        "predicted_bytes", "stages", "gains", "peak_at", "live_at_peak",
     ]  # fmt: skip
     assert json.loads(json.dumps(document)) == document
     assert document["live_at_peak"][0] == {"name": "enc0", "bytes": UNIT, "role": "skip"}
