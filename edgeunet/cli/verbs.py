@@ -12,6 +12,7 @@ VERBS = {
     "run": "run",
     "memory": "memory",
     "train": "train",
+    "eval": "evaluate",
     "demo": "demo",
 }
 

@@ -1,0 +1,287 @@
+"""``edgeunet eval``: how good a network's, or a bundle's, answers are on images and clips."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeunet.cli.choices import choose_weights, missing_package, read_recipe_at
+from edgeunet.cli.console import note, print_json, progress, warn
+from edgeunet.errors import EdgeUnetError, UsageError
+from edgeunet.files import check_writable, replacing_file
+from edgeunet.recipes import recipe_names
+from edgeunet.specs import Task
+from edgeunet.units import parse_size, shorten
+
+if TYPE_CHECKING:
+    from edgeunet.evaluate.backends import Backend
+    from edgeunet.evaluate.data import DataSet, Fit
+    from edgeunet.evaluate.evaluation import Levels, Result
+    from edgeunet.evaluate.protocol import NoiseKind
+
+_TORCH = "torch"
+_NOISES = ("float", "uint8", "both")
+_NAMED_IMAGES = 5
+
+
+def command(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|BUNDLE",
+            help="A recipe's name or .toml file, or a bundle folder.",
+            show_default=False,
+        ),
+    ],
+    data: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DATA...",
+            help="A folder of images, one with images/ and labels/, one with a folder per class, "
+            "an image, or a video.",
+            show_default=False,
+        ),
+    ],
+    sigma: Annotated[
+        str | None,
+        typer.Option(
+            "--sigma",
+            metavar="LIST",
+            help="Noise levels in 8-bit units; 15,25,50 unless given, 0 for a network that "
+            "does not denoise.",
+        ),
+    ] = None,
+    noise: Annotated[
+        str | None,
+        typer.Option(
+            "--noise",
+            metavar="float|uint8|both",
+            help="Not clipped, as in the literature, or clipped to 8 bits, as from a camera; "
+            "both for a MODEL, uint8 for a BUNDLE unless given.",
+        ),
+    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option("--engine", help="auto; torch for a MODEL; onnxruntime for a BUNDLE."),
+    ] = "auto",
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="A .safetensors file; default: shipped ones.")
+    ] = None,
+    width: Annotated[
+        str | None,
+        typer.Option("--width", help="Of a MODEL: tiny, small, base, or a number of channels."),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--size", metavar="HxW", help="Bring images to this size for a MODEL, as a BUNDLE does."
+        ),
+    ] = None,
+    fit: Annotated[
+        str,
+        typer.Option(
+            "--fit",
+            metavar="crop|skip|refuse",
+            help="Images of another size than the frame: take the centre of larger ones, leave "
+            "out, or end in an error. Nothing is resized.",
+        ),
+    ] = "crop",
+    limit: Annotated[
+        int | None, typer.Option("--limit", help="Only the first so many images of each DATA.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the noise.")] = 0,
+    clip: Annotated[
+        bool,
+        typer.Option(
+            "--clip", help="The images are consecutive frames: measure what flickers, too."
+        ),
+    ] = False,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write a row per image and level.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Measure PSNR, SSIM, mIoU, accuracy and flicker on your images or clips."""
+    _check(limit, csv_file)
+    try:
+        from edgeunet.cli.evaluate_tables import document_of, print_figures
+        from edgeunet.evaluate.evaluation import Levels
+        from edgeunet.evaluate.opening import open_data
+        from edgeunet.evaluate.protocol import CLEAN, SIGMAS, parse_sigmas
+        from edgeunet.stream.noise import check_noise
+    except ModuleNotFoundError as error:
+        raise missing_package(error, purpose="evaluating", extra="eval") from error
+    how = _read_fit(fit)
+    sigmas = None if sigma is None else parse_sigmas(sigma)
+    check_noise(0, seed)
+    is_bundle = _is_bundle(target)
+    kinds = _read_noise(noise, target, is_bundle=is_bundle)
+    open_backend = _open_bundle if is_bundle else _open_network
+    backend = open_backend(target, engine, weights, width, size)
+    try:
+        if sigmas is None:
+            denoises = Task.DENOISE in {head.task for head in backend.heads}
+            sigmas = SIGMAS if denoises else CLEAN
+        levels = Levels(kinds, sigmas, seed)
+        sets = [
+            open_data(text, backend.heads, frame=backend.frame, fit=how, limit=limit)
+            for text in data
+        ]
+        _tell(backend, sets)
+        results = [_evaluate(backend, entry, levels, clip=clip) for entry in sets]
+    finally:
+        backend.close()
+    if csv_file is not None:
+        _write_csv(csv_file, sets, results)
+    if as_json:
+        print_json(document_of(backend, levels, how, sets, results))
+    else:
+        print_figures(backend, sets, results)
+    if csv_file is not None:
+        note(f"wrote {csv_file}")
+
+
+def _check(limit: int | None, csv_file: Path | None) -> None:
+    """Refuse what could only fail after the work."""
+    if limit is not None and limit < 1:
+        raise UsageError(f"{limit} is not a number of images", hint="use --limit 1 or more")
+    if csv_file is None:
+        return
+    if csv_file.is_dir():
+        raise UsageError(f"{str(csv_file)!r} is a folder", hint="name a file, like figures.csv")
+    check_writable(csv_file)
+
+
+def _read_fit(text: str) -> Fit:
+    from edgeunet.evaluate.data import Fit
+
+    if text not in tuple(Fit):
+        raise UsageError(f"there is no --fit {shorten(text)}", hint="use crop, skip or refuse")
+    return Fit(text)
+
+
+def _is_bundle(target: str) -> bool:
+    path = Path(target)
+    looks_like_folder = target.endswith("/") or path.suffix == ".bundle" or path.is_dir()
+    return looks_like_folder and target not in recipe_names()
+
+
+def _read_noise(text: str | None, target: str, *, is_bundle: bool) -> tuple[NoiseKind, ...]:
+    from edgeunet.evaluate.protocol import NoiseKind
+
+    if text not in (None, *_NOISES):
+        raise UsageError(f"there is no noise {shorten(text)!r}", hint="use float, uint8 or both")
+    if not is_bundle:
+        return tuple(NoiseKind) if text in (None, "both") else (NoiseKind(text),)
+    if text in ("float", "both"):
+        raise UsageError(
+            f"float noise cannot go through {Path(target).name}: a bundle takes 8-bit frames",
+            hint="use --noise uint8, or evaluate the MODEL itself with --noise float",
+        )
+    return (NoiseKind.UINT8,)
+
+
+def _open_bundle(
+    target: str, engine: str, weights: Path | None, width: str | None, size: str | None
+) -> Backend:
+    from edgeunet.evaluate.backends import BundleBackend
+
+    if engine == _TORCH:
+        raise UsageError(
+            "torch does not run a bundle",
+            hint="leave --engine out, or evaluate the MODEL itself in torch, with --size HxW to "
+            "compare",
+        )
+    options = {"--weights": weights, "--width": width, "--size": size}
+    given = next((name for name, value in options.items() if value is not None), None)
+    if given is not None:
+        raise UsageError(
+            f"{given} is for a MODEL: a bundle has its weights, width and frame size",
+            hint=f"leave {given} out, or export another bundle",
+        )
+    return BundleBackend(Path(target), engine)
+
+
+def _open_network(
+    target: str, engine: str, weights: Path | None, width: str | None, size: str | None
+) -> Backend:
+    if engine not in ("auto", _TORCH):
+        raise UsageError(
+            f"a MODEL is evaluated in torch, not in {shorten(engine)!r}",
+            hint="leave --engine out, or export a bundle and evaluate that",
+        )
+    recipe = read_recipe_at(target, width)
+    frame = None if size is None else parse_size(size)
+    try:
+        chosen = choose_weights(target, recipe, weights)
+    except EdgeUnetError as error:
+        raise type(error)(
+            error.message, hint="give --weights FILE.safetensors: untrained, it has no quality"
+        ) from error
+    try:
+        from edgeunet.evaluate.torch_backend import TorchBackend
+    except ModuleNotFoundError as error:
+        raise missing_package(error, purpose="evaluating a MODEL", extra="export") from error
+    # Never None: random weights were not asked for.
+    return TorchBackend(recipe, chosen or Path(), frame=frame)
+
+
+def _tell(backend: Backend, sets: Sequence[DataSet]) -> None:
+    """Say what will not be measured, and what the figures must not be taken for."""
+    from edgeunet.evaluate.folders import LABELLED, has_labels
+    from edgeunet.evaluate.protocol import NoiseKind
+
+    if NoiseKind.FLOAT not in backend.kinds:
+        note(
+            f"{backend.name} takes 8-bit frames: the noise is clipped to them, so the figures "
+            "are not those of the literature's float noise"
+        )
+    tasks = {head.task for head in backend.heads}
+    for entry in sets:
+        if Task.SEGMENT not in tasks and has_labels(Path(entry.name)):
+            note(f"{entry.name}: {backend.name} has no segment head, the labels are not read")
+        if Task.SEGMENT in tasks and entry.kind != LABELLED:
+            note(f"{entry.name}: no images/ beside labels/, so mIoU is not measured")
+        if entry.cropped:
+            of = "" if entry.count is None else f" of {entry.count}"
+            note(
+                f"{entry.name}: {entry.cropped}{of} images are larger than the frame, their "
+                "centre is evaluated"
+            )
+
+
+def _evaluate(backend: Backend, entry: DataSet, levels: Levels, *, clip: bool) -> Result:
+    from edgeunet.evaluate.evaluation import evaluate
+
+    with progress(" images/s") as bar:
+        task = bar.add_task(entry.name, total=entry.count, rate="-")
+        start_s = time.perf_counter()
+
+        def show(done: int) -> None:
+            rate = done / max(time.perf_counter() - start_s, 1e-9)
+            bar.update(task, completed=done, rate=f"{rate:.1f}")
+
+        result = evaluate(backend, entry, levels, clip=clip or entry.consecutive, on_image=show)
+    for line in entry.left_out[:_NAMED_IMAGES]:
+        warn(f"left out: {line}")
+    if len(entry.left_out) > _NAMED_IMAGES:
+        warn(f"left out: {len(entry.left_out) - _NAMED_IMAGES} more")
+    return result
+
+
+def _write_csv(path: Path, sets: Sequence[DataSet], results: Sequence[Result]) -> None:
+    rows = [
+        {"data": entry.name, **dataclasses.asdict(row)}
+        for entry, result in zip(sets, results, strict=True)
+        for row in result.rows
+    ]
+    with replacing_file(path) as beside, beside.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)

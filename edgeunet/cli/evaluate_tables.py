@@ -1,0 +1,199 @@
+"""What ``edgeunet eval`` measured, as tables and as one JSON document."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from edgeunet.cli.console import note, print_table
+from edgeunet.evaluate.protocol import NoiseKind
+from edgeunet.evaluate.temporal import STATIC_THRESHOLD
+from edgeunet.units import format_size
+
+if TYPE_CHECKING:
+    from edgeunet.evaluate.backends import Backend
+    from edgeunet.evaluate.data import DataSet, Fit
+    from edgeunet.evaluate.evaluation import Figures, Levels, Result
+    from edgeunet.evaluate.interval import Estimate
+
+_PROTOCOLS = {
+    NoiseKind.FLOAT: "float, not clipped",
+    NoiseKind.UINT8: "clipped to uint8",
+}
+_DIGITS = 5
+_EQUAL = "equal"
+
+
+def document_of(
+    backend: Backend, levels: Levels, fit: Fit, sets: Sequence[DataSet], results: Sequence[Result]
+) -> dict[str, Any]:
+    """Return the JSON document: PSNR in dB, null for equal images; shares and SSIM 0..1.
+
+    interval: 95 % by Student's t over images. Sizes are HxW in pixels.
+    """
+    return {
+        "model": backend.recipe.name,
+        "width": backend.recipe.network.width,
+        "evaluated": backend.name,
+        "engine": backend.engine,
+        "precision": backend.precision,
+        "weights": backend.weights,
+        "size": None if backend.frame is None else format_size(*backend.frame),
+        "fit": str(fit),
+        "seed": levels.seed,
+        "data": [
+            {
+                "data": entry.name,
+                "kind": entry.kind,
+                "images": result.figures[0].images,
+                "cropped": entry.cropped,
+                "left_out": entry.left_out,
+                "results": [_figures(figures) for figures in result.figures],
+            }
+            for entry, result in zip(sets, results, strict=True)
+        ],
+    }
+
+
+def print_figures(backend: Backend, sets: Sequence[DataSet], results: Sequence[Result]) -> None:
+    """Print a table per set and measure; measures nobody asked for have none."""
+    for entry, result in zip(sets, results, strict=True):
+        figures = result.figures
+        count = figures[0].images
+        images = f"{count} image" if count == 1 else f"{count} images"
+        size = f", {format_size(*backend.frame)}" if backend.frame else ""
+        who = f"{backend.name}, {backend.engine} {backend.precision}"
+        print_table(
+            f"{entry.name}: {images}{size}, {who}",
+            ("noise", "sigma", "PSNR noisy dB", "PSNR dB", "±", "SSIM noisy", "SSIM", "±"),
+            [
+                (
+                    *_level(f),
+                    _mean(f.psnr_noisy_db, ".2f"),
+                    _mean(f.psnr_db, ".2f"),
+                    _half_width(f.psnr_db, ".2f"),
+                    _mean(f.ssim_noisy, ".4f"),
+                    _mean(f.ssim, ".4f"),
+                    _half_width(f.ssim, ".4f"),
+                )
+                for f in figures
+            ],
+        )
+        _print_labels(figures)
+        _print_classes(figures)
+        _print_temporal(figures)
+    note("± is half of a 95 % interval over images, by Student's t")
+
+
+def _print_labels(figures: Sequence[Figures]) -> None:
+    rows = [
+        (*_level(f), _percent(f.labels.mean_iou), _percent(f.labels.pixel_accuracy))
+        for f in figures
+        if f.labels is not None
+    ]
+    if rows:
+        print_table(
+            "label maps, over all pixels that are not void",
+            ("noise", "sigma", "mIoU %", "pixel accuracy %"),
+            rows,
+        )
+
+
+def _print_classes(figures: Sequence[Figures]) -> None:
+    rows = [(*_level(f), _percent(f.classes.accuracy)) for f in figures if f.classes is not None]
+    if rows:
+        print_table("classes of images", ("noise", "sigma", "accuracy %"), rows)
+
+
+def _print_temporal(figures: Sequence[Figures]) -> None:
+    rows = [
+        (
+            *_level(f),
+            _percent(t.static_share),
+            _shown(t.clean_flicker, ".2f"),
+            _shown(t.noisy_flicker, ".2f"),
+            _shown(t.denoised_flicker, ".2f"),
+            _percent(t.label_change_share),
+        )
+        for f in figures
+        if (t := f.temporal) is not None
+    ]
+    if rows:
+        print_table(
+            "pixels whose clean value changes by at most "
+            f"{STATIC_THRESHOLD} from frame to frame; flicker in 8-bit units",
+            (
+                "noise",
+                "sigma",
+                "static %",
+                "flicker clean",
+                "noisy",
+                "denoised",
+                "labels changed %",
+            ),
+            rows,
+        )
+
+
+def _figures(figures: Figures) -> dict[str, Any]:
+    labels, classes, temporal = figures.labels, figures.classes, figures.temporal
+    return {
+        "noise": str(figures.noise),
+        "sigma": figures.sigma,
+        "psnr_noisy_db": _estimate(figures.psnr_noisy_db),
+        "psnr_db": _estimate(figures.psnr_db),
+        "ssim_noisy": _estimate(figures.ssim_noisy),
+        "ssim": _estimate(figures.ssim),
+        "labels": labels
+        and {
+            "mean_iou": _finite(labels.mean_iou),
+            "pixel_accuracy": _finite(labels.pixel_accuracy),
+            "iou": {name: _finite(value) for name, value in labels.iou.items()},
+        },
+        "classes": classes
+        and {
+            "accuracy": _finite(classes.accuracy),
+            "by_class": {name: _finite(value) for name, value in classes.by_class.items()},
+        },
+        "temporal": temporal
+        and {name: _finite(value) for name, value in dataclasses.asdict(temporal).items()},
+    }
+
+
+def _estimate(value: Estimate | None) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    interval = value.interval
+    return {
+        "mean": _finite(value.mean),
+        "interval": interval and [_finite(bound) for bound in interval],
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    """Round; JSON has no word for infinite or not a number."""
+    return None if value is None or not math.isfinite(value) else round(value, _DIGITS)
+
+
+def _level(figures: Figures) -> tuple[str, str]:
+    return _PROTOCOLS[figures.noise], f"{figures.sigma:g}"
+
+
+def _mean(value: Estimate | None, form: str) -> str:
+    return _shown(None if value is None else value.mean, form)
+
+
+def _half_width(value: Estimate | None, form: str) -> str:
+    return _shown(None if value is None else value.half_width, form)
+
+
+def _percent(share: float | None) -> str:
+    return _shown(None if share is None else 100 * share, ".2f")
+
+
+def _shown(value: float | None, form: str) -> str:
+    if value is None or math.isnan(value):
+        return "-"
+    return _EQUAL if math.isinf(value) else format(value, form)

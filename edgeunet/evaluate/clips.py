@@ -1,0 +1,71 @@
+"""Videos, globs and the test pattern, frame by frame through ``edgeunet.stream``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from edgeunet.errors import SourceError
+from edgeunet.evaluate.data import Fit, Sample, check_fit, cropped
+from edgeunet.stream.sources import open_source
+
+CLIP = "clip"
+
+
+class ClipData:
+    """The frames of a source; see ``DataSet``. Opening has read the first frame."""
+
+    def __init__(
+        self, text: str, *, frame: tuple[int, int] | None, fit: Fit, limit: int | None = None
+    ) -> None:
+        self._source = open_source(text, frame)
+        self.name = self._source.name
+        self.cropped = 0
+        self.left_out: list[str] = []
+        self.kind = CLIP
+        # The files of a glob need not be consecutive frames.
+        self.consecutive = len(self._source.paths) < 2
+        self._limit = limit
+        self._frame = frame
+        try:
+            self.count: int | None = self._check(fit)
+        except BaseException:
+            self._source.close()
+            raise
+
+    def __iter__(self) -> Iterator[Sample]:
+        delivered = 0
+        try:
+            while delivered != self._limit:
+                frame = self._source.read()
+                if frame is None:
+                    break
+                planes = np.ascontiguousarray(frame.image[:, :, ::-1].transpose(2, 0, 1))
+                clean = cropped(planes, self._frame)
+                self.cropped += clean.shape != planes.shape
+                delivered += 1
+                yield Sample(frame.name or f"frame {frame.index}", frame.index, clean)
+            report = self._source.report()
+        finally:
+            self._source.close()
+        self.left_out += report.skipped
+        if delivered != self._limit and report.broken_off:
+            self.left_out.append(report.broken_off)
+
+    def _check(self, fit: Fit) -> int | None:
+        source = self._source
+        if source.live:
+            raise SourceError(
+                f"{source.name!r} is live: there are no clean frames to compare with",
+                hint="record it first, and give the file",
+            )
+        if source.frame_count is None and self._limit is None:
+            raise SourceError(f"{source.name!r} has no end", hint="say how far: --limit 100")
+        if not check_fit(source.name, (source.height, source.width), self._frame, fit):
+            raise SourceError(
+                f"every frame of {source.name!r} has another size than the frame",
+                hint="leave --fit skip out: its centre is evaluated",
+            )
+        counts = [c for c in (source.frame_count, self._limit) if c is not None]
+        return min(counts)

@@ -1,0 +1,39 @@
+"""From what a person wrote to the set it names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgeunet.evaluate.backends import Head
+from edgeunet.evaluate.clips import ClipData
+from edgeunet.evaluate.data import Fit
+from edgeunet.evaluate.folders import FolderData, open_folder
+from edgeunet.photographs import IMAGE_SUFFIXES
+from edgeunet.specs import Task
+
+
+def open_data(
+    text: str,
+    heads: Sequence[Head],
+    *,
+    frame: tuple[int, int] | None,
+    fit: Fit = Fit.CROP,
+    limit: int | None = None,
+) -> FolderData | ClipData:
+    """Open a folder, an image, or any source of ``edgeunet run`` that is not live.
+
+    heads: of the network, which say what truth is looked for. Raises SourceError for a set that
+    cannot be evaluated, UsageError for what is no source.
+    """
+    path = Path(text)
+    if not path.is_dir() and not (path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES):
+        return ClipData(text, frame=frame, fit=fit, limit=limit)
+    return open_folder(
+        path,
+        classes=next((head.classes for head in heads if head.task is Task.CLASSIFY), ()),
+        segments=any(head.task is Task.SEGMENT for head in heads),
+        frame=frame,
+        fit=fit,
+        limit=limit,
+    )

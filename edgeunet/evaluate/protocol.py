@@ -1,0 +1,76 @@
+"""Which noise an image gets. Two protocols, never mixed in one figure.
+
+float: additive white Gaussian noise, not clipped; the output is clipped to 0..1. What papers
+report. uint8: the same draw, rounded and clipped to 8 bits as from a camera; so is the output.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeunet.errors import UsageError
+from edgeunet.noise import add_gaussian, add_gaussian_uint8
+from edgeunet.stream.noise import MAX_SIGMA, check_noise
+from edgeunet.units import shorten
+
+Planes = NDArray[Any]
+"""(3, H, W), RGB: uint8, 0..255, or float32, 0..1."""
+
+SIGMAS = (15.0, 25.0, 50.0)
+CLEAN = (0.0,)
+
+_HINT = f"write numbers from 0 to {MAX_SIGMA:g}, in 8-bit units, like 15,25,50"
+
+
+class NoiseKind(str, enum.Enum):
+    """What the noisy image is made of."""
+
+    FLOAT = "float"
+    UINT8 = "uint8"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+def parse_sigmas(text: str) -> tuple[float, ...]:
+    """Read ``15,25,50``. Raises UsageError for what is no level, and for a level given twice."""
+    sigmas = []
+    for word in text.split(","):
+        try:
+            sigma = float(word)
+        except ValueError:
+            raise UsageError(
+                f"{shorten(word.strip())!r} is not a noise level", hint=_HINT
+            ) from None
+        check_noise(sigma, 0)
+        if sigma in sigmas:
+            raise UsageError(f"the noise level {sigma:g} is given twice", hint=_HINT)
+        sigmas.append(sigma)
+    return tuple(sigmas)
+
+
+def add_noise(
+    clean: NDArray[np.uint8], kind: NoiseKind, sigma: float, *, seed: int, index: int
+) -> Planes:
+    """Return the noisy image, of the kind's type.
+
+    clean: (3, H, W) uint8, RGB. index: of the image in its set. Both kinds share one draw, which
+    depends on sigma's whole number, index and seed alone; seed 0 gives what the generator seeded
+    with [sigma, index] gives.
+    """
+    generator = np.random.default_rng([int(sigma), index, seed])
+    if kind is NoiseKind.UINT8:
+        return add_gaussian_uint8(clean, sigma, generator)
+    return add_gaussian(as_floats(clean), sigma, generator)
+
+
+def as_floats(planes: Planes) -> NDArray[np.float32]:
+    """Return an image as float32, 0..1."""
+    if planes.dtype == np.uint8:
+        floats: NDArray[np.float32] = planes.astype(np.float32) / np.float32(255)
+        return floats
+    return planes.astype(np.float32, copy=False)

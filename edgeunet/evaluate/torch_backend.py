@@ -1,0 +1,71 @@
+"""A recipe with its weights, in torch FP32: what every bundle is held against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from edgeunet.errors import WeightsError
+from edgeunet.evaluate.backends import Answer, Head, head_of
+from edgeunet.evaluate.protocol import NoiseKind, Planes, as_floats
+from edgeunet.models import build_network
+from edgeunet.models.weights import load_weights
+from edgeunet.recipes import Recipe
+from edgeunet.specs import Array, Task
+
+
+class TorchBackend:
+    """The network on the CPU. Float images give floats, uint8 images uint8, as a bundle does."""
+
+    engine = "torch"
+    precision = "fp32"
+    kinds = (NoiseKind.FLOAT, NoiseKind.UINT8)
+
+    def __init__(
+        self, recipe: Recipe, weights: Path, *, frame: tuple[int, int] | None = None
+    ) -> None:
+        """Load; frame: the size images are brought to, (height, width), for comparisons."""
+        self.name = recipe.name
+        self.recipe = recipe
+        self.weights = weights.name
+        self.frame = frame
+        self.heads = tuple(
+            Head(pathway.output, pathway.head, tuple(label.name for label in pathway.labels))
+            for pathway in recipe.pathways
+        )
+        self._network = build_network(recipe).eval()
+        load_weights(self._network, weights)
+
+    def run(self, image: Planes) -> Answer:
+        """Answer; raises WeightsError when the network's answer is not finite."""
+        found: dict[Task, Array] = {}
+        with torch.inference_mode():
+            outputs = self._network(torch.from_numpy(as_floats(image))[None])
+            for task in Task:
+                head = head_of(self, task)
+                if head is None:
+                    continue
+                y = outputs[head.output][0]
+                if not torch.isfinite(y).all():
+                    raise WeightsError(
+                        f"the network's {head.output!r} is not finite with {self.weights}",
+                        hint="its weights are no good: train again, or give others",
+                    )
+                found[task] = _finished(task, y, in_bytes=image.dtype == np.uint8)
+        return Answer(found.get(Task.DENOISE), found.get(Task.SEGMENT), found.get(Task.CLASSIFY))
+
+    def close(self) -> None:
+        return None
+
+
+def _finished(task: Task, y: torch.Tensor, *, in_bytes: bool) -> Array:
+    if task is Task.SEGMENT:
+        return y.argmax(dim=0).to(torch.uint8).numpy()
+    if task is Task.CLASSIFY:
+        return torch.softmax(y, dim=0).numpy()
+    pixels = y.clamp(0, 1)
+    if in_bytes:
+        pixels = pixels.mul(255).round().to(torch.uint8)
+    return pixels.numpy()
