@@ -1,19 +1,33 @@
-"""Processes that train together, as accelerate's launcher starts them. One of them writes.
+"""Processes that train together, as accelerate's launcher or torchrun starts them. One writes.
 
 Alone, without a launcher, a process is the main one.
 """
 
 from __future__ import annotations
 
+import os
+
 import torch
 from accelerate import Accelerator, PartialState
+from accelerate.utils import parse_flag_from_env
 
 from edgeunet.errors import UsageError
 
 
 def is_main_process() -> bool:
-    """Return whether this process writes and speaks; every other one only computes."""
-    return bool(PartialState().is_main_process)
+    """Return whether this process writes and speaks; every other one only computes.
+
+    Raises UsageError when several were launched that do not see each other: all would write.
+    """
+    # Whoever asks first decides for accelerate whether processors are meant.
+    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if state.num_processes != launched:
+        raise UsageError(
+            f"{launched} processes were launched, and this one sees {state.num_processes}",
+            hint="to train on processors, set ACCELERATE_USE_CPU=1 for all of them",
+        )
+    return bool(state.is_main_process)
 
 
 def make_accelerator(mixed_precision: str) -> Accelerator:
