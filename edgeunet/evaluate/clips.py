@@ -9,6 +9,7 @@ import numpy as np
 from edgeunet.errors import SourceError
 from edgeunet.evaluate.data import Fit, Sample, check_fit, cropped
 from edgeunet.stream.sources import open_source
+from edgeunet.units import format_size
 
 CLIP = "clip"
 
@@ -62,10 +63,16 @@ class ClipData:
             )
         if source.frame_count is None and self._limit is None:
             raise SourceError(f"{source.name!r} has no end", hint="say how far: --limit 100")
-        if not check_fit(source.name, (source.height, source.width), self._frame, fit):
+        size = format_size(source.height, source.width)
+        try:
+            takes_part = check_fit(source.name, (source.height, source.width), self._frame, fit)
+        except SourceError as error:
+            hint = f"make a bundle of its size: edgeunet export --size {size}"
+            raise SourceError(error.message, hint=hint) from error
+        if not takes_part:
             raise SourceError(
-                f"every frame of {source.name!r} has another size than the frame",
-                hint="leave --fit skip out: its centre is evaluated",
+                f"every frame of {source.name!r} is {size}, which --fit skip leaves out",
+                hint="leave --fit skip out: the centre of larger frames is evaluated",
             )
         counts = [c for c in (source.frame_count, self._limit) if c is not None]
         return min(counts)

@@ -188,6 +188,20 @@ def test_a_glob_of_images_need_not_be_a_clip(tmp_path: Path) -> None:
     np.testing.assert_array_equal(next(iter(data)).clean, picture().transpose(2, 0, 1))
 
 
+def test_a_clip_of_another_size_needs_a_bundle_of_its_own() -> None:
+    with pytest.raises(SourceError) as caught:
+        open_data("test://?size=24x32", HEADS, frame=(32, 32))
+    assert caught.value.message == (
+        "test://?size=24x32 is 24x32, which is smaller than the frame of 32x32"
+    )
+    assert caught.value.hint == "make a bundle of its size: edgeunet export --size 24x32"
+    with pytest.raises(SourceError) as caught:
+        open_data("test://?size=24x32", HEADS, frame=(16, 16), fit=Fit.SKIP)
+    assert caught.value.message == (
+        "every frame of 'test://?size=24x32' is 24x32, which --fit skip leaves out"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
