@@ -11,7 +11,14 @@ from edgeunet.schedules import TrainTable
 from edgeunet.specs import Task
 from edgeunet.train.drawings import drawn_samples
 from edgeunet.train.folders import check_labels, load_samples
-from edgeunet.train.samples import Sample, hold_out, large_enough, pathway_of
+from edgeunet.train.samples import (
+    Sample,
+    class_frequencies,
+    hold_out,
+    large_enough,
+    number_frequencies,
+    pathway_of,
+)
 
 
 @dataclass(frozen=True)
@@ -46,5 +53,29 @@ def read_data(
         # All too small is another complaint, which the batches make.
         if training:
             check_labels(training, recipe)
+            _name_missing_classes(training, recipe, notice)
         labelled = sum(sample.labelled for sample in training)
     return Data(training, held_out, len(read) - len(usable), labelled)
+
+
+def _name_missing_classes(
+    training: Sequence[Sample], recipe: Recipe, notice: Callable[[str], None]
+) -> None:
+    """Name the classes that nothing to train on shows: the network will never say them."""
+    for task, frequencies in (
+        (Task.SEGMENT, class_frequencies),
+        (Task.CLASSIFY, number_frequencies),
+    ):
+        pathway = pathway_of(recipe, task)
+        if pathway is None:
+            continue
+        shares = frequencies(training, len(pathway.classes))
+        names = [
+            entry.name for entry, share in zip(pathway.classes, shares, strict=True) if not share
+        ]
+        if names:
+            notice(f"no image to train on shows the {_count(names)}: {', '.join(names)}")
+
+
+def _count(names: Sequence[str]) -> str:
+    return "class" if len(names) == 1 else f"{len(names)} classes"

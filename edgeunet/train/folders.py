@@ -115,9 +115,6 @@ def _class_folders(folder: Path, names: Sequence[str], notice: Notice) -> list[S
             f"{strangers[0]!r} in {str(folder)!r} is not a class of the recipe",
             hint=f"its classes are: {', '.join(names)}",
         )
-    for name in names:
-        if name not in found:
-            notice(f"{str(folder)!r} has no folder for the class {name!r}")
     return [
         Sample(image, number=number)
         for number, name in enumerate(names)

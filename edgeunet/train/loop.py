@@ -128,7 +128,8 @@ def train(
     The curve goes to ``out/curve.csv``, the state to ``out/checkpoint.safetensors`` every
     ``save_every`` steps; of several processes the main one writes. A step whose loss or gradient
     is not finite is skipped and counted. ``resume`` without a checkpoint starts from the
-    beginning; ``init``: weights to begin with. Raises what ``check_run`` raises, and
+    beginning; ``init``: weights to begin with. ``notice`` is told what a person should know.
+    Raises what ``check_run`` raises, and
     TrainingInterrupted for Ctrl-C and SystemExit, after the steps done are saved.
     """
     table = check_run(recipe, out, resume=resume)
@@ -215,6 +216,7 @@ def train(
                     for buffer, earlier in zip(network.buffers(), statistics, strict=True):
                         buffer.copy_(earlier)
                     skipped += 1
+                    notice(f"step {step + 1} skipped: its loss or gradient is not finite")
                 done, whole = step + 1, True
                 if done % save_every == 0 or done == table.steps:
                     figures = measured()

@@ -269,19 +269,22 @@ def spoil(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
 
 
 # With batch norm the NaN is in the running statistics before the loss is known.
-@pytest.mark.parametrize("name", ["unetmm", "unet"])
+@pytest.mark.parametrize("name", ["unetmm", "unet", "joint"])
 def test_a_step_that_is_not_finite_is_skipped_and_counted(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch, at=4)
     losses: list[float] = []
+    said: list[str] = []
     outcome = train(
         toy_recipe(name),
-        toy_samples(),
+        labelled_samples(),
         tmp_path,
         validation=toy_samples([(20, 28)]),
         report=lambda progress: losses.append(progress.loss),
+        notice=said.append,
     )
+    assert said == ["step 5 skipped: its loss or gradient is not finite"]
     assert [step for step, loss in enumerate(losses) if not math.isfinite(loss)] == [4]
     assert len(losses) == TABLE.steps
     assert outcome.skipped_steps == 1
