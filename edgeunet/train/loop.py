@@ -28,7 +28,12 @@ from edgeunet.train.curve import Curve
 from edgeunet.train.initial import Initial, load_matching
 from edgeunet.train.interruption import TrainingInterrupted, held_back
 from edgeunet.train.losses import JointLoss
-from edgeunet.train.processes import is_main_process, make_accelerator, mean_over
+from edgeunet.train.processes import (
+    is_main_process,
+    left_alone,
+    make_accelerator,
+    mean_over,
+)
 from edgeunet.train.samples import Sample, pathway_of
 from edgeunet.train.validation import figure_names, image_tensor, validate, validation_noise
 
@@ -237,6 +242,10 @@ def train(
                 save(done)
                 saved = done
         raise TrainingInterrupted(done, saved) from error
+    except RuntimeError as error:
+        if (alone := left_alone(error)) is not None:
+            raise alone from error
+        raise
     return Outcome(
         weights,
         images=len(crops),

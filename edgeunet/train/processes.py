@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import parse_flag_from_env
 
-from edgeunet.errors import UsageError
+from edgeunet.errors import EdgeUnetError, UsageError
 
 
 def is_main_process() -> bool:
@@ -39,6 +39,19 @@ def make_accelerator(mixed_precision: str) -> Accelerator:
             f"this machine cannot train in {mixed_precision}: {error}",
             hint="use --mixed-precision no",
         ) from error
+
+
+def left_alone(error: RuntimeError) -> EdgeUnetError | None:
+    """Return what to say when a step failed because another process has ended, else None.
+
+    gloo says so by this text; nothing else tells it from other failures.
+    """
+    if "closed by peer" not in str(error):
+        return None
+    return EdgeUnetError(
+        "another process of this run has ended",
+        hint="its own message says why; launch the run again with --resume to go on",
+    )
 
 
 def mean_over(accelerator: Accelerator, values: torch.Tensor) -> list[float]:

@@ -16,7 +16,7 @@ from edgeunet.errors import UsageError
 from edgeunet.models import build_network
 from edgeunet.recipes import load_recipe
 from edgeunet.train.crops import Crops
-from edgeunet.train.processes import is_main_process
+from edgeunet.train.processes import is_main_process, left_alone
 from edgeunet.train.samples import Sample
 from tests.house.source import ROOT
 from tests.train.toys import toy_photographs
@@ -93,3 +93,11 @@ def test_processes_that_do_not_see_each_other(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(UsageError, match="2 processes were launched, and this one sees 1") as e:
         is_main_process()
     assert "ACCELERATE_USE_CPU=1" in e.value.hint
+
+
+def test_a_process_that_is_left_alone_says_so() -> None:
+    error = left_alone(RuntimeError("[gloo/pair.cc:553] Connection closed by peer [127.0.0.1]"))
+    assert error is not None
+    assert error.message == "another process of this run has ended"
+    assert "--resume" in error.hint
+    assert left_alone(RuntimeError("out of memory")) is None
