@@ -18,6 +18,10 @@ from edgeunet.train.loop import Outcome
 from edgeunet.train.validation import figure_names
 
 
+# Folders that say which part of a data set they are, not which data set.
+_PARTS = frozenset({"train", "training", "val", "validation", "test", "images", "data"})
+
+
 @dataclass(frozen=True)
 class Given:
     """What a person gave a run, as they gave it, to be given again.
@@ -94,11 +98,17 @@ def figure_text(figure: float | None, task: Task) -> str:
 
 
 def _data(outcome: Outcome, table: TrainTable, given: Given) -> str:
-    sources = [f"`{folder.resolve().name}`" for folder in given.data]
+    sources = [f"`{_data_name(folder)}`" for folder in given.data]
     if table.generated:
         sources.append(f"{table.generated} drawn images (`edgeunet/train/drawings.py`)")
     images = f"{outcome.images} {'image' if outcome.images == 1 else 'images'}"
     return f"{', '.join(sources)}: {images}, {given.held_out} more held out"
+
+
+def _data_name(folder: Path) -> str:
+    """Return a data set's name: its folder's, with the one above where that is just a part."""
+    whole = folder.resolve()
+    return f"{whole.parent.name}/{whole.name}" if whole.name in _PARTS else whole.name
 
 
 def _noise(table: TrainTable) -> str:

@@ -118,6 +118,11 @@ def test_one_image_of_the_current_folder(
     assert f"| data | `{tmp_path.name}`: 1 image, 0 more held out |" in card.read_text()
 
 
+def test_a_part_of_a_data_set_is_named_with_it(outcome: Outcome, tmp_path: Path) -> None:
+    card = write_card(outcome, toy_recipe(), Given("unetmm", [tmp_path / "camvid" / "train"]))
+    assert "| data | `camvid/train`: 420 images" in card.read_text()
+
+
 def test_what_was_not_measured_is_not_claimed(outcome: Outcome, tmp_path: Path) -> None:
     unmeasured = replace(outcome, figures={})
     card = write_card(unmeasured, toy_recipe(), Given("unetmm", [tmp_path]))
