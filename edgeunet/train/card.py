@@ -17,7 +17,6 @@ from edgeunet.specs import Task
 from edgeunet.train.loop import Outcome
 from edgeunet.train.validation import figure_names
 
-
 # Folders that say which part of a data set they are, not which data set.
 _PARTS = frozenset({"train", "training", "val", "validation", "test", "images", "data"})
 
