@@ -44,7 +44,7 @@ EXTRAS = {
     "skimage": "export",
     "imageio": "export",
     "safetensors": "export",
-    "networkx": "export",
+    "scipy": "export",
     "matplotlib": "plot",
     "accelerate": "train",
 }

@@ -49,6 +49,12 @@ class Range:
         return Range(min(self.start, other.start), max(self.stop, other.stop))
 
 
+Rule = Callable[[Range], Range]
+"""From a range of an operator's outputs to the range of one of its inputs that it needs."""
+
+_Sources = tuple[tuple[ir.Value, Rule], ...]
+
+
 def spatial_axes(graph: ir.Graph) -> dict[ir.Value, Axes]:
     """Return the row and column axes of every tensor that has some.
 
@@ -79,32 +85,51 @@ def spatial_axes(graph: ir.Graph) -> dict[ir.Value, Axes]:
     return axes
 
 
-def needed_ranges(
-    graph: ir.Graph, wanted: Mapping[ir.Value, Range], which: int
-) -> dict[ir.Value, Range]:
-    """Return what of every graph input the wanted output ranges need, on one axis.
+class ReceptiveField:
+    """A graph's operators as what they need of their inputs, read once for many questions.
 
-    which: 0 for rows, 1 for columns. An input that nothing wanted depends on is left out.
-    Raises GlobalOperatorError for an operator that needs everything, GraphError for one whose
-    reach is not known; both name the node.
+    The graph is not to be changed meanwhile.
     """
-    axes = spatial_axes(graph)
-    ranges: dict[ir.Value, Range] = dict(wanted)
-    for node in reversed(list(graph)):
-        outputs = [ranges[v] for v in node.outputs if v in ranges]
-        if not outputs:
-            continue
-        reach = outputs[0]
-        for other in outputs[1:]:
-            reach = reach.joined(other)
-        for index, value in enumerate(node.inputs):
-            if value is None or constant_of(value) is not None or value not in axes:
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self._axes = spatial_axes(graph)
+        self._inputs = tuple(graph.inputs)
+        self._backwards = tuple(reversed(list(graph)))
+        self._sources: tuple[dict[ir.Node, _Sources], dict[ir.Node, _Sources]] = ({}, {})
+
+    def needed(self, wanted: Mapping[ir.Value, Range], which: int) -> dict[ir.Value, Range]:
+        """Return what of every graph input the wanted output ranges need, on one axis.
+
+        which: 0 for rows, 1 for columns. An input that nothing wanted depends on is left out.
+        Raises GlobalOperatorError for an operator that needs everything, GraphError for one whose
+        reach is not known; both name the node.
+        """
+        ranges: dict[ir.Value, Range] = dict(wanted)
+        for node in self._backwards:
+            outputs = [ranges[v] for v in node.outputs if v in ranges]
+            if not outputs:
                 continue
-            if _is_broadcast(value, node, axes, which):
-                continue
-            found = input_range(node, index, reach, axes, which)
-            ranges[value] = ranges[value].joined(found) if value in ranges else found
-    return {value: ranges[value] for value in graph.inputs if value in ranges}
+            reach = outputs[0]
+            for other in outputs[1:]:
+                reach = reach.joined(other)
+            for value, rule in self._sources_of(node, which):
+                found = rule(reach)
+                ranges[value] = ranges[value].joined(found) if value in ranges else found
+        return {value: ranges[value] for value in self._inputs if value in ranges}
+
+    def _sources_of(self, node: ir.Node, which: int) -> _Sources:
+        """Return the inputs of which a node needs a range, each with the rule that says which."""
+        known = self._sources[which]
+        if node not in known:
+            known[node] = tuple(
+                (value, reach_rule(node, index, self._axes, which))
+                for index, value in enumerate(node.inputs)
+                if value is not None
+                and constant_of(value) is None
+                and value in self._axes
+                and not _is_broadcast(value, node, self._axes, which)
+            )
+        return known[node]
 
 
 def global_nodes(graph: ir.Graph) -> list[ir.Node]:
@@ -125,32 +150,30 @@ def _is_broadcast(
     return shape[axis] == 1 and len(output) > axis and output[axis] != 1
 
 
-def input_range(
-    node: ir.Node, index: int, reach: Range, axes: Mapping[ir.Value, Axes], which: int
-) -> Range:
-    """Return what of input ``index`` a node needs for a range of its outputs, on one axis.
+def reach_rule(node: ir.Node, index: int, axes: Mapping[ir.Value, Axes], which: int) -> Rule:
+    """Return what says how much of input ``index`` a range of a node's outputs needs, on one axis.
 
-    Raises as ``needed_ranges`` does.
+    Raises as ``ReceptiveField.needed`` does.
     """
     kind = node.op_type
     if kind in _POINTWISE or kind == "Transpose":
-        return reach
+        return _same
     if _is_global(node, axes):
         raise GlobalOperatorError(
             f"operator {kind} (node {node.name!r}) needs the whole frame at once",
             hint=_GLOBAL_HINT,
         )
     if kind in _CHANNELWISE:
-        return reach
-    rule = _RULES.get(kind)
+        return _same
+    make = _RULES.get(kind)
     source = node.inputs[0]
-    if rule is None or source is None:
+    if make is None or source is None:
         raise GraphError(
             f"operator {kind} (node {node.name!r}) cannot run tile by tile: "
             "what it reaches is not known",
             hint="run its level on whole frames, or teach graph/receptive.py its reach",
         )
-    return rule(node, reach, axes[source][which], which)
+    return make(node, axes[source][which], which)
 
 
 def _is_global(node: ir.Node, axes: Mapping[ir.Value, Axes]) -> bool:
@@ -171,11 +194,14 @@ def _is_global(node: ir.Node, axes: Mapping[ir.Value, Axes]) -> bool:
     return any(axis in axes[source] for axis in over)
 
 
-def _windowed(node: ir.Node, reach: Range, axis: int, which: int) -> Range:
+def _same(reach: Range) -> Range:
+    return reach
+
+
+def _windowed(node: ir.Node, axis: int, which: int) -> Rule:
     """Convolution and pooling: output i reads [i*stride - pad, ... + (kernel-1)*dilation]."""
     kernel = _kernel(node, which)
     stride = _pair(node, "strides", which, 1)
-    dilation = _pair(node, "dilations", which, 1)
     pad = _pair(node, "pads", which, 0)
     if "auto_pad" in node.attributes and node.attributes["auto_pad"].as_string() not in (
         "NOTSET",
@@ -185,31 +211,33 @@ def _windowed(node: ir.Node, reach: Range, axis: int, which: int) -> Range:
             f"node {node.name!r} pads by auto_pad, which depends on the frame size",
             hint="export it with explicit pads",
         )
-    start = reach.start * stride - pad
-    return Range(start, (reach.stop - 1) * stride - pad + (kernel - 1) * dilation + 1)
+    span = (kernel - 1) * _pair(node, "dilations", which, 1)
+    return lambda reach: Range(
+        reach.start * stride - pad, (reach.stop - 1) * stride - pad + span + 1
+    )
 
 
-def _transposed(node: ir.Node, reach: Range, axis: int, which: int) -> Range:
+def _transposed(node: ir.Node, axis: int, which: int) -> Rule:
     """Transposed convolution: input i writes [i*stride - pad, ... + (kernel-1)*dilation]."""
-    kernel = _kernel(node, which)
     stride = _pair(node, "strides", which, 1)
-    dilation = _pair(node, "dilations", which, 1)
     pad = _pair(node, "pads", which, 0)
-    span = (kernel - 1) * dilation
-    return Range(-((span - reach.start - pad) // stride), (reach.stop - 1 + pad) // stride + 1)
+    span = (_kernel(node, which) - 1) * _pair(node, "dilations", which, 1)
+    return lambda reach: Range(
+        -((span - reach.start - pad) // stride), (reach.stop - 1 + pad) // stride + 1
+    )
 
 
-def _depth_to_space(node: ir.Node, reach: Range, axis: int, which: int) -> Range:
+def _depth_to_space(node: ir.Node, axis: int, which: int) -> Rule:
     block = _int(node, "blocksize", 1)
-    return Range(reach.start // block, -(-reach.stop // block))
+    return lambda reach: Range(reach.start // block, -(-reach.stop // block))
 
 
-def _space_to_depth(node: ir.Node, reach: Range, axis: int, which: int) -> Range:
+def _space_to_depth(node: ir.Node, axis: int, which: int) -> Rule:
     block = _int(node, "blocksize", 1)
-    return Range(reach.start * block, reach.stop * block)
+    return lambda reach: Range(reach.start * block, reach.stop * block)
 
 
-def _resize(node: ir.Node, reach: Range, axis: int, which: int) -> Range:
+def _resize(node: ir.Node, axis: int, which: int) -> Rule:
     scales = constant_of(node.inputs[2]) if len(node.inputs) > 2 else None
     mode = node.attributes["mode"].as_string() if "mode" in node.attributes else "nearest"
     where = (
@@ -222,24 +250,23 @@ def _resize(node: ir.Node, reach: Range, axis: int, which: int) -> Range:
             f"Resize node {node.name!r} ({mode}) has no constant scale this understands",
             hint="export it with constant scales and linear or nearest mode",
         )
-    scale = float(scales[axis])
-
-    def origin(position: int) -> float:
-        if where == "asymmetric":
-            return position / scale
-        if where in ("half_pixel", "pytorch_half_pixel"):
-            return (position + 0.5) / scale - 0.5
+    if where not in ("asymmetric", "half_pixel", "pytorch_half_pixel"):
         raise GraphError(
             f"Resize node {node.name!r} maps coordinates by {where}, which depends on the frame "
             "size",
             hint="export it with half_pixel or asymmetric coordinates",
         )
+    scale = float(scales[axis])
+    middle = 0.0 if where == "asymmetric" else 0.5
+
+    def origin(position: int) -> int:
+        return math.floor((position + middle) / scale - middle)
 
     # Linear reads the two neighbours; nearest reads at most the same two.
-    return Range(math.floor(origin(reach.start)), math.floor(origin(reach.stop - 1)) + 2)
+    return lambda reach: Range(origin(reach.start), origin(reach.stop - 1) + 2)
 
 
-def _slice(node: ir.Node, reach: Range, axis: int, which: int) -> Range:
+def _slice(node: ir.Node, axis: int, which: int) -> Rule:
     starts, axes_ = constant_of(node.inputs[1]), constant_of(node.inputs[3])
     steps = constant_of(node.inputs[4]) if len(node.inputs) > 4 else None
     if starts is None or axes_ is None or (steps is not None and (steps != 1).any()):
@@ -249,11 +276,12 @@ def _slice(node: ir.Node, reach: Range, axis: int, which: int) -> Range:
         )
     for start, sliced in zip(starts.reshape(-1), axes_.reshape(-1), strict=True):
         if int(sliced) == axis and int(start) > 0:
-            return Range(reach.start + int(start), reach.stop + int(start))
-    return reach
+            first = int(start)
+            return lambda reach: Range(reach.start + first, reach.stop + first)
+    return _same
 
 
-_RULES: dict[str, Callable[[ir.Node, Range, int, int], Range]] = {
+_RULES: dict[str, Callable[[ir.Node, int, int], Rule]] = {
     "Conv": _windowed,
     "MaxPool": _windowed,
     "AveragePool": _windowed,

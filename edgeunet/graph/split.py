@@ -12,22 +12,14 @@ result is exact; what is averaged is held.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import onnx_ir as ir
-from onnx_ir import convenience
 
 from edgeunet.errors import GraphError
+from edgeunet.graph.geometry import Geometry
 from edgeunet.graph.mincut import cheapest_cut
-from edgeunet.graph.receptive import (
-    Axes,
-    Range,
-    global_nodes,
-    input_range,
-    spatial_axes,
-)
-from edgeunet.graph.values import constant_of, static_shape
 from edgeunet.specs import FRAME
 
 
@@ -52,78 +44,86 @@ class _Group:
     nodes: set[ir.Node]
 
 
-def strides_of(graph: ir.Graph) -> dict[ir.Value, float]:
-    """Return full-resolution pixels per element, by value; inf for what has no resolution."""
-    axes = spatial_axes(graph)
-    rows = max(_rows(value, axes) for value in graph.inputs if value in axes)
-    return {
-        value: rows / _rows(value, axes) if _rows(value, axes) > 1 else math.inf for value in axes
-    }
-
-
-def split_at(model: ir.Model, level: int, *, recompute: int = 0) -> tuple[Part, ...]:
+def split_at(whole: Geometry, level: int, *, recompute: int = 0) -> tuple[Part, ...]:
     """Cut a whole-frame graph so that levels 0..level-1 run tile by tile.
 
     recompute: of that many levels, from the finest, decode makes the encoder's values again
     instead of reading them from encode. Raises GraphError when there is nothing to cut at this
     level, or nothing that can be made again from a tile.
     """
-    graph = model.graph
-    strides = strides_of(graph)
-    resolution = _resolutions(graph, strides)
-    high = {node for node in graph if resolution[node] < 2**level}
-    low = [node for node in graph if node not in high]
-    axes = spatial_axes(graph)
-    core_sure = [node for node in low if _mixes(node, axes, strides)]
+    resolution = whole.finest_strides
+    high = {node for node in whole.nodes if resolution[node] < 2**level}
+    low = [node for node in whole.nodes if node not in high]
+    core_sure = [node for node in low if whole.mixes(node)]
     if not core_sure or not high:
         raise GraphError(
             f"there is nothing to cut at level {level}: the graph has no operators below it",
             hint="use a smaller level, 1 for most networks",
         )
-    below = _descendants(low)
-    above = _ancestors(low)
-    decode_sure = {node for node in high if node in below}
-    encode_sure = {node for node in high if node in above and node not in below}
+    below = whole.descendants(low)
+    above = whole.ancestors(low)
+    decode_sure = high & below
+    encode_sure = (high & above) - below
 
     def made_again(value: ir.Value, reader: ir.Node) -> bool:
-        return reader in decode_sure and strides.get(value, math.inf) < 2**recompute
+        return reader in decode_sure and whole.stride(value) < 2**recompute
 
     encode = cheapest_cut(
-        graph, encode_sure, {*core_sure, *decode_sure}, free=made_again if recompute else _never
+        whole.nodes,
+        encode_sure,
+        {*core_sure, *decode_sure},
+        free=made_again if recompute else _never,
     )
-    before_decode = cheapest_cut(graph, {*encode, *core_sure}, decode_sure)
-    decode = {node for node in graph if node not in encode and node not in before_decode}
+    before_decode = cheapest_cut(whole.nodes, {*encode, *core_sure}, decode_sure)
+    decode = {node for node in whole.nodes if node not in encode and node not in before_decode}
     core = before_decode - encode
-    passes = _passes(graph, encode, "encode", axes, strides)
-    if recompute and len(passes) > 1:
+    if recompute and any(node in encode for node in whole.global_nodes):
         raise GraphError(
             "the encoder averages the whole frame, so a tile cannot make its values again",
             hint="store the skips of this network",
         )
     groups = [
-        *passes,
+        *_passes(whole, encode, "encode"),
         _Group("core", tiled=False, nodes=core),
-        *_passes(graph, decode, "decode", axes, strides),
+        *_passes(whole, decode, "decode"),
     ]
     again = {
         value
         for node in encode
         for value in node.outputs
-        if strides.get(value, math.inf) < 2**recompute
-        and not any(use.node in core for use in value.uses())
+        if whole.stride(value) < 2**recompute and not core & whole.readers[value]
     }
-    return _parts(graph, groups, again if recompute else set(), decode)
+    return _parts(whole, groups, again if recompute else set(), decode)
 
 
-def extract(model: ir.Model, name: str, inputs: Iterable[str], outputs: Iterable[str]) -> ir.Model:
-    """Return the part of a graph between values, as a model of its own."""
-    graph = convenience.extract(model.graph, list(inputs), list(outputs))
-    graph.name = name
-    unused = [value for value in graph.inputs if not value.uses()]
-    for value in unused:
-        graph.inputs.remove(value)
-    part = ir.Model(graph, ir_version=model.ir_version)
-    part.opset_imports.update(model.opset_imports)
+def extract(whole: Geometry, name: str, inputs: Iterable[str], outputs: Iterable[str]) -> ir.Model:
+    """Return what is between values of a graph, as a model of its own.
+
+    Inputs that nothing reads are left out.
+    """
+    wanted = [whole.values[output] for output in outputs]
+    given = [whole.values[value] for value in inputs]
+    borders = set(given)
+    found: set[ir.Node] = set()
+    stack = list(wanted)
+    while stack:
+        value = stack.pop()
+        producer = value.producer()
+        if value not in borders and producer is not None and producer not in found:
+            found.add(producer)
+            stack += [v for v in producer.inputs if v is not None]
+    nodes = [node for node in whole.nodes if node in found]
+    read = dict.fromkeys(value for node in nodes for value in node.inputs if value is not None)
+    graph = ir.GraphView(
+        [value for value in given if value in read],
+        wanted,
+        nodes=nodes,
+        initializers=[value for value in read if value.is_initializer()],
+        opset_imports=whole.model.opset_imports,
+        name=name,
+    ).clone()
+    part = ir.Model(graph, ir_version=whole.model.ir_version)
+    part.opset_imports.update(whole.model.opset_imports)
     return part
 
 
@@ -132,26 +132,24 @@ def _never(value: ir.Value, reader: ir.Node) -> bool:
 
 
 def _parts(
-    graph: ir.Graph, groups: list[_Group], again: set[ir.Value], decode: set[ir.Node]
+    whole: Geometry, groups: list[_Group], again: set[ir.Value], decode: set[ir.Node]
 ) -> tuple[Part, ...]:
     """Say what crosses between the groups, in execution order.
 
     again: values that decode does not read from whoever made them first.
     """
     place = {node: index for index, group in enumerate(groups) for node in group.nodes}
+    in_decode = [group.nodes <= decode for group in groups]
     inputs: list[list[str]] = [[] for _ in groups]
     outputs: list[list[str]] = [[] for _ in groups]
     recomputed: list[list[str]] = [[] for _ in groups]
-    finals = set(graph.outputs)
-    for node in graph:
+    finals = set(whole.model.graph.outputs)
+    for node in whole.nodes:
         for value in node.outputs:
             if value.const_value is not None:
                 continue
-            readers = {use.node for use in value.uses()}
-            later = sorted({place[reader] for reader in readers} - {place[node]})
-            crossing = [
-                index for index in later if value not in again or not groups[index].nodes <= decode
-            ]
+            later = sorted({place[reader] for reader in whole.readers[value]} - {place[node]})
+            crossing = [index for index in later if value not in again or not in_decode[index]]
             for index in later:
                 (inputs if index in crossing else recomputed)[index].append(_name(value))
             if crossing or value in finals:
@@ -163,31 +161,28 @@ def _parts(
     )
 
 
-def _passes(
-    graph: ir.Graph,
-    nodes: set[ir.Node],
-    name: str,
-    axes: Mapping[ir.Value, Axes],
-    strides: Mapping[ir.Value, float],
-) -> list[_Group]:
+def _passes(whole: Geometry, nodes: set[ir.Node], name: str) -> list[_Group]:
     """Cut at every mean over the frame; without one, everything is one group."""
-    means = [node for node in global_nodes(graph) if node in nodes]
+    means = [node for node in whole.global_nodes if node in nodes]
     if not means:
         return [_Group(name, tiled=True, nodes=nodes)]
-    vectors = {node for node in nodes if all(math.isinf(strides.get(v, 1)) for v in node.outputs)}
+    vectors = {node for node in nodes if all(math.isinf(whole.stride(v)) for v in node.outputs)}
     found: list[_Group] = []
     left = set(nodes)
     for mean in means:
         if mean not in left:
             continue
         mean_group = _with_vectors_of(mean, left & vectors)
+        # Every way between two nodes that are left leads through nodes that are left.
         before = cheapest_cut(
-            left, _ancestors([mean]) & left, {*mean_group, *(_descendants([mean]) & left)}
+            left,
+            whole.ancestors([mean], within=left),
+            mean_group | whole.descendants([mean], within=left),
         )
-        found += _waist(before, name, axes, strides)
+        found += _waist(whole, before, name)
         found.append(_Group("mean", tiled=False, nodes=mean_group))
         left -= before | mean_group
-    found += _waist(left, name, axes, strides)
+    found += _waist(whole, left, name)
     count: dict[str, int] = {}
     numbered = []
     for group in found:
@@ -211,19 +206,14 @@ def _with_vectors_of(mean: ir.Node, vectors: set[ir.Node]) -> set[ir.Node]:
     return found
 
 
-def _waist(
-    nodes: set[ir.Node],
-    name: str,
-    axes: Mapping[ir.Value, Axes],
-    strides: Mapping[ir.Value, float],
-) -> list[_Group]:
+def _waist(whole: Geometry, nodes: set[ir.Node], name: str) -> list[_Group]:
     """Cut a pass where it is thinnest between what it reads and its first convolution.
 
     What comes before works cell by cell, so that it may write over what it has read.
     """
-    whole = [_Group(name, tiled=True, nodes=nodes)] if nodes else []
-    mixing = {node for node in nodes if _mixes(node, axes, strides)}
-    pointwise = nodes - mixing - _descendants(mixing)
+    uncut = [_Group(name, tiled=True, nodes=nodes)] if nodes else []
+    mixing = {node for node in nodes if whole.mixes(node)}
+    pointwise = nodes - mixing - whole.descendants(mixing, within=nodes)
     reads_held = {
         node
         for node in pointwise
@@ -231,91 +221,19 @@ def _waist(
             value is not None
             and value.producer() is not None
             and value.producer() not in nodes
-            and not math.isinf(strides.get(value, math.inf))
+            and not math.isinf(whole.stride(value))
             for value in node.inputs
         )
     }
     held_after = any(
-        use.node not in nodes
-        for node in nodes - pointwise
-        for value in node.outputs
-        for use in value.uses()
+        not whole.readers[value] <= nodes for node in nodes - pointwise for value in node.outputs
     )
     if not mixing or not reads_held or not held_after:
-        return whole
+        return uncut
     first = cheapest_cut(nodes, reads_held, mixing)
     if not first or first == nodes:
-        return whole
+        return uncut
     return [_Group(name, True, first), _Group(name, True, nodes - first)]
-
-
-def _resolutions(graph: ir.Graph, strides: Mapping[ir.Value, float]) -> dict[ir.Node, float]:
-    """Return the finest stride every node writes; a vector's is that of what it is made from."""
-    found: dict[ir.Node, float] = {}
-    for node in graph:
-        own = min((strides.get(value, math.inf) for value in node.outputs), default=math.inf)
-        if math.isinf(own):
-            for value in node.inputs:
-                producer = value.producer() if value is not None else None
-                if value is None:
-                    continue
-                if not math.isinf(strides.get(value, math.inf)):
-                    own = min(own, strides[value])
-                elif producer is not None:
-                    own = min(own, found[producer])
-        found[node] = own
-    return found
-
-
-def _mixes(node: ir.Node, axes: Mapping[ir.Value, Axes], strides: Mapping[ir.Value, float]) -> bool:
-    """Whether an output cell depends on more than the input cell it covers."""
-    if node.outputs[0] not in strides or math.isinf(strides[node.outputs[0]]):
-        return any(v is not None and not math.isinf(strides.get(v, math.inf)) for v in node.inputs)
-    for index, value in enumerate(node.inputs):
-        if value is None or constant_of(value) is not None or value not in axes:
-            continue
-        if math.isinf(strides[value]):
-            continue
-        cell = max(strides[value], strides[node.outputs[0]])
-        wanted = Range(0, int(cell / strides[node.outputs[0]]))
-        for which in (0, 1):
-            try:
-                reach = input_range(node, index, wanted, axes, which)
-            except GraphError:
-                return True
-            if reach.start < 0 or reach.stop > cell / strides[value]:
-                return True
-    return False
-
-
-def _descendants(nodes: Iterable[ir.Node]) -> set[ir.Node]:
-    found: set[ir.Node] = set()
-    stack = list(nodes)
-    while stack:
-        node = stack.pop()
-        for output in node.outputs:
-            for use in output.uses():
-                if use.node not in found:
-                    found.add(use.node)
-                    stack.append(use.node)
-    return found
-
-
-def _ancestors(nodes: Collection[ir.Node]) -> set[ir.Node]:
-    found: set[ir.Node] = set()
-    stack = list(nodes)
-    while stack:
-        for value in stack.pop().inputs:
-            producer = value.producer() if value is not None else None
-            if producer is not None and producer not in found:
-                found.add(producer)
-                stack.append(producer)
-    return found
-
-
-def _rows(value: ir.Value, axes: Mapping[ir.Value, Axes]) -> int:
-    shape = static_shape(value)
-    return 1 if shape is None else shape[axes[value][0]]
 
 
 def _name(value: ir.Value) -> str:

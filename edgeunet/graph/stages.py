@@ -5,15 +5,19 @@ All positions are in full-resolution pixels of the padded frame, half-open.
 
 from __future__ import annotations
 
+import bisect
+import functools
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
 from edgeunet.errors import GraphError
-from edgeunet.graph.receptive import Axes, Range, needed_ranges, spatial_axes
+from edgeunet.graph.geometry import Geometry
+from edgeunet.graph.receptive import Axes, Range, ReceptiveField, spatial_axes
 from edgeunet.graph.resize import at_sizes
-from edgeunet.graph.split import extract, split_at, strides_of
+from edgeunet.graph.split import Part, extract, split_at
 from edgeunet.graph.values import static_shape
 from edgeunet.graph.view import TensorKind, view_of_model
 from edgeunet.specs import FRAME
@@ -48,11 +52,12 @@ class Border:
         return tuple(shape)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StageGraph:
     """One stage, as a graph that can be made for any window size.
 
     align: windows start, and are as large as, multiples of this many pixels.
+    model: shared with stages of other cuts, which may have other names; not to be changed.
     tiled: runs window by window; else once, on everything.
     base: (height, width) of the frame that ``model`` was made for.
     """
@@ -79,7 +84,7 @@ class StageGraph:
 
     def at(self, height: int, width: int) -> ir.Model:
         """Return the graph for a window of (height, width) pixels."""
-        return at_sizes(
+        model = at_sizes(
             self.model,
             {
                 border.name: (height // border.stride, width // border.stride)
@@ -87,16 +92,19 @@ class StageGraph:
                 if border.axes is not None
             },
         )
+        model.graph.name = self.model.graph.name if self.name == WHOLE else self.name
+        return model
 
 
 class FrameGraph:
     """A network's graph, to be cut in any way and made for any frame.
 
-    model: the graph of a frame that needs no padding, FRAME in.
+    model: the graph of a frame that needs no padding, FRAME in; it is not to be changed.
     """
 
     def __init__(self, model: ir.Model) -> None:
         self._model = model
+        self._stages: dict[tuple[bool, tuple[str, ...], tuple[str, ...]], StageGraph] = {}
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -107,52 +115,61 @@ class FrameGraph:
         return view_of_model(self._model).bytes_of(TensorKind.WEIGHT)
 
     def cut(self, level: int, *, recompute: int = 0) -> tuple[StageGraph, ...]:
-        """See ``cut_into_stages``."""
-        return cut_into_stages(self._model, level, recompute=recompute)
+        """Cut the graph into stages, in the order they run; level 0 leaves it whole.
 
-
-def cut_into_stages(model: ir.Model, level: int, *, recompute: int = 0) -> tuple[StageGraph, ...]:
-    """Cut a frame graph into stages, in the order they run; level 0 leaves it whole.
-
-    model: the graph of a frame that needs no padding, FRAME in.
-    recompute: see ``split_at``. Raises GraphError, with the operator's name, when it cannot.
-    """
-    if level == 0:
-        return (_stage(WHOLE, model, model, tiled=False),)
-    parts = split_at(model, level, recompute=recompute)
-    return tuple(
-        _stage(part.name, extract(model, part.name, part.inputs, part.outputs), model, part.tiled)
-        for part in parts
-    )
-
-
-def _stage(name: str, part: ir.Model, whole: ir.Model, tiled: bool) -> StageGraph:
-    strides = {value.name: stride for value, stride in strides_of(whole.graph).items()}
-    axes = spatial_axes(part.graph)
-
-    def border(value: ir.Value) -> Border:
-        shape = static_shape(value)
-        if value.name is None or value.dtype is None or shape is None:
-            raise GraphError("a tensor between stages has no static type", hint="export it again")
-        stride = strides.get(value.name, math.inf)
-        placed = value in axes and not math.isinf(stride)
-        return Border(
-            value.name,
-            value.dtype.numpy().name,
-            shape,
-            int(stride) if placed else 1,
-            axes[value] if placed else None,
+        recompute: see ``split_at``. Raises GraphError, with the operator's name, when it cannot.
+        Stages that cuts have in common share a model, whatever they are called.
+        """
+        if level == 0:
+            return (self._stage(WHOLE, self._model, tiled=False),)
+        return tuple(
+            self._stage_of(part) for part in split_at(self._geometry, level, recompute=recompute)
         )
 
-    inputs = tuple(border(value) for value in part.graph.inputs)
-    outputs = tuple(border(value) for value in part.graph.outputs)
-    align = max(b.stride for b in (*inputs, *outputs))
-    none = Halo(0, 0)
-    rows = columns = none
-    if tiled:
-        rows = _halo(part.graph, inputs, outputs, align, 0)
-        columns = _halo(part.graph, inputs, outputs, align, 1)
-    return StageGraph(name, part, inputs, outputs, align, rows, columns, tiled, _frame_size(whole))
+    @functools.cached_property
+    def _geometry(self) -> Geometry:
+        return Geometry(self._model)
+
+    @functools.cached_property
+    def _strides(self) -> Mapping[str | None, float]:
+        return {value.name: stride for value, stride in self._geometry.strides.items()}
+
+    def _stage_of(self, part: Part) -> StageGraph:
+        key = (part.tiled, part.inputs, part.outputs)
+        if key not in self._stages:
+            model = extract(self._geometry, part.name, part.inputs, part.outputs)
+            self._stages[key] = self._stage(part.name, model, part.tiled)
+        return replace(self._stages[key], name=part.name)
+
+    def _stage(self, name: str, part: ir.Model, tiled: bool) -> StageGraph:
+        axes = spatial_axes(part.graph)
+        inputs = tuple(_border(value, self._strides, axes) for value in part.graph.inputs)
+        outputs = tuple(_border(value, self._strides, axes) for value in part.graph.outputs)
+        align = max(b.stride for b in (*inputs, *outputs))
+        rows = columns = Halo(0, 0)
+        if tiled:
+            field = ReceptiveField(part.graph)
+            rows = _halo(field, part.graph, inputs, outputs, align, 0)
+            columns = _halo(field, part.graph, inputs, outputs, align, 1)
+        base = _frame_size(self._model)
+        return StageGraph(name, part, inputs, outputs, align, rows, columns, tiled, base)
+
+
+def _border(
+    value: ir.Value, strides: Mapping[str | None, float], axes: Mapping[ir.Value, Axes]
+) -> Border:
+    shape = static_shape(value)
+    if value.name is None or value.dtype is None or shape is None:
+        raise GraphError("a tensor between stages has no static type", hint="export it again")
+    stride = strides.get(value.name, math.inf)
+    placed = value in axes and not math.isinf(stride)
+    return Border(
+        value.name,
+        value.dtype.numpy().name,
+        shape,
+        int(stride) if placed else 1,
+        axes[value] if placed else None,
+    )
 
 
 def _frame_size(whole: ir.Model) -> tuple[int, int]:
@@ -164,6 +181,7 @@ def _frame_size(whole: ir.Model) -> tuple[int, int]:
 
 
 def _halo(
+    field: ReceptiveField,
     graph: ir.Graph,
     inputs: tuple[Border, ...],
     outputs: tuple[Border, ...],
@@ -189,18 +207,26 @@ def _halo(
 
     def inside(first: int) -> bool:
         """Whether the outputs in [first, first + whole) need nothing outside [start, stop)."""
-        for border in outputs:
-            wanted = Range(first // border.stride, (first + whole) // border.stride)
-            needed = needed_ranges(graph, {values[border.name]: wanted}, which)
-            for value, reach in needed.items():
-                stride = strides[value.name or ""]
-                if reach.start * stride < start or reach.stop * stride > stop:
-                    return False
+        wanted = {
+            values[border.name]: Range(first // border.stride, (first + whole) // border.stride)
+            for border in outputs
+        }
+        for value, reach in field.needed(wanted, which).items():
+            stride = strides[value.name or ""]
+            if reach.start * stride < start or reach.stop * stride > stop:
+                return False
         return True
 
-    before = after = 0
-    while not inside(start + before):
-        before += whole
-    while not inside(stop - whole - after):
-        after += whole
-    return Halo(before, after)
+    before = _first(lambda steps: inside(start + steps * whole))
+    after = _first(lambda steps: inside(stop - (steps + 1) * whole))
+    return Halo(before * whole, after * whole)
+
+
+def _first(holds: Callable[[int], bool]) -> int:
+    """Return the smallest number for which something holds that holds for all larger ones."""
+    if holds(0):
+        return 0
+    last = 1
+    while not holds(last):
+        last *= 2
+    return bisect.bisect_left(range(last), True, lo=last // 2 + 1, key=holds)

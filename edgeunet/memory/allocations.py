@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgeunet.graph.view import GraphView, TensorKind
-from edgeunet.memory.arena_imitation import Arena
-from edgeunet.memory.blocked import Kernel, bytes_of, kernels_of, nodes_of, source_of
+from edgeunet.memory.arena_imitation import Arena, up_to_pieces
+from edgeunet.memory.blocked import Kernel, bytes_of, nodes_of, orders_of, source_of
+from edgeunet.memory.pool import DEAD_BYTES
 from edgeunet.specs import Engine
+
+_NO_END = 1 << 60
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,37 @@ class Allocations:
             for index in given:
                 arena.give(pieces.pop(index))
 
+    def extent_bytes(self, pixels: int) -> int:
+        """Return where the bytes end that a window of this area is given in an endless region."""
+        if pixels not in self._extents:
+            arena = Arena(_NO_END, DEAD_BYTES)
+            self.replay(arena, pixels)
+            self._extents[pixels] = arena.extent_bytes
+        return self._extents[pixels]
+
+    def fits(self, pixels: int, region_bytes: int) -> bool:
+        """Whether a region that is free serves a window of this area, and needs no other beside."""
+        # With as much left over again, the region's end is never nearer than the holes in it.
+        if 2 * up_to_pieces(self.extent_bytes(pixels)) <= region_bytes:
+            return True
+        arena = Arena(max(region_bytes, 1), DEAD_BYTES)
+        self.replay(arena, pixels)
+        return arena.reserved_bytes <= region_bytes
+
     def peak_bytes(self, pixels: int) -> int:
         """Return the most that is in use at once for a window of this area."""
-        return max((math.ceil(s * pixels) + c for s, c in self.live_lines()), default=0)
+        return max((math.ceil(s * pixels) + c for s, c in self._live_lines), default=0)
 
     def live_lines(self) -> tuple[tuple[float, int], ...]:
         """Return, per step, the live bytes as (bytes per pixel, constant bytes)."""
+        return self._live_lines
+
+    @functools.cached_property
+    def _extents(self) -> dict[int, int]:
+        return {}
+
+    @functools.cached_property
+    def _live_lines(self) -> tuple[tuple[float, int], ...]:
         found = []
         slope, constant = 0.0, 0
         for taken, given in self.steps:
@@ -81,10 +110,7 @@ def allocations_of(
     one with the higher peak; for other engines the graph's own, node by node. in_place: whether
     kernels may write over what they read last, as they do.
     """
-    if engine is Engine.ONNXRUNTIME:
-        orders = [kernels_of(view, late_first=True), kernels_of(view, late_first=False)]
-    else:
-        orders = [nodes_of(view)]
+    orders = orders_of(view) if engine is Engine.ONNXRUNTIME else [nodes_of(view)]
     if not in_place:
         for kernel in itertools.chain(*orders):
             kernel.over = kernel.over if kernel.is_view else None

@@ -10,6 +10,7 @@ bytes; a piece is split when at least half of it would be left over.
 from __future__ import annotations
 
 import bisect
+import math
 from dataclasses import dataclass, field
 
 _PIECE_BYTES = 256
@@ -17,6 +18,15 @@ _LARGEST_REGION_BYTES = 1 << 30
 # The library's defaults; see engine/onnxruntime_session.py for what is used here.
 _FIRST_REGION_BYTES = 1 << 20
 _DEAD_BYTES = 128 << 20
+
+
+def up_to_pieces(size_bytes: int) -> int:
+    """Return the bytes that the arena sets aside for so many."""
+    return -(-max(size_bytes, 1) // _PIECE_BYTES) * _PIECE_BYTES
+
+
+# Size, region, place. Later regions usually lie lower in the address space.
+_Key = tuple[int, int, int]
 
 
 @dataclass
@@ -35,9 +45,8 @@ class _Piece:
         return self.end - self.start
 
     @property
-    def key(self) -> tuple[int, int, int]:
-        # Later regions usually lie lower in the address space.
-        return (self.size_bytes, -self.region, self.start)
+    def key(self) -> _Key:
+        return (self.end - self.start, -self.region, self.start)
 
 
 @dataclass
@@ -69,7 +78,8 @@ class Arena:
         self._next_region_bytes = first_region_bytes
         self._dead_bytes = dead_bytes
         self._regions: list[_Touched] = []
-        self._free: list[tuple[tuple[int, int, int], _Piece]] = []
+        self._free: list[_Key] = []
+        self._by_key: dict[_Key, _Piece] = {}
         self.reserved_bytes = 0
 
     @property
@@ -85,9 +95,14 @@ class Arena:
         """Return where the bytes that were ever handed out end, over all regions."""
         return sum(region.ends[-1] for region in self._regions if region.ends)
 
+    @property
+    def free_bytes(self) -> int:
+        """Return what is free of the regions there are."""
+        return sum(size_bytes for size_bytes, _, _ in self._free)
+
     def take(self, size_bytes: int) -> _Piece:
         """Return a piece of at least this size, in use."""
-        wanted = -(-max(size_bytes, 1) // _PIECE_BYTES) * _PIECE_BYTES
+        wanted = up_to_pieces(size_bytes)
         piece = self._best(wanted)
         if piece is None:
             self._extend(wanted)
@@ -117,8 +132,8 @@ class Arena:
         self._insert(piece)
 
     def _best(self, wanted: int) -> _Piece | None:
-        index = bisect.bisect_left(self._free, (wanted, -1 << 60, -1), key=lambda entry: entry[0])
-        return self._free.pop(index)[1] if index < len(self._free) else None
+        index = bisect.bisect_left(self._free, (wanted, -math.inf, 0))
+        return self._by_key.pop(self._free.pop(index)) if index < len(self._free) else None
 
     def _extend(self, wanted: int) -> None:
         grown = False
@@ -140,9 +155,11 @@ class Arena:
         self._insert(rest)
 
     def _insert(self, piece: _Piece) -> None:
-        bisect.insort(self._free, (piece.key, piece), key=lambda entry: entry[0])
+        key = piece.key
+        bisect.insort(self._free, key)
+        self._by_key[key] = piece
 
     def _remove(self, piece: _Piece) -> None:
-        index = bisect.bisect_left(self._free, piece.key, key=lambda entry: entry[0])
-        assert self._free[index][1] is piece
-        del self._free[index]
+        key = piece.key
+        del self._free[bisect.bisect_left(self._free, key)]
+        del self._by_key[key]

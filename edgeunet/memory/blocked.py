@@ -62,6 +62,15 @@ def kernels_of(view: GraphView, *, late_first: bool = True) -> list[Kernel]:
     return _Blocks(view).of(_joined(nodes, view, fixed), late_first=late_first)
 
 
+def orders_of(view: GraphView) -> list[list[Kernel]]:
+    """Return the kernels in every order that ``kernels_of`` knows, each once."""
+    late = kernels_of(view, late_first=True)
+    # Copies out of blocks that something unblocked reads come last; with one there is one order.
+    if sum(kernel.op_type == "ReorderOutput" for kernel in late) < 2:
+        return [late]
+    return [late, kernels_of(view, late_first=False)]
+
+
 def nodes_of(view: GraphView) -> list[Kernel]:
     """Return a kernel per node in the order of the graph, for an engine that keeps to it."""
     found = []

@@ -1,34 +1,22 @@
-"""One way to cut a graph at one frame size, and every window worth trying for its stages."""
+"""One way to cut a graph at one frame size: what it holds, and which windows suit a budget."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeunet.errors import GraphError
 from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.memory.held import Layout, StageBorders, lay_out
-from edgeunet.memory.prediction import StageCost, cost_of, live_within, usual_bytes
+from edgeunet.memory.options import Costs, Options, SizedStage
+from edgeunet.memory.prediction import Areas, StageCost, live_within, usual_bytes
 from edgeunet.memory.request import Tile
 from edgeunet.specs import Engine, TensorSpec
-from edgeunet.tiling import Halo, smallest_window, windows
 
-# Windows are multiples of this in rows and columns, for the engines' vector registers.
-STEP = 8
 # In how many ways the budget is shared between window buffers and the engine.
 _SHARES = 48
-
-
-@dataclass(frozen=True)
-class _Sides:
-    """Window lengths along one axis: each with the number of windows that cover the frame."""
-
-    lengths: NDArray[np.int64]
-    counts: NDArray[np.int64]
 
 
 class Cut:
@@ -38,17 +26,22 @@ class Cut:
         self,
         level: int,
         recompute: int,
-        stages: tuple[StageGraph, ...],
-        height: int,
-        width: int,
+        stages: Iterable[SizedStage],
+        size: Tile,
         engine: Engine,
     ) -> None:
-        self.level, self.recompute, self.stages, self.engine = level, recompute, stages, engine
-        self._size = (height, width)
+        """size: rows and columns of the padded frame, which the stages are for."""
+        self.level, self.recompute, self.engine = level, recompute, engine
+        self.sized = tuple(stages)
+        self._size = size
+
+    @property
+    def stages(self) -> tuple[StageGraph, ...]:
+        return tuple(one.stage for one in self.sized)
 
     @functools.cached_property
     def costs(self) -> tuple[StageCost, ...]:
-        return tuple(cost_of(stage, self.engine) for stage in self.stages)
+        return tuple(one.cost for one in self.sized)
 
     @functools.cached_property
     def held(self) -> tuple[TensorSpec, ...]:
@@ -73,25 +66,23 @@ class Cut:
         ]
         return lay_out(borders, self.held)
 
-    def covering(self, stage: StageGraph, tile: Tile | None) -> tuple[int, int]:
-        """Return how many windows cover the frame, and the pixels of one."""
-        if tile is None:
-            return 1, self._size[0] * self._size[1]
-        rows, columns = (
-            len(windows(length, side, align=stage.align, halo=halo))
-            for length, side, halo in zip(
-                self._size, tile, (stage.halo_rows, stage.halo_columns), strict=True
-            )
-        )
-        return rows * columns, tile[0] * tile[1]
-
     def work(self, tiles: Sequence[Tile | None]) -> float:
         """Return the multiply-accumulates of a frame with these windows."""
         total = 0.0
-        for cost, tile in zip(self.costs, tiles, strict=True):
-            count, pixels = self.covering(cost.stage, tile)
-            total += count * pixels * cost.macs_per_pixel
+        for one, tile in zip(self.sized, tiles, strict=True):
+            count, pixels = one.covering(tile)
+            total += count * pixels * one.cost.macs_per_pixel
         return total
+
+    def largest(self, tiles: Sequence[Tile | None]) -> tuple[int, int]:
+        """Return the largest window buffers and the largest live peak of all stages, in bytes."""
+        window_bytes = live_bytes = 0
+        for one, tile in zip(self.sized, tiles, strict=True):
+            area = np.array([one.covering(tile)[1]])
+            live_bytes = max(live_bytes, int(one.cost.live_bytes(area)[0]))
+            if tile is not None:
+                window_bytes = max(window_bytes, int(one.cost.border_bytes(area)[0]))
+        return window_bytes, live_bytes
 
     @functools.cached_property
     def _live_once(self) -> int:
@@ -102,8 +93,9 @@ class Cut:
 
     def smallest_tile(self) -> Tile:
         """Return the smallest window that every stage could run on."""
-        rows = [_least(stage.align, stage.halo_rows) for stage in self.stages if stage.tiled]
-        columns = [_least(stage.align, stage.halo_columns) for stage in self.stages if stage.tiled]
+        rows, columns = zip(
+            *(one.smallest_tile for one in self.sized if one.stage.tiled), strict=True
+        )
         return min(max(rows), self._size[0]), min(max(columns), self._size[1])
 
     def allows(self, tile: Tile | None) -> bool:
@@ -119,11 +111,11 @@ class Cut:
     def smallest(self, tile: Tile | None) -> list[Tile | None]:
         """Return the tiles with which this cut takes least."""
         chosen: list[Tile | None] = []
-        for cost in self.costs:
-            if not cost.stage.tiled:
+        for one in self.sized:
+            if not one.stage.tiled:
                 chosen.append(None)
                 continue
-            options = self._options(cost, tile)
+            options = one.options(tile)
             # Below what the core takes anyway, smaller windows gain nothing.
             live = np.maximum(options.live, self._live_once)
             totals = usual_bytes(self.engine, live) + options.border
@@ -134,11 +126,11 @@ class Cut:
     def at_most(self, pixels: int) -> list[Tile | None] | None:
         """Return the tiles of at most this area with the least arithmetic, None if too small."""
         chosen: list[Tile | None] = []
-        for cost in self.costs:
-            if not cost.stage.tiled:
+        for one in self.sized:
+            if not one.stage.tiled:
                 chosen.append(None)
                 continue
-            options = self._options(cost, None)
+            options = one.options(None)
             fits = options.heights * options.widths <= pixels
             if not fits.any():
                 return None
@@ -152,59 +144,25 @@ class Cut:
         """
         if not self.allows(tile):
             return None
-        best: tuple[float, list[Tile | None]] | None = None
-        for share in self._shares(room):
-            live_room = int(live_within(self.engine, room - share)) - 1
-            found = self._choose(live_room, share, tile)
-            if found is not None and (best is None or found[0] < best[0]):
-                best = found
-        return None if best is None else best[1]
-
-    def _shares(self, room: int) -> Iterator[int]:
-        """How much of the room the window buffers may take."""
-        for step in range(1, _SHARES):
-            yield room * step // _SHARES
-
-    def _choose(
-        self, live_room: int, window_room: int, tile: Tile | None
-    ) -> tuple[float, list[Tile | None]] | None:
-        if self._live_once > live_room:
-            return None
-        total = 0.0
-        chosen: list[Tile | None] = []
-        for cost in self.costs:
-            if not cost.stage.tiled:
-                chosen.append(None)
-                continue
-            options = self._options(cost, tile)
-            fits = (options.live <= live_room) & (options.border <= window_room)
-            if not fits.any():
-                return None
-            index = int(np.argmin(np.where(fits, options.work, np.inf)))
-            total += float(options.work[index])
-            chosen.append(options.tile(index))
-        return total, chosen
-
-    def _options(self, cost: StageCost, tile: Tile | None) -> Options:
-        if tile is not None:
-            return _options_for(cost, [self._fixed(cost.stage, tile)], self)
-        key = id(cost)
-        if key not in self._cache:
-            self._cache[key] = _options_for(cost, None, self)
-        return self._cache[key]
-
-    @functools.cached_property
-    def _cache(self) -> dict[int, Options]:
-        return {}
-
-    def _fixed(self, stage: StageGraph, tile: Tile) -> Tile:
-        return min(tile[0], self._size[0]), min(tile[1], self._size[1])
-
-    def sides(self, stage: StageGraph) -> tuple[_Sides, _Sides]:
-        return (
-            _sides(self._size[0], stage.align, stage.halo_rows),
-            _sides(self._size[1], stage.align, stage.halo_columns),
+        # How much of the room the window buffers may take.
+        shares = np.array([room * step // _SHARES for step in range(1, _SHARES)])
+        live_rooms = np.array(
+            [int(live_within(self.engine, room - int(share))) - 1 for share in shares]
         )
+        total = np.where(live_rooms >= self._live_once, 0.0, np.inf)
+        found: list[tuple[Options, Areas] | None] = []
+        for one in self.sized:
+            if not one.stage.tiled:
+                found.append(None)
+                continue
+            options = one.options(tile)
+            fitting, index = options.least_work(live_rooms, shares)
+            total += np.where(fitting > 0, options.work[index], np.inf)
+            found.append((options, index))
+        best = int(np.argmin(total))
+        if np.isinf(total[best]):
+            return None
+        return [None if one is None else one[0].tile(int(one[1][best])) for one in found]
 
 
 def cuts_of(graph: FrameGraph, levels: int, size: Tile, engine: Engine) -> tuple[Cut, ...]:
@@ -214,6 +172,7 @@ def cuts_of(graph: FrameGraph, levels: int, size: Tile, engine: Engine) -> tuple
     """
     found = []
     seen = set()
+    costs = Costs(engine)
     refusals: list[GraphError] = []
     for level in range(1, levels + 1):
         for recompute in range(level + 1):
@@ -225,60 +184,8 @@ def cuts_of(graph: FrameGraph, levels: int, size: Tile, engine: Engine) -> tuple
             borders = tuple((s.name, s.inputs, s.outputs) for s in stages)
             if borders not in seen:
                 seen.add(borders)
-                found.append(Cut(level, recompute, stages, *size, engine))
+                sized = [SizedStage(stage, size, costs) for stage in stages]
+                found.append(Cut(level, recompute, sized, size, engine))
     if refusals and not found:
         raise refusals[0]
     return tuple(found)
-
-
-@dataclass(frozen=True)
-class Options:
-    """Every window worth trying for one stage, as columns of equal length."""
-
-    heights: NDArray[np.int64]
-    widths: NDArray[np.int64]
-    live: NDArray[np.int64]
-    border: NDArray[np.int64]
-    work: NDArray[np.float64]
-
-    def tile(self, index: int) -> Tile:
-        return int(self.heights[index]), int(self.widths[index])
-
-
-def _options_for(cost: StageCost, tiles: list[Tile] | None, cut: Cut) -> Options:
-    if tiles is None:
-        rows, columns = cut.sides(cost.stage)
-        heights = np.repeat(rows.lengths, len(columns.lengths))
-        widths = np.tile(columns.lengths, len(rows.lengths))
-        counts = np.repeat(rows.counts, len(columns.counts)) * np.tile(
-            columns.counts, len(rows.counts)
-        )
-    else:
-        heights = np.array([tile[0] for tile in tiles])
-        widths = np.array([tile[1] for tile in tiles])
-        counts = np.array([cut.covering(cost.stage, tile)[0] for tile in tiles])
-    pixels = heights * widths
-    # Elementwise work counts a little, so that a stage without convolutions has a preference.
-    work = counts * pixels * (cost.macs_per_pixel + 1.0)
-    return Options(heights, widths, cost.live_bytes(pixels), cost.border_bytes(pixels), work)
-
-
-@functools.lru_cache(maxsize=256)
-def _sides(length: int, align: int, halo: Halo) -> _Sides:
-    """Return, for every number of windows, the shortest window that covers with so many."""
-    step = max(align, STEP)
-    shortest: dict[int, int] = {1: length}
-    for side in range(_least(align, halo), length, step):
-        count = len(windows(length, side, align=align, halo=halo))
-        shortest.setdefault(count, side)
-        shortest[count] = min(shortest[count], side)
-    counts = sorted(shortest)
-    return _Sides(
-        np.array([shortest[count] for count in counts], dtype=np.int64),
-        np.array(counts, dtype=np.int64),
-    )
-
-
-def _least(align: int, halo: Halo) -> int:
-    step = max(align, STEP)
-    return -(-smallest_window(align, halo) // step) * step

@@ -17,9 +17,16 @@ import numpy as np
 from edgeunet.errors import BudgetError, UsageError
 from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.memory.allocations import Allocations
-from edgeunet.memory.cuts import STEP, Cut, cuts_of
+from edgeunet.memory.cuts import Cut, cuts_of
 from edgeunet.memory.held import Layout
-from edgeunet.memory.prediction import StageCost, border_size, engine_bytes, region_bytes
+from edgeunet.memory.options import STEP, Costs, SizedStage
+from edgeunet.memory.prediction import (
+    StageCost,
+    border_size,
+    engine_bytes,
+    least_bytes,
+    region_bytes,
+)
 from edgeunet.memory.request import PlanRequest, Tile
 from edgeunet.specs import Engine, TensorSpec
 from edgeunet.units import format_bytes, format_size
@@ -133,6 +140,7 @@ class Planner:
         self._levels = levels
         self.engine = engine
         self._plans: dict[tuple[int, int, tuple[Tile | None, ...]], FramePlan] = {}
+        self._smallest: dict[Tile | None, list[FramePlan]] = {}
 
     @functools.cached_property
     def weight_bytes(self) -> int:
@@ -203,9 +211,7 @@ class Planner:
     def smallest(self, tile: Tile | None = None) -> FramePlan:
         """Return the plan that takes least, whatever it computes twice."""
         plans = self._smallest_of_each_cut(tile)
-        if tile is None:
-            plans.append(self.whole())
-        return min(plans, key=_size)
+        return min([*plans, self.whole()] if tile is None else plans, key=_size)
 
     def comfortable(self, tile: Tile | None = None) -> FramePlan:
         """Return the plan that takes least among those that compute little twice."""
@@ -235,14 +241,19 @@ class Planner:
         ]
 
     def _smallest_of_each_cut(self, tile: Tile | None) -> list[FramePlan]:
-        plans = [self._plan(cut, cut.smallest(tile)) for cut in self._cuts if cut.allows(tile)]
-        if not plans and tile is not None:
-            raise self._no_tile(tile)
-        return plans
+        if tile not in self._smallest:
+            cuts = [cut for cut in self._cuts if cut.allows(tile)]
+            if not cuts and tile is not None:
+                raise self._no_tile(tile)
+            self._smallest[tile] = [self._plan(cut, cut.smallest(tile)) for cut in cuts]
+        return self._smallest[tile]
 
     @functools.cached_property
     def _whole_cut(self) -> Cut:
-        return Cut(0, 0, self._graph.cut(0), self.height, self.width, self.engine)
+        size = (self.height, self.width)
+        costs = Costs(self.engine)
+        stages = [SizedStage(stage, size, costs) for stage in self._graph.cut(0)]
+        return Cut(0, 0, stages, size, self.engine)
 
     @functools.cached_property
     def _cuts(self) -> tuple[Cut, ...]:
@@ -271,15 +282,12 @@ class Planner:
         stages = []
         runs = []
         work = 0.0
-        window_bytes = live_bytes = 0
-        for cost, tile in zip(cut.costs, chosen, strict=True):
-            count, pixels = cut.covering(cost.stage, tile)
-            stages.append(StagePlan(cost.stage, tile, count, cost))
-            runs.append((cost.allocations, pixels))
-            work += count * pixels * cost.macs_per_pixel
-            area = np.array([pixels])
-            live_bytes = max(live_bytes, int(cost.live_bytes(area)[0]))
-            window_bytes = max(window_bytes, stages[-1].window_bytes)
+        for one, tile in zip(cut.sized, chosen, strict=True):
+            count, pixels = one.covering(tile)
+            stages.append(StagePlan(one.stage, tile, count, one.cost))
+            runs.append((one.cost.allocations, pixels))
+            work += count * pixels * one.cost.macs_per_pixel
+        window_bytes, live_bytes = cut.largest(chosen)
         prediction = Prediction(
             frame_bytes=self._frame_bytes(cut),
             held_bytes=cut.layout.arena_bytes,
@@ -317,13 +325,19 @@ class Planner:
         tried = None
         asked = _size_below(self._most_asked(cut, budget_bytes))
         while (tiles := cut.within(asked, tile)) is not None:
-            if tiles != tried:
+            if tiles != tried and self._at_least(cut, tiles) <= budget_bytes:
                 plan = self._plan(cut, tiles)
                 if plan.prediction.total_bytes <= budget_bytes:
                     return plan
             tried = tiles
             asked = _size_below(asked / _SIZE_STEP**0.5)
         return None
+
+    def _at_least(self, cut: Cut, tiles: Sequence[Tile | None]) -> int:
+        """Return what a plan is not below: much quicker than the engine's imitation."""
+        window_bytes, live_bytes = cut.largest(tiles)
+        beside = self._frame_bytes(cut) + cut.layout.arena_bytes
+        return beside + window_bytes + least_bytes(self.engine, live_bytes)
 
     def _most_asked(self, cut: Cut, budget_bytes: int) -> float:
         return _MOST_ASKED * self._room_beside(cut, budget_bytes)

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.graph.finish import finish
-from edgeunet.graph.split import strides_of
+from edgeunet.graph.geometry import strides_of
 from edgeunet.graph.stages import Border, StageGraph
 from edgeunet.graph.view import GraphView, view_of_model
 from edgeunet.graph.work import macs_of
 from edgeunet.memory.allocations import Allocations, allocations_of
-from edgeunet.memory.arena_imitation import Arena
+from edgeunet.memory.arena_imitation import Arena, up_to_pieces
 from edgeunet.memory.pool import DEAD_BYTES
 from edgeunet.specs import Engine
 
@@ -37,7 +37,6 @@ _TRIALS = 12
 # Small tensors that are not in the graph; without it 1 % was missing once under a hard limit.
 _MARGIN = 1.015
 _MARGIN_BYTES = 64 << 10
-_NO_END = 1 << 60
 
 
 @dataclass(frozen=True)
@@ -122,12 +121,29 @@ def engine_bytes(engine: Engine, runs: Sequence[tuple[Allocations, int]]) -> int
     return region - kept + math.ceil(region * _BOOKKEEPING) + _FIXED_BYTES
 
 
+def least_bytes(engine: Engine, live_bytes: int) -> int:
+    """Return what an engine takes at least for a peak of live bytes; quick, for a search."""
+    # A peak is a sum of fractions of a byte, what an engine takes one of whole bytes.
+    sure = live_bytes * (1 - 1e-9)
+    if engine is Engine.ONNXRUNTIME:
+        return int(sure * _MARGIN * (1 + _BOOKKEEPING)) + _FIXED_BYTES
+    return int(sure)
+
+
 def region_bytes(runs: Sequence[tuple[Allocations, int]]) -> int:
-    """Return the smallest region found in which onnxruntime's arena serves all of these."""
-    size_bytes = _replayed(runs, _NO_END).extent_bytes
+    """Return the smallest region found in which onnxruntime's arena serves all of these.
+
+    A stage gives back all that it takes. What is free in the one region there is, is then one
+    piece behind what is kept, whatever ran before: each stage is imitated alone, and once.
+    """
+    kept = [size_bytes for one, _ in runs for size_bytes in one.kept_bytes]
+    behind = sum(map(up_to_pieces, kept))
+    ends = [behind - up_to_pieces(kept[-1]) + kept[-1]] if kept else [0]
+    ends += [behind + one.extent_bytes(pixels) for one, pixels in runs if one.steps]
+    size_bytes = max(ends)
     for _ in range(_TRIALS):
         # Where the region ends, what is free at its end is handed out earlier.
-        if _replayed(runs, size_bytes).regions == 1:
+        if _serves(size_bytes, kept, runs):
             break
         size_bytes = math.ceil(size_bytes * _GROWTH)
     return math.ceil(size_bytes * _MARGIN) + _MARGIN_BYTES
@@ -138,15 +154,14 @@ def whole_region_bytes(view: GraphView) -> int:
     return region_bytes([(allocations_of(view, (), 1, Engine.ONNXRUNTIME), 1)])
 
 
-def _replayed(runs: Sequence[tuple[Allocations, int]], size_bytes: int) -> Arena:
+def _serves(size_bytes: int, kept: Sequence[int], runs: Sequence[tuple[Allocations, int]]) -> bool:
     arena = Arena(max(size_bytes, 1), DEAD_BYTES)
-    for allocations, _ in runs:
-        allocations.load(arena)
-    # Twice: what the first frame leaves behind may not suit the second.
-    for _ in range(2):
-        for allocations, pixels in runs:
-            allocations.replay(arena, pixels)
-    return arena
+    for kept_bytes in kept:
+        arena.take(kept_bytes)
+    if arena.regions > 1:
+        return False
+    free_bytes = arena.free_bytes if kept else size_bytes
+    return all(one.fits(pixels, free_bytes) for one, pixels in runs)
 
 
 def border_size(border: Border, height: int, width: int) -> int:

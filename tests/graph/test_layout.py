@@ -9,7 +9,7 @@ import pytest
 
 from edgeunet.graph.half import to_half
 from edgeunet.graph.layout import LayoutCounts, lay_out_for_cpu
-from edgeunet.graph.stages import cut_into_stages
+from edgeunet.graph.stages import FrameGraph
 from edgeunet.graph.values import Floats, add_initializer, constant_of, set_input, static_shape
 from edgeunet.recipes import recipe_names
 from tests.convert.small import base
@@ -127,7 +127,7 @@ def test_networks_say_the_same(name: str) -> None:
 
 
 def test_stages_have_no_shuffle_left() -> None:
-    for stage in cut_into_stages(base("unetmm"), 3):
+    for stage in FrameGraph(base("unetmm")).cut(3):
         laid = stage.at(128, 64)
         shapes = [static_shape(value) for value in laid.graph.outputs]
         draw_weights(laid)

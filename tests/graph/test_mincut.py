@@ -94,3 +94,19 @@ def test_a_size_that_is_not_known_is_an_error() -> None:
     value = ir.Value(name="v", shape=ir.Shape(["n"]), type=ir.TensorType(ir.DataType.FLOAT))
     with pytest.raises(GraphError, match="the size of 'v' is not known"):
         size_bytes(value)
+
+
+def test_sizes_beyond_counting_are_an_error() -> None:
+    nodes = graph_of([[], [0], [1], [2]], [3, 1 << 33, 1 << 33, 1])
+    with pytest.raises(GraphError, match=r"a graph with \d+ bytes of activations is too large"):
+        cheapest_cut(nodes, [nodes[0]], [nodes[3]])
+
+
+def test_large_sizes_are_counted_in_their_common_unit() -> None:
+    nodes = graph_of([[], [0], [1], [2]], [3 << 40, 2 << 40, 1 << 40, 1 << 40])
+    assert cheapest_cut(nodes, [nodes[0]], [nodes[3]]) == set(nodes[:3])
+
+
+def test_of_two_cuts_that_hold_the_same_the_later_is_taken() -> None:
+    nodes = graph_of([[], [0], [1], [2]], [5, 5, 5, 1])
+    assert cheapest_cut(nodes, [nodes[0]], [nodes[3]]) == set(nodes[:3])

@@ -16,8 +16,8 @@ from edgeunet.errors import GraphError
 from edgeunet.graph.receptive import (
     GlobalOperatorError,
     Range,
+    ReceptiveField,
     global_nodes,
-    needed_ranges,
     spatial_axes,
 )
 
@@ -120,7 +120,7 @@ def test_reach_is_exact(name: str, which: int) -> None:
     reacts = reactions(proto, which)
     output = model.graph.outputs[0]
     for row in range(reacts.shape[0]):
-        given = needed_ranges(model.graph, {output: Range(row, row + 1)}, which)
+        given = ReceptiveField(model.graph).needed({output: Range(row, row + 1)}, which)
         reach = given[model.graph.inputs[0]]
         inside = [i for i in range(SIDE) if reach.start <= i < reach.stop]
         touched = np.flatnonzero(reacts[row]).tolist()
@@ -164,7 +164,7 @@ def test_frames_are_rows_first_and_channels_last() -> None:
     axes = {value.name: pair for value, pair in spatial_axes(model.graph).items()}
     assert axes == {"frame": (1, 2), "f": (1, 2), "p": (2, 3), "y": (1, 2)}
     output = model.graph.outputs[0]
-    assert needed_ranges(model.graph, {output: Range(2, 5)}, 0) == {
+    assert ReceptiveField(model.graph).needed({output: Range(2, 5)}, 0) == {
         model.graph.inputs[0]: Range(2, 5)
     }
 
@@ -179,7 +179,7 @@ def test_a_global_operator_is_named(kind: str, attributes: dict[str, Any]) -> No
     assert [n.op_type for n in global_nodes(model.graph)] == [kind]
     mean = next(n for n in model.graph if n.op_type == kind).outputs[0]
     with pytest.raises(GlobalOperatorError, match=f"operator {kind} .node '{kind}_m'."):
-        needed_ranges(model.graph, {mean: Range(0, 1)}, 1)
+        ReceptiveField(model.graph).needed({mean: Range(0, 1)}, 1)
 
 
 def test_a_mean_over_channels_is_local() -> None:
@@ -190,4 +190,4 @@ def test_a_mean_over_channels_is_local() -> None:
 def test_an_unknown_operator_is_refused_by_name() -> None:
     model = ir.from_proto(graph([node("CumSum", ["x", "a"], "y")], {"a": np.array(2, np.int64)}))
     with pytest.raises(GraphError, match="operator CumSum .* cannot run tile by tile"):
-        needed_ranges(model.graph, {model.graph.outputs[0]: Range(0, 1)}, 0)
+        ReceptiveField(model.graph).needed({model.graph.outputs[0]: Range(0, 1)}, 0)

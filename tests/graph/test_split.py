@@ -11,9 +11,10 @@ import pytest
 
 from edgeunet.convert.network_graph import graph_of_recipe
 from edgeunet.errors import GraphError
+from edgeunet.graph.geometry import Geometry, strides_of
 from edgeunet.graph.receptive import global_nodes
 from edgeunet.graph.resize import at_sizes
-from edgeunet.graph.split import Part, extract, split_at, strides_of
+from edgeunet.graph.split import Part, extract, split_at
 from edgeunet.graph.values import Floats, static_shape
 from edgeunet.recipes import recipe_names
 from edgeunet.specs import FRAME, Precision
@@ -51,7 +52,7 @@ def run(model: ir.Model, feeds: dict[str, Floats]) -> dict[str, Floats]:
 def run_parts(model: ir.Model, parts: tuple[Part, ...], frame: Floats) -> dict[str, Floats]:
     tensors: dict[str, Floats] = {FRAME: frame}
     for part in parts:
-        tensors.update(run(extract(model, part.name, part.inputs, part.outputs), tensors))
+        tensors.update(run(extract(Geometry(model), part.name, part.inputs, part.outputs), tensors))
     return tensors
 
 
@@ -69,7 +70,7 @@ def held_for_decode(parts: tuple[Part, ...]) -> tuple[str, ...]:
 def test_the_parts_say_what_the_whole_says(name: str, level: int, recompute: int) -> None:
     model = base(name)
     frame = np.random.default_rng(1).integers(0, 256, (1, BASE, BASE, 3), dtype=np.uint8)
-    tensors = run_parts(model, split_at(model, level, recompute=recompute), frame)
+    tensors = run_parts(model, split_at(Geometry(model), level, recompute=recompute), frame)
     for output, wanted in run(model, {FRAME: frame}).items():
         np.testing.assert_array_equal(tensors[output], wanted)
 
@@ -77,7 +78,7 @@ def test_the_parts_say_what_the_whole_says(name: str, level: int, recompute: int
 @pytest.mark.parametrize(("name", "level", "recompute"), cuts())
 def test_every_part_finds_what_it_reads(name: str, level: int, recompute: int) -> None:
     model = base(name)
-    parts = split_at(model, level, recompute=recompute)
+    parts = split_at(Geometry(model), level, recompute=recompute)
     assert len({part.name for part in parts}) == len(parts)
     known = {FRAME}
     for part in parts:
@@ -93,7 +94,7 @@ def test_every_part_finds_what_it_reads(name: str, level: int, recompute: int) -
 def test_an_aggregated_network_holds_its_map_and_one_tensor(level: int) -> None:
     """Half the frame's own values for the map, and the level's encoder and decoder tensors."""
     model = base("unetmm")
-    parts = split_at(model, level)
+    parts = split_at(Geometry(model), level)
     assert held_for_decode(parts) == ()
     level_elements = 8 * 2**level * (BASE >> level) ** 2
     map_elements = 8 * BASE**2 // 8
@@ -104,7 +105,7 @@ def test_an_aggregated_network_holds_its_map_and_one_tensor(level: int) -> None:
 @pytest.mark.parametrize("name", ["unet", "addunet", "umc-dense"])
 def test_recomputing_holds_no_skip_of_the_levels_made_again(name: str) -> None:
     model = base(name)
-    stored, once, twice = (split_at(model, 2, recompute=count) for count in (0, 1, 2))
+    stored, once, twice = (split_at(Geometry(model), 2, recompute=count) for count in (0, 1, 2))
     assert len(held_for_decode(stored)) == 2
     strides = {value.name: stride for value, stride in strides_of(model.graph).items()}
     for parts, finest in ((once, 2), (twice, 4)):
@@ -116,13 +117,15 @@ def test_recomputing_holds_no_skip_of_the_levels_made_again(name: str) -> None:
 
 def test_what_is_stored_is_not_made_again() -> None:
     for name in recipe_names():
-        assert all(part.recomputed == () for part in split_at(base(name), 2))
+        assert all(part.recomputed == () for part in split_at(Geometry(base(name)), 2))
 
 
 def test_a_frame_is_never_held_as_floats() -> None:
     for name in recipe_names():
         outputs = {output.name for output in base(name).graph.outputs}
-        crossing = {name for part in split_at(base(name), 1) for name in part.outputs} - outputs
+        crossing = {
+            name for part in split_at(Geometry(base(name)), 1) for name in part.outputs
+        } - outputs
         for node in base(name).graph:
             for value in node.outputs:
                 shape = static_shape(value)
@@ -134,25 +137,25 @@ def test_a_frame_is_never_held_as_floats() -> None:
 @pytest.mark.parametrize("name", MEANS)
 def test_every_mean_over_the_frame_runs_once_between_two_passes(name: str, level: int) -> None:
     model = base(name)
-    parts = split_at(model, level)
+    parts = split_at(Geometry(model), level)
     means = [part for part in parts if "-mean-" in part.name]
     assert means
     assert all(not part.tiled for part in means)
     for part in parts:
-        found = global_nodes(extract(model, part.name, part.inputs, part.outputs).graph)
+        found = global_nodes(extract(Geometry(model), part.name, part.inputs, part.outputs).graph)
         assert not (part.tiled and found), f"{part.name} is tiled and averages the frame"
 
 
 @pytest.mark.parametrize("name", MEANS)
 def test_an_encoder_with_a_mean_over_the_frame_is_not_made_again(name: str) -> None:
     with pytest.raises(GraphError, match="averages the whole frame") as caught:
-        split_at(base(name), 1, recompute=1)
+        split_at(Geometry(base(name)), 1, recompute=1)
     assert caught.value.hint == "store the skips of this network"
 
 
 def test_a_level_below_the_bottleneck_is_refused() -> None:
     with pytest.raises(GraphError, match="nothing to cut at level 7"):
-        split_at(base("unetmm"), 7)
+        split_at(Geometry(base("unetmm")), 7)
 
 
 @pytest.mark.parametrize("name", ["unetmm", "umc-shared"])

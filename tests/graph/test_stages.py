@@ -13,7 +13,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
-from edgeunet.graph.stages import Border, StageGraph, cut_into_stages
+from edgeunet.graph.stages import Border, FrameGraph, StageGraph
 from edgeunet.graph.values import Floats
 from edgeunet.recipes import recipe_names
 from edgeunet.specs import FRAME
@@ -94,8 +94,8 @@ def combinations(count: int) -> list[tuple[str, int, int, tuple[int, int], tuple
 def test_windows_give_what_the_whole_frame_gives(
     name: str, level: int, recompute: int, size: tuple[int, int], tile: tuple[int, int]
 ) -> None:
-    stages = cut_into_stages(base(name), level, recompute=recompute)
-    (whole,) = cut_into_stages(base(name), 0)
+    stages = FrameGraph(base(name)).cut(level, recompute=recompute)
+    (whole,) = FrameGraph(base(name)).cut(0)
     frame = np.random.default_rng(level).integers(0, 256, (1, *size, 3), dtype=np.uint8)
     tensors: dict[str, Floats] = {FRAME: frame}
     for stage in stages:
@@ -121,7 +121,7 @@ def test_a_halo_one_element_smaller_is_wrong(name: str) -> None:
     frame = np.random.default_rng(0).integers(0, 256, (1, *size, 3), dtype=np.uint8)
     tensors: dict[str, Floats] = {FRAME: frame}
     tried = 0
-    for stage in cut_into_stages(base(name), 2):
+    for stage in FrameGraph(base(name)).cut(2):
         before = dict(tensors)
         run_in_windows(stage, tensors, size, tile)
         floats = [border.name for border in stage.outputs if border.dtype == "float32"]

@@ -6,7 +6,7 @@ import onnx_ir as ir
 import pytest
 
 from edgeunet.graph.finish import finish
-from edgeunet.graph.stages import cut_into_stages
+from edgeunet.graph.stages import FrameGraph
 from edgeunet.graph.work import macs_of
 from edgeunet.models.counts import count
 from edgeunet.specs import Engine
@@ -58,7 +58,7 @@ def test_a_networks_macs_are_those_that_are_listed(name: str) -> None:
 def test_stages_do_what_the_whole_does_and_more_when_they_make_it_again() -> None:
     whole = macs_of(base("unet"))
     stored, again = (
-        sum(macs_of(stage.model) for stage in cut_into_stages(base("unet"), 2, recompute=recompute))
+        sum(macs_of(stage.model) for stage in FrameGraph(base("unet")).cut(2, recompute=recompute))
         for recompute in (0, 2)
     )
     assert stored == whole < again

@@ -21,6 +21,8 @@ HEAVY = (
     "convert/",
     "graph/",
     "memory/cuts.py",
+    "memory/gains.py",
+    "memory/options.py",
     "memory/planner.py",
     "memory/plot.py",
     "memory/prediction.py",

@@ -23,10 +23,9 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "aiohttp": ("stream/preview.py",),
     "matplotlib": ("memory/plot.py",),
     "skimage": ("photographs.py", "evaluate/ssim.py"),
-    "scipy": ("evaluate/interval.py",),
+    "scipy": ("evaluate/interval.py", "graph/mincut.py"),
     "imageio": ("photographs.py",),
     "PIL": ("photographs.py",),
-    "networkx": ("graph/",),
 }
 
 

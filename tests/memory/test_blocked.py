@@ -14,7 +14,7 @@ from hypothesis import given
 from edgeunet.convert.network_graph import graph_of_recipe
 from edgeunet.engine.onnxruntime_session import _load, _options
 from edgeunet.graph.finish import finish
-from edgeunet.graph.stages import StageGraph, cut_into_stages
+from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.graph.view import GraphView, view_of_model, write_model
 from edgeunet.memory.blocked import Kernel, bytes_of, in_order, kernels_of, nodes_of, source_of
 from edgeunet.specs import Engine, Precision
@@ -50,7 +50,7 @@ def network(name: str) -> ir.Model:
 
 
 def stages_of(name: str, level: int, recompute: int) -> tuple[StageGraph, ...]:
-    return cut_into_stages(network(name), level, recompute=recompute)
+    return FrameGraph(network(name)).cut(level, recompute=recompute)
 
 
 def profiled(model: ir.Model, folder: Path) -> list[Ran]:

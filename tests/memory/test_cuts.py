@@ -10,7 +10,8 @@ import pytest
 
 from edgeunet.errors import GraphError
 from edgeunet.graph.stages import FrameGraph
-from edgeunet.memory.cuts import STEP, Cut
+from edgeunet.memory.cuts import Cut
+from edgeunet.memory.options import STEP, Costs, SizedStage
 from edgeunet.memory.planner import Planner, choose_plan
 from edgeunet.memory.request import PlanRequest
 from edgeunet.specs import Engine
@@ -24,13 +25,16 @@ SIZE = (192, 256)
 @functools.cache
 def cut(level: int, recompute: int = 0, name: str = "unetmm") -> Cut:
     stages = FrameGraph(base(name)).cut(level, recompute=recompute)
-    return Cut(level, recompute, stages, *SIZE, Engine.ONNXRUNTIME)
+    costs = Costs(Engine.ONNXRUNTIME)
+    sized = [SizedStage(stage, SIZE, costs) for stage in stages]
+    return Cut(level, recompute, sized, SIZE, Engine.ONNXRUNTIME)
 
 
 def test_sides_are_the_shortest_for_their_number_of_windows() -> None:
-    stage = cut(2).stages[0]
+    sized = cut(2).sized[0]
+    stage = sized.stage
     for length, halo, sides in zip(
-        SIZE, (stage.halo_rows, stage.halo_columns), cut(2).sides(stage), strict=True
+        SIZE, (stage.halo_rows, stage.halo_columns), sized.sides, strict=True
     ):
         assert sides.counts[0] == 1
         assert sides.lengths[0] == length
@@ -57,6 +61,20 @@ def test_more_room_means_no_more_work() -> None:
     assert work[0] > work[-1]
 
 
+def test_the_window_with_the_least_work_is_that_of_all_that_fit() -> None:
+    generator = np.random.default_rng(3)
+    for sized in (one for one in cut(3).sized if one.stage.tiled):
+        options = sized.options(None)
+        rooms = [generator.integers(0, 2 * c.max(), 200) for c in (options.live, options.border)]
+        fitting, index = options.least_work(*rooms)
+        for live, border, count, chosen in zip(*rooms, fitting, index, strict=True):
+            fits = (options.live <= live) & (options.border <= border)
+            assert count == fits.sum()
+            if count:
+                assert chosen == np.argmin(np.where(fits, options.work, np.inf))
+        assert fitting.min() == 0 < fitting.max()
+
+
 def test_what_is_made_again_is_not_held() -> None:
     stored, again = cut(2, 0, "unet"), cut(2, 2, "unet")
     assert again.layout.arena_bytes < stored.layout.arena_bytes
@@ -65,10 +83,10 @@ def test_what_is_made_again_is_not_held() -> None:
 
 
 def test_covering_counts_windows_and_pixels() -> None:
-    decode = cut(2).stages[-1]
-    assert cut(2).covering(decode, None) == (1, SIZE[0] * SIZE[1])
-    assert cut(2).covering(decode, SIZE) == (1, SIZE[0] * SIZE[1])
-    count, pixels = cut(2).covering(decode, (SIZE[0], 128))
+    decode = cut(2).sized[-1]
+    assert decode.covering(None) == (1, SIZE[0] * SIZE[1])
+    assert decode.covering(SIZE) == (1, SIZE[0] * SIZE[1])
+    count, pixels = decode.covering((SIZE[0], 128))
     assert count > 2, "halves overlap"
     assert pixels == SIZE[0] * 128
 

@@ -5,19 +5,24 @@ Sizes are in bytes.
 
 from __future__ import annotations
 
+import collections
+from types import ModuleType
 from unittest import mock
 
 import pytest
 
 from edgeunet.errors import BudgetError, EdgeUnetError, UsageError
+from edgeunet.graph import mincut, stages
+from edgeunet.graph.receptive import global_nodes
 from edgeunet.graph.stages import FrameGraph
+from edgeunet.memory import options, prediction
 from edgeunet.memory.planner import COMFORTABLE_RATIO, FramePlan, Planner, choose_plan
 from edgeunet.memory.request import PlanRequest
 from edgeunet.specs import Engine
 from edgeunet.tiling import windows
 from edgeunet.units import MIB
 from tests.convert.small import base
-from tests.memory.plans import PADDED, planner
+from tests.memory.plans import FRAME, PADDED, planner
 
 NAMES = ["unetmm", "unet"]
 STEPS = 12
@@ -221,3 +226,40 @@ def test_a_network_with_means_is_planned_in_passes() -> None:
     assert made_by.fitting(whole.prediction.total_bytes - 1).prediction.total_bytes < (
         whole.prediction.total_bytes
     )
+
+
+def test_the_search_costs_little_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A time limit cannot be tested on a machine that others use; what takes the time is counted.
+
+    Counted for all cuts of a network with means, whose graph is the largest there is.
+    """
+    counts: collections.Counter[str] = collections.Counter()
+
+    def counted(module: ModuleType, name: str) -> None:
+        real = getattr(module, name)
+
+        def spy(*args: object, **named: object) -> object:
+            counts[name] += 1
+            return real(*args, **named)
+
+        monkeypatch.setattr(module, name, spy)
+
+    counted(mincut, "maximum_flow")
+    counted(options, "cost_of")
+    counted(stages, "extract")
+    counted(prediction, "region_bytes")
+    model = base("nafnet").clone()
+    made_by = Planner(FrameGraph(model), *FRAME, multiple=16, levels=2, name="nafnet")
+    made_by.comfortable()
+    means = len(global_nodes(model.graph))
+    assert counts["maximum_flow"] <= 2 * means + 2
+    assert counts["extract"] <= 2 * means
+    # The whole frame's as well: each distinct stage once, whatever the number of cuts.
+    assert counts["cost_of"] == counts["extract"] + 1
+    assert counts["region_bytes"] <= 20
+    before = counts.copy()
+    for budget in budgets(made_by):
+        made_by.fitting(budget)
+    counts.subtract(before)
+    assert counts["maximum_flow"] == counts["extract"] == counts["cost_of"] == 0
+    assert counts["region_bytes"] <= STEPS + 1

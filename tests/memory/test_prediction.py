@@ -7,11 +7,16 @@ import pytest
 
 from edgeunet.graph.finish import finish
 from edgeunet.graph.view import view_of_model
+from edgeunet.memory.arena_imitation import Arena
 from edgeunet.memory.liveness import liveness_of
+from edgeunet.memory.pool import DEAD_BYTES
 from edgeunet.memory.prediction import (
     StageCost,
     border_size,
+    engine_bytes,
+    least_bytes,
     live_within,
+    region_bytes,
     usual_bytes,
 )
 from edgeunet.specs import Engine
@@ -92,3 +97,46 @@ def test_tensorrt_takes_the_live_peak_of_the_largest_stage() -> None:
         ]
         assert plan.prediction.live_bytes == pytest.approx(max(peaks), rel=1e-3)
         assert plan.prediction.engine_bytes == plan.prediction.live_bytes
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_no_engine_takes_less_than_the_least(engine: Engine) -> None:
+    runs = [(cost.allocations, side * side) for cost in costs(engine) for side in (48, 96, 250)]
+    for one, pixels in runs:
+        least = least_bytes(engine, one.peak_bytes(pixels))
+        assert 0 < least <= engine_bytes(engine, [(one, pixels)])
+
+
+@pytest.mark.parametrize("side", [48, 96, 120, 250])
+def test_stages_imitated_alone_need_what_they_need_in_turn(side: int) -> None:
+    """Two frames, one stage after the other in one arena: in the region found there is room."""
+    runs = [(cost.allocations, side * side) for cost in costs(Engine.ONNXRUNTIME)]
+    for one, pixels in runs:
+        taken = sorted(index for step, _ in one.steps for index in step)
+        assert taken == sorted(index for _, step in one.steps for index in step)
+        assert one.extent_bytes(pixels) >= one.peak_bytes(pixels) - len(one.buffers)
+    endless = Arena(1 << 60, DEAD_BYTES)
+    arena = Arena(region_bytes(runs), DEAD_BYTES)
+    for imitated in (endless, arena):
+        for one, _ in runs:
+            one.load(imitated)
+        for one, pixels in 2 * runs:
+            one.replay(imitated, pixels)
+    assert arena.regions == 1
+    kept = [size for one, _ in runs for size in one.kept_bytes]
+    behind = sum(-(-size // 256) * 256 for size in kept)
+    alone = [one.extent_bytes(pixels) for one, pixels in runs]
+    assert endless.extent_bytes == behind + max(alone)
+
+
+def test_a_region_fits_exactly_when_a_replay_stays_in_it() -> None:
+    """The quick answer for regions that are twice as large is that of the imitation."""
+    for cost in costs(Engine.ONNXRUNTIME):
+        one, pixels = cost.allocations, 96 * 96
+        extent = one.extent_bytes(pixels)
+        for size in (extent // 2, extent, int(extent * 1.5), 2 * extent + 512, 3 * extent):
+            arena = Arena(size, DEAD_BYTES)
+            one.replay(arena, pixels)
+            assert one.fits(pixels, size) == (arena.reserved_bytes <= size)
+        assert not one.fits(pixels, extent // 2)
+        assert one.fits(pixels, 3 * extent)

@@ -25,11 +25,11 @@ from edgeunet.convert.network_graph import graph_of_recipe
 from edgeunet.convert.staging import plan_entry, write_stages
 from edgeunet.engine import open_session
 from edgeunet.graph.resize import at_sizes
-from edgeunet.graph.stages import StageGraph, cut_into_stages
+from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.graph.values import constant_of
 from edgeunet.graph.view import write_model
-from edgeunet.memory.cuts import STEP
 from edgeunet.memory.held import lay_out
+from edgeunet.memory.options import STEP
 from edgeunet.memory.planner import FramePlan, Prediction, StagePlan
 from edgeunet.memory.prediction import StageCost
 from edgeunet.memory.request import PlanRequest, Tile
@@ -153,7 +153,7 @@ def entries(combination: Combination) -> tuple[OutputEntry, ...]:
 def stages_of(
     name: str, gain: float, floats: bool, level: int, recompute: int
 ) -> tuple[StageGraph, ...]:
-    return cut_into_stages(network(name, gain, floats), level, recompute=recompute)
+    return FrameGraph(network(name, gain, floats)).cut(level, recompute=recompute)
 
 
 def combinations(name: str) -> Iterator[Combination]:

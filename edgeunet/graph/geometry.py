@@ -1,0 +1,160 @@
+"""How a whole-frame graph lies in the frame, worked out once for every way to cut it.
+
+Strides are in full-resolution pixels per element.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Collection, Iterable, Mapping
+
+import onnx_ir as ir
+
+from edgeunet.errors import GraphError
+from edgeunet.graph.receptive import Axes, Range, global_nodes, reach_rule, spatial_axes
+from edgeunet.graph.values import constant_of, static_shape
+
+
+class Geometry:
+    """A graph's nodes, who feeds whom, and at which resolution. The graph is not to be changed.
+
+    strides: by value; inf for what has no resolution.
+    """
+
+    def __init__(self, model: ir.Model) -> None:
+        graph = model.graph
+        self.model = model
+        self.nodes = tuple(graph)
+        self._axes = spatial_axes(graph)
+        self.strides: Mapping[ir.Value, float] = _strides(graph, self._axes)
+        self._mixing: dict[ir.Node, bool] = {}
+
+    @functools.cached_property
+    def values(self) -> Mapping[str, ir.Value]:
+        """The graph's inputs and the operators' results by name."""
+        made = (value for node in self.nodes for value in node.outputs)
+        return {value.name or "": value for value in (*self.model.graph.inputs, *made)}
+
+    @functools.cached_property
+    def readers(self) -> Mapping[ir.Value, frozenset[ir.Node]]:
+        """The nodes that read each operator's result."""
+        return {
+            value: frozenset(use.node for use in value.uses())
+            for node in self.nodes
+            for value in node.outputs
+        }
+
+    @functools.cached_property
+    def global_nodes(self) -> tuple[ir.Node, ...]:
+        """The nodes that reduce over rows and columns, in execution order."""
+        return tuple(global_nodes(self.model.graph))
+
+    @functools.cached_property
+    def finest_strides(self) -> Mapping[ir.Node, float]:
+        """The finest stride every node writes; a vector's is that of what it is made from."""
+        found: dict[ir.Node, float] = {}
+        for node in self.nodes:
+            own = min((self.stride(value) for value in node.outputs), default=math.inf)
+            if math.isinf(own):
+                for value in node.inputs:
+                    if value is None:
+                        continue
+                    producer = value.producer()
+                    if not math.isinf(self.stride(value)):
+                        own = min(own, self.stride(value))
+                    elif producer is not None:
+                        own = min(own, found[producer])
+            found[node] = own
+        return found
+
+    def stride(self, value: ir.Value) -> float:
+        return self.strides.get(value, math.inf)
+
+    def mixes(self, node: ir.Node) -> bool:
+        """Whether an output cell depends on more than the input cell it covers."""
+        if node not in self._mixing:
+            self._mixing[node] = self._mixes(node)
+        return self._mixing[node]
+
+    def descendants(
+        self, nodes: Iterable[ir.Node], within: Collection[ir.Node] | None = None
+    ) -> set[ir.Node]:
+        """Return what needs any of the nodes, on ways that stay within some nodes or anywhere."""
+        return self._reached(nodes, self._after, within)
+
+    def ancestors(
+        self, nodes: Iterable[ir.Node], within: Collection[ir.Node] | None = None
+    ) -> set[ir.Node]:
+        """Return what any of the nodes needs, on ways that stay within some nodes or anywhere."""
+        return self._reached(nodes, self._before, within)
+
+    @functools.cached_property
+    def _after(self) -> Mapping[ir.Node, tuple[ir.Node, ...]]:
+        return {
+            node: tuple({reader for value in node.outputs for reader in self.readers[value]})
+            for node in self.nodes
+        }
+
+    @functools.cached_property
+    def _before(self) -> Mapping[ir.Node, tuple[ir.Node, ...]]:
+        makers = {
+            node: {value.producer() for value in node.inputs if value is not None}
+            for node in self.nodes
+        }
+        return {
+            node: tuple(maker for maker in found if maker is not None)
+            for node, found in makers.items()
+        }
+
+    @staticmethod
+    def _reached(
+        nodes: Iterable[ir.Node],
+        steps: Mapping[ir.Node, tuple[ir.Node, ...]],
+        within: Collection[ir.Node] | None,
+    ) -> set[ir.Node]:
+        found: set[ir.Node] = set()
+        stack = list(nodes)
+        while stack:
+            for node in steps[stack.pop()]:
+                if node not in found and (within is None or node in within):
+                    found.add(node)
+                    stack.append(node)
+        return found
+
+    def _mixes(self, node: ir.Node) -> bool:
+        own = self.stride(node.outputs[0])
+        if math.isinf(own):
+            return any(v is not None and not math.isinf(self.stride(v)) for v in node.inputs)
+        for index, value in enumerate(node.inputs):
+            if value is None or constant_of(value) is not None:
+                continue
+            stride = self.stride(value)
+            if math.isinf(stride):
+                continue
+            cell = max(stride, own)
+            for which in (0, 1):
+                try:
+                    rule = reach_rule(node, index, self._axes, which)
+                except GraphError:
+                    return True
+                reach = rule(Range(0, int(cell / own)))
+                if reach.start < 0 or reach.stop > cell / stride:
+                    return True
+        return False
+
+
+def strides_of(graph: ir.Graph) -> dict[ir.Value, float]:
+    """Return full-resolution pixels per element, by value; inf for what has no resolution."""
+    return _strides(graph, spatial_axes(graph))
+
+
+def _strides(graph: ir.Graph, axes: Mapping[ir.Value, Axes]) -> dict[ir.Value, float]:
+    lengths = {value: _rows(value, axes) for value in axes}
+    rows = max(lengths[value] for value in graph.inputs if value in axes)
+    return {value: rows / length if length > 1 else math.inf for value, length in lengths.items()}
+
+
+def _rows(value: ir.Value, axes: Mapping[ir.Value, Axes]) -> int:
+    shape = static_shape(value)
+    return 1 if shape is None else shape[axes[value][0]]
