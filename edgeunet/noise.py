@@ -32,6 +32,12 @@ def add_gaussian_uint8(frame: Bytes, sigma: float, generator: np.random.Generato
     return rounded
 
 
+def as_handed_over(noisy: Floats) -> Floats:
+    """Return what is left of a noisy image, 0..1 and beyond, once it has been in 8 bits."""
+    scale = np.float32(255)
+    return np.clip(np.rint(noisy * scale), 0, scale) / scale
+
+
 def add_camera(
     clean: Floats, gain: float | Floats, read: float | Floats, generator: np.random.Generator
 ) -> Floats:

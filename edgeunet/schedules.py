@@ -41,6 +41,9 @@ class TrainTable(_Table, frozen=True):
     crop: side of the square training crops in pixels. sigma: range of Gaussian noise in 8-bit
     units. gain: range of the camera's shot noise (``noise.add_camera``). weights: of the outputs'
     losses, 1 where not named. labelled_share: of the crops, from images with labels.
+    in_bytes: of the crops, those whose noisy image is rounded and clipped to 8 bits.
+    statistics_until: share of the steps after which batch norm keeps the statistics it has, so
+    that the network is trained as it is deployed.
     """
 
     steps: int
@@ -62,6 +65,12 @@ class TrainTable(_Table, frozen=True):
     weights: dict[str, float] = msgspec.field(default_factory=dict)
     labelled_share: float | None = None
     generated: int = 0
+    in_bytes: float = 0.0
+    statistics_until: float = 1.0
+
+    def keeps_statistics(self, step: int) -> bool:
+        """Whether batch norm no longer follows the batches at a step."""
+        return step >= self.statistics_until * self.steps
 
     @property
     def largest_crop(self) -> int:
@@ -113,6 +122,8 @@ def schedule_problems(
             0 <= table.generated <= MOST_GENERATED,
             f"generated must be from 0 to {MOST_GENERATED}",
         ),
+        (0 <= table.in_bytes <= 1, "in_bytes must be from 0 to 1"),
+        (0 < table.statistics_until <= 1, "statistics_until must be above 0, at most 1"),
         (
             all(0 < start < 1 for start in starts) and starts == sorted(set(starts)),
             "growth must have a start above 0 and below 1 each, rising",

@@ -48,7 +48,8 @@ def write_card(outcome: Outcome, recipe: Recipe, given: Given) -> Path:
         (
             "optimizer",
             f"AdamW, {table.learning_rate:g} to {table.final_learning_rate:g} by "
-            f"cosine, weight decay {table.weight_decay:g}, average of weights {table.ema_decay:g}",
+            f"cosine, weight decay {table.weight_decay:g}, average of weights {table.ema_decay:g}"
+            + _statistics(table),
         ),
         ("began with", "random weights" if outcome.initial is None else f"`{outcome.initial}`"),
         ("steps", f"{outcome.steps} ({outcome.skipped_steps} skipped), {outcome.seconds:.0f} s"),
@@ -110,14 +111,23 @@ def _data_name(folder: Path) -> str:
     return f"{whole.parent.name}/{whole.name}" if whole.name in _PARTS else whole.name
 
 
+def _statistics(table: TrainTable) -> str:
+    if table.statistics_until == 1:
+        return ""
+    return f", batch norm's statistics kept from {table.statistics_until:.0%} of the steps on"
+
+
 def _noise(table: TrainTable) -> str:
+    clipped = "not clipped"
+    if table.in_bytes:
+        clipped = f"in {table.in_bytes:.0%} of the crops rounded and clipped to 8 bits"
     if table.noise == "camera":
         return (
             f"camera: shot noise of gain {table.gain[0]:g}..{table.gain[1]:g} and read noise "
-            "(Foi et al. 2008, Brooks et al. 2019), blind, not clipped"
+            f"(Foi et al. 2008, Brooks et al. 2019), blind, {clipped}"
         )
     low, high = table.sigma
-    return f"additive white Gaussian, sigma {low:g}..{high:g} (8-bit units), blind, not clipped"
+    return f"additive white Gaussian, sigma {low:g}..{high:g} (8-bit units), blind, {clipped}"
 
 
 def _loss(recipe: Recipe, table: TrainTable) -> str:

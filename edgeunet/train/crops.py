@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.errors import SourceError
-from edgeunet.noise import Floats, add_camera, add_gaussian, draw_camera
+from edgeunet.noise import Floats, add_camera, add_gaussian, as_handed_over, draw_camera
 from edgeunet.schedules import TrainTable
 from edgeunet.train.samples import Sample, large_enough
 
@@ -66,7 +66,12 @@ class Crops:
                 labels[index] = crop.labels
             if crop.number is not None:
                 numbers[index] = crop.number
-        return Batch(clean, self._noisy(clean, generator), labels, numbers)
+        noisy = self._noisy(clean, generator)
+        # Drawn last, and only if asked for: other recipes' batches stay what they were.
+        if table.in_bytes:
+            chosen = generator.random(count) < table.in_bytes
+            noisy[chosen] = as_handed_over(noisy[chosen])
+        return Batch(clean, noisy, labels, numbers)
 
     def _noisy(self, clean: Floats, generator: np.random.Generator) -> Floats:
         """Every crop draws its own strength of noise."""

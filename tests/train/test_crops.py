@@ -169,3 +169,18 @@ def test_camera_noise_is_stronger_where_it_is_bright() -> None:
     # Read noise at this gain is e^(2.18 ln 0.01 + 1.2), spread by e^0.26.
     assert float(noise[bright].var()) == pytest.approx(0.01, rel=0.05)
     assert float(noise[~bright].var()) == pytest.approx(1.45e-4, rel=0.3)
+
+
+@pytest.mark.parametrize("noise", ["gaussian", "camera"])
+def test_some_crops_are_as_a_camera_hands_them_over(noise: str) -> None:
+    plain = Crops(toy_samples(), table(batch=64, noise=noise)).batch(0)
+    some = Crops(toy_samples(), table(batch=64, noise=noise, in_bytes=0.5)).batch(0)
+    every = Crops(toy_samples(), table(batch=64, noise=noise, in_bytes=1.0)).batch(0)
+    assert np.array_equal(plain.clean, some.clean)
+    grey_levels = np.clip(np.rint(plain.noisy * np.float32(255)), 0, 255)
+    assert np.array_equal(every.noisy, grey_levels / np.float32(255))
+    assert every.noisy.dtype == np.float32
+    clipped = [np.array_equal(some.noisy[i], every.noisy[i]) for i in range(64)]
+    kept = [np.array_equal(some.noisy[i], plain.noisy[i]) for i in range(64)]
+    assert all(a != b for a, b in zip(clipped, kept, strict=True))
+    assert 16 < sum(clipped) < 48

@@ -323,6 +323,21 @@ def test_a_gradient_that_is_not_finite_is_skipped_too(
     load_weights(build_network(toy_recipe()), outcome.weights)
 
 
+def test_batch_norm_keeps_its_statistics_from_where_the_schedule_says(tmp_path: Path) -> None:
+    table = msgspec.structs.replace(TABLE, statistics_until=0.5)
+    recipe = toy_recipe("unet", table=table)
+    seen = {}
+    for stop_at in (STOP - 2, STOP, STOP + 2):
+        with pytest.raises(KeyboardInterrupt):
+            run(recipe, tmp_path / str(stop_at), stop_at=stop_at)
+        state = load_file(tmp_path / str(stop_at) / FILE_NAME)
+        seen[stop_at] = [state[k] for k in state if k.startswith("network.") and "running" in k]
+    before, at, after = (torch.cat(tensors) for tensors in seen.values())
+    assert table.steps == 2 * STOP
+    assert not torch.equal(before, at)
+    assert torch.equal(at, after)
+
+
 def test_training_learns(tmp_path: Path) -> None:
     table = msgspec.structs.replace(TABLE, steps=120, learning_rate=5e-3, sigma=(40.0, 40.0))
     losses: list[float] = []
