@@ -88,7 +88,7 @@ def test_missing_path() -> None:
         ("[train]", "[export]\nsize = [480, -1]\n[train]", "at least 16 on both sides"),
         ("16 = ", "tiny = ", "[weights] has the key 'tiny'"),
         ("16 = ", "016 = ", "[weights] has the key '016'"),
-        ("[quality]\n16", "[quality]\nbest", "[quality] has the key 'best'"),
+        ("[quality]\n8", "[quality]\nbest", "[quality] has the key 'best'"),
     ],
 )
 def test_bad_recipes_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -184,7 +184,7 @@ WRONG = {
     ),
     "no weights at this width": (
         ("export", "--model", "unetmm", "--width", "24"),
-        "no shipped weights for unetmm at width 24 (widths with weights: 16)",
+        "no shipped weights for unetmm at width 24 (widths with weights: 8, 16)",
         "--random-weights",
     ),
     "no weights at all": (
