@@ -30,8 +30,8 @@ def denoised(name: str, width: int, clean: Floats, sigma: float) -> Floats:
     output = next(p.output for p in recipe.pathways if p.head is Task.DENOISE)
     noisy = add_gaussian(clean, sigma, np.random.default_rng(0))
     with torch.no_grad():
-        answer = network(torch.from_numpy(noisy))[output].clamp(0, 1)
-    return np.asarray(answer, np.float32)
+        answer: Floats = network(torch.from_numpy(noisy))[output].clamp(0, 1).numpy()
+    return answer
 
 
 def photograph() -> Floats:
