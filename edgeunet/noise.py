@@ -35,7 +35,8 @@ def add_gaussian_uint8(frame: Bytes, sigma: float, generator: np.random.Generato
 def as_handed_over(noisy: Floats) -> Floats:
     """Return what is left of a noisy image, 0..1 and beyond, once it has been in 8 bits."""
     scale = np.float32(255)
-    return np.clip(np.rint(noisy * scale), 0, scale) / scale
+    kept: Floats = np.clip(np.rint(noisy * scale), 0, scale) / scale
+    return kept
 
 
 def add_camera(

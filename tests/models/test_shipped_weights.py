@@ -36,7 +36,8 @@ def denoised(name: str, width: int, clean: Floats, sigma: float) -> Floats:
 
 def photograph() -> Floats:
     crop = next(iter(shipped_photographs().values()))[:160, :192]
-    return np.ascontiguousarray(crop.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
+    clean: Floats = crop.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
+    return np.ascontiguousarray(clean)
 
 
 @pytest.mark.parametrize(("name", "width"), SHIPPED)
