@@ -27,7 +27,7 @@ from edgeunet.memory.prediction import (
     least_bytes,
     region_bytes,
 )
-from edgeunet.memory.request import PlanRequest, Tile
+from edgeunet.memory.request import PlanRequest, Tile, over_the_end
 from edgeunet.specs import Engine, TensorSpec
 from edgeunet.units import format_bytes, format_size
 
@@ -181,6 +181,7 @@ class Planner:
         """Return the tiled plan with the least arithmetic that is predicted to fit."""
         least = self.smallest(tile)
         best = least if least.prediction.total_bytes <= budget_bytes else None
+        tile = over_the_end(tile, self._frame, (self.height, self.width))
         # The most that a cut may be asked for bounds its work; the imitation of the engine decides.
         ranked: list[tuple[float, int, Cut]] = []
         for cut in self._cuts:
@@ -242,10 +243,11 @@ class Planner:
 
     def _smallest_of_each_cut(self, tile: Tile | None) -> list[FramePlan]:
         if tile not in self._smallest:
-            cuts = [cut for cut in self._cuts if cut.allows(tile)]
+            side = over_the_end(tile, self._frame, (self.height, self.width))
+            cuts = [cut for cut in self._cuts if cut.allows(side)]
             if not cuts and tile is not None:
                 raise self._no_tile(tile)
-            self._smallest[tile] = [self._plan(cut, cut.smallest(tile)) for cut in cuts]
+            self._smallest[tile] = [self._plan(cut, cut.smallest(side)) for cut in cuts]
         return self._smallest[tile]
 
     @functools.cached_property

@@ -25,3 +25,17 @@ class PlanRequest:
 
 
 WHOLE_FRAME = PlanRequest(whole=True)
+
+
+def over_the_end(tile: Tile | None, frame: Tile, padded: Tile) -> Tile | None:
+    """Return a tile with every side that is as long as the frame made as long as its padding.
+
+    Else the last few rows of zeros would ask for windows of their own.
+    """
+    if tile is None:
+        return None
+    rows, columns = (
+        max(side, whole) if side >= length else side
+        for side, length, whole in zip(tile, frame, padded, strict=True)
+    )
+    return rows, columns

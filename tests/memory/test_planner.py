@@ -145,6 +145,17 @@ def test_fixed_tiles_are_every_stages_windows() -> None:
 def test_tiles_longer_than_the_frame_are_cut_to_it() -> None:
     plan = choose_plan(planner("unetmm"), PlanRequest(tile=(64, 1000)))
     assert {stage.tile for stage in plan.stages if stage.stage.tiled} == {(64, PADDED[1])}
+
+
+@pytest.mark.parametrize("budget", [None, 64 * MIB])
+def test_a_tile_as_long_as_the_frame_is_one_window_over_its_padding(budget: int | None) -> None:
+    """At 1080 rows padded to 1088, strips of 1080 rows must not run twice for the last 8."""
+    strips = PlanRequest(budget_bytes=budget, tile=(FRAME[0], 128))
+    plan = choose_plan(planner("unetmm"), strips)
+    tiled = [stage for stage in plan.stages if stage.stage.tiled]
+    assert {stage.tile for stage in tiled} == {(PADDED[0], 128)}
+    everything = choose_plan(planner("unetmm"), PlanRequest(budget_bytes=budget, tile=FRAME))
+    assert everything.recompute_ratio == 1.0
     check_coverage(plan)
 
 
