@@ -35,10 +35,15 @@ VERBS = ["memory", "export"]
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network that plans are made of in a moment: two levels, few channels."""
     text = (folder("export") / "unetmm.toml").read_text()
-    lines = [line for line in text.splitlines() if not line.startswith(("16 =", "[weights]"))]
+    lines = [line for line in text.splitlines() if not _of_weights(line)]
     path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
     path.write_text("\n".join(_small(line) for line in lines))
     return path
+
+
+def _of_weights(line: str) -> bool:
+    """Whether a line heads [weights] or names the file of a width."""
+    return line.startswith("[weights]") or line.partition(" ")[0].isdecimal()
 
 
 def _small(line: str) -> str:
@@ -56,7 +61,12 @@ def _exported_once() -> Iterator[None]:
     known: dict[tuple[object, ...], ir.Model] = {}
 
     def make_once(
-        module: FrameModule, recipe: Recipe, height: int, width: int, precision: Precision
+        module: FrameModule,
+        recipe: Recipe,
+        height: int,
+        width: int,
+        precision: Precision,
+        quantize: None = None,
     ) -> ir.Model:
         key = (recipe.name, recipe.network.width, height, width, precision)
         if key not in known:
@@ -134,7 +144,11 @@ def test_memory_within_a_budget_and_without_one(recipe: Path) -> None:
     ("options", "reason"),
     [
         (("--budget", "1GiB"), "frames of 120x190 run whole: they are within the budget"),
-        (("--size", "16x16", "--tile", "auto"), "frames of 16x16 run whole: windows would take"),
+        (
+            ("--size", "16x16", "--tile", "auto"),
+            "frames of 16x16 run whole: "
+            "windows would take as much, or do a quarter of the arithmetic twice",
+        ),
     ],
 )
 def test_a_frame_that_runs_whole_after_all_says_why(
@@ -375,6 +389,15 @@ def test_tuning_what_cannot_be_tuned(
     assert error in ran.failure[0]
     assert hint in ran.failure[1]
     assert contents(there) == {}
+
+
+def test_a_tuned_export_of_whole_frames_says_that_they_are_the_fastest(
+    recipe: Path, there: Path
+) -> None:
+    ran = edgeunet(*words("export", recipe), "--size", "16x16", "--tune")
+    assert ran.code == 0, ran.err
+    whole = "frames of 16x16 run whole: of what was timed that is the fastest" in ran.err
+    assert whole == (open_bundle(next(there.iterdir())).manifest.plan is None)
 
 
 def test_a_tuned_export_keeps_its_budget(recipe: Path, there: Path) -> None:
