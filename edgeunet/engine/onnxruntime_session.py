@@ -35,6 +35,7 @@ import onnxruntime
 
 from edgeunet.errors import EngineError, UsageError
 from edgeunet.specs import Array, Pool, TensorSpec
+from edgeunet.units import LARGEST_BYTES, parse_count, shorten
 
 _LOG_ERRORS_ONLY = 3
 
@@ -211,9 +212,10 @@ def _quiet_heap() -> None:
 
 def _arena_limit() -> int:
     text = os.environ.get(ARENA_LIMIT, "0")
-    if not text.isdecimal():
-        raise UsageError(f"{ARENA_LIMIT} is {text!r}, no number of bytes", hint="unset it")
-    return int(text)
+    limit = parse_count(text, LARGEST_BYTES) if text.isdecimal() else None
+    if limit is None:
+        raise UsageError(f"{ARENA_LIMIT} is {shorten(text)!r}, no number of bytes", hint="unset it")
+    return limit
 
 
 class _SharedArena:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgeunet.engine.onnxruntime_session import ARENA_LIMIT
-from edgeunet.errors import EngineError
+from edgeunet.errors import EdgeUnetError, EngineError
 from edgeunet.specs import Task
 from edgeunet.stream import measure as module
 from edgeunet.stream.measure import Measurement, measure
@@ -71,6 +71,13 @@ def test_a_limit_on_the_arena_is_a_limit(tmp_path: Path) -> None:
     measure(graph, frames=5, environment={ARENA_LIMIT: str(40 * MIB)})
     with pytest.raises(EngineError, match=r"onnxruntime failed to run a\.onnx"):
         measure(graph, frames=5, environment={ARENA_LIMIT: str(24 * MIB)})
+
+
+@pytest.mark.parametrize("limit", ["-1", "1e6", "40MiB", "", "9" * 30, "9" * 5000])
+def test_a_limit_that_is_no_number_of_bytes_is_refused(limit: str, tmp_path: Path) -> None:
+    graph = save(tmp_path / "a.onnx", [widen("x", "a"), narrow("a", "y")], {"x": 1, "y": 1})
+    with pytest.raises(EdgeUnetError, match=f"{ARENA_LIMIT} is .*, no number of bytes"):
+        measure(graph, frames=5, environment={ARENA_LIMIT: limit})
 
 
 def test_a_broken_graph_gives_the_engines_error(tmp_path: Path) -> None:
