@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from edgeunet.bundle.manifest import HeldEntry, Manifest, PlanEntry, StageEntry, TileEntry
 from edgeunet.errors import UsageError
 from edgeunet.specs import FRAME, TensorSpec
@@ -26,6 +28,8 @@ def _contradictions(manifest: Manifest) -> Iterator[str]:
         return
     if not manifest.outputs:
         yield "it has no outputs"
+    if min(msgspec.structs.astuple(manifest.memory)) < 0:
+        yield "it has negative figures of memory"
     if manifest.plan is None:
         yield from _whole_frame(manifest)
     else:

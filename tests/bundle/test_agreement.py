@@ -72,6 +72,9 @@ PLANNED: dict[str, Change] = {
     "a frame of 0x64 pixels": lambda m: replace(m, height=0),
     "it has no stages": lambda m: replace(m, stages=()),
     "it has no outputs": lambda m: replace(m, outputs=()),
+    "it has negative figures of memory": lambda m: replace(
+        m, memory=replace(m.memory, region_bytes=-1)
+    ),
     "it has several stages or tiles, and no plan": lambda m: replace(m, plan=None),
     "its padded frame, 40x64, is smaller than the frame": planned(height=40),
     "its plan lists a tensor twice": with_a_tensor_twice,
