@@ -32,9 +32,12 @@ def naming(target: Path, beside: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hidden = error.filename is None or str(error.filename).startswith(str(beside or ""))
+        # A copy that fails names the file it reads first; what is full is where it writes.
+        named = error.filename if error.filename2 is None else error.filename2
+        hidden = named is None or str(named).startswith(str(beside or ""))
         if hidden and error.errno is not None:
             error.filename = str(target)
+            del error.filename2
         raise
 
 

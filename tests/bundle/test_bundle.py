@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -240,6 +242,25 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
             tmp_path / "x.bundle", tiny_manifest(8, 8), {"graph.onnx": tmp_path / "absent"}
         )
     assert listing(tmp_path) == []
+
+
+def test_a_disk_that_fills_up_is_the_targets_not_the_contents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message says which disk to make room on."""
+
+    def fill_up(source: Path, target: Path) -> None:
+        # As copying to another disk names the two files.
+        raise OSError(errno.ENOSPC, "No space left on device", str(source), None, str(target))
+
+    monkeypatch.setattr(shutil, "move", fill_up)
+    content = tmp_path / "elsewhere.onnx"
+    content.write_bytes(tiny_graph(48, 64))
+    target = tmp_path / "a.bundle"
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_bundle(target, tiny_manifest(48, 64), {"graph.onnx": content})
+    assert caught.value.filename == str(target)
+    assert not target.exists()
 
 
 def test_content_may_be_a_path(tmp_path: Path) -> None:
