@@ -88,6 +88,10 @@ def _stage(
             yield f"its plan does not list {entry.name!r} of stage {stage.name!r}"
         elif entry.dtype != held.dtype or entry.shape != _shape_in(held, window):
             yield f"{entry.name!r} of stage {stage.name!r} is not as large as its window"
+        elif stage.tile is None or window == size or held.axes is None:
+            continue
+        elif stage.tile.align % held.stride:
+            yield f"{entry.name!r} of stage {stage.name!r} has no elements where windows start"
 
 
 def _tile(name: str, tile: TileEntry, size: tuple[int, int]) -> Iterator[str]:
@@ -100,12 +104,22 @@ def _tile(name: str, tile: TileEntry, size: tuple[int, int]) -> Iterator[str]:
             windows(length, side, align=tile.align, halo=Halo(*halo))
         except UsageError as error:
             yield f"stage {name!r}: {error.message}"
+        if side < length and (side % tile.align or length % tile.align):
+            yield f"stage {name!r} has windows that do not start at multiples of {tile.align}"
 
 
 def _outputs(
     manifest: Manifest, made: dict[str, TensorSpec], size: tuple[int, int]
 ) -> Iterator[str]:
-    last = {entry.name for stage in manifest.stages for entry in stage.outputs}
+    last: set[str] = set()
+    for entry in (entry for stage in manifest.stages for entry in stage.outputs):
+        if entry.name in last:
+            yield f"two stages make {entry.name!r}"
+        last.add(entry.name)
+    names = [output.name for output in manifest.outputs]
+    for name in names:
+        if names.count(name) > 1:
+            yield f"it has two outputs {name!r}"
     for output in manifest.outputs:
         if output.name not in made or output.name not in last:
             yield f"no stage makes the output {output.name!r}"

@@ -66,6 +66,14 @@ def with_a_tensor_twice(manifest: Manifest) -> Manifest:
     return planned(tensors=(*manifest.plan.tensors, manifest.plan.tensors[1]))(manifest)
 
 
+def coarser(manifest: Manifest) -> Manifest:
+    """Hold one element for two pixels each way, between windows that start at any pixel."""
+    first, second = manifest.stages
+    half = tuple(replace(e, shape=(1, 8, 12, 3)) for e in first.outputs)
+    stages = (replace(first, outputs=half), replace(second, inputs=half))
+    return held(1, stride=2, shape=(1, 24, 32, 3))(replace(manifest, stages=stages))
+
+
 GHOST = (OutputEntry(name="ghost", task=Task.DENOISE),)
 
 PLANNED: dict[str, Change] = {
@@ -84,6 +92,10 @@ PLANNED: dict[str, Change] = {
     "its plan does not list 'soft' of stage 'once'": without_the_held_tensor,
     "'frame' of stage 'once' is not as large as its window": bordered(shape=(1, 16, 16, 3)),
     "stage 'once' has no possible window": tiled(align=0),
+    "stage 'once' has windows that do not start at multiples of 5": tiled(align=5),
+    "'soft' of stage 'once' has no elements where windows start": coarser,
+    "two stages make 'soft'": lambda m: replace(m, stages=(m.stages[0], *m.stages)),
+    "it has two outputs 'denoised'": lambda m: replace(m, outputs=2 * m.outputs),
     "stage 'once': a tile of 16 pixels is too small for its halo of 9 + 9": tiled(rows=(9, 9)),
     "no stage makes the output 'ghost'": lambda m: replace(m, outputs=GHOST),
     "the output 'denoised' has not the shape and type of segment": lambda m: replace(
