@@ -378,7 +378,8 @@ def choose_plan(planner: Planner, request: PlanRequest) -> FramePlan:
         raise BudgetError(
             f"whole frames are predicted to take {format_bytes(plan.prediction.total_bytes)}, "
             f"more than {format_bytes(budget)}",
-            hint="leave out --tile none: tiles take less",
+            hint=f"a budget of {-(-plan.prediction.total_bytes >> 20)}MiB fits them; "
+            "without --tile none, tiles may fit this one",
         )
     if budget is None:
         return planner.comfortable(request.tile)

@@ -299,7 +299,7 @@ REFUSED = {
         ("--budget", "1MiB", "--tile", "none"),
         1,
         "whole frames are predicted to take",
-        r"leave out --tile none: tiles take less",
+        r"a budget of {mib} fits them; without --tile none, tiles may fit this one",
     ),
 }
 

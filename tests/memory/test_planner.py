@@ -202,7 +202,11 @@ def test_whole_frames_alone_are_not_tiled_to_fit() -> None:
     error = refusal(made_by, PlanRequest(budget_bytes=needed // 2, whole=True))
     assert isinstance(error, BudgetError)
     assert error.message.startswith("whole frames are predicted to take ")
-    assert error.hint == "leave out --tile none: tiles take less"
+    fits = -(-needed // MIB)
+    assert error.hint == (
+        f"a budget of {fits}MiB fits them; without --tile none, tiles may fit this one"
+    )
+    assert not choose_plan(made_by, PlanRequest(budget_bytes=fits * MIB, whole=True)).tiled
 
 
 def test_a_budget_for_weights_as_well_is_smaller() -> None:
