@@ -92,6 +92,13 @@ def load_calibration_set(name_or_path: str) -> CalibrationSet:
     return _read(folder("calibration") / f"{name_or_path}.toml")
 
 
+def calibration_folder(name_or_path: str) -> Path:
+    """Return the folder that a set's file is in, for ``load_calibration_set``'s argument."""
+    if "/" in name_or_path or name_or_path.endswith(".toml"):
+        return Path(name_or_path).parent
+    return folder("calibration")
+
+
 def frames(calibration: CalibrationSet) -> Iterator[Frame]:
     """Yield every member's frame, (height, width, 3) uint8 BGR, in the order of the file.
 

@@ -18,7 +18,7 @@ import msgspec
 
 from edgeunet.errors import RecipeError, UsageError, near_match
 from edgeunet.schedules import TrainTable, schedule_problems
-from edgeunet.specs import FRAME, ClassLabel, Task
+from edgeunet.specs import FRAME, ClassLabel, Precision, Task
 
 SCHEMA_VERSION = 1
 
@@ -41,6 +41,7 @@ CascadeKind = Literal["shared", "causal", "dense"]
 AttentionKind = Literal["none", "core", "all"]
 DownKind = Literal["maxpool", "conv"]
 UpKind = Literal["bilinear", "transposed", "shuffle"]
+CalibratorKind = Literal["minmax", "percentile", "entropy", "mse"]
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -109,23 +110,35 @@ class ExportTable(_Table, frozen=True):
 
     size: (height, width) in pixels.
     fp32_ops: operators that stay in FP32 in an FP16 graph.
+    int8_calibrator: how ranges are chosen for INT8; without it the one that proves best.
     """
 
     size: tuple[int, int] = (480, 640)
     fp32_ops: tuple[str, ...] = ()
+    int8_calibrator: CalibratorKind | None = None
 
 
 class ToleranceTable(_Table, frozen=True):
     """What parity with torch FP32 demands.
 
     fp32_db, fp16_db: PSNR of the uint8 frame. label_share: largest share of pixels with
-    another class. probability: largest difference of a class probability.
+    another class. probability: largest difference of a class probability. int8_...: the same
+    for INT8.
     """
 
     fp32_db: float = 80.0
     fp16_db: float = 55.0
+    int8_db: float = 25.0
     label_share: float = 0.005
+    int8_label_share: float = 0.1
     probability: float = 0.01
+    int8_probability: float = 0.1
+
+    def least_db(self, precision: Precision) -> float:
+        """Return the PSNR that a precision must have."""
+        if precision is Precision.INT8:
+            return self.int8_db
+        return self.fp32_db if precision is Precision.FP32 else self.fp16_db
 
 
 class Recipe(_Table, frozen=True):

@@ -151,6 +151,22 @@ class MemoryEntry(_Entry, frozen=True):
     region_bytes: int = 0
 
 
+class QuantizationEntry(_Entry, frozen=True):
+    """How an INT8 bundle was quantized.
+
+    target: the engine its integers are for. calibrator: how ranges were chosen. members:
+    digest of the calibration set's frames. convolutions: how many are computed in 8 bits, of
+    how many. macs_share: of the multiply-accumulates. kept: the weights that stayed in floats.
+    """
+
+    target: str
+    calibrator: str
+    members: str
+    convolutions: tuple[int, int]
+    macs_share: float
+    kept: tuple[str, ...]
+
+
 class Manifest(_Entry, frozen=True):
     """The whole manifest.
 
@@ -173,6 +189,7 @@ class Manifest(_Entry, frozen=True):
     tools: dict[str, str]
     files: dict[str, str]
     calibration: str | None = None
+    quantization: QuantizationEntry | None = None
     plan: PlanEntry | None = None
     digest: str = ""
 

@@ -21,6 +21,7 @@ from edgeunet.cli.choices import (
     read_recipe_at,
 )
 from edgeunet.cli.console import note, print_json, print_table
+from edgeunet.cli.int8 import int8_document, int8_order, print_int8, read_int8
 from edgeunet.cli.memory_tables import print_plan, why_whole
 from edgeunet.errors import UsageError
 from edgeunet.specs import Precision
@@ -57,6 +58,18 @@ def command(
         str | None,
         typer.Option("--tile", metavar="HxW|auto|none", help="Windows the frame is run in."),
     ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option("--calibration", help="For --int8: a calibration set's name, or its path."),
+    ] = None,
+    target_engine: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            metavar="onnxruntime|tensorrt",
+            help="For --int8: whose kernels the integers are for.",
+        ),
+    ] = None,
     board: Annotated[
         str | None,
         typer.Option("--board", help="A Jetson module: its usable memory is the budget."),
@@ -74,11 +87,17 @@ def command(
     frame_size = read_frame_size(size, recipe)
     chosen = choose_weights(model, recipe, weights, random_weights=random_weights)
     request = read_plan_request(budget, tile, board, tune=tune)
+    if tune and precision is Precision.INT8:
+        raise UsageError(
+            "--tune does not time INT8 windows in this version",
+            hint="leave --tune out, or export --fp32",
+        )
     if tune and precision is not Precision.FP32:
         raise UsageError(
             f"--tune times onnxruntime on this machine, and {precision} is for a GPU",
             hint="leave --tune out, or export --fp32",
         )
+    int8_choice = read_int8(precision, calibration, target_engine)
     target = out if out is not None else bundle_path(model, recipe, frame_size, precision)
     try:
         from edgeunet.convert.export import ExportOrder, export_bundle
@@ -94,6 +113,7 @@ def command(
         weights=chosen,
         request=request,
         time_graph=time_graph if tune else None,
+        int8=None if int8_choice is None else int8_order(int8_choice, recipe, chosen),
     )
     exported = export_bundle(order, target, open_runner=Executor, report=note)
     manifest = exported.bundle.manifest
@@ -108,6 +128,8 @@ def command(
             {"frame": f.frame, "output": f.output, f.metric: f.value, "limit": f.limit}
             for f in exported.parity
         ],
+        "calibration": manifest.calibration,
+        "quantization": int8_document(manifest.quantization),
         "memory": msgspec.structs.asdict(manifest.memory),
         "plan": None if plan is None else _plan_document(plan, manifest.stages),
     }
@@ -129,6 +151,8 @@ def command(
         ],
         text_columns=3,
     )
+    if manifest.quantization is not None:
+        print_int8(manifest.quantization, manifest.calibration)
     memory = manifest.memory
     print_table(
         f"memory at {format_size(*frame_size)}, computed from the graph",

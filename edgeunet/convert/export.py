@@ -38,6 +38,7 @@ from edgeunet.convert.network_graph import (
 )
 from edgeunet.convert.parity import ParityFigure, check_parity, parity_frames, require_parity
 from edgeunet.convert.planning import TimeGraph, plan_frames, report_of, target_of
+from edgeunet.convert.quantizing import Int8Order, make_quantizer, quantization_entry
 from edgeunet.convert.staging import memory_entry, plan_entry, write_stages, write_whole
 from edgeunet.files import check_writable, naming
 from edgeunet.graph.finish import finish
@@ -74,7 +75,7 @@ class ExportOrder:
 
     weights: a safetensors file, or None for random ones. request: whole frames, or tiles.
     time_graph: given, the fastest windows are chosen by measuring, else those with the least
-    arithmetic.
+    arithmetic. int8: how to quantize, for INT8.
     """
 
     recipe: Recipe
@@ -84,6 +85,7 @@ class ExportOrder:
     weights: Path | None = None
     request: PlanRequest = WHOLE_FRAME
     time_graph: TimeGraph | None = None
+    int8: Int8Order | None = None
 
 
 def export_bundle(
@@ -100,7 +102,7 @@ def export_bundle(
     precision this cannot make, BudgetError when nothing fits, BundleError when ``target`` must
     not be replaced, OSError when it cannot be written, EdgeUnetError when the memory is too small.
     """
-    check_precision(order.precision)
+    check_precision(order.precision, order.int8)
     check_frame_size(order.recipe, order.height, order.width)
     check_target(target)
     check_writable(target)
@@ -133,7 +135,7 @@ def draft_bundle(order: ExportOrder, target: Path, *, plan: FramePlan | None = N
 
     plan: what was planned for this order already. Raises as ``export_bundle`` does.
     """
-    check_precision(order.precision)
+    check_precision(order.precision, order.int8)
     check_frame_size(order.recipe, order.height, order.width)
     with within_memory(order.recipe, order.height, order.width):
         module = frame_module(network_for_export(order.recipe, order.weights), order.recipe)
@@ -148,6 +150,10 @@ def _draft(
     plan: FramePlan | None = None,
 ) -> Bundle:
     recipe, engine = order.recipe, target_of(order.precision)
+    quantizer = None
+    if order.int8 is not None:
+        quantizer = make_quantizer(order.int8, module, recipe, report)
+        engine = quantizer.engine
     if plan is None and order.request != WHOLE_FRAME:
         report("planning")
         plan = plan_frames(
@@ -158,13 +164,15 @@ def _draft(
             order.precision,
             order.request,
             time_graph=order.time_graph,
+            quantizer=quantizer,
         )
     report("exporting to ONNX")
     with tempfile.TemporaryDirectory(prefix="edgeunet-") as scratch:
         graphs = Path(scratch)
         with naming(graphs):
             if plan is None or not plan.tiled:
-                model = module_to_graph(module, recipe, order.height, order.width, order.precision)
+                size = (order.height, order.width)
+                model = module_to_graph(module, recipe, *size, order.precision, quantizer)
                 finish(model, engine)
                 stages = write_whole(model, graphs)
                 view = view_of_model(model)
@@ -177,6 +185,12 @@ def _draft(
                 memory = memory_entry(report_of(plan, recipe.name, order.precision), region)
                 entry = plan_entry(plan, order.request.budget_bytes)
         manifest = _manifest(order, target.name.removesuffix(".bundle"), stages, memory, entry)
+        if order.int8 is not None and quantizer is not None:
+            manifest = msgspec.structs.replace(
+                manifest,
+                calibration=order.int8.calibration.name,
+                quantization=quantization_entry(order.int8, quantizer),
+            )
         return write_bundle(target, manifest, {s.graph: graphs / s.graph for s in stages})
 
 

@@ -7,7 +7,7 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import onnx_ir as ir
@@ -78,10 +78,17 @@ def within_memory(recipe: Recipe, height: int, width: int) -> Iterator[None]:
         ) from error
 
 
-def check_precision(precision: Precision) -> None:
-    """Raise UsageError for a precision this cannot make."""
-    if precision is Precision.INT8:
-        raise UsageError("INT8 export is not in this version", hint="use --fp16 or --fp32 for now")
+Quantize = Callable[[ir.Model], object]
+"""Turns a float graph into an INT8 one, in place."""
+
+
+def check_precision(precision: Precision, quantize: object | None = None) -> None:
+    """Raise UsageError for a precision this cannot make: INT8 without anything to quantize with."""
+    if precision is Precision.INT8 and quantize is None:
+        raise UsageError(
+            "an INT8 graph needs the ranges of its tensors",
+            hint="edgeunet export --int8 measures them on a calibration set",
+        )
 
 
 def graph_of_recipe(
@@ -103,10 +110,18 @@ def graph_of_recipe(
 
 
 def module_to_graph(
-    module: FrameModule, recipe: Recipe, height: int, width: int, precision: Precision
+    module: FrameModule,
+    recipe: Recipe,
+    height: int,
+    width: int,
+    precision: Precision,
+    quantize: Quantize | None = None,
 ) -> ir.Model:
-    """Export, lower, fold, let the frame be read again, and set the precision."""
-    check_precision(precision)
+    """Export, lower, fold, let the frame be read again, and set the precision.
+
+    quantize: for INT8.
+    """
+    check_precision(precision, quantize)
     frame = torch.zeros(1, height, width, 3, dtype=torch.uint8)
     with quiet_exporter():
         program = torch.onnx.export(
@@ -130,6 +145,8 @@ def module_to_graph(
     reread_inputs(model)
     if precision is Precision.FP16:
         to_half(model, fp32_ops=recipe.export.fp32_ops)
+    if precision is Precision.INT8 and quantize is not None:
+        quantize(model)
     model.graph.name = f"{recipe.name}-{recipe.network.width}"
     return model
 

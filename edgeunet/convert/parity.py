@@ -96,7 +96,8 @@ def require_parity(figures: list[ParityFigure]) -> None:
         f"the exported graph differs from torch FP32: {first.output} on the {first.frame} frame "
         f"has {first.metric} {first.value:.4g}, the recipe asks for {first.limit:.4g} "
         f"({len(missed)} of {len(figures)} checks missed)",
-        hint="export with --fp32, or keep more operators in FP32 (fp32_ops in the recipe)",
+        hint="export with --fp32, or keep more in floats "
+        "(fp32_ops in the recipe for FP16, --max-drop for INT8)",
     )
 
 
@@ -108,16 +109,18 @@ def _figure(
     recipe: Recipe,
     precision: Precision,
 ) -> ParityFigure:
-    tolerance = recipe.tolerance
+    tolerance, int8 = recipe.tolerance, precision is Precision.INT8
     if pathway.head is Task.DENOISE:
-        limit = tolerance.fp32_db if precision is Precision.FP32 else tolerance.fp16_db
+        limit = tolerance.least_db(precision)
         error = float(np.mean((given.astype(np.float64) - reference.astype(np.float64)) ** 2))
         psnr = None if error == 0 else 10 * math.log10(255.0**2 / error)
         return ParityFigure(frame, pathway.output, "psnr_db", psnr, limit)
     if pathway.head is Task.SEGMENT:
         share = float(np.mean(given != reference))
-        return ParityFigure(frame, pathway.output, "label_share", share, tolerance.label_share)
+        limit = tolerance.int8_label_share if int8 else tolerance.label_share
+        return ParityFigure(frame, pathway.output, "label_share", share, limit)
     worst = float(np.abs(given.astype(np.float64) - reference).max())
     # NaN compares false with everything: it must not pass as small.
     worst = math.inf if math.isnan(worst) else worst
-    return ParityFigure(frame, pathway.output, "probability", worst, tolerance.probability)
+    limit = tolerance.int8_probability if int8 else tolerance.probability
+    return ParityFigure(frame, pathway.output, "probability", worst, limit)

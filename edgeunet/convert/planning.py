@@ -17,6 +17,7 @@ from edgeunet.convert.network_graph import (
     network_for_export,
     within_memory,
 )
+from edgeunet.convert.quantizing import Quantizer
 from edgeunet.graph.finish import finish
 from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.graph.view import view_of_model, write_model
@@ -42,12 +43,17 @@ def target_of(precision: Precision) -> Engine:
 
 
 def planner_of(
-    module: FrameModule, recipe: Recipe, height: int, width: int, precision: Precision
+    module: FrameModule,
+    recipe: Recipe,
+    height: int,
+    width: int,
+    precision: Precision,
+    quantizer: Quantizer | None = None,
 ) -> Planner:
-    """Return a planner for frames of (height, width) pixels."""
+    """Return a planner for frames of (height, width) pixels. quantizer: for INT8."""
     levels = recipe.network.levels
     side = _BASE_CELLS << levels
-    model = module_to_graph(module, recipe, side, side, precision)
+    model = module_to_graph(module, recipe, side, side, precision, quantizer)
     return Planner(
         FrameGraph(model),
         height,
@@ -55,7 +61,7 @@ def planner_of(
         multiple=1 << levels,
         levels=levels,
         name=recipe.name,
-        engine=target_of(precision),
+        engine=target_of(precision) if quantizer is None else quantizer.engine,
     )
 
 
@@ -68,12 +74,14 @@ def plan_frames(
     request: PlanRequest,
     *,
     time_graph: TimeGraph | None = None,
+    quantizer: Quantizer | None = None,
 ) -> FramePlan:
     """Return the plan that a request asks for. Raises as ``choose_plan`` does.
 
     time_graph: given, the plan is the fastest that fits instead of the one with least arithmetic.
+    quantizer: for INT8.
     """
-    planner = planner_of(module, recipe, height, width, precision)
+    planner = planner_of(module, recipe, height, width, precision, quantizer)
     if time_graph is None or request.whole or request.tile is not None:
         return choose_plan(planner, request)
     with tempfile.TemporaryDirectory(prefix="edgeunet-") as folder:

@@ -52,7 +52,10 @@ class Geometry:
 
     @functools.cached_property
     def finest_strides(self) -> Mapping[ir.Node, float]:
-        """The finest stride every node writes; a vector's is that of what it is made from."""
+        """The finest stride every node writes; a vector's is that of what it is made from.
+
+        A dequantized weight's is that of what reads it.
+        """
         found: dict[ir.Node, float] = {}
         for node in self.nodes:
             own = min((self.stride(value) for value in node.outputs), default=math.inf)
@@ -66,6 +69,10 @@ class Geometry:
                     elif producer is not None:
                         own = min(own, found[producer])
             found[node] = own
+        for node in reversed(self.nodes):
+            # What is made of weights alone belongs to who reads it.
+            if not self._before[node] and all(constant_of(v) is not None for v in node.inputs):
+                found[node] = min((found[reader] for reader in self._after[node]), default=math.inf)
         return found
 
     def stride(self, value: ir.Value) -> float:

@@ -14,18 +14,21 @@ def macs_of(model: ir.Model) -> int:
 
     Everything else is a few per cent of the arithmetic of an image network.
     """
-    total = 0
-    for node in model.graph:
-        weight = node.inputs[1] if len(node.inputs) > 1 else None
-        shape = static_shape(weight) if weight is not None else None
-        source = static_shape(node.inputs[0]) if node.inputs and node.inputs[0] else None
-        result = static_shape(node.outputs[0])
-        if shape is None or source is None or result is None:
-            continue
-        if node.op_type == "Conv":
-            total += math.prod(result) * math.prod(shape[1:])
-        elif node.op_type == "ConvTranspose":
-            total += math.prod(source) * math.prod(shape[1:])
-        elif node.op_type in ("Gemm", "MatMul"):
-            total += math.prod(result) * source[-1]
-    return total
+    return sum(macs_of_node(node) for node in model.graph)
+
+
+def macs_of_node(node: ir.Node) -> int:
+    """Return one operator's share of ``macs_of``."""
+    weight = node.inputs[1] if len(node.inputs) > 1 else None
+    shape = static_shape(weight) if weight is not None else None
+    source = static_shape(node.inputs[0]) if node.inputs and node.inputs[0] else None
+    result = static_shape(node.outputs[0])
+    if shape is None or source is None or result is None:
+        return 0
+    if node.op_type == "Conv":
+        return math.prod(result) * math.prod(shape[1:])
+    if node.op_type == "ConvTranspose":
+        return math.prod(source) * math.prod(shape[1:])
+    if node.op_type in ("Gemm", "MatMul"):
+        return math.prod(result) * source[-1]
+    return 0

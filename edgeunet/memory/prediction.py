@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgeunet.graph.finish import finish
 from edgeunet.graph.geometry import strides_of
+from edgeunet.graph.integer import with_integer_kernels
 from edgeunet.graph.stages import Border, StageGraph
 from edgeunet.graph.view import GraphView, view_of_model
 from edgeunet.graph.work import macs_of
@@ -78,7 +79,7 @@ def cost_of(stage: StageGraph, engine: Engine) -> StageCost:
         for value, stride in strides_of(model.graph).items()
         if not math.isinf(stride)
     }
-    view = view_of_model(model)
+    view = with_integer_kernels(view_of_model(model))
     # A laid out graph has tensors whose rows are not where they were; their size still tells.
     placed |= {t.name for t in view.tensors if t.size_bytes >= pixels}
     allocations = allocations_of(view, placed, pixels, engine)
@@ -151,7 +152,8 @@ def region_bytes(runs: Sequence[tuple[Allocations, int]]) -> int:
 
 def whole_region_bytes(view: GraphView) -> int:
     """Return the region that a graph needs which runs alone."""
-    return region_bytes([(allocations_of(view, (), 1, Engine.ONNXRUNTIME), 1)])
+    kernels = with_integer_kernels(view)
+    return region_bytes([(allocations_of(kernels, (), 1, Engine.ONNXRUNTIME), 1)])
 
 
 def _serves(size_bytes: int, kept: Sequence[int], runs: Sequence[tuple[Allocations, int]]) -> bool:

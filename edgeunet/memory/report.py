@@ -6,6 +6,7 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
+from edgeunet.graph.integer import with_integer_kernels
 from edgeunet.graph.view import GraphView, TensorKind
 from edgeunet.memory.arena import Plan, plan_arena
 from edgeunet.memory.levels import Stage, levels_of
@@ -193,6 +194,7 @@ class MemoryReport:
 
 def analyse(view: GraphView, model: str | None = None) -> MemoryReport:
     """Compute every figure of a graph; ``model`` is what the report calls it."""
+    view = with_integer_kernels(view)
     liveness = liveness_of(view)
     levels = levels_of(view)
     roles = roles_of(view, liveness, levels)

@@ -171,4 +171,6 @@ def _export_command(manifest: Manifest, height: int, width: int) -> str:
     command += f" --{manifest.precision}"
     if manifest.calibration:
         command += f" --calibration {manifest.calibration}"
+    if manifest.quantization is not None:
+        command += f" --target {manifest.quantization.target}"
     return command

@@ -168,7 +168,26 @@ WRONG = {
     ),
     "too small a size": (command("--size", "8x8"), "8x8 pixels is too small", "at least 16"),
     "too low a size": (command("--size", "8x640"), "8x640 pixels is too small", "at least 16"),
-    "int8": (command("--int8"), "INT8 export is not in this version", "--fp16 or --fp32"),
+    "a set without int8": (
+        command("--calibration", "photographs"),
+        "--calibration is for INT8, and the export is fp32",
+        "add --int8",
+    ),
+    "a target without int8": (
+        command("--fp16", "--target", "tensorrt"),
+        "--target is for INT8, and the export is fp16",
+        "leave --target out",
+    ),
+    "a target nobody knows": (
+        command("--int8", "--target", "tensort"),
+        "there is no target 'tensort'",
+        "did you mean 'tensorrt'? known: onnxruntime, tensorrt",
+    ),
+    "a set nobody knows": (
+        command("--int8", "--calibration", "photos"),
+        "there is no calibration set 'photos'",
+        "known: photographs",
+    ),
     "fp32 and fp16": (command("--fp32", "--fp16"), "--fp32 and --fp16 contradict", "one precision"),
     "fp32 and int8": (command("--fp32", "--int8"), "--fp32 and --int8 contradict", "one precision"),
     "fp16 and int8": (command("--fp16", "--int8"), "--fp16 and --int8 contradict", "one precision"),

@@ -148,6 +148,6 @@ def test_too_small_a_frame() -> None:
     assert "at least 16" in caught.value.hint
 
 
-def test_int8_is_refused_by_name() -> None:
-    with pytest.raises(UsageError, match="INT8 export is not in this version"):
+def test_int8_needs_something_to_quantize_with() -> None:
+    with pytest.raises(UsageError, match="an INT8 graph needs the ranges of its tensors"):
         graph_of_recipe(small("unetmm"), 32, 48, Precision.INT8)

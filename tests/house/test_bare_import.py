@@ -20,6 +20,7 @@ HEAVY = (
     "train/",
     "convert/",
     "graph/",
+    "quantize/",
     "memory/cuts.py",
     "memory/gains.py",
     "memory/options.py",
@@ -39,7 +40,12 @@ HEAVY = (
     "stream/sources/files.py",
     "stream/sources/cameras.py",
 )
-LIGHT_ALL_THE_SAME = ("graph/__init__.py", "graph/view.py")
+LIGHT_ALL_THE_SAME = (
+    "graph/__init__.py",
+    "graph/integer.py",
+    "graph/view.py",
+    "quantize/__init__.py",
+)
 
 _MAIN = "from edgeunet.cli import main\nsys.exit(main())\n"
 

@@ -14,7 +14,7 @@ LAYERS = (
     ("units", "specs", "files", "tiling", "schedules"),
     ("recipes", "boards", "photographs", "noise", "metrics"),
     ("calibrations", "graph", "models"),
-    ("memory", "train"),
+    ("memory", "quantize", "train"),
     ("bundle",),
     ("convert",),
     ("engine",),

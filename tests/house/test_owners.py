@@ -14,7 +14,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "onnx": ("graph/", "convert/"),
     "onnx_ir": ("graph/", "convert/"),
     "onnxscript": ("graph/", "convert/"),
-    "onnxruntime": ("engine/",),
+    "onnxruntime": ("engine/", "quantize/"),
     "tensorrt": ("engine/",),
     "tensorrt_rtx": ("engine/",),
     "pycuda": ("engine/",),

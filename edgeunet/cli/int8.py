@@ -1,0 +1,85 @@
+"""What ``edgeunet export --int8`` reads and prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from edgeunet.bundle.manifest import QuantizationEntry
+from edgeunet.calibrations import CalibrationSet, calibration_folder, load_calibration_set
+from edgeunet.cli.console import print_table
+from edgeunet.errors import UsageError, near_match
+from edgeunet.recipes import Recipe
+from edgeunet.specs import Engine, Precision
+
+if TYPE_CHECKING:
+    from edgeunet.convert.quantizing import Int8Order
+
+_DEFAULT_SET = "photographs"
+
+
+@dataclass(frozen=True)
+class Int8Choice:
+    """The set of frames, the folder of its file, and the engine the integers are for."""
+
+    calibration: CalibrationSet
+    folder: Path
+    engine: Engine
+
+
+def read_int8(
+    precision: Precision, calibration: str | None, target: str | None
+) -> Int8Choice | None:
+    """Read --calibration and --target, which only --int8 has; None for another precision."""
+    if precision is not Precision.INT8:
+        for flag, given in (("--calibration", calibration), ("--target", target)):
+            if given is not None:
+                raise UsageError(
+                    f"{flag} is for INT8, and the export is {precision}",
+                    hint=f"add --int8, or leave {flag} out",
+                )
+        return None
+    names = [str(engine) for engine in Engine]
+    if target is not None and target not in names:
+        raise UsageError(
+            f"there is no target {target!r}",
+            hint=near_match(target, names) + f"known: {', '.join(names)}",
+        )
+    name = calibration or _DEFAULT_SET
+    return Int8Choice(
+        load_calibration_set(name),
+        calibration_folder(name),
+        Engine(target) if target else Engine.ONNXRUNTIME,
+    )
+
+
+def int8_order(choice: Int8Choice, recipe: Recipe, weights: Path | None) -> Int8Order:
+    """Return the order to quantize. Ranges of random weights are not kept: they never return."""
+    from edgeunet.convert.quantizing import Int8Order
+    from edgeunet.quantize.calibrators import Calibrator
+
+    kind = recipe.export.int8_calibrator
+    return Int8Order(
+        choice.calibration,
+        None if weights is None else choice.folder,
+        choice.engine,
+        None if kind is None else Calibrator(kind),
+    )
+
+
+def int8_document(entry: QuantizationEntry | None) -> dict[str, Any] | None:
+    return None if entry is None else msgspec.structs.asdict(entry)
+
+
+def print_int8(entry: QuantizationEntry, calibration: str | None) -> None:
+    """Say what is computed in 8 bits, and what stayed in floats."""
+    inside, every = entry.convolutions
+    print_table(
+        f"INT8 for {entry.target}, ranges by {entry.calibrator} on {calibration}",
+        ("convolutions in 8 bits", "share of MACs", "kept in floats"),
+        [(f"{inside} of {every}", f"{entry.macs_share:.1%}", ", ".join(entry.kept) or "none")],
+        text_columns=0,
+    )

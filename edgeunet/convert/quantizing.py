@@ -1,0 +1,237 @@
+"""From a float network and a calibration set to what turns its graphs into INT8."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from edgeunet.bundle.manifest import QuantizationEntry
+from edgeunet.calibrations import CalibrationSet, frames
+from edgeunet.convert.frame_module import FrameModule
+from edgeunet.convert.network_graph import check_frame_size, module_to_graph
+from edgeunet.errors import RecipeError
+from edgeunet.graph.points import Placement, placement_of, quantization_key, show_points
+from edgeunet.graph.quantized import Interval, quantize
+from edgeunet.graph.view import write_model
+from edgeunet.quantize.calibrators import Calibrator, interval_of
+from edgeunet.quantize.histograms import Frames, histograms_of, runner_of
+from edgeunet.quantize.ranges import (
+    SCHEMA_VERSION,
+    Ranges,
+    RangesKey,
+    TensorRanges,
+    held_back,
+    members_digest,
+    ranges_path,
+    read_ranges,
+    write_ranges,
+)
+from edgeunet.recipes import Recipe
+from edgeunet.specs import Array, Engine, Precision
+from edgeunet.units import format_size
+
+_FEWEST_FRAMES = 5
+# What equal to the last bit counts as, so that a mean has a value.
+_EQUAL_DB = 100.0
+
+
+@dataclass(frozen=True)
+class Int8Order:
+    """How a network is to be quantized.
+
+    folder: of the set's file; ranges are kept beside it, or not at all when it is None.
+    calibrator: None for the one that keeps the network nearest to its floats.
+    """
+
+    calibration: CalibrationSet
+    folder: Path | None
+    engine: Engine
+    calibrator: Calibrator | None = None
+    kept: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Quantizer:
+    """Quantizes any graph of one network, whatever its frame size, the same way.
+
+    fidelity_db: see Ranges. placement: at the frame size of the set.
+    """
+
+    intervals: tuple[Interval, ...]
+    engine: Engine
+    calibrator: Calibrator
+    kept: tuple[int, ...]
+    fidelity_db: dict[Calibrator, float]
+    placement: Placement
+
+    def __call__(self, model: ir.Model) -> None:
+        quantize(model, self.intervals, self.engine, kept=self.kept)
+
+
+def make_quantizer(
+    order: Int8Order,
+    module: FrameModule,
+    recipe: Recipe,
+    report: Callable[[str], None] = lambda text: None,
+) -> Quantizer:
+    """Return what quantizes a network, with ranges from the set's folder or measured now.
+
+    Raises RecipeError for a set that nothing can be measured on, or ranges that do not fit.
+    """
+    calibration = order.calibration
+    check_frame_size(recipe, calibration.height, calibration.width)
+    size = (calibration.height, calibration.width)
+    model = module_to_graph(module, recipe, *size, Precision.FP32)
+    weights, structure = quantization_key(model)
+    key = RangesKey(
+        recipe.name,
+        recipe.network.width,
+        calibration.name,
+        members_digest(calibration),
+        weights,
+        structure,
+    )
+    path = None if order.folder is None else ranges_path(order.folder, key)
+    ranges = None if path is None else read_ranges(path, key)
+    if ranges is None:
+        report(f"measuring ranges on {len(calibration.members)} frames of {calibration.name}")
+        ranges = _measure(model, calibration, key)
+        if path is not None:
+            try:
+                write_ranges(path, ranges)
+                report(f"ranges kept in {path}")
+            except OSError as error:
+                report(f"the ranges are not kept: {path}: {error.strerror}")
+    chosen = order.calibrator or ranges.best(order.engine)
+    return Quantizer(
+        ranges.intervals(order.engine, chosen),
+        order.engine,
+        chosen,
+        order.kept,
+        ranges.fidelity_db[order.engine],
+        placement_of(model, order.engine, order.kept),
+    )
+
+
+def quantization_entry(order: Int8Order, quantizer: Quantizer) -> QuantizationEntry:
+    """Return what a bundle's manifest says about how it was quantized."""
+    placement = quantizer.placement
+    return QuantizationEntry(
+        target=str(quantizer.engine),
+        calibrator=str(quantizer.calibrator),
+        members=members_digest(order.calibration),
+        convolutions=placement.convolutions,
+        macs_share=round(placement.share, 4),
+        kept=placement.kept,
+    )
+
+
+def _measure(model: ir.Model, calibration: CalibrationSet, key: RangesKey) -> Ranges:
+    count = len(calibration.members)
+    if count < _FEWEST_FRAMES:
+        raise RecipeError(
+            f"calibration set {calibration.name!r} has {count} "
+            f"frame{'s' if count > 1 else ''}: ranges of so few fit only them",
+            hint=f"give a set of at least {_FEWEST_FRAMES}, better some dozens",
+        )
+    _require_content(calibration)
+    measured_on, compared_on = held_back(count)
+    with tempfile.TemporaryDirectory(prefix="edgeunet-") as scratch:
+        folder = Path(scratch)
+        shown = model.clone()
+        names = show_points(shown)
+        write_model(shown, folder / "shown.onnx")
+        found = histograms_of(folder / "shown.onnx", names, _some(calibration, measured_on))
+        tensors = tuple(
+            TensorRanges(
+                name=name,
+                intervals={
+                    engine: {c: interval_of(histogram, c, engine) for c in Calibrator}
+                    for engine in Engine
+                },
+            )
+            for name, histogram in zip(names, found, strict=True)
+        )
+        compare = Comparison(model, folder, _some(calibration, compared_on))
+        fidelity = {
+            engine: {c: compare.fidelity_db(_of(tensors, engine, c), engine) for c in Calibrator}
+            for engine in Engine
+        }
+    return Ranges(
+        schema=SCHEMA_VERSION,
+        model=key.model,
+        width=key.width,
+        calibration=key.calibration,
+        members=key.members,
+        weights=key.weights,
+        structure=key.structure,
+        frames=(len(measured_on), len(compared_on)),
+        fidelity_db=fidelity,
+        tensors=tensors,
+    )
+
+
+class Comparison:
+    """Quantized graphs against the float one, on frames that no range was measured on."""
+
+    def __init__(self, model: ir.Model, folder: Path, given: Frames) -> None:
+        """folder: for graphs, while they are compared."""
+        self._model, self._folder, self._given = model, folder, given
+        self._names = [value.name or "" for value in model.graph.outputs]
+        write_model(model, folder / "float.onnx")
+        run = runner_of(folder / "float.onnx", self._names)
+        self._wanted = [run(frame) for frame in given()]
+
+    def fidelity_db(
+        self, intervals: Sequence[Interval], engine: Engine, kept: Collection[int] = ()
+    ) -> float:
+        """Return the PSNR to the float graph over all frames, of the least alike output."""
+        model = self._model.clone()
+        quantize(model, intervals, engine, kept=kept)
+        write_model(model, self._folder / "quantized.onnx")
+        run = runner_of(self._folder / "quantized.onnx", self._names)
+        errors = np.zeros(len(self._names))
+        for frame, wanted in zip(self._given(), self._wanted, strict=True):
+            pairs = zip(run(frame), wanted, strict=True)
+            errors += [_error(given, reference) for given, reference in pairs]
+        worst = float(errors.max()) / len(self._wanted)
+        return round(min(-10 * math.log10(worst), _EQUAL_DB), 3) if worst else _EQUAL_DB
+
+
+def _error(given: Array, wanted: Array) -> float:
+    """Return the mean squared error: of pixels from 0 to 1, of probabilities, of being equal."""
+    if wanted.ndim == 3:
+        return float(np.mean(given != wanted))
+    peak = 255.0 if wanted.dtype == np.uint8 else 1.0
+    return float(np.mean(((given.astype(np.float64) - wanted) / peak) ** 2))
+
+
+def _of(
+    tensors: Sequence[TensorRanges], engine: Engine, calibrator: Calibrator
+) -> tuple[Interval, ...]:
+    return tuple(tensor.intervals[engine][calibrator] for tensor in tensors)
+
+
+def _some(calibration: CalibrationSet, numbers: Collection[int]) -> Frames:
+    def some() -> Iterator[NDArray[np.uint8]]:
+        for number, frame in enumerate(frames(calibration)):
+            if number in numbers:
+                yield frame
+
+    return some
+
+
+def _require_content(calibration: CalibrationSet) -> None:
+    if not any(frame.any() for frame in frames(calibration)):
+        raise RecipeError(
+            f"every frame of calibration set {calibration.name!r} is black "
+            f"({format_size(calibration.height, calibration.width)}): nothing has a range",
+            hint="give a set of frames like those the network will see",
+        )

@@ -1,0 +1,108 @@
+"""A quantized graph as engines run it: integer kernels in the place of floats between 8 bits.
+
+A convolution or sum that reads dequantized tensors reads the 8-bit ones, and what is quantized
+right behind it is all that it writes. Floats that nothing joins stay, and count.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from edgeunet.graph.view import GraphNode, GraphTensor, GraphView, TensorKind
+
+_DEQUANTIZE, _QUANTIZE = "DequantizeLinear", "QuantizeLinear"
+_CONVOLUTIONS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+_JOINED = frozenset({"Add", "Concat"})
+_JOINING = _CONVOLUTIONS | _JOINED
+
+
+def with_integer_kernels(view: GraphView) -> GraphView:
+    """Return the graph without what engines join; a graph without QuantizeLinear as it is."""
+    if not any(node.op_type == _DEQUANTIZE for node in view.nodes):
+        return view
+    return _Joining(view).view()
+
+
+class _Joining:
+    def __init__(self, view: GraphView) -> None:
+        self._view = view
+        self._makers = {name: node for node in view.nodes for name in node.outputs}
+        self._uses = Counter(name for node in view.nodes for name in node.inputs)
+        self._uses.update(view.outputs)
+        self._readers = {name: node for node in view.nodes for name in node.inputs}
+
+    def view(self) -> GraphView:
+        joined: dict[int, GraphNode] = {}
+        gone: set[int] = set()
+        for node in self._view.nodes:
+            if node.op_type not in _JOINING or node.index in gone:
+                continue
+            kernel, also = self._kernel(node)
+            if kernel is not None:
+                # In the place of its last part: all that it reads is there by then.
+                joined[max([node.index, *also])] = kernel
+                gone |= {node.index, *also}
+        kept = [
+            joined.get(n.index, n)
+            for n in self._view.nodes
+            if n.index in joined or n.index not in gone
+        ]
+        return self._swept(kept)
+
+    def _kernel(self, node: GraphNode) -> tuple[GraphNode | None, list[int]]:
+        """Return a node's integer kernel, and the steps of the nodes that it does as well."""
+        inputs = [self._bits(name) for name in node.inputs]
+        if not any(bits for bits in inputs):
+            return None, []
+        if node.op_type in _JOINED and not all(inputs):
+            return None, []
+        read = [bits or name for bits, name in zip(inputs, node.inputs, strict=True)]
+        last, also, op_type = node, [], f"QLinear{node.op_type}"
+        output = last.outputs[0]
+        if node.op_type in _CONVOLUTIONS and (found := self._next(output, "Add")) is not None:
+            other = next((n for n in found.inputs if n != output), output)
+            bits = self._bits(other)
+            if bits is not None:
+                last, output = found, found.outputs[0]
+                also.append(found.index)
+                read.append(bits)
+        if (found := self._next(output, "Relu")) is not None:
+            also.append(found.index)
+            output = found.outputs[0]
+        if (found := self._next(output, _QUANTIZE)) is not None:
+            also.append(found.index)
+            output = found.outputs[0]
+        elif node.op_type in _JOINED:
+            return None, []
+        return GraphNode(node.index, node.name, op_type, tuple(read), (output,)), also
+
+    def _bits(self, name: str) -> str | None:
+        """Return the 8-bit tensor that a float is made from."""
+        maker = self._makers.get(name)
+        return maker.inputs[0] if maker is not None and maker.op_type == _DEQUANTIZE else None
+
+    def _next(self, name: str, op_type: str) -> GraphNode | None:
+        """Return the only reader of a tensor, if it is of this type."""
+        if self._uses[name] != 1 or name in self._view.outputs:
+            return None
+        reader = self._readers[name]
+        return reader if reader.op_type == op_type else None
+
+    def _swept(self, nodes: list[GraphNode]) -> GraphView:
+        """Drop DequantizeLinear nodes that nothing reads, and tensors that no node has."""
+        read = {name for node in nodes for name in node.inputs} | set(self._view.outputs)
+        kept = [n for n in nodes if n.op_type != _DEQUANTIZE or not read.isdisjoint(n.outputs)]
+        numbered = tuple(replace(node, index=index) for index, node in enumerate(kept))
+        named = {name for node in numbered for name in (*node.inputs, *node.outputs)}
+        named |= {*self._view.inputs, *self._view.outputs}
+        return replace(
+            self._view,
+            nodes=numbered,
+            tensors=tuple(t for t in self._view.tensors if _is_there(t, named)),
+        )
+
+
+def _is_there(tensor: GraphTensor, named: set[str]) -> bool:
+    # Scales are stored, and counted with the weights, whoever reads them.
+    return tensor.name in named or tensor.kind is TensorKind.WEIGHT

@@ -1,0 +1,211 @@
+"""Which tensors of a network are stored in 8 bits, and which convolutions compute with them.
+
+What stays in floats: arithmetic on the frame itself, transposed convolutions (engines disagree on
+the axis their weights are quantized along), vectors, and what was asked for by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from edgeunet.graph.receptive import global_nodes
+from edgeunet.graph.values import constant_of, only_use
+from edgeunet.graph.work import macs_of_node
+from edgeunet.specs import FRAME, Engine
+
+_MOVING = frozenset({"DepthToSpace", "MaxPool", "SpaceToDepth"})
+
+
+def moving(engine: Engine) -> frozenset[str]:
+    """Return the operators that move numbers and change none: they work on 8 bits as they are.
+
+    onnxruntime joins tensors of different scales; for TensorRT they have one scale.
+    """
+    return _MOVING | {"Concat"} if engine is Engine.TENSORRT else _MOVING
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What a quantized graph computes in 8 bits.
+
+    convolutions: how many of how many. macs: multiply-accumulates in 8 bits, and all of them.
+    kept: the names of convolutions that stay in floats.
+    """
+
+    convolutions: tuple[int, int]
+    macs: tuple[int, int]
+    kept: tuple[str, ...]
+
+    @property
+    def share(self) -> float:
+        return self.macs[0] / max(self.macs[1], 1)
+
+
+class Points:
+    """The tensors of a float graph that are stored in 8 bits, the same at every frame size.
+
+    They are found in execution order; names may differ between sizes, the order does not.
+    """
+
+    def __init__(self, model: ir.Model, engine: Engine, kept: Collection[int] = ()) -> None:
+        """kept: the convolutions, by number, that stay in floats."""
+        graph = model.graph
+        self._moving = moving(engine)
+        vectors = _vectors(graph)
+        self.convolutions = tuple(
+            node for node in graph if _is_candidate(node) and node not in vectors
+        )
+        wanted = {node for i, node in enumerate(self.convolutions) if i not in kept}
+        self.framed = {node: frame for node in wanted if (frame := _frame_of(node)) is not None}
+        if engine is Engine.TENSORRT:
+            # It has no zero points: half of the eight bits would go unused on a frame.
+            wanted -= set(self.framed)
+            self.framed = {}
+        self.quantized = frozenset(wanted)
+        found: set[ir.Value] = set()
+        for node in wanted - set(self.framed):
+            found.update(self._roots(node.inputs[0]))
+        if engine is Engine.ONNXRUNTIME:
+            # Without 8 bits behind it there is no integer kernel.
+            found.update(_result(node) for node in wanted)
+            for node in reversed(graph):
+                if node.op_type == "Concat" and node.outputs[0] in found:
+                    found.update(*(self._roots(v) for v in node.inputs))
+        self._add_sums(graph, found, engine)
+        order = {v: i for i, v in enumerate(v for node in graph for v in node.outputs)}
+        self.values = tuple(sorted(found, key=lambda value: order[value]))
+        self.groups = self._groups(graph, found)
+
+    def _add_sums(self, graph: ir.Graph, found: set[ir.Value], engine: Engine) -> None:
+        """A sum of 8-bit tensors is an 8-bit tensor; TensorRT adds one term in the accumulators."""
+        for node in graph:
+            if node.op_type != "Add" or any(
+                v is None or constant_of(v) is not None for v in node.inputs
+            ):
+                continue
+            terms = [v for v in node.inputs if v is not None]
+            if engine is Engine.TENSORRT:
+                joined = [v for v in terms if v.producer() in self.quantized and only_use(v)]
+                if joined:
+                    terms.remove(joined[-1])
+                    found.discard(joined[-1])
+                    # The other term is read beside the convolution: in 8 bits, if it can be.
+                    for root in self._roots(terms[0]):
+                        if root.producer() in self.quantized:
+                            found.add(root)
+            if all(self._roots(v) <= found for v in terms):
+                found.add(_result(node))
+
+    def _roots(self, value: ir.Value | None) -> frozenset[ir.Value]:
+        """Return the tensors that moving nodes bring here."""
+        producer = value.producer() if value is not None else None
+        if value is None or producer is None:
+            return frozenset()
+        if producer.op_type not in self._moving:
+            return frozenset({value})
+        sources = [v for v in producer.inputs if v is not None and constant_of(v) is None]
+        return frozenset().union(*(self._roots(source) for source in sources))
+
+    def _groups(
+        self, graph: ir.Graph, found: Collection[ir.Value]
+    ) -> tuple[frozenset[ir.Value], ...]:
+        """Return the stored tensors that are concatenated, and so have one scale."""
+        groups: list[frozenset[ir.Value]] = []
+        for node in graph:
+            if node.op_type != "Concat" or "Concat" not in self._moving:
+                continue
+            joined = self._roots(node.outputs[0])
+            if not joined <= set(found):
+                continue
+            for group in [g for g in groups if g & joined]:
+                groups.remove(group)
+                joined |= group
+            groups.append(joined)
+        return tuple(groups)
+
+
+def quantization_key(model: ir.Model) -> tuple[str, str]:
+    """Return digests of a float graph's weights and of its structure, at whatever frame size."""
+    weights, structure = hashlib.sha256(), hashlib.sha256()
+    points = Points(model, Engine.ONNXRUNTIME)
+    for value in points.values:
+        producer = value.producer()
+        structure.update(f"{producer.op_type if producer else ''} ".encode())
+    for node in points.convolutions:
+        for parameter in node.inputs[1:]:
+            content = constant_of(parameter)
+            if content is not None:
+                structure.update(str(content.shape).encode())
+                weights.update(np.ascontiguousarray(content).tobytes())
+    return weights.hexdigest(), structure.hexdigest()
+
+
+def show_points(model: ir.Model) -> tuple[str, ...]:
+    """Make every tensor that may be stored in 8 bits an output, in place; return their names."""
+    values = Points(model, Engine.ONNXRUNTIME).values
+    known = set(model.graph.outputs)
+    model.graph.outputs.extend(value for value in values if value not in known)
+    return tuple(value.name or "" for value in values)
+
+
+def placement_of(model: ir.Model, engine: Engine, kept: Collection[int] = ()) -> Placement:
+    """Return what ``quantize`` would compute in 8 bits of a float graph."""
+    points = Points(model, engine, kept)
+    every = sum(macs_of_node(node) for node in model.graph)
+    inside = sum(macs_of_node(node) for node in points.quantized)
+    floats = [n for n in points.convolutions if n not in points.quantized]
+    return Placement(
+        (len(points.quantized), len(points.convolutions)),
+        (inside, every),
+        tuple((node.inputs[1].name if node.inputs[1] else None) or "" for node in floats),
+    )
+
+
+def _is_candidate(node: ir.Node) -> bool:
+    if node.op_type != "Conv":
+        return False
+    weight = constant_of(node.inputs[1])
+    biases = [v for v in node.inputs[2:] if v is not None]
+    return (
+        weight is not None
+        and weight.ndim == 4
+        and all(constant_of(bias) is not None for bias in biases)
+    )
+
+
+def _vectors(graph: ir.Graph) -> set[ir.Node]:
+    """Return the nodes that work on what was averaged over the frame alone."""
+    found = set(global_nodes(graph))
+    for node in graph:
+        makers = [v.producer() for v in node.inputs if v is not None and constant_of(v) is None]
+        if makers and all(maker in found for maker in makers):
+            found.add(node)
+    return found
+
+
+def _result(node: ir.Node) -> ir.Value:
+    """Return what a node makes, the activation that it alone feeds included."""
+    reader = only_use(node.outputs[0])
+    if reader is not None and reader.op_type == "Relu":
+        return reader.outputs[0]
+    return node.outputs[0]
+
+
+def _frame_of(node: ir.Node) -> tuple[ir.Node, float] | None:
+    """Return the transposition and the factor between the frame's bytes and a convolution."""
+    scaled = node.inputs[0].producer() if node.inputs[0] is not None else None
+    if scaled is None or scaled.op_type != "Mul" or scaled.inputs[0] is None:
+        return None
+    factor, transpose = constant_of(scaled.inputs[1]), scaled.inputs[0].producer()
+    if factor is None or factor.size != 1 or transpose is None or transpose.op_type != "Transpose":
+        return None
+    source = transpose.inputs[0]
+    cast = source.producer() if source is not None else None
+    if cast is None or cast.op_type != "Cast" or cast.inputs[0] is None:
+        return None
+    return (transpose, float(factor.reshape(()))) if cast.inputs[0].name == FRAME else None

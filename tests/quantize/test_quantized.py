@@ -1,0 +1,189 @@
+"""A float graph becomes one that engines join into integer kernels, and says so when they do."""
+
+from __future__ import annotations
+
+import collections
+import functools
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+import onnxruntime
+import pytest
+
+from edgeunet.graph.integer import with_integer_kernels
+from edgeunet.graph.points import Points, placement_of, quantization_key, show_points
+from edgeunet.graph.quantized import quantize
+from edgeunet.graph.view import view_of_model
+from edgeunet.memory.report import analyse
+from edgeunet.specs import Engine, Precision
+from tests.convert.small import graph
+
+NAMES = ("unetmm", "joint", "unet", "unetmm-naf", "addunet-joint")
+BYTES = {Engine.ONNXRUNTIME: ir.DataType.UINT8, Engine.TENSORRT: ir.DataType.INT8}
+
+
+@functools.cache
+def quantized(name: str, engine: Engine, kept: tuple[int, ...] = ()) -> ir.Model:
+    model = graph(name, Precision.FP32).clone()
+    values = Points(model, Engine.ONNXRUNTIME).values
+    makers = [value.producer() for value in values]
+    lows = [0.0 if maker is not None and maker.op_type == "Relu" else -1.0 for maker in makers]
+    quantize(model, [(low, 1.5) for low in lows], engine, kept=kept)
+    return model
+
+
+@pytest.mark.parametrize("engine", list(Engine))
+@pytest.mark.parametrize("name", NAMES)
+def test_convolutions_read_8_bits(name: str, engine: Engine) -> None:
+    model = quantized(name, engine)
+    onnx.checker.check_model(ir.to_proto(model), full_check=True)
+    placement = placement_of(graph(name, Precision.FP32), engine)
+    inside = [node for node in model.graph if node.op_type == "Conv" and reads_bits(node)]
+    assert len(inside) == placement.convolutions[0] > 0
+    assert placement.convolutions[0] + len(placement.kept) == placement.convolutions[1]
+    assert placement.share > (0.4 if name == "unetmm-naf" else 0.85)
+    for node in inside:
+        weight = node.inputs[1].producer() if node.inputs[1] is not None else None
+        assert weight is not None
+        bits, _, zero = weight.inputs
+        assert bits is not None
+        assert zero is not None
+        assert bits.dtype is ir.DataType.INT8
+        assert zero.const_value is not None
+        assert not zero.const_value.numpy().any()
+    kinds = {n.outputs[0].dtype for n in model.graph if n.op_type == "QuantizeLinear"}
+    assert kinds == {BYTES[engine]}
+
+
+def reads_bits(node: ir.Node) -> bool:
+    makers = [v.producer() for v in node.inputs[:2] if v is not None]
+    return all(maker is not None and maker.op_type == "DequantizeLinear" for maker in makers)
+
+
+def optimised(model: ir.Model, folder: Path) -> collections.Counter[str]:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.optimized_model_filepath = str(folder / "optimised.onnx")
+    data = ir.to_proto(model).SerializeToString()
+    onnxruntime.InferenceSession(
+        data,
+        options,
+        providers=["CPUExecutionProvider"],
+        # As edgeunet.engine does.
+        disabled_optimizers=["CommonSubexpressionElimination"],
+    )
+    nodes = onnx.load(folder / "optimised.onnx").graph.node
+    return collections.Counter(node.op_type for node in nodes)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_onnxruntime_has_an_integer_kernel_for_each(name: str, tmp_path: Path) -> None:
+    kernels = optimised(quantized(name, Engine.ONNXRUNTIME), tmp_path)
+    inside, _ = placement_of(graph(name, Precision.FP32), Engine.ONNXRUNTIME).convolutions
+    assert kernels["QLinearConv"] == inside
+    kept = [n for n in graph(name, Precision.FP32).graph if n.op_type == "Conv"]
+    assert kernels["Conv"] + kernels["FusedConv"] == len(kept) - inside
+
+
+def test_what_the_memory_figures_take_for_kernels_is_what_runs(tmp_path: Path) -> None:
+    model = quantized("unetmm", Engine.ONNXRUNTIME)
+    kernels = optimised(model, tmp_path)
+    view = with_integer_kernels(view_of_model(model))
+    found = collections.Counter(node.op_type for node in view.nodes)
+    for kind in ("QLinearConv", "QLinearAdd", "DepthToSpace", "SpaceToDepth", "QuantizeLinear"):
+        assert found[kind] == kernels[kind]
+    # What is left in floats is the frame's own sum.
+    floats = [t for t in view.tensors if t.kind == "activation" and t.dtype == "float32"]
+    assert {t.shape for t in floats} == {(1, 3, 32, 48), (1, 32, 48, 3)}
+
+
+def test_memory_falls_to_a_quarter() -> None:
+    whole = analyse(view_of_model(graph("unetmm", Precision.FP32)))
+    for engine in Engine:
+        report = analyse(view_of_model(quantized("unetmm", engine)))
+        assert report.precision is Precision.INT8
+        assert report.skip_bytes * 4 == whole.skip_bytes
+        assert report.weight_bytes < whole.weight_bytes / 3
+    report = analyse(view_of_model(quantized("unetmm", Engine.ONNXRUNTIME)))
+    assert report.peak_live_bytes < 0.45 * whole.peak_live_bytes
+
+
+def test_a_graph_without_quantizers_is_left_alone() -> None:
+    view = view_of_model(graph("unetmm", Precision.FP32))
+    assert with_integer_kernels(view) is view
+
+
+@pytest.mark.parametrize("engine", list(Engine))
+def test_what_is_kept_stays_in_floats(engine: Engine) -> None:
+    model = quantized("unetmm", engine, (3, 5))
+    placement = placement_of(graph("unetmm", Precision.FP32), engine, (3, 5))
+    floats = [n for n in model.graph if n.op_type == "Conv" and not reads_bits(n)]
+    assert [n.inputs[1].name for n in floats if n.inputs[1]] == list(placement.kept)
+    everything = placement_of(graph("unetmm", Precision.FP32), engine)
+    assert set(placement.kept) > set(everything.kept)
+    assert placement.share < everything.share
+
+
+def test_ranges_hold_at_every_size_and_for_these_weights_only() -> None:
+    model = graph("unetmm", Precision.FP32).clone()
+    weights, structure = quantization_key(model)
+    weight = next(v for v in model.graph.initializers.values() if v.name and "stem" in v.name)
+    assert weight.const_value is not None
+    weight.const_value = ir.tensor(weight.const_value.numpy() + 1, name=weight.name)
+    others = quantization_key(model)
+    assert others[0] != weights
+    assert others[1] == structure
+    assert quantization_key(graph("joint", Precision.FP32))[1] != structure
+
+
+def test_wrong_numbers_of_ranges_are_a_bug() -> None:
+    with pytest.raises(ValueError, match="2 intervals for"):
+        quantize(graph("unetmm", Precision.FP32).clone(), [(0.0, 1.0)] * 2, Engine.TENSORRT)
+
+
+def test_shown_tensors_are_the_points() -> None:
+    model = graph("unetmm", Precision.FP32).clone()
+    names = show_points(model)
+    assert len(set(names)) == len(names) == len(Points(model, Engine.ONNXRUNTIME).values)
+    assert {v.name for v in model.graph.outputs} == {"denoised", *names}
+
+
+def test_tensorrt_concatenates_8_bits_of_one_scale() -> None:
+    model = quantized("unet", Engine.TENSORRT)
+    joined = [node for node in model.graph if node.op_type == "Concat"]
+    assert joined
+    assert {node.outputs[0].dtype for node in joined} == {ir.DataType.INT8}
+    separate = quantized("unet", Engine.ONNXRUNTIME)
+    kinds = {node.outputs[0].dtype for node in separate.graph if node.op_type == "Concat"}
+    assert kinds == {ir.DataType.FLOAT}
+
+
+def compiled(model: ir.Model) -> Any:
+    trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
+    from tests.convert.test_tensorrt import the_logger
+
+    logger = the_logger()
+    logger.entries.clear()
+    builder = trt.Builder(logger)
+    network = builder.create_network(0)
+    parser = trt.OnnxParser(network, logger)
+    parsed = parser.parse(ir.to_proto(model).SerializeToString())
+    assert [str(parser.get_error(i)) for i in range(parser.num_errors)] == []
+    assert parsed
+    config = builder.create_builder_config()
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(trt.ComputeCapability.SM86, 0)
+    engine = builder.build_serialized_network(network, config)
+    bad = (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR)
+    assert [text for severity, text in logger.entries if severity in bad] == []
+    return engine
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_tensorrt_compiles_it(name: str) -> None:
+    engine = compiled(quantized(name, Engine.TENSORRT))
+    assert engine is not None
+    assert engine.nbytes > 0
