@@ -104,6 +104,11 @@ def frames(calibration: CalibrationSet) -> Iterator[Frame]:
 
     Raises RecipeError that names the member when a frame is not the one its hash promises.
     """
+    return (frame for _, frame in pairs(calibration))
+
+
+def pairs(calibration: CalibrationSet) -> Iterator[tuple[Frame, Frame]]:
+    """Yield every member's crop without noise, and its frame. Raises as ``frames`` does."""
     photographs: dict[str, Photograph] = {}
     for number, member in enumerate(calibration.members, start=1):
         label = f"member {number} ({member.source}) of calibration set {calibration.name!r}"
@@ -111,20 +116,15 @@ def frames(calibration: CalibrationSet) -> Iterator[Frame]:
             # One photograph at a time: a set of many large files must not fill the memory.
             photographs = {member.source: _photograph(member, label)}
         _check_crop(calibration, member, photographs[member.source], label)
-        frame = _frame(
-            photographs[member.source],
-            (member.top, member.left),
-            (calibration.height, calibration.width),
-            member.sigma,
-            member.seed,
-        )
+        place = (member.top, member.left), (calibration.height, calibration.width)
+        frame = _frame(photographs[member.source], *place, member.sigma, member.seed)
         if _digest(frame) != member.sha256:
             raise RecipeError(
                 f"{label} is not the frame the set was made with (its SHA-256 differs)",
                 hint="the photograph or the library that decodes it has changed; "
                 "calibration/README.md says how to make the set anew",
             )
-        yield frame
+        yield _frame(photographs[member.source], *place, 0.0, member.seed), frame
 
 
 def _read(path: Path) -> CalibrationSet:

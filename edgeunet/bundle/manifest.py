@@ -157,6 +157,7 @@ class QuantizationEntry(_Entry, frozen=True):
     target: the engine its integers are for. calibrator: how ranges were chosen. members:
     digest of the calibration set's frames. convolutions: how many are computed in 8 bits, of
     how many. macs_share: of the multiply-accumulates. kept: the weights that stayed in floats.
+    loss_db: of PSNR on frames of the set held back, where layers were chosen by it.
     """
 
     target: str
@@ -165,6 +166,7 @@ class QuantizationEntry(_Entry, frozen=True):
     convolutions: tuple[int, int]
     macs_share: float
     kept: tuple[str, ...]
+    loss_db: float | None = None
 
 
 class Manifest(_Entry, frozen=True):

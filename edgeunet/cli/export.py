@@ -70,6 +70,14 @@ def command(
             help="For --int8: whose kernels the integers are for.",
         ),
     ] = None,
+    max_drop: Annotated[
+        str | None,
+        typer.Option(
+            "--max-drop",
+            metavar="dB",
+            help="For --int8: keep the fewest convolutions in floats that lose no more PSNR.",
+        ),
+    ] = None,
     board: Annotated[
         str | None,
         typer.Option("--board", help="A Jetson module: its usable memory is the budget."),
@@ -97,7 +105,7 @@ def command(
             f"--tune times onnxruntime on this machine, and {precision} is for a GPU",
             hint="leave --tune out, or export --fp32",
         )
-    int8_choice = read_int8(precision, calibration, target_engine)
+    int8_choice = read_int8(precision, calibration, target_engine, max_drop)
     target = out if out is not None else bundle_path(model, recipe, frame_size, precision)
     try:
         from edgeunet.convert.export import ExportOrder, export_bundle

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,19 +24,24 @@ _DEFAULT_SET = "photographs"
 
 @dataclass(frozen=True)
 class Int8Choice:
-    """The set of frames, the folder of its file, and the engine the integers are for."""
+    """The set of frames, the folder of its file, the engine, and the PSNR that may be lost."""
 
     calibration: CalibrationSet
     folder: Path
     engine: Engine
+    max_drop_db: float | None
 
 
 def read_int8(
-    precision: Precision, calibration: str | None, target: str | None
+    precision: Precision,
+    calibration: str | None,
+    target: str | None,
+    max_drop: str | None = None,
 ) -> Int8Choice | None:
-    """Read --calibration and --target, which only --int8 has; None for another precision."""
+    """Read what only --int8 has; None for another precision."""
     if precision is not Precision.INT8:
-        for flag, given in (("--calibration", calibration), ("--target", target)):
+        flags = {"--calibration": calibration, "--target": target, "--max-drop": max_drop}
+        for flag, given in flags.items():
             if given is not None:
                 raise UsageError(
                     f"{flag} is for INT8, and the export is {precision}",
@@ -53,7 +59,18 @@ def read_int8(
         load_calibration_set(name),
         calibration_folder(name),
         Engine(target) if target else Engine.ONNXRUNTIME,
+        None if max_drop is None else _decibels(max_drop),
     )
+
+
+def _decibels(text: str) -> float:
+    number = re.fullmatch(r"(\d{1,3}(?:\.\d{1,9})?) ?(?:dB)?", text, re.IGNORECASE)
+    if number is None or float(number[1]) == 0.0:
+        raise UsageError(
+            f"--max-drop {text!r} is no loss that could be allowed",
+            hint="give one above zero in decibels, like 0.1dB",
+        )
+    return float(number[1])
 
 
 def int8_order(choice: Int8Choice, recipe: Recipe, weights: Path | None) -> Int8Order:
@@ -67,6 +84,7 @@ def int8_order(choice: Int8Choice, recipe: Recipe, weights: Path | None) -> Int8
         None if weights is None else choice.folder,
         choice.engine,
         None if kind is None else Calibrator(kind),
+        choice.max_drop_db,
     )
 
 

@@ -16,6 +16,7 @@ from edgeunet.bundle.manifest import QuantizationEntry
 from edgeunet.calibrations import CalibrationSet, frames
 from edgeunet.convert.frame_module import FrameModule
 from edgeunet.convert.network_graph import check_frame_size, module_to_graph
+from edgeunet.convert.sensitivity import Selection, select_floats
 from edgeunet.errors import RecipeError
 from edgeunet.graph.points import Placement, placement_of, quantization_key, show_points
 from edgeunet.graph.quantized import Interval, quantize
@@ -47,32 +48,34 @@ class Int8Order:
     """How a network is to be quantized.
 
     folder: of the set's file; ranges are kept beside it, or not at all when it is None.
-    calibrator: None for the one that keeps the network nearest to its floats.
+    calibrator: None for the one that keeps the network nearest to its floats. max_drop_db: the
+    most PSNR that may be lost, for which some convolutions stay in floats; None keeps none.
     """
 
     calibration: CalibrationSet
     folder: Path | None
     engine: Engine
     calibrator: Calibrator | None = None
-    kept: tuple[int, ...] = ()
+    max_drop_db: float | None = None
 
 
 @dataclass(frozen=True)
 class Quantizer:
     """Quantizes any graph of one network, whatever its frame size, the same way.
 
-    fidelity_db: see Ranges. placement: at the frame size of the set.
+    fidelity_db: see Ranges. placement: at the frame size of the set. selection: what stays in
+    floats for the sake of quality.
     """
 
     intervals: tuple[Interval, ...]
     engine: Engine
     calibrator: Calibrator
-    kept: tuple[int, ...]
     fidelity_db: dict[Calibrator, float]
     placement: Placement
+    selection: Selection | None = None
 
     def __call__(self, model: ir.Model) -> None:
-        quantize(model, self.intervals, self.engine, kept=self.kept)
+        quantize(model, self.intervals, self.engine, kept=_numbers(self.selection))
 
 
 def make_quantizer(
@@ -110,14 +113,27 @@ def make_quantizer(
             except OSError as error:
                 report(f"the ranges are not kept: {path}: {error.strerror}")
     chosen = order.calibrator or ranges.best(order.engine)
+    intervals = ranges.intervals(order.engine, chosen)
+    selection = None
+    if order.max_drop_db is not None:
+        selection = select_floats(
+            model, recipe, calibration, intervals, order.engine, order.max_drop_db, report
+        )
+        for layer in selection.kept:
+            report(f"kept in floats: {layer.name} loses {layer.loss_db:.3f} dB alone")
+        report(f"lost in 8 bits: {selection.loss_db:.3f} dB on frames held back")
     return Quantizer(
-        ranges.intervals(order.engine, chosen),
+        intervals,
         order.engine,
         chosen,
-        order.kept,
         ranges.fidelity_db[order.engine],
-        placement_of(model, order.engine, order.kept),
+        placement_of(model, order.engine, _numbers(selection)),
+        selection,
     )
+
+
+def _numbers(selection: Selection | None) -> tuple[int, ...]:
+    return () if selection is None else tuple(layer.number for layer in selection.kept)
 
 
 def quantization_entry(order: Int8Order, quantizer: Quantizer) -> QuantizationEntry:
@@ -130,6 +146,7 @@ def quantization_entry(order: Int8Order, quantizer: Quantizer) -> QuantizationEn
         convolutions=placement.convolutions,
         macs_share=round(placement.share, 4),
         kept=placement.kept,
+        loss_db=None if quantizer.selection is None else round(quantizer.selection.loss_db, 4),
     )
 
 

@@ -178,6 +178,21 @@ WRONG = {
         "--target is for INT8, and the export is fp16",
         "leave --target out",
     ),
+    "a drop without int8": (
+        command("--fp32", "--max-drop", "0.1dB"),
+        "--max-drop is for INT8, and the export is fp32",
+        "leave --max-drop out",
+    ),
+    "no drop at all": (
+        command("--int8", "--max-drop", "0dB"),
+        "--max-drop '0dB' is no loss that could be allowed",
+        "like 0.1dB",
+    ),
+    "windows timed in int8": (
+        command("--int8", "--tune"),
+        "--tune does not time INT8 windows in this version",
+        "leave --tune out",
+    ),
     "a target nobody knows": (
         command("--int8", "--target", "tensort"),
         "there is no target 'tensort'",

@@ -1,0 +1,275 @@
+"""``edgeunet export --int8`` from end to end, on a network of two levels."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from edgeunet.bundle import open_bundle
+from edgeunet.calibrations import frames, load_calibration_set
+from edgeunet.convert import quantizing, sensitivity
+from edgeunet.convert.network_graph import frame_module, module_to_graph, network_for_export
+from edgeunet.convert.sensitivity import select_floats
+from edgeunet.graph.points import Points
+from edgeunet.graph.view import write_model
+from edgeunet.models import build_network
+from edgeunet.models.weights import save_weights
+from edgeunet.quantize.histograms import runner_of
+from edgeunet.recipes import load_recipe
+from edgeunet.specs import Engine, Precision
+from edgeunet.stream.executor import Executor
+from tests.cli.command import Ran, contents, edgeunet
+from tests.quantize.sets import write_set
+
+RECIPE = """
+schema = 1
+name = "tiny"
+title = "Two levels"
+source = "none"
+[network]
+block = "residual"
+skip = "aggregate"
+width = 8
+encoder_blocks = [1, 1]
+middle_blocks = 1
+decoder_blocks = [1, 1]
+down = "conv"
+up = "shuffle"
+[[pathways]]
+output = "denoised"
+head = "denoise"
+[tolerance]
+int8_db = 20.0
+"""
+
+KEPT = "tiny-8-street.json"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recipe, weights, a set, its ranges, and a bundle made with them."""
+    folder = tmp_path_factory.mktemp("int8")
+    (folder / "tiny.toml").write_text(RECIPE)
+    recipe = load_recipe(str(folder / "tiny.toml"))
+    for seed in (1, 2):
+        save_weights(build_network(recipe, seed=seed), recipe, folder / f"{seed}.safetensors")
+    write_set(folder)
+    ran = export(folder, "--size", "64x96", "--out", folder / "whole.bundle")
+    assert ran.code == 0, ran.err
+    (folder / "notes").write_text(ran.err)
+    return folder
+
+
+@pytest.fixture
+def copy(place: Path, tmp_path: Path) -> Path:
+    """The same, to be changed."""
+    shutil.copytree(place, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def export(folder: Path, *words: object, seed: int = 1, calibration: str = "street") -> Ran:
+    return edgeunet(
+        *("export", "--model", folder / "tiny.toml", "--weights", folder / f"{seed}.safetensors"),
+        *("--int8", "--calibration", folder / f"{calibration}.toml", *words),
+    )
+
+
+def test_the_bundle_says_how_it_was_quantized(place: Path) -> None:
+    manifest = open_bundle(place / "whole.bundle").manifest
+    assert (str(manifest.precision), manifest.calibration) == ("int8", "street")
+    found = manifest.quantization
+    assert found is not None
+    assert (found.target, found.macs_share, found.kept) == ("onnxruntime", 1.0, ())
+    assert found.convolutions[0] == found.convolutions[1] > 20
+    assert [entry.limit for entry in manifest.parity] == [20.0] * 5
+    assert all(entry.value is None or entry.value > 20.0 for entry in manifest.parity)
+    assert manifest.tools["onnxruntime"]
+
+
+def test_ranges_are_kept_with_the_set(place: Path) -> None:
+    ranges = json.loads((place / "ranges" / KEPT).read_text())
+    assert ranges["frames"] == [4, 2]
+    fidelity = ranges["fidelity_db"]["onnxruntime"]
+    assert set(fidelity) == {"minmax", "percentile", "entropy", "mse"}
+    found = open_bundle(place / "whole.bundle").manifest.quantization
+    assert found is not None
+    assert found.calibrator == max(fidelity, key=lambda name: fidelity[name])
+    assert "measuring ranges on 6 frames of street" in (place / "notes").read_text()
+
+
+@pytest.mark.parametrize("target", ["onnxruntime", "tensorrt"])
+def test_windows_give_what_the_whole_frame_gives(
+    copy: Path, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(calibration: object) -> None:
+        raise AssertionError("the frames are not needed any more")
+
+    monkeypatch.setattr(quantizing, "frames", nobody)
+    words = ("--target", target, "--size", "64x96", "--out")
+    whole = export(copy, *words, copy / "whole.bundle")
+    tiled = export(copy, *words, copy / "tiled.bundle", "--tile", "32x32")
+    assert (whole.code, tiled.code) == (0, 0), whole.err + tiled.err
+    assert "measuring" not in whole.err + tiled.err
+    plan = open_bundle(copy / "tiled.bundle").manifest.plan
+    assert plan is not None
+    assert plan.engine == target
+    held = {t.name: t.dtype for t in plan.tensors if t.name not in ("frame", "denoised")}
+    assert set(held.values()) == {"uint8" if target == "onnxruntime" else "int8"}
+    frame = np.random.default_rng(3).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    answers = []
+    for name in ("whole", "tiled"):
+        executor = Executor(open_bundle(copy / f"{name}.bundle"))
+        answers.append(executor.run(frame)["denoised"].copy())
+        executor.close()
+    assert np.array_equal(*answers)
+    assert answers[0].std() > 1
+
+
+def edited(folder: Path) -> None:
+    path = folder / "ranges" / KEPT
+    path.write_text(
+        path.read_text()
+        .replace('"minmax": [\n', '"minmax": [\n ', 1)
+        .replace('"frames": [\n  4', '"frames": [\n  5')
+    )
+
+
+def cut_off(folder: Path) -> None:
+    path = folder / "ranges" / KEPT
+    path.write_bytes(path.read_bytes()[:500])
+
+
+def other_frames(folder: Path) -> None:
+    write_set(folder, shift=1)
+
+
+def other_network(folder: Path) -> None:
+    text = (folder / "tiny.toml").read_text()
+    deeper = text.replace("middle_blocks = 1", "middle_blocks = 2")
+    (folder / "tiny.toml").write_text(deeper)
+    recipe = load_recipe(str(folder / "tiny.toml"))
+    save_weights(build_network(recipe, seed=1), recipe, folder / "1.safetensors")
+
+
+def other_weights(folder: Path) -> None:
+    shutil.copy(folder / "2.safetensors", folder / "1.safetensors")
+
+
+STALE: dict[str, tuple[Callable[[Path], None], str]] = {
+    "edited": (edited, "it was changed after it was written (its digest differs)"),
+    "cut off": (cut_off, "it cannot be read"),
+    "other frames": (other_frames, "it was measured on other frames: the calibration set has"),
+    "other network": (other_network, "it was measured for another network, tiny at width 8"),
+    "other weights": (other_weights, "it was measured with other weights"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), STALE.values(), ids=STALE)
+def test_ranges_that_do_not_fit(copy: Path, change: Callable[[Path], None], reason: str) -> None:
+    change(copy)
+    before = contents(copy)
+    message, hint = export(copy, "--out", copy / "new.bundle").failure
+    assert message.startswith(f"the ranges in {str(copy / 'ranges' / KEPT)!r} cannot be used: ")
+    assert reason in message
+    assert hint == "delete the file, and the next export measures anew"
+    assert contents(copy) == before
+
+
+def one_frame(folder: Path) -> None:
+    write_set(folder, name="few", count=1)
+
+
+def no_frames(folder: Path) -> None:
+    write_set(folder, name="few", count=0)
+
+
+def all_black(folder: Path) -> None:
+    from imageio.v3 import imwrite
+
+    imwrite(folder / "black.png", np.zeros((64, 64, 3), np.uint8))
+    write_set(folder, name="few", file="black.png")
+
+
+def gone(folder: Path) -> None:
+    all_black(folder)
+    (folder / "black.png").unlink()
+
+
+def too_small(folder: Path) -> None:
+    write_set(folder, name="few", side=2)
+
+
+BAD_SETS: dict[str, tuple[Callable[[Path], None], str, str]] = {
+    "no frames": (no_frames, "few.toml is not a valid calibration set", "calibration/README.md"),
+    "one frame": (one_frame, "calibration set 'few' has 1 frame: ranges of so few", "at least 5"),
+    "all black": (all_black, "every frame of calibration set 'few' is black", "like those"),
+    "gone": (gone, "black.png", ""),
+    "too small": (too_small, "a frame of 2x2 pixels is too small for tiny", "at least 4"),
+}
+
+
+@pytest.mark.parametrize(("make", "error", "hint"), BAD_SETS.values(), ids=BAD_SETS)
+def test_a_set_nothing_can_be_measured_on(
+    copy: Path, make: Callable[[Path], None], error: str, hint: str
+) -> None:
+    make(copy)
+    before = contents(copy)
+    ran = export(copy, "--out", copy / "new.bundle", calibration="few")
+    assert error in ran.failure[0]
+    assert hint in ran.failure[1]
+    assert contents(copy) == before
+
+
+def test_the_fewest_layers_stay_in_floats_for_a_loss(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights that nobody trained can gain by rounding: here the float answer is the truth."""
+    recipe = load_recipe(str(copy / "tiny.toml"))
+    module = frame_module(network_for_export(recipe, copy / "1.safetensors"), recipe)
+    model = module_to_graph(module, recipe, 64, 64, Precision.FP32)
+    write_model(model, copy / "float.onnx")
+    run = runner_of(copy / "float.onnx", ["denoised"])
+    calibration = load_calibration_set(str(copy / "street.toml"))
+    found = [(run(noisy)[0][0], noisy) for noisy in frames(calibration)]
+    monkeypatch.setattr(sensitivity, "pairs", lambda calibration: iter(found))
+    stored = json.loads((copy / "ranges" / KEPT).read_text())["tensors"]
+    intervals = [tuple(tensor["intervals"]["onnxruntime"]["minmax"]) for tensor in stored]
+    order = recipe, calibration, intervals, Engine.ONNXRUNTIME
+    everything = select_floats(model, *order, 99.0)
+    assert everything.kept == ()
+    some = select_floats(model, *order, everything.loss_db / 2)
+    assert 0 < len(some.kept) < len(Points(model, Engine.ONNXRUNTIME).convolutions)
+    assert some.loss_db <= everything.loss_db / 2
+    losses = [layer.loss_db for layer in some.kept]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[0] > 0
+
+
+def test_a_set_without_noise_has_no_loss_to_measure(copy: Path) -> None:
+    from imageio.v3 import imwrite
+
+    image = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    imwrite(copy / "clean.png", image)
+    write_set(copy, name="clean", file="clean.png")
+    words = ("--max-drop", "0.1dB", "--out", copy / "new.bundle")
+    message, hint = export(copy, *words, calibration="clean").failure
+    assert message == "calibration set 'clean' has no noisy frame to measure a loss on"
+    assert hint == "give some members a sigma, or leave --max-drop out"
+
+
+def test_ranges_of_random_weights_are_not_kept(copy: Path) -> None:
+    before = contents(copy / "ranges")
+    ran = edgeunet(
+        *("export", "--model", copy / "tiny.toml", "--random-weights", "--int8", "--size", "64x64"),
+        *("--calibration", copy / "street.toml", "--out", copy / "new.bundle", "--json"),
+    )
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["quantization"]["target"] == "onnxruntime"
+    assert contents(copy / "ranges") == before
