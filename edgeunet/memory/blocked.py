@@ -118,6 +118,20 @@ def in_order(kernels: Sequence[Kernel]) -> list[Kernel]:
     return done
 
 
+def _integer_scratch_bytes(node: GraphNode, view: GraphView) -> int:
+    """Return what an integer convolution takes while it runs, from what processes took.
+
+    With channels in whole blocks, a pointer per output pixel and kernel element; else the input
+    copied as often as the kernel has elements, and 32-bit sums.
+    """
+    kept, inputs, *kernel = view.tensor(node.inputs[1]).shape
+    pixels = math.prod(view.tensor(node.outputs[0]).shape) // kept
+    reads = math.prod(kernel) if math.prod(kernel) > 1 else 0
+    if kept % (2 * _BLOCK) == 0 and inputs % 4 == 0:
+        return pixels * reads * 8
+    return pixels * (reads * inputs + 4 * kept)
+
+
 def _joined(nodes: Sequence[GraphNode], view: GraphView, fixed: set[str]) -> list[Kernel]:
     """Return a kernel per node, convolutions joined with the activation only they feed."""
     users = collections.Counter(name for node in nodes for name in node.inputs)
@@ -136,6 +150,8 @@ def _joined(nodes: Sequence[GraphNode], view: GraphView, fixed: set[str]) -> lis
         if node.op_type == "ConvTranspose":
             kernel.scratch_bytes = _columns_bytes(node, view)
             kernel.kept_bytes = view.tensor(node.inputs[1]).size_bytes
+        if node.op_type == "QLinearConv":
+            kernel.scratch_bytes = _integer_scratch_bytes(node, view)
         kernels.append(kernel)
         output = node.outputs[0]
         # Of two casts, or two reshapes, in a row the first goes.
