@@ -26,17 +26,18 @@ def add_gaussian_uint8(frame: Bytes, sigma: float, generator: np.random.Generato
 
     frame: any shape, uint8.
     """
-    scale = np.float32(255)
-    noisy = add_gaussian(frame.astype(np.float32) / scale, sigma, generator) * scale
-    rounded: Bytes = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
-    return rounded
+    return _handed_over(add_gaussian(frame.astype(np.float32) / np.float32(255), sigma, generator))
 
 
 def as_handed_over(noisy: Floats) -> Floats:
     """Return what is left of a noisy image, 0..1 and beyond, once it has been in 8 bits."""
-    scale = np.float32(255)
-    kept: Floats = np.clip(np.rint(noisy * scale), 0, scale) / scale
+    kept: Floats = _handed_over(noisy).astype(np.float32) / np.float32(255)
     return kept
+
+
+def _handed_over(noisy: Floats) -> Bytes:
+    rounded: Bytes = np.clip(np.rint(noisy * np.float32(255)), 0, 255).astype(np.uint8)
+    return rounded
 
 
 def add_camera(
