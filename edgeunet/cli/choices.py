@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgeunet.bundle.manifest import FILE_NAME
 from edgeunet.errors import MissingPackageError, UsageError, WeightsError
 from edgeunet.memory.request import WHOLE_FRAME, PlanRequest
-from edgeunet.recipes import LARGEST_WIDTH, WIDTH_NAMES, Recipe, load_recipe, recipe_path
+from edgeunet.recipes import (
+    LARGEST_WIDTH,
+    WIDTH_NAMES,
+    Recipe,
+    load_recipe,
+    recipe_names,
+    recipe_path,
+)
 from edgeunet.specs import Precision
 from edgeunet.units import format_size, parse_bytes, parse_count, parse_size, shorten
+
+
+def is_bundle(target: str) -> bool:
+    """Return whether a person who named this means a bundle folder rather than a recipe."""
+    path = Path(target)
+    looks_like_folder = target.endswith("/") or path.suffix == ".bundle" or path.is_dir()
+    return (path / FILE_NAME).is_file() or (looks_like_folder and target not in recipe_names())
 
 
 def read_width(text: str | None) -> int | None:

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeunet.cli.choices import choose_weights, missing_package, read_recipe_at
+from edgeunet.cli.choices import choose_weights, is_bundle, missing_package, read_recipe_at
 from edgeunet.cli.console import note, print_json, progress, warn
 from edgeunet.errors import EdgeUnetError, UsageError
 from edgeunet.files import check_writable, replacing_file
-from edgeunet.recipes import recipe_names
 from edgeunet.specs import Task
 from edgeunet.units import parse_size, shorten
 
@@ -120,9 +119,9 @@ def command(
     how = _read_fit(fit)
     sigmas = None if sigma is None else parse_sigmas(sigma)
     check_noise(0, seed)
-    is_bundle = _is_bundle(target)
-    kinds = _read_noise(noise, target, is_bundle=is_bundle)
-    open_backend = _open_bundle if is_bundle else _open_network
+    bundled = is_bundle(target)
+    kinds = _read_noise(noise, target, bundled=bundled)
+    open_backend = _open_bundle if bundled else _open_network
     backend = open_backend(target, engine, weights, width, size)
     try:
         if sigmas is None:
@@ -166,18 +165,12 @@ def _read_fit(text: str) -> Fit:
     return Fit(text)
 
 
-def _is_bundle(target: str) -> bool:
-    path = Path(target)
-    looks_like_folder = target.endswith("/") or path.suffix == ".bundle" or path.is_dir()
-    return looks_like_folder and target not in recipe_names()
-
-
-def _read_noise(text: str | None, target: str, *, is_bundle: bool) -> tuple[NoiseKind, ...]:
+def _read_noise(text: str | None, target: str, *, bundled: bool) -> tuple[NoiseKind, ...]:
     from edgeunet.evaluate.protocol import NoiseKind
 
     if text not in (None, *_NOISES):
         raise UsageError(f"there is no noise {shorten(text)!r}", hint="use float, uint8 or both")
-    if not is_bundle:
+    if not bundled:
         return tuple(NoiseKind) if text in (None, "both") else (NoiseKind(text),)
     if text in ("float", "both"):
         raise UsageError(

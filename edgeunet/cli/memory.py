@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeunet.cli.choices import missing_package, read_plan_request, read_width
+from edgeunet.cli.choices import is_bundle, missing_package, read_plan_request, read_width
 from edgeunet.cli.console import note, print_json
 from edgeunet.cli.memory_tables import print_report, why_whole
 from edgeunet.errors import UsageError
@@ -151,12 +151,7 @@ def _subject(target: str, wanted: _Wanted, folder: Path | None) -> _Subject:
     path = Path(target)
     if path.suffix.lower() == ".onnx":
         return _of_file(path, wanted)
-    from edgeunet.bundle.manifest import FILE_NAME
-    from edgeunet.recipes import recipe_names
-
-    looks_like_folder = target.endswith("/") or path.suffix == ".bundle" or path.is_dir()
-    is_bundle = (path / FILE_NAME).is_file()
-    if is_bundle or (looks_like_folder and target not in recipe_names()):
+    if is_bundle(target):
         return _of_bundle(path, wanted)
     return _of_recipe(target, wanted, folder)
 
