@@ -1,6 +1,6 @@
 """Does a run keep to its byte limit, and is the prediction it was accepted on right?
 
-    python -m benchmarks.budgets [--networks unetmm,joint] [--sizes 480x640] [--resume]
+    python -m benchmarks.budgets [--networks unetmm,joint] [--sizes 480x640] [--budgets 128,256] [--resume]
 
 For every network, frame size and budget: the plan, or the refusal. Every accepted plan runs in a
 fresh process to be measured, and in another one under a hard limit: onnxruntime's arena may take
@@ -42,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", default=",".join(NETWORKS))
     parser.add_argument("--sizes", default=",".join(SIZES))
+    parser.add_argument("--budgets", default=",".join(map(str, BUDGETS_MIB)), help="in MiB")
     parser.add_argument("--resume", action="store_true", help="keep the rows that are there")
     arguments = parser.parse_args()
     facts = provenance()
@@ -50,7 +51,8 @@ def main() -> None:
     done = {(row["model"], row["size"], str(row["budget_mib"])) for row in rows}
     for size in arguments.sizes.split(","):
         for name in arguments.networks.split(","):
-            left = [b for b in BUDGETS_MIB if (name, size, str(b)) not in done]
+            asked = map(int, arguments.budgets.split(","))
+            left = [b for b in asked if (name, size, str(b)) not in done]
             if not left:
                 continue
             recipe = load_recipe(name).with_width(WIDTH)
