@@ -1,6 +1,6 @@
 """Does a run keep to its byte limit, and is the prediction it was accepted on right?
 
-    python -m benchmarks.budgets [--networks unetmm,joint] [--sizes 480x640] [--budgets 128,256] [--resume]
+    python -m benchmarks.budgets [--networks A,B] [--sizes 480x640] [--budgets 64,128] [--resume]
 
 For every network, frame size and budget: the plan, or the refusal. Every accepted plan runs in a
 fresh process to be measured, and in another one under a hard limit: onnxruntime's arena may take
