@@ -1,0 +1,220 @@
+"""The one place that imports TensorRT: ``tensorrt``, or ``tensorrt_rtx`` on a desktop.
+
+A provider knows its version and what that version has (``calls.py``), so that no other file asks
+for attributes that may not be there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from edgeunet.engine.trt.calls import OLDEST, VARYING
+from edgeunet.errors import EngineError, MissingPackageError
+
+ProviderName = Literal["tensorrt", "tensorrt-rtx"]
+PROVIDERS: tuple[ProviderName, ...] = ("tensorrt", "tensorrt-rtx")
+
+_MODULES: dict[ProviderName, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
+
+_FROM_JETPACK = (
+    "on a Jetson it comes with JetPack: sudo apt install tensorrt python3-libnvinfer-dev, and make "
+    "the environment with python3 -m venv --system-site-packages"
+)
+
+# Severities, as TensorRT numbers them.
+ERROR = 1
+WARNING = 2
+INFO = 3
+
+
+@dataclass(frozen=True)
+class Provider:
+    """An imported TensorRT.
+
+    version: as numbers, to compare; version_text: as the package writes it.
+    """
+
+    name: ProviderName
+    module: Any
+    version: tuple[int, ...]
+    version_text: str
+
+    @property
+    def rtx(self) -> bool:
+        return self.name == "tensorrt-rtx"
+
+    @property
+    def title(self) -> str:
+        """What messages call it, with its version."""
+        return f"{title_of(self.name)} {self.version_text}"
+
+    def offers(self, attribute: str) -> bool:
+        """Whether this version has ``Class.attribute``, one of those in ``calls.VARYING``."""
+        return VARYING[attribute].covers(self.version, rtx=self.rtx)
+
+    @property
+    def strongly_typed(self) -> bool:
+        """Whether types come from the graph; else precisions are allowed by flags."""
+        return self.offers("NetworkDefinitionCreationFlag.STRONGLY_TYPED")
+
+    @property
+    def has_user_managed_memory(self) -> bool:
+        """Whether a context's memory is left to the caller by an allocation strategy."""
+        return self.offers("ExecutionContextAllocationStrategy.USER_MANAGED")
+
+    @property
+    def has_sized_device_memory(self) -> bool:
+        """Whether a context is told how much memory it is given, and checks that."""
+        return self.offers("IExecutionContext.set_device_memory")
+
+    @property
+    def has_compute_capabilities(self) -> bool:
+        """Whether plans are for compute capabilities that are named, and need no GPU here."""
+        return self.offers("ComputeCapability")
+
+
+def title_of(name: str) -> str:
+    """Return what messages call a provider."""
+    return {"tensorrt": "TensorRT", "tensorrt-rtx": "TensorRT-RTX"}.get(name, name)
+
+
+def load_provider(name: ProviderName | None = None) -> Provider:
+    """Import a TensorRT; without a name ``tensorrt`` if it is installed, else ``tensorrt-rtx``.
+
+    Raises EngineError when it is not there, cannot be loaded or is too old, MissingPackageError
+    for ``tensorrt-rtx`` that is not installed.
+    """
+    if name is None:
+        found = [known for known in PROVIDERS if _is_installed(known)]
+        if not found:
+            raise EngineError(
+                "neither tensorrt nor tensorrt-rtx is installed",
+                hint=f'{_FROM_JETPACK}; on a desktop: pip install "edgeunet[rtx]"',
+            )
+        name = found[0]
+    elif not _is_installed(name):
+        if name == "tensorrt-rtx":
+            raise MissingPackageError(name, purpose="TensorRT-RTX", extra="rtx")
+        raise EngineError("tensorrt is not installed", hint=_FROM_JETPACK)
+    return provider_of(name, _imported(name))
+
+
+def provider_of(name: ProviderName, module: Any) -> Provider:
+    """Return a provider for a module that is imported; raises EngineError for an old one."""
+    text = str(module.__version__)
+    version = _version_of(text)
+    if name == "tensorrt" and version < OLDEST:
+        raise EngineError(
+            f"TensorRT {text} is older than {'.'.join(map(str, OLDEST))}, the first one that is "
+            "supported from Python",
+            hint="build with its trtexec; the commands: "
+            f"edgeunet build BUNDLE --trtexec --for-version {text}",
+        )
+    return Provider(name, module, version, text)
+
+
+def _is_installed(name: ProviderName) -> bool:
+    try:
+        return importlib.util.find_spec(_MODULES[name]) is not None
+    except ValueError:  # a module in sys.modules that has no spec
+        return True
+
+
+def _imported(name: ProviderName) -> Any:
+    try:
+        # The names are spelled out for tests/house/test_owners.py.
+        if name == "tensorrt":
+            return importlib.import_module("tensorrt")
+        return importlib.import_module("tensorrt_rtx")
+    except (ImportError, OSError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        library = re.search(r"[\w.+-]*\.so[\w.]*", reason)
+        lacks = f"the library {library.group()}" if library else "a part of it"
+        raise EngineError(
+            f"{name} is installed but cannot be loaded, {lacks} is missing or unfit: {reason}",
+            hint=_FROM_JETPACK
+            if name == "tensorrt"
+            else 'install it again: pip install --force-reinstall "edgeunet[rtx]"',
+        ) from error
+
+
+def _version_of(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:4])
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """severity: 0 internal error, 1 error, 2 warning, 3 information, 4 verbose."""
+
+    severity: int
+    text: str
+
+
+class LogLines:
+    """What TensorRT says, kept; ``on_line`` sees every line as it comes."""
+
+    def __init__(self, on_line: Callable[[LogLine], None] | None = None) -> None:
+        self.lines: list[LogLine] = []
+        self.on_line = on_line
+
+    def add(self, severity: int, text: str) -> None:
+        line = LogLine(severity, text)
+        self.lines.append(line)
+        if self.on_line is not None:
+            self.on_line(line)
+
+    def clear(self) -> None:
+        self.lines.clear()
+
+    @property
+    def errors(self) -> list[str]:
+        return [line.text for line in self.lines if line.severity <= ERROR]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(line.text for line in self.lines)
+
+
+@dataclass(frozen=True)
+class TensorrtLogger:
+    """native: the ILogger for TensorRT, which keeps the first of a process; lines: what it got."""
+
+    native: Any
+    log: LogLines
+
+
+_loggers: dict[int, TensorrtLogger] = {}
+
+
+def make_logger(provider: Provider) -> TensorrtLogger:
+    """Return the process's logger for a provider, with no lines in it.
+
+    One for all: TensorRT keeps the first logger it is given and warns about every other.
+    """
+    known = _loggers.get(id(provider.module))
+    if known is None:
+        lines = LogLines()
+        known = _loggers[id(provider.module)] = TensorrtLogger(_native(provider, lines), lines)
+    known.log.clear()
+    known.log.on_line = None
+    return known
+
+
+def _native(provider: Provider, lines: LogLines) -> Any:
+    module = provider.module
+    base = cast(type[Any], module.ILogger)
+
+    # The base class exists only once TensorRT is imported.
+    class Collector(base):  # type: ignore[misc,valid-type]
+        def __init__(self) -> None:
+            base.__init__(self)
+
+        def log(self, severity: Any, message: str) -> None:
+            lines.add(int(severity), message)
+
+    return Collector()
