@@ -9,26 +9,32 @@ from pathlib import Path
 from edgeunet.errors import EngineError, MissingPackageError, UsageError, near_match
 from edgeunet.specs import Array, Pool, Session
 
-__all__ = ["ENGINES", "choose_engine", "open_session"]
+__all__ = ["ENGINES", "check_engine", "choose_engine", "open_session"]
 
 ENGINES = ("onnxruntime", "tensorrt")
 
 
-def choose_engine(engine: str = "auto") -> str:
-    """Return the name of the engine that will run; ``auto`` is the fastest that is installed.
-
-    Raises UsageError for a name nobody knows, EngineError for one that cannot run here,
-    MissingPackageError for one that is not installed.
-    """
+def check_engine(engine: str) -> None:
+    """Raise UsageError for a name nobody knows."""
     if engine not in (*ENGINES, "auto"):
         raise UsageError(
             f"there is no engine {engine!r}",
             hint=near_match(engine, ENGINES) + f"known: auto, {', '.join(ENGINES)}",
         )
+
+
+def choose_engine(engine: str = "auto") -> str:
+    """Return the name of the engine that runs a graph.
+
+    TensorRT runs the plans of a bundle, see ``edgeunet/stream/opening.py``, and no graphs.
+    Raises UsageError for a name nobody knows, EngineError for one that cannot run graphs,
+    MissingPackageError for one that is not installed.
+    """
+    check_engine(engine)
     if engine == "tensorrt":
         raise EngineError(
-            "running on TensorRT is not in this version",
-            hint="run on the CPU with --engine onnxruntime",
+            "TensorRT runs the plans of a bundle, not a graph",
+            hint="make a bundle and build it: edgeunet export --help, edgeunet build BUNDLE",
         )
     if importlib.util.find_spec("onnxruntime") is None:
         raise MissingPackageError("onnxruntime", purpose="running a bundle", extra="cpu")

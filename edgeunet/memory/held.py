@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgeunet.graph.view import TensorKind
-from edgeunet.memory.arena import Plan, plan_arena
+from edgeunet.memory.arena import ALIGNMENT_BYTES, Plan, plan_arena
 from edgeunet.memory.liveness import Lifetime
 from edgeunet.specs import TensorSpec
 
@@ -42,17 +42,23 @@ class Layout:
         return self.plan.arena_bytes
 
 
-def lay_out(stages: Sequence[StageBorders], held: Collection[TensorSpec]) -> Layout:
-    """Give every held tensor an offset.
+def lay_out(
+    stages: Sequence[StageBorders],
+    held: Collection[TensorSpec],
+    alignment_bytes: int = ALIGNMENT_BYTES,
+) -> Layout:
+    """Give every held tensor an offset, a multiple of the alignment.
 
     A cellwise stage may write an output over an input of the same shape that dies with it:
     what a window settles is read by no other window, see graph/stages.py.
     """
-    return _lay_out(tuple(stages), tuple(held))
+    return _lay_out(tuple(stages), tuple(held), alignment_bytes)
 
 
 @functools.lru_cache(maxsize=64)
-def _lay_out(stages: tuple[StageBorders, ...], held: tuple[TensorSpec, ...]) -> Layout:
+def _lay_out(
+    stages: tuple[StageBorders, ...], held: tuple[TensorSpec, ...], alignment_bytes: int
+) -> Layout:
     specs = {spec.name: spec for spec in held}
     made = {name: i for i, stage in enumerate(stages) for name in stage.outputs if name in specs}
     last = {name: i for i, stage in enumerate(stages) for name in stage.inputs if name in specs}
@@ -81,7 +87,7 @@ def _lay_out(stages: tuple[StageBorders, ...], held: tuple[TensorSpec, ...]) -> 
                 end=max(last.get(other, made[other]) for other in sharing) + 1,
             )
         )
-    plan = plan_arena(buffers)
+    plan = plan_arena(buffers, alignment_bytes)
     live = tuple(
         sum(buffer.size_bytes for buffer in buffers if buffer.alive_at(index))
         for index in range(len(stages))

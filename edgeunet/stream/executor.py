@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
-from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from edgeunet.bundle import Bundle
 from edgeunet.bundle.manifest import Manifest, TensorEntry
-from edgeunet.bundle.tensors import held_specs, pool_of, stage_borders
-from edgeunet.engine import choose_engine, open_session
+from edgeunet.bundle.tensors import held_specs, stage_borders
 from edgeunet.errors import BundleError, SourceError
 from edgeunet.memory.held import lay_out
 from edgeunet.recipes import load_recipe, recipe_names
-from edgeunet.specs import FRAME, Array, Pool, Session, TensorSpec
+from edgeunet.specs import FRAME, Array, TensorSpec
 from edgeunet.stream.frames import Image
+from edgeunet.stream.opening import Note, open_space
+from edgeunet.stream.spaces import Space
 from edgeunet.stream.windows import StageRunner, scratch_bytes
 from edgeunet.units import format_size
 
@@ -26,36 +24,27 @@ class Executor:
 
     ``run`` takes a frame, (H, W, 3) uint8 BGR, and gives the outputs by name: denoise
     (1, H, W, 3) uint8 BGR, segment (1, H, W) uint8, classify (1, classes) float32.
+    The arrays end with the executor. on_note: is told which engine was chosen and why, and what
+    of it could not be had.
     """
 
-    def __init__(self, bundle: Bundle, engine: str = "auto", *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        engine: str = "auto",
+        *,
+        threads: int | None = None,
+        on_note: Note | None = None,
+    ) -> None:
         manifest = bundle.manifest
-        self.engine = choose_engine(engine)
         self.height, self.width = manifest.height, manifest.width
         self._name = bundle.path.name
-        self._runners: list[StageRunner] = []
-        self._frame: Array | None = None
-        self._outputs: dict[str, Array] = {}
-        self._check_borders(manifest)
-        tensors = {entry.name: entry for entry in manifest.plan.tensors} if manifest.plan else {}
+        opened = open_space(bundle, engine, threads=threads, on_note=on_note)
+        self.engine = opened.engine
+        self._space: Space[Any] = opened.space
         try:
-            buffers = self._buffers(manifest)
-            whole = {name: buffer.shape for name, buffer in buffers.items()}
-            needed = max(scratch_bytes(stage, whole) for stage in manifest.stages)
-            scratch = np.empty(needed, np.uint8)
-            pool = pool_of(manifest)
-            for stage in manifest.stages:
-                runner = StageRunner(
-                    stage,
-                    buffers,
-                    tensors,
-                    scratch,
-                    (self.height, self.width),
-                    functools.partial(_open, bundle.file(stage.graph), self.engine, threads, pool),
-                )
-                self._runners.append(runner)
-                self._check(runner.session.inputs, stage.inputs, stage.name)
-                self._check(runner.session.outputs, stage.outputs, stage.name)
+            self._check_borders(manifest)
+            self._space.ready([call for r in self._runners(manifest) for call in r.calls()])
         except BaseException:
             self.close()
             raise
@@ -71,43 +60,45 @@ class Executor:
                 f"{format_size(self.height, self.width)}",
                 hint="export a bundle of this size",
             )
-        given: dict[str, Array] = {}
-        if self._frame is None:
-            given[FRAME] = np.ascontiguousarray(image)[np.newaxis]
-        else:
-            # Beyond the frame the buffer stays zero, as the network pads.
-            self._frame[0, : self.height, : self.width] = image
-        for runner in self._runners:
-            runner.run(given)
-        return self._outputs
+        return self._space.run(image)
 
     def close(self) -> None:
-        for runner in self._runners:
-            runner.close()
-        self._runners.clear()
-        self._outputs.clear()
-        self._frame = None
+        self._space.close()
 
-    def _buffers(self, manifest: Manifest) -> dict[str, Array]:
+    def _runners(self, manifest: Manifest) -> list[StageRunner[Any]]:
+        """Open every stage on its buffers; all share one scratch, as they run in turn."""
+        space = self._space
+        tensors = {entry.name: entry for entry in manifest.plan.tensors} if manifest.plan else {}
+        buffers = self._buffers(manifest)
+        whole = {name: buffer.shape for name, buffer in buffers.items()}
+        needed = max(
+            scratch_bytes(stage, whole, space.alignment_bytes) + space.work_bytes(stage)
+            for stage in manifest.stages
+        )
+        scratch = space.block(needed, "the window at hand")
+        runners = []
+        for stage in manifest.stages:
+            runner = StageRunner(stage, buffers, tensors, scratch, (self.height, self.width), space)
+            self._check(runner.opened.inputs, stage.inputs, stage.name)
+            self._check(runner.opened.outputs, stage.outputs, stage.name)
+            runners.append(runner)
+        return runners
+
+    def _buffers(self, manifest: Manifest) -> dict[str, Any]:
         """Return a whole buffer for the frame, every held tensor and every output."""
-        for output in manifest.outputs:
-            self._outputs[output.name] = output.spec(self.height, self.width).empty()
-        if manifest.plan is None:
-            # The caller's own array takes its place in every run.
-            frame = np.broadcast_to(np.uint8(0), (1, self.height, self.width, 3))
-            return {FRAME: frame, **self._outputs}
+        space, size = self._space, (self.height, self.width)
+        outputs = {entry.name: space.output(entry.spec(*size)) for entry in manifest.outputs}
         plan = manifest.plan
-        self._frame = np.zeros((1, plan.height, plan.width, 3), np.uint8)
+        padded = size if plan is None else (plan.height, plan.width)
+        spec = TensorSpec(FRAME, (1, *padded, 3), "uint8")
+        frame = space.frame(spec, size, padded=plan is not None)
         held = held_specs(manifest)
-        layout = lay_out(stage_borders(manifest), held)
-        arena = np.empty(layout.arena_bytes, np.uint8)
-        views = {
-            spec.name: arena[layout.offsets[spec.name] :][: spec.size_bytes]
-            .view(spec.dtype)
-            .reshape(spec.shape)
-            for spec in held
-        }
-        return {FRAME: self._frame, **views, **self._outputs}
+        if not held:
+            return {FRAME: frame, **outputs}
+        layout = lay_out(stage_borders(manifest), held, space.alignment_bytes)
+        arena = space.block(layout.arena_bytes, "what the stages hand on")
+        views = {spec.name: space.view(arena, layout.offsets[spec.name], spec) for spec in held}
+        return {FRAME: frame, **views, **outputs}
 
     def _check_borders(self, manifest: Manifest) -> None:
         """Raise BundleError unless every stage's inputs are there when it runs."""
@@ -131,16 +122,6 @@ class Executor:
         return BundleError(
             f"{self._name} cannot be run: {what}", hint="export it again: edgeunet export --help"
         )
-
-
-def _open(
-    graph: Path,
-    engine: str,
-    threads: int | None,
-    pool: Pool | None,
-    outputs: Mapping[str, Array],
-) -> Session:
-    return open_session(graph, engine, threads=threads, outputs=outputs, pool=pool)
 
 
 def check_size(bundle: Bundle, name: str, height: int, width: int) -> None:

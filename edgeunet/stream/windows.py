@@ -1,92 +1,161 @@
 """A stage of a plan on whole buffers: window by window, or once.
 
-Every window is copied into one scratch buffer, run, and its settled part copied out. Nothing is
-allocated per frame.
+Every window is copied into one scratch block, run, and its settled part copied out. Everything is
+bound before the first frame; where it lies is up to the ``Space``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic
 
-import numpy as np
-
-from edgeunet.bundle.manifest import HeldEntry, StageEntry, TileEntry
-from edgeunet.specs import Array, Session
+from edgeunet.bundle.manifest import HeldEntry, StageEntry, TensorEntry, TileEntry
+from edgeunet.specs import FRAME
+from edgeunet.stream.spaces import Call, Index, Opened, Space, TensorT, Work
 from edgeunet.tiling import Halo, Window, windows
-
-OpenSession = Callable[[Mapping[str, Array]], Session]
-"""Opens a stage's session on the arrays that its outputs go to."""
 
 _ALIGNMENT_BYTES = 64
 
 
 @dataclass(frozen=True)
-class _Copy:
-    """From one view to another, of equal shape."""
+class _Step:
+    """One window: what happens before it runs and after."""
 
-    source: Array
-    target: Array
+    before: tuple[Call, ...]
+    after: tuple[Call, ...]
 
 
 @dataclass(frozen=True)
-class _Step:
-    """One window: what is copied in before it runs and out after."""
+class _Grid:
+    """The windows of a stage, all of one ``size``; sizes are (height, width)."""
 
-    before: tuple[_Copy, ...]
-    after: tuple[_Copy, ...]
+    rows: Sequence[Window]
+    columns: Sequence[Window]
+    size: tuple[int, int]
+    padded: tuple[int, int]
+    frame: tuple[int, int]
 
 
-class StageRunner:
-    """One stage with its session, its window buffers and every copy it will make."""
+class StageRunner(Generic[TensorT]):
+    """One stage with its window buffers and every copy it will make."""
 
     def __init__(
         self,
         stage: StageEntry,
-        buffers: Mapping[str, Array],
+        buffers: Mapping[str, TensorT],
         tensors: Mapping[str, HeldEntry],
-        scratch: Array,
+        scratch: Any,
         frame: tuple[int, int],
-        open_session: OpenSession,
+        space: Space[TensorT],
     ) -> None:
-        """buffers: whole tensors by name. scratch: uint8, at least ``scratch_bytes`` long.
+        """buffers: whole tensors by name. scratch: a block of ``scratch_bytes``, and after them
+        what the space wants for the stage.
 
         frame: (height, width) of the frame; what lies beyond it is not copied into outputs.
         """
-        own = _window_buffers(stage, buffers, scratch)
-        self.feeds = {
-            entry.name: own[entry.name] if entry.name in own else buffers[entry.name]
-            for entry in stage.inputs
-        }
-        outputs = {
-            entry.name: own[entry.name] if entry.name in own else buffers[entry.name]
-            for entry in stage.outputs
-        }
-        self._steps = _steps(stage, own, buffers, tensors, frame)
-        self.session = open_session(outputs)
+        self._stage = stage
+        self._buffers = buffers
+        self._tensors = tensors
+        self._space = space
+        self._own, used_bytes = _window_buffers(stage, buffers, scratch, space)
+        place = {**buffers, **self._own}
+        self.opened: Opened = space.open(
+            stage,
+            {entry.name: place[entry.name] for entry in stage.inputs},
+            {entry.name: place[entry.name] for entry in stage.outputs},
+            Work(scratch, used_bytes),
+        )
+        self._steps = tuple(self._windowed(frame) if self._own else self._once())
 
-    def run(self, given: Mapping[str, Array]) -> None:
-        """Run every window. given: inputs that take the place of the whole buffers bound here."""
-        feeds = {name: given.get(name, array) for name, array in self.feeds.items()}
+    def calls(self) -> Iterator[Call]:
+        """Yield everything a frame takes, in order."""
         for step in self._steps:
-            for copy in step.before:
-                np.copyto(copy.target, copy.source)
-            self.session.run(feeds)
-            for copy in step.after:
-                np.copyto(copy.target, copy.source)
+            yield from step.before
+            yield self.opened.run
+            yield from step.after
 
     @property
     def windows(self) -> int:
         return len(self._steps)
 
-    def close(self) -> None:
-        self.session.close()
+    @property
+    def _reads_frame(self) -> bool:
+        return any(entry.name == FRAME for entry in self._stage.inputs)
+
+    def _once(self) -> Iterator[_Step]:
+        arrival = self._space.arrival(self._buffers[FRAME].shape[1]) if self._reads_frame else None
+        yield _Step(_some(arrival), self._left(self._stage.outputs))
+
+    def _windowed(self, frame: tuple[int, int]) -> Iterator[_Step]:
+        sizes = (_pixels(self._tensors[name]) for name in self._own)
+        padded = next(size for size in sizes if size is not None)
+        tile = self._stage.tile
+        wanted = padded if tile is None else (tile.height, tile.width)
+        size = (min(wanted[0], padded[0]), min(wanted[1], padded[1]))
+        grid = _Grid(*windows_of(tile, *padded), size, padded, frame)
+        inputs = [entry.name for entry in self._stage.inputs if entry.name in self._own]
+        outputs = [entry.name for entry in self._stage.outputs if entry.name in self._own]
+        for row in grid.rows:
+            arrival = self._space.arrival(row.start + size[0]) if self._reads_frame else None
+            for column in grid.columns:
+                before = [self._copy_in(name, row, column, grid) for name in inputs]
+                after = [self._copy_out(name, row, column, grid) for name in outputs]
+                if column is grid.columns[-1]:
+                    after += [call for name in outputs for call in self._band_left(name, row, grid)]
+                    if row is grid.rows[-1]:
+                        whole = [e for e in self._stage.outputs if e.name not in self._own]
+                        after += self._left(whole)
+                yield _Step((*_some(arrival), *before), tuple(after))
+                arrival = None
+
+    def _copy_in(self, name: str, row: Window, column: Window, grid: _Grid) -> Call:
+        reach = [
+            (w.start, w.start + length) for w, length in zip((row, column), grid.size, strict=True)
+        ]
+        own = self._own[name]
+        return self._space.copy(
+            self._buffers[name], _part(self._tensors[name], reach), own, _all(own)
+        )
+
+    def _copy_out(self, name: str, row: Window, column: Window, grid: _Grid) -> Call:
+        entry = self._tensors[name]
+        span = self._settled(name, row, column, grid)
+        inside = [(a - w.start, b - w.start) for (a, b), w in zip(span, (row, column), strict=True)]
+        return self._space.copy(
+            self._own[name], _part(entry, inside), self._buffers[name], _part(entry, span)
+        )
+
+    def _settled(
+        self, name: str, row: Window, column: Window, grid: _Grid
+    ) -> list[tuple[int, int]]:
+        """Return the pixels a window settles, along the rows and along the columns."""
+        # Only outputs end at the frame; what is held keeps the padding.
+        keeps_padding = self._buffers[name].shape == self._tensors[name].shape
+        ends = grid.padded if keeps_padding else grid.frame
+        return [
+            (min(w.first, end), min(w.last, end))
+            for w, end in zip((row, column), ends, strict=True)
+        ]
+
+    def _band_left(self, name: str, row: Window, grid: _Grid) -> tuple[Call, ...]:
+        """Return what sends an output's rows off once a row of windows has settled them."""
+        span = self._settled(name, row, grid.columns[-1], grid)
+        rows = _part(self._tensors[name], span)[1]
+        return _some(self._space.departure(name, (rows.start, rows.stop)))
+
+    def _left(self, outputs: Sequence[TensorEntry]) -> tuple[Call, ...]:
+        return _some(*(self._space.departure(entry.name, None) for entry in outputs))
 
 
-def scratch_bytes(stage: StageEntry, whole: Mapping[str, tuple[int, ...]]) -> int:
+def scratch_bytes(
+    stage: StageEntry,
+    whole: Mapping[str, tuple[int, ...]],
+    alignment_bytes: int = _ALIGNMENT_BYTES,
+) -> int:
     """Return what a stage's window buffers take; ``whole``: shapes of the whole buffers."""
     return sum(
-        _aligned(entry.spec().size_bytes)
+        _aligned(entry.spec().size_bytes, alignment_bytes)
         for entry in (*stage.inputs, *stage.outputs)
         if entry.shape != whole[entry.name]
     )
@@ -105,58 +174,21 @@ def windows_of(
 
 
 def _window_buffers(
-    stage: StageEntry, buffers: Mapping[str, Array], scratch: Array
-) -> dict[str, Array]:
-    """Return a buffer in the scratch for whatever is smaller or larger than its whole tensor."""
-    found: dict[str, Array] = {}
+    stage: StageEntry, buffers: Mapping[str, TensorT], scratch: Any, space: Space[TensorT]
+) -> tuple[dict[str, TensorT], int]:
+    """Return a buffer in the scratch for whatever is not as large as its whole tensor.
+
+    And the bytes they take, from the scratch's start.
+    """
+    found: dict[str, TensorT] = {}
     offset = 0
     for entry in (*stage.inputs, *stage.outputs):
         if entry.shape == buffers[entry.name].shape:
             continue
         spec = entry.spec()
-        raw = scratch[offset : offset + spec.size_bytes]
-        found[entry.name] = raw.view(spec.dtype).reshape(spec.shape)
-        offset += _aligned(spec.size_bytes)
-    return found
-
-
-def _steps(
-    stage: StageEntry,
-    own: Mapping[str, Array],
-    buffers: Mapping[str, Array],
-    tensors: Mapping[str, HeldEntry],
-    frame: tuple[int, int],
-) -> list[_Step]:
-    if not own:
-        return [_Step((), ())]
-    padded = next(size for name in own if (size := _pixels(tensors[name])) is not None)
-    grid = windows_of(stage.tile, *padded)
-    tile = padded if stage.tile is None else (stage.tile.height, stage.tile.width)
-    window = (min(tile[0], padded[0]), min(tile[1], padded[1]))
-
-    def copy_in(name: str, row: Window, column: Window) -> _Copy:
-        reach = [
-            (w.start, w.start + length) for w, length in zip((row, column), window, strict=True)
-        ]
-        return _Copy(buffers[name][_part(tensors[name], reach)], own[name])
-
-    def copy_out(name: str, row: Window, column: Window) -> _Copy:
-        # Only outputs end at the frame; what is held keeps the padding.
-        ends = padded if buffers[name].shape == tensors[name].shape else frame
-        places = list(zip((row, column), ends, strict=True))
-        span = [(min(w.first, end), min(w.last, end)) for w, end in places]
-        inside = [(a - w.start, b - w.start) for (a, b), (w, _) in zip(span, places, strict=True)]
-        source = own[name][_part(tensors[name], inside)]
-        return _Copy(source, buffers[name][_part(tensors[name], span)])
-
-    return [
-        _Step(
-            tuple(copy_in(e.name, row, column) for e in stage.inputs if e.name in own),
-            tuple(copy_out(e.name, row, column) for e in stage.outputs if e.name in own),
-        )
-        for row in grid[0]
-        for column in grid[1]
-    ]
+        found[entry.name] = space.view(scratch, offset, spec)
+        offset += _aligned(spec.size_bytes, space.alignment_bytes)
+    return found, offset
 
 
 def _pixels(entry: HeldEntry) -> tuple[int, int] | None:
@@ -167,14 +199,22 @@ def _pixels(entry: HeldEntry) -> tuple[int, int] | None:
     return entry.shape[rows] * entry.stride, entry.shape[columns] * entry.stride
 
 
-def _part(entry: HeldEntry, spans: Sequence[tuple[int, int]]) -> tuple[slice, ...]:
+def _part(entry: HeldEntry, spans: Sequence[tuple[int, int]]) -> Index:
     """Return the index of a part of a tensor, given in full-resolution pixels."""
     assert entry.axes is not None
-    index = [slice(None)] * len(entry.shape)
+    index = [slice(0, length) for length in entry.shape]
     for axis, (start, stop) in zip(entry.axes, spans, strict=True):
         index[axis] = slice(start // entry.stride, stop // entry.stride)
     return tuple(index)
 
 
-def _aligned(size_bytes: int) -> int:
-    return -(-size_bytes // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
+def _all(tensor: TensorT) -> Index:
+    return tuple(slice(0, length) for length in tensor.shape)
+
+
+def _some(*calls: Call | None) -> tuple[Call, ...]:
+    return tuple(call for call in calls if call is not None)
+
+
+def _aligned(size_bytes: int, alignment_bytes: int) -> int:
+    return -(-size_bytes // alignment_bytes) * alignment_bytes

@@ -126,9 +126,9 @@ def test_engines_are_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="there is no engine 'onxruntime'") as unknown:
         choose_engine("onxruntime")
     assert unknown.value.hint.startswith("did you mean 'onnxruntime'? known: auto,")
-    with pytest.raises(EngineError, match="running on TensorRT is not in this version") as later:
+    with pytest.raises(EngineError, match="TensorRT runs the plans of a bundle, not a") as other:
         choose_engine("tensorrt")
-    assert later.value.hint == "run on the CPU with --engine onnxruntime"
+    assert other.value.hint.endswith("edgeunet build BUNDLE")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match="'onnxruntime', which is not installed") as gone:
         choose_engine("auto")

@@ -11,6 +11,7 @@ import pytest
 
 from edgeunet.specs import Array, Session, TensorSpec
 from edgeunet.stream.executor import Executor
+from edgeunet.stream.spaces import HostCopy, HostSpace
 from edgeunet.stream.windows import StageRunner, scratch_bytes
 from tests.bundle.tiny import tiled_bundle, tiled_manifest
 from tests.stream.media import picture
@@ -48,12 +49,16 @@ def test_every_pixel_is_written_once(tile: tuple[int, int]) -> None:
     whole = {name: buffer.shape for name, buffer in buffers.items()}
     scratch = np.empty(scratch_bytes(manifest.stages[0], whole), np.uint8)
     by_name = {entry.name: entry for entry in manifest.plan.tensors}
-    runner = StageRunner(manifest.stages[0], buffers, by_name, scratch, (48, 64), AddsOne)
-    runner.run({})
+    space = HostSpace(lambda stage, outputs: AddsOne(outputs))
+    space.frame(TensorSpec("frame", image.shape, "uint8"), (48, 64), padded=True)
+    runner = StageRunner(manifest.stages[0], buffers, by_name, scratch, (48, 64), space)
+    for call in runner.calls():
+        call()
     assert np.array_equal(buffers["soft"], image + 1)
     if runner.windows > 1:
         buffers["soft"][:] = 0
         for copy in (copy for step in runner._steps for copy in step.after):
+            assert isinstance(copy, HostCopy)
             np.add(copy.target, 1, out=copy.target)
         assert (buffers["soft"] == 1).all()
 
