@@ -13,6 +13,7 @@ VERBS = {
     "memory": "memory",
     "train": "train",
     "eval": "evaluate",
+    "doctor": "doctor",
     "demo": "demo",
 }
 

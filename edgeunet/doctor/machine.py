@@ -1,0 +1,150 @@
+"""The machine the doctor looks at: its files, its commands, its Python. Tests put another in.
+
+Nothing here raises over what a machine lacks: a file that cannot be read is None, a command that
+cannot run is an ``Outcome`` without a code.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+# No file that is asked for is longer; one that is, is not what it should be.
+_LONGEST_FILE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended. code: None when it did not start or took too long; below 0 a signal."""
+
+    code: int | None
+    out: str = ""
+    err: str = ""
+
+
+@dataclass(frozen=True)
+class PythonFacts:
+    """The Python that runs. prefix differs from base_prefix in a virtual environment."""
+
+    executable: str
+    version: tuple[int, int]
+    prefix: str
+    base_prefix: str
+
+    @property
+    def in_environment(self) -> bool:
+        return self.prefix != self.base_prefix
+
+    @property
+    def text(self) -> str:
+        return f"{self.version[0]}.{self.version[1]}"
+
+
+def this_python() -> PythonFacts:
+    return PythonFacts(
+        executable=sys.executable,
+        version=(sys.version_info.major, sys.version_info.minor),
+        prefix=sys.prefix,
+        base_prefix=sys.base_prefix,
+    )
+
+
+def run_command(words: Sequence[str], timeout_s: float) -> Outcome:
+    """Run a command without a terminal and without this folder's modules in its way."""
+    try:
+        done = subprocess.run(
+            list(words),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+            cwd="/",
+        )
+    except subprocess.TimeoutExpired:
+        return Outcome(None, err=f"no answer within {timeout_s:g} s")
+    except OSError as error:
+        return Outcome(None, err=error.strerror or str(error))
+    texts = (stream.decode("utf-8", "replace") for stream in (done.stdout, done.stderr))
+    return Outcome(done.returncode, *texts)
+
+
+def installed_version(distribution: str) -> str | None:
+    """Return the version of an installed package without importing it."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def free_bytes_here() -> int | None:
+    try:
+        return shutil.disk_usage(Path.cwd()).free
+    except OSError:
+        return None
+
+
+def _readable(path: Path) -> bool:
+    return os.access(path, os.R_OK)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What every probe is given.
+
+    root: where /proc, /sys, /etc, /dev and /usr begin. run: see ``run_command``. version_of:
+    see ``installed_version``. free_bytes: of the disk that is written to.
+    """
+
+    root: Path = Path("/")
+    python: PythonFacts = field(default_factory=this_python)
+    run: Callable[[Sequence[str], float], Outcome] = run_command
+    version_of: Callable[[str], str | None] = installed_version
+    free_bytes: Callable[[], int | None] = free_bytes_here
+    readable: Callable[[Path], bool] = _readable
+
+    def path(self, absolute: str) -> Path:
+        return self.root / absolute.lstrip("/")
+
+    def read(self, absolute: str | Path) -> str | None:
+        """Return a file's text without the zeros and blanks at its end; None if unreadable."""
+        path = self.path(absolute) if isinstance(absolute, str) else absolute
+        try:
+            with path.open("rb") as stream:
+                data = stream.read(_LONGEST_FILE_BYTES)
+        except (OSError, ValueError):
+            return None
+        return data.decode("utf-8", "replace").strip("\0 \n\t")
+
+    def number(self, absolute: str | Path) -> int | None:
+        """Return a file that is one whole number, or None."""
+        text = self.read(absolute)
+        try:
+            return None if text is None else int(text)
+        except ValueError:
+            return None
+
+    def exists(self, absolute: str) -> bool:
+        try:
+            return self.path(absolute).exists()
+        except OSError:
+            return False
+
+    def glob(self, pattern: str) -> list[Path]:
+        """Return paths in the order of their names; numbers at the end count as numbers."""
+        try:
+            found = list(self.root.glob(pattern.lstrip("/")))
+        except OSError:
+            return []
+        return sorted(found, key=_by_number)
+
+
+def _by_number(path: Path) -> tuple[str, int, str]:
+    stem = path.name.rstrip("0123456789")
+    digits = path.name[len(stem) :]
+    return stem, int(digits or 0), str(path)

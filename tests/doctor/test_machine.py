@@ -1,0 +1,144 @@
+"""The real machine: children that really run, and files that really are there or not."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgeunet.boards import board_ids, find_board
+from edgeunet.doctor.jetpack import modules, releases
+from edgeunet.doctor.machine import Machine, Outcome, installed_version, run_command, this_python
+from edgeunet.doctor.packages import OLDEST_TENSORRT
+from edgeunet.doctor.questions import State, ask
+
+
+def test_a_command_runs_ends_and_takes_too_long() -> None:
+    assert run_command((sys.executable, "-c", "print('yes')"), 30) == Outcome(0, "yes\n")
+    killed = run_command((sys.executable, "-c", "import os; os.abort()"), 30)
+    assert killed.code == -6
+    assert run_command(("edgeunet-has-no-such-command",), 30).code is None
+    slow = run_command((sys.executable, "-c", "import time; time.sleep(60)"), 0.2)
+    assert slow == Outcome(None, err="no answer within 0.2 s")
+
+
+def _with_module(tmp_path: Path, name: str, code: str, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """Return this machine with a package of that name in front of any other."""
+    (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return Machine()
+
+
+@pytest.mark.parametrize(
+    ("code", "state", "reason"),
+    [
+        ("__version__ = '10.3.0'", State.PRESENT, ""),
+        ("import os; os.abort()", State.BROKEN, "loading it ends Python with SIGABRT"),
+        ("raise SystemExit(3)", State.BROKEN, "SystemExit: 3"),
+        ("import edgeunet_lacks_it", State.BROKEN, "No module named 'edgeunet_lacks_it'"),
+        (
+            "raise ImportError('libnvinfer.so.10: cannot open\\n shared object file')",
+            State.BROKEN,
+            "ImportError: libnvinfer.so.10: cannot open shared object file",
+        ),
+        ("print('edgeunet-answer:{')\n__version__ = 'x'", State.PRESENT, ""),
+    ],
+)
+def test_a_child_loads_a_package(
+    code: str, state: State, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = ask(_with_module(tmp_path, "tensorrt", code, monkeypatch), "tensorrt")
+    assert (answer.state, answer.reason) == (state, reason)
+    if state is State.PRESENT:
+        assert answer.version in ("10.3.0", "x")
+
+
+def test_opencv_says_whether_it_has_gstreamer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (
+        "__version__ = '4.8.0'\n"
+        "def getBuildInformation():\n"
+        "    return '  Video I/O:\\n    FFMPEG: NO\\n    GStreamer:   YES (1.20.3)\\n'\n"
+    )
+    answer = ask(_with_module(tmp_path, "cv2", code, monkeypatch), "cv2")
+    assert answer.facts == {"version": "4.8.0", "gstreamer": "YES (1.20.3)"}
+
+
+def test_the_driver_is_asked_without_a_package() -> None:
+    answer = ask(Machine(), "driver")
+    assert answer.present or "libcuda" in answer.reason or "CUDA_ERROR" in answer.reason
+
+
+def test_an_environment_made_again_sees_the_system(tmp_path: Path) -> None:
+    """The command that mends a hidden TensorRT keeps what is installed."""
+    folder = tmp_path / "env"
+    python = this_python().executable
+    assert run_command((python, "-m", "venv", "--without-pip", str(folder)), 60).code == 0
+    (installed,) = folder.glob("lib/python3*/site-packages")
+    (installed / "mine.py").touch()
+    again = (python, "-m", "venv", "--without-pip", "--system-site-packages", str(folder))
+    assert run_command(again, 60).code == 0
+    text = (folder / "pyvenv.cfg").read_text(encoding="utf-8")
+    assert "include-system-site-packages = true" in text
+    assert (installed / "mine.py").exists()
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    machine = replace(Machine(), root=tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "word").write_text("seven\n", encoding="utf-8")
+    (tmp_path / "seven").write_bytes(b"7\n\0")
+    assert machine.read("/folder") is None
+    assert machine.read("/missing") is None
+    assert machine.read("/word") == "seven"
+    assert (machine.number("/word"), machine.number("/seven")) == (None, 7)
+    for index in (10, 9, 0):
+        (tmp_path / f"video{index}").touch()
+    assert [path.name for path in machine.glob("/video*")] == ["video0", "video9", "video10"]
+    assert not machine.exists("/missing")
+
+
+def test_versions_of_packages_are_read_without_importing_them() -> None:
+    before = set(sys.modules)
+    assert installed_version("edgeunet-has-no-such-package") is None
+    assert installed_version("numpy")
+    assert "torch" not in set(sys.modules) - before
+
+
+def test_this_machine_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    machine = Machine()
+    free = machine.free_bytes()
+    assert free is None or free > 0
+    assert machine.python.version == sys.version_info[:2]
+    assert machine.readable(Path(__file__)) == os.access(__file__, os.R_OK)
+
+
+def test_releases_agree_with_the_boards() -> None:
+    """What --board knows of JetPack and TensorRT, and what the doctor knows, is the same."""
+    confirmed = {r.jetpack: r.tensorrt for r in releases() if r.tensorrt is not None}
+    of_boards = {version for board in board_ids() for version in find_board(board).jetpack}
+    assert of_boards == set(confirmed)
+    for board_id in board_ids():
+        board = find_board(board_id)
+        assert {confirmed[jetpack] for jetpack in board.jetpack} == set(board.tensorrt)
+
+
+def test_releases_are_newest_first_and_each_once() -> None:
+    versions = [tuple(int(part) for part in r.jetpack.split(".")) for r in releases()]
+    assert versions == sorted(set(versions), reverse=True)
+    l4t = [number for release in releases() for number in release.l4t]
+    assert len(l4t) == len(set(l4t))
+    assert all(len(number.split(".")) == 3 for number in l4t)
+
+
+def test_modules_are_boards() -> None:
+    assert set(modules().values()) <= set(board_ids())
+
+
+def test_the_oldest_tensorrt_is_the_builders() -> None:
+    calls = pytest.importorskip("edgeunet.engine.trt.calls")
+    assert calls.OLDEST[:2] == OLDEST_TENSORRT
