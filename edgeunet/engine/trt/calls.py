@@ -52,7 +52,6 @@ ALWAYS: dict[str, tuple[str, ...]] = {
         "num_DLA_cores",
     ),
     "BuilderFlag": ("GPU_FALLBACK",),
-    "DataType": (),
     "DeviceType": ("DLA",),
     "IBuilderConfig": (
         "DLA_core",
@@ -78,12 +77,17 @@ ALWAYS: dict[str, tuple[str, ...]] = {
         "execute_async_v3",
         "set_tensor_address",
     ),
-    "IHostMemory": ("nbytes",),
-    "INetworkDefinition": ("num_inputs", "num_outputs"),
+    "INetworkDefinition": (
+        "get_input",
+        "get_output",
+        "num_inputs",
+        "num_outputs",
+    ),
     "ITimingCache": ("serialize",),
     "MemoryPoolType": ("TACTIC_DRAM", "WORKSPACE"),
     "OnnxParser": ("get_error", "num_errors", "parse_from_file"),
-    "ParserError": ("code", "desc", "node"),
+    "ITensor": ("name", "shape"),
+    "ParserError": ("desc", "node"),
     "Runtime": ("deserialize_cuda_engine",),
     "TensorIOMode": ("INPUT", "OUTPUT"),
 }

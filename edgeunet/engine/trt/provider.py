@@ -156,20 +156,30 @@ class LogLine:
 
 
 class LogLines:
-    """What TensorRT says, kept; ``on_line`` sees every line as it comes."""
+    """What TensorRT says, kept; ``on_line`` sees every line as it comes.
 
-    def __init__(self, on_line: Callable[[LogLine], None] | None = None) -> None:
+    interrupted: Ctrl-C came while a line was read.
+    """
+
+    def __init__(self) -> None:
         self.lines: list[LogLine] = []
-        self.on_line = on_line
+        self.on_line: Callable[[LogLine], None] | None = None
+        self.interrupted = False
 
     def add(self, severity: int, text: str) -> None:
         line = LogLine(severity, text)
         self.lines.append(line)
-        if self.on_line is not None:
+        if self.on_line is None:
+            return
+        try:
             self.on_line(line)
+        except KeyboardInterrupt:
+            # An exception that leaves a callback would end the process from within TensorRT.
+            self.interrupted = True
 
     def clear(self) -> None:
         self.lines.clear()
+        self.interrupted = False
 
     @property
     def errors(self) -> list[str]:
@@ -196,13 +206,13 @@ def make_logger(provider: Provider) -> TensorrtLogger:
 
     One for all: TensorRT keeps the first logger it is given and warns about every other.
     """
-    known = _loggers.get(id(provider.module))
-    if known is None:
+    logger = _loggers.get(id(provider.module))
+    if logger is None:
         lines = LogLines()
-        known = _loggers[id(provider.module)] = TensorrtLogger(_native(provider, lines), lines)
-    known.log.clear()
-    known.log.on_line = None
-    return known
+        logger = _loggers[id(provider.module)] = TensorrtLogger(_native(provider, lines), lines)
+    logger.log.clear()
+    logger.log.on_line = None
+    return logger
 
 
 def _native(provider: Provider, lines: LogLines) -> Any:

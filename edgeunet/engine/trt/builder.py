@@ -1,0 +1,238 @@
+"""One ONNX graph becomes one plan, on every TensorRT from 8.6 to 11 and on TensorRT-RTX.
+
+Types come from the graph wherever TensorRT takes them from there (10.0 and later); 8.6 is only
+allowed the precisions that the graph is exported for. What the compiler says of memory is read
+from its log; nothing is loaded, so TensorRT-RTX needs no GPU.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeunet.bundle.manifest import StageEntry
+from edgeunet.engine.trt import timing_cache
+from edgeunet.engine.trt.log_lines import failed_node_in, memory_lines_in, shortage_in
+from edgeunet.engine.trt.options import BuildOptions, check_dla
+from edgeunet.engine.trt.plans import Gpu, MemoryLines
+from edgeunet.engine.trt.progress import Report, log_report, watch
+from edgeunet.engine.trt.provider import Provider, TensorrtLogger, make_logger
+from edgeunet.errors import EngineError, UsageError
+from edgeunet.specs import Precision
+
+
+@dataclass(frozen=True)
+class BuiltPlan:
+    """A plan and what is known of it. notes: what a person should be told."""
+
+    plan: bytes
+    memory: MemoryLines
+    flags: tuple[str, ...]
+    seconds: float
+    notes: tuple[str, ...]
+
+
+def build_plan(
+    graph: Path,
+    stage: StageEntry,
+    precision: Precision,
+    provider: Provider,
+    options: BuildOptions,
+    device: Gpu | None,
+    report: Report = lambda progress: None,
+) -> BuiltPlan:
+    """Compile a stage's graph.
+
+    device: the GPU here; None only where the provider builds for named compute capabilities.
+    Raises EngineError that names the node TensorRT cannot have, the memory pool that was too
+    small, or why a DLA core cannot be used; UsageError for compute capabilities it does not know.
+    """
+    logger = make_logger(provider)
+    module = provider.module
+    started = time.monotonic()
+    builder = module.Builder(logger.native)
+    if builder is None:
+        raise _failed(provider, logger, "cannot start", "run: edgeunet doctor")
+    network = builder.create_network(_network_flags(provider))
+    # The parser's memory is part of the network: it must live as long.
+    parser = _parsed(provider, logger, network, graph)
+    _check_borders(network, stage, graph)
+    config = builder.create_builder_config()
+    _set_types(provider, config, precision)
+    if options.dla_core is not None:
+        check_dla(provider, precision, options.dla_core, int(builder.num_DLA_cores))
+        _set_dla(module, config, options.dla_core)
+    _set_limits(module, config, options)
+    _set_capabilities(provider, config, capabilities_for(provider, options, device))
+    path = options.timing_cache or timing_cache.timing_cache_path(provider, device)
+    cache = timing_cache.attach(config, provider, path)
+    phases = watch(config, provider, report)
+    if phases is None:
+        logger.log.on_line = log_report(report)
+    host = builder.build_serialized_network(network, config)
+    logger.log.on_line = None
+    if logger.log.interrupted or (phases is not None and phases.interrupted):
+        raise KeyboardInterrupt
+    if host is None:
+        raise _build_failure(provider, logger, stage.name)
+    plan = bytes(host)
+    notes = [] if cache is None else [*cache.notes]
+    if cache is not None:
+        unkept = timing_cache.keep(config, cache)
+        notes += [unkept] if unkept else []
+    del parser
+    return BuiltPlan(
+        plan,
+        memory_lines_in(logger.log.text),
+        (*type_words(provider, precision), *options.words()),
+        time.monotonic() - started,
+        tuple(notes),
+    )
+
+
+def capabilities_for(
+    provider: Provider, options: BuildOptions, device: Gpu | None
+) -> tuple[str, ...]:
+    """Return the compute capabilities a plan is for: what was asked for, else the GPU here."""
+    if options.compute_capabilities:
+        if not provider.has_compute_capabilities:
+            raise UsageError(
+                f"{provider.title} builds for the GPU it runs on, and for no other",
+                hint="leave --compute-capability out, or use --provider tensorrt-rtx",
+            )
+        return options.compute_capabilities
+    if device is None:
+        raise UsageError(
+            f"there is no GPU here to build for, so {provider.title} must be told which",
+            hint="name one with --compute-capability, like 8.6 or 8.9"
+            if provider.has_compute_capabilities
+            else "build on the device that runs the plan",
+        )
+    return (device.compute_capability,)
+
+
+def _network_flags(provider: Provider) -> int:
+    kinds = provider.module.NetworkDefinitionCreationFlag
+    flags = 0
+    if provider.offers("NetworkDefinitionCreationFlag.EXPLICIT_BATCH"):
+        flags |= 1 << int(kinds.EXPLICIT_BATCH)
+    if provider.offers("NetworkDefinitionCreationFlag.STRONGLY_TYPED"):
+        flags |= 1 << int(kinds.STRONGLY_TYPED)
+    return flags
+
+
+def type_words(provider: Provider, precision: Precision) -> tuple[str, ...]:
+    """Return how a plan gets its number formats, as its flags record it."""
+    return ("strongly typed",) if provider.strongly_typed else (f"{precision} allowed",)
+
+
+def _set_types(provider: Provider, config: Any, precision: Precision) -> None:
+    """Allow what the graph is exported for, where its own types are not binding."""
+    kinds = provider.module.BuilderFlag
+    if provider.strongly_typed or precision is Precision.FP32:
+        return
+    if provider.offers("BuilderFlag.FP16"):
+        config.set_flag(kinds.FP16)
+    if precision is Precision.INT8 and provider.offers("BuilderFlag.INT8"):
+        config.set_flag(kinds.INT8)
+
+
+def _set_dla(module: Any, config: Any, core: int) -> None:
+    config.default_device_type = module.DeviceType.DLA
+    config.DLA_core = core
+    config.set_flag(module.BuilderFlag.GPU_FALLBACK)
+
+
+def _set_limits(module: Any, config: Any, options: BuildOptions) -> None:
+    pools = module.MemoryPoolType
+    if options.workspace_bytes is not None:
+        config.set_memory_pool_limit(pools.WORKSPACE, options.workspace_bytes)
+    if options.tactic_bytes is not None:
+        config.set_memory_pool_limit(pools.TACTIC_DRAM, options.tactic_bytes)
+    if options.optimization_level is not None:
+        config.builder_optimization_level = options.optimization_level
+    config.max_aux_streams = options.aux_streams
+
+
+def _set_capabilities(provider: Provider, config: Any, capabilities: tuple[str, ...]) -> None:
+    if not provider.has_compute_capabilities:
+        return
+    known = provider.module.ComputeCapability
+    config.num_compute_capabilities = len(capabilities)
+    for index, text in enumerate(capabilities):
+        found = getattr(known, f"SM{text.replace('.', '')}", None)
+        if found is None:
+            names = [name[2:] for name in dir(known) if name.startswith("SM")]
+            listed = ", ".join(sorted((f"{n[:-1]}.{n[-1]}" for n in names), key=float))
+            raise UsageError(
+                f"TensorRT-RTX builds nothing for compute capability {text}",
+                hint=f"it knows {listed}; a Jetson's plans are built on it, by its TensorRT",
+            )
+        config.set_compute_capability(found, index)
+
+
+def _parsed(provider: Provider, logger: TensorrtLogger, network: Any, graph: Path) -> Any:
+    parser = provider.module.OnnxParser(network, logger.native)
+    parsed = parser.parse_from_file(str(graph))
+    errors = [_parser_error(provider, parser.get_error(i)) for i in range(parser.num_errors)]
+    if not parsed or errors:
+        said = errors[0] if errors else "; ".join(logger.log.errors[:1]) or "it gives no reason"
+        raise EngineError(
+            f"{provider.title} cannot have {graph.name}: {said}",
+            hint="export the bundle again with this version of edgeunet; if that does not help, "
+            "report the message",
+        )
+    # A file that is no ONNX at all can be parsed without an error, into nothing.
+    if network.num_inputs == 0 or network.num_outputs == 0:
+        raise EngineError(
+            f"{graph.name} holds no network that {provider.title} can see",
+            hint="export the bundle again",
+        )
+    return parser
+
+
+def _parser_error(provider: Provider, error: Any) -> str:
+    """Return what a parser's error says, the node first."""
+    if provider.offers("ParserError.node_name"):
+        named = f"{error.node_operator()} {error.node_name()!r}"
+    else:
+        named = f"number {error.node()}"
+    return f"node {named}: {' '.join(str(error.desc()).split())}"
+
+
+def _check_borders(network: Any, stage: StageEntry, graph: Path) -> None:
+    given = [network.get_input(i) for i in range(network.num_inputs)]
+    made = [network.get_output(i) for i in range(network.num_outputs)]
+    for entries, tensors, what in (
+        (stage.inputs, given, "takes"),
+        (stage.outputs, made, "makes"),
+    ):
+        wanted = {entry.name: tuple(entry.shape) for entry in entries}
+        found = {str(tensor.name): tuple(tensor.shape) for tensor in tensors}
+        if wanted != found:
+            raise EngineError(
+                f"{graph.name} {what} {found}, and stage {stage.name!r} {what} {wanted}",
+                hint="export the bundle again",
+            )
+
+
+def _build_failure(provider: Provider, logger: TensorrtLogger, stage: str) -> EngineError:
+    what = f"{provider.title} cannot build stage {stage!r}"
+    shortage = shortage_in(logger.log.lines)
+    if shortage is not None:
+        return EngineError(f"{what}: {shortage[0]}", hint=shortage[1])
+    node = failed_node_in(logger.log.text)
+    errors = logger.log.errors
+    said = f"no kernel for node {node}" if node else " ".join("".join(errors[:1]).split())[:300]
+    return EngineError(
+        f"{what}: {said or 'it gives no reason'}",
+        hint="try --optimization-level 5, or export in another precision; edgeunet doctor says "
+        "whether this TensorRT is known to be at fault",
+    )
+
+
+def _failed(provider: Provider, logger: TensorrtLogger, what: str, hint: str) -> EngineError:
+    said = " ".join("".join(logger.log.errors[:1]).split())
+    return EngineError(f"{provider.title} {what}{': ' + said if said else ''}", hint=hint)

@@ -1,0 +1,111 @@
+"""What a person decides about a build, and whether it can be had."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeunet.engine.trt.provider import Provider
+from edgeunet.errors import EngineError, UsageError
+from edgeunet.specs import Precision
+
+LEVELS = range(6)
+MOST_AUX_STREAMS = 7
+
+# The versions without DLA: [first, next one with it). 11.4.1 has it on AGX Orin alone.
+_WITHOUT_DLA = ((10, 8), (11, 4, 1))
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """How plans are built; None leaves TensorRT's default.
+
+    workspace_bytes: what one kernel may use beside its tensors. tactic_bytes: what a build may
+    take of the device. optimization_level: 0 builds fastest, 5 runs fastest. dla_core: the DLA
+    core that runs what it can. aux_streams: kernels side by side, each keeping memory from being
+    used again. timing_cache: a file; None is one in the user's cache folder.
+    compute_capabilities: for TensorRT-RTX, ``major.minor`` of the GPUs to build for.
+    """
+
+    workspace_bytes: int | None = None
+    tactic_bytes: int | None = None
+    optimization_level: int | None = None
+    dla_core: int | None = None
+    aux_streams: int = 0
+    timing_cache: Path | None = None
+    compute_capabilities: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        level = self.optimization_level
+        if level is not None and level not in LEVELS:
+            raise UsageError(
+                f"{level} is not an optimization level",
+                hint=f"use {LEVELS[0]} (builds fastest) to {LEVELS[-1]} (runs fastest)",
+            )
+        if not 0 <= self.aux_streams <= MOST_AUX_STREAMS:
+            raise UsageError(
+                f"{self.aux_streams} is not a number of auxiliary streams",
+                hint=f"use 0 to {MOST_AUX_STREAMS}; 0 takes least memory",
+            )
+        for pool, size_bytes in (
+            ("--workspace", self.workspace_bytes),
+            ("--tactic-memory", self.tactic_bytes),
+        ):
+            if size_bytes == 0:
+                raise UsageError(f"{pool} 0 leaves nothing to build with", hint="like 256MiB")
+        if self.dla_core is not None and self.dla_core < 0:
+            raise UsageError(f"there is no DLA core {self.dla_core}", hint="use 0 or 1")
+
+    def words(self) -> tuple[str, ...]:
+        """Return what was chosen, as a plan's flags record it; the default is left out."""
+        return tuple(
+            f"{name} {value}"
+            for name, value in (
+                ("workspace bytes", self.workspace_bytes),
+                ("tactic bytes", self.tactic_bytes),
+                ("optimization level", self.optimization_level),
+                ("DLA core", self.dla_core),
+                ("auxiliary streams", self.aux_streams),
+            )
+            if value is not None
+        )
+
+
+def check_dla(provider: Provider, precision: Precision, core: int, cores: int) -> None:
+    """Raise EngineError, with the reason, where a DLA core cannot be used.
+
+    cores: as many as TensorRT finds here.
+    """
+    hint = "leave --dla out: the GPU runs everything"
+    if provider.rtx:
+        raise EngineError("TensorRT-RTX runs on desktop GPUs, which have no DLA", hint=hint)
+    if precision is Precision.FP32:
+        raise EngineError(
+            "DLA computes fp16 and int8, and this bundle is fp32",
+            hint="export with --fp16 or --int8, or leave --dla out",
+        )
+    since, again = _WITHOUT_DLA
+    if since <= provider.version < again:
+        raise EngineError(
+            f"{provider.title} has no DLA: 10.7 was the last before 11.4.1, which has it on "
+            "AGX Orin with JetPack 7.2.2",
+            hint=hint,
+        )
+    if cores == 0:
+        raise EngineError(
+            "TensorRT finds no DLA on this board: Orin Nano and Thor have none, and a container "
+            "needs the libnvdla libraries of the host",
+            hint=hint,
+        )
+    if core >= cores:
+        known = " and ".join(map(str, range(cores)))
+        raise EngineError(f"there is no DLA core {core}", hint=f"this board has {known}")
+
+
+def cache_folder() -> Path:
+    """Return where edgeunet keeps what it can make again; nothing is made here."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # The standard says that a relative one is to be ignored.
+    root = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
+    return root / "edgeunet"
