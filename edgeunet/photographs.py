@@ -74,6 +74,12 @@ def read_labels(path: Path) -> LabelMap:
     return np.ascontiguousarray(numbers)
 
 
+def png_of(pixels: NDArray[np.uint8]) -> bytes:
+    """Return (H, W, 3) uint8 RGB as the bytes of a PNG file."""
+    encoded: bytes = _module("imageio.v3").imwrite("<bytes>", pixels, extension=".png")
+    return encoded
+
+
 def list_images(folder: Path) -> list[Path]:
     """Return the image files below a folder, sorted; raises SourceError when there are none."""
     if not folder.is_dir():

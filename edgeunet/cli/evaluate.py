@@ -13,6 +13,7 @@ import typer
 
 from edgeunet.cli.choices import choose_weights, is_bundle, missing_package, read_recipe_at
 from edgeunet.cli.console import note, print_json, progress, warn
+from edgeunet.cli.evaluate_report import check_report, make_report, print_report, write_report
 from edgeunet.errors import EdgeUnetError, UsageError
 from edgeunet.files import check_writable, replacing_file
 from edgeunet.specs import Task
@@ -104,10 +105,27 @@ def command(
     csv_file: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write a row per image and level.")
     ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--against",
+            metavar="MODEL|BUNDLE",
+            help="Another form of the network, INT8 for example, for --report. May be given again.",
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE.html",
+            help="Write a page: quality, size, memory, speed, and the worst images side by side.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Measure PSNR, SSIM, mIoU, accuracy and flicker on your images or clips."""
     _check(limit, csv_file)
+    check_report(report, against or (), csv_file)
     try:
         from edgeunet.cli.evaluate_tables import document_of, print_figures
         from edgeunet.evaluate.evaluation import Levels
@@ -119,19 +137,40 @@ def command(
     how = _read_fit(fit)
     sigmas = None if sigma is None else parse_sigmas(sigma)
     check_noise(0, seed)
-    bundled = is_bundle(target)
-    kinds = _read_noise(noise, target, bundled=bundled)
-    open_backend = _open_bundle if bundled else _open_network
-    backend = open_backend(target, engine, weights, width, size)
-    try:
-        if sigmas is None:
-            denoises = Task.DENOISE in {head.task for head in backend.heads}
-            sigmas = SIGMAS if denoises else CLEAN
-        levels = Levels(kinds, sigmas, seed)
-        sets = [
+    kinds = _read_noise(noise, [target, *(against or ())])
+
+    def open_backend(name: str) -> Backend:
+        opener = _open_bundle if is_bundle(name) else _open_network
+        return opener(name, engine, weights, width, size)
+
+    def levels_of(backend: Backend) -> Levels:
+        denoises = Task.DENOISE in {head.task for head in backend.heads}
+        return Levels(kinds, sigmas or (SIGMAS if denoises else CLEAN), seed)
+
+    def open_sets(backend: Backend) -> list[DataSet]:
+        return [
             open_data(text, backend.heads, frame=backend.frame, fit=how, limit=limit)
             for text in data
         ]
+
+    if report is not None:
+        page = make_report(
+            [target, *(against or ())],
+            levels_of,
+            open_backend=open_backend,
+            open_sets=open_sets,
+            evaluate=lambda one, entry: _evaluate(one, entry, levels_of(one), clip=clip),
+        )
+        written = write_report(report, page)
+        if as_json:
+            print_json(written)
+        else:
+            print_report(written)
+        return
+    backend = open_backend(target)
+    try:
+        levels = levels_of(backend)
+        sets = open_sets(backend)
         _tell(backend, sets)
         results = [_evaluate(backend, entry, levels, clip=clip) for entry in sets]
     finally:
@@ -165,16 +204,17 @@ def _read_fit(text: str) -> Fit:
     return Fit(text)
 
 
-def _read_noise(text: str | None, target: str, *, bundled: bool) -> tuple[NoiseKind, ...]:
+def _read_noise(text: str | None, targets: Sequence[str]) -> tuple[NoiseKind, ...]:
     from edgeunet.evaluate.protocol import NoiseKind
 
     if text not in (None, *_NOISES):
         raise UsageError(f"there is no noise {shorten(text)!r}", hint="use float, uint8 or both")
-    if not bundled:
+    bundle = next((target for target in targets if is_bundle(target)), None)
+    if bundle is None:
         return tuple(NoiseKind) if text in (None, "both") else (NoiseKind(text),)
     if text in ("float", "both"):
         raise UsageError(
-            f"float noise cannot go through {Path(target).name}: a bundle takes 8-bit frames",
+            f"float noise cannot go through {Path(bundle).name}: a bundle takes 8-bit frames",
             hint="use --noise uint8, or evaluate the MODEL itself with --noise float",
         )
     return (NoiseKind.UINT8,)

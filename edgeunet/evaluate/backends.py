@@ -85,7 +85,7 @@ class BundleBackend:
     kinds = (NoiseKind.UINT8,)
 
     def __init__(self, path: Path, engine: str = "auto", *, threads: int | None = None) -> None:
-        bundle = open_bundle(path)
+        self.bundle = bundle = open_bundle(path)
         manifest = bundle.manifest
         self.name = bundle.path.name
         self.weights = manifest.weights

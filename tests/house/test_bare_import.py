@@ -31,6 +31,8 @@ HEAVY = (
     "engine/onnxruntime_session.py",
     "evaluate/evaluation.py",
     "evaluate/interval.py",
+    "evaluate/report.py",
+    "evaluate/report_page.py",
     "evaluate/ssim.py",
     "evaluate/torch_backend.py",
     "stream/opencv.py",

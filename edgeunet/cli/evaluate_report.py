@@ -1,0 +1,177 @@
+"""``edgeunet eval --report``: several forms of one network on one page."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeunet.cli.console import note, print_table
+from edgeunet.errors import UsageError
+from edgeunet.files import check_writable, replacing_file
+
+if TYPE_CHECKING:
+    from edgeunet.evaluate.backends import Backend
+    from edgeunet.evaluate.data import DataSet
+    from edgeunet.evaluate.evaluation import Levels, Result
+    from edgeunet.evaluate.report_page import Report
+
+_WORST = 3
+_PAGE, _DOCUMENT = ".html", ".json"
+
+Open = Callable[[str], "Backend"]
+OpenSets = Callable[["Backend"], "list[DataSet]"]
+Evaluate = Callable[["Backend", "DataSet"], "Result"]
+
+
+def check_report(report: Path | None, against: Sequence[str], csv_file: Path | None) -> None:
+    """Refuse what could only fail after the work."""
+    if report is None:
+        if against:
+            raise UsageError(
+                "--against compares on a page, and none is asked for",
+                hint="add --report FILE.html",
+            )
+        return
+    if report.suffix.lower() != _PAGE or report.is_dir():
+        raise UsageError(
+            f"--report {str(report)!r} is no HTML file",
+            hint="name one, like report.html; a report.json is written beside it",
+        )
+    if csv_file is not None:
+        raise UsageError(
+            "--report and --csv are two ways to keep figures", hint="leave one of them out"
+        )
+    check_writable(report)
+    check_writable(report.with_suffix(_DOCUMENT))
+
+
+def make_report(
+    names: Sequence[str],
+    levels: Callable[[Backend], Levels],
+    *,
+    open_backend: Open,
+    open_sets: OpenSets,
+    evaluate: Evaluate,
+) -> Report:
+    """Evaluate every form, one after the other, then show where each is worst.
+
+    names: as a person gave them; the first is what the others are held against.
+    """
+    from edgeunet.evaluate.report import (
+        Timed,
+        candidate_of,
+        check_alike,
+        scenes_of,
+        worst_spots,
+    )
+    from edgeunet.evaluate.report_page import Report
+
+    with contextlib.ExitStack() as stack:
+        opened = []
+        for name in names:
+            opened.append(open_backend(name))
+            stack.callback(opened[-1].close)
+        # Folders of one name are told apart by where they lie.
+        short = [backend.name for backend in opened]
+        shown = short if len(set(short)) == len(short) else names
+        backends = [Timed(one, name) for one, name in zip(opened, shown, strict=True)]
+        first = backends[0]
+        for other in backends[1:]:
+            check_alike(first, other)
+        chosen = levels(first)
+        candidates = []
+        for backend in backends:
+            sets = open_sets(backend)
+            results = [evaluate(backend, entry) for entry in sets]
+            candidates.append(candidate_of(backend, results))
+        scenes = []
+        for number in range(len(sets)):
+            of_set = []
+            for backend, candidate in zip(backends, candidates, strict=True):
+                spots = worst_spots(
+                    candidates[0].results[number], candidate.results[number], _WORST
+                )
+                data = open_sets(first)[number]
+                of_set.append(tuple(scenes_of(spots, data, chosen, first, backend)))
+            scenes.append(tuple(of_set))
+    return Report(
+        title=f"{first.recipe.name}: {', '.join(c.name for c in candidates)}",
+        candidates=tuple(candidates),
+        sets=tuple(
+            (entry.name, entry.kind, candidates[0].results[number].figures[0].images)
+            for number, entry in enumerate(sets)
+        ),
+        scenes=tuple(scenes),
+        facts={
+            "processor": f"{_processor()}, {os.cpu_count()} cores",
+            "python": platform.python_version(),
+            **{name: _version(name) for name in ("edgeunet", "onnxruntime", "numpy")},
+            "noise": f"additive white Gaussian, seed {chosen.seed}",
+            "milliseconds": "median over the frames evaluated, in one process, in turn",
+        },
+    )
+
+
+def write_report(path: Path, report: Report) -> dict[str, Any]:
+    """Write the page and, beside it, the document; return the latter."""
+    from edgeunet.evaluate.report_page import document_of_report, page_of
+
+    document = document_of_report(report)
+    for target, text in (
+        (path, page_of(report)),
+        (path.with_suffix(_DOCUMENT), json.dumps(document, indent=2) + "\n"),
+    ):
+        with replacing_file(target) as beside:
+            beside.write_text(text, encoding="utf-8")
+        note(f"wrote {target}")
+    return document
+
+
+def print_report(document: dict[str, Any]) -> None:
+    """Print the figures of the page, a table for each set."""
+    first = document["candidates"][0]
+    for entry in document["data"]:
+        before = entry["results"][0]["levels"]
+        rows = []
+        for candidate, result in zip(document["candidates"], entry["results"], strict=True):
+            for level, reference in zip(result["levels"], before, strict=True):
+                row = [candidate["name"], f"{level['sigma']:g} {level['noise']}"]
+                for key, scale, form in (
+                    ("psnr_db", 1, ".2f"),
+                    ("ssim", 1, ".4f"),
+                    ("mean_iou", 100, ".2f"),
+                ):
+                    value, known = level[key], reference[key]
+                    known_too = value is not None and known is not None
+                    row.append("-" if value is None else format(scale * value, form))
+                    row.append(format(scale * (value - known), f"+{form}") if known_too else "-")
+                row.append(f"{candidate['frame_ms']:.1f}")
+                rows.append(row)
+        print_table(
+            f"{entry['data']}: {entry['images']} {entry['kind']}, against {first['name']}",
+            ("", "noise", "PSNR dB", "", "SSIM", "", "mIoU %", "", "ms per frame"),
+            rows,
+            text_columns=2,
+        )
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
