@@ -57,10 +57,13 @@ class _Output:
 class DeviceUse:
     """What a bundle has taken of the GPU, in bytes, beside TensorRT's own.
 
-    frame_bytes: the frame and the outputs. block_bytes: what the stages hand on, and the block with
+    title: the engine and the GPU. work_bytes: what each stage's plan works in. frame_bytes: the
+    frame and the outputs. block_bytes: what the stages hand on, and the block with
     the window buffers and what the plans work in, by purpose.
     """
 
+    title: str
+    work_bytes: Mapping[str, int]
     frame_bytes: int
     block_bytes: Mapping[str, int]
 
@@ -108,7 +111,8 @@ class DeviceSpace:
 
     @property
     def use(self) -> DeviceUse:
-        return DeviceUse(self._frame_bytes, dict(self._blocks))
+        work = {name: plan.work_bytes for name, plan in self._plans.items()}
+        return DeviceUse(self.title, work, self._frame_bytes, dict(self._blocks))
 
     def frame(self, spec: TensorSpec, size: tuple[int, int], *, padded: bool) -> DeviceTensor:
         host, self._frame = self._both_sides(spec, "the frame")

@@ -41,6 +41,7 @@ class Device:
         self._driver = driver
         self._local = threading.local()
         self._made: list[tuple[Callable[[Any], None], Any]] = []
+        self._streams: list[Any] = []
         self.backend = driver.backend
         with _told():
             self.facts: DeviceFacts = driver.open(ordinal)
@@ -102,7 +103,9 @@ class Device:
 
     def stream(self) -> Any:
         with self.active():
-            return self._keep(self._driver.make_stream(), self._driver.drop_stream)
+            stream = self._keep(self._driver.make_stream(), self._driver.drop_stream)
+            self._streams.append(stream)
+            return stream
 
     def event(self, *, timed: bool = False) -> Any:
         with self.active():
@@ -169,16 +172,18 @@ class Device:
         failure: EngineError | None = None
         try:
             with self.active():
-                while self._made:
-                    # pycuda frees with the last reference, and that must be while this is active.
-                    drop, thing = self._made.pop()
+                # After a failure there may be work left on what is given back now.
+                for stream in self._streams:
+                    with contextlib.suppress(DriverFailureError):
+                        self._driver.synchronise(stream)
+                for drop, thing in reversed(self._made):
                     try:
                         drop(thing)
                     except DriverFailureError as error:
                         failure = failure or translated(error)
-                    del thing
         finally:
             self._made.clear()
+            self._streams.clear()
             context, self._context = self._context, None
             with _told():
                 self._driver.release(context, self.facts.ordinal)

@@ -19,6 +19,18 @@ from edgeunet.errors import EngineError
 from edgeunet.specs import Array
 
 
+class _Held:
+    """A stream or an event, which pycuda destroys with its last reference: this is the only one.
+
+    An exception's traceback would else keep it beyond its context.
+    """
+
+    __slots__ = ("native",)
+
+    def __init__(self, native: Any) -> None:
+        self.native: Any = native
+
+
 class PycudaDriver:
     """pycuda keeps a stack of contexts per thread, of its own: all calls go through that."""
 
@@ -104,11 +116,11 @@ class PycudaDriver:
 
     def copy_in(self, target: int, source: Array, stream: Any) -> None:
         with self._told("cuMemcpyHtoDAsync"):
-            self._cuda.memcpy_htod_async(target, source, stream)
+            self._cuda.memcpy_htod_async(target, source, stream.native)
 
     def copy_out(self, target: Array, source: int, stream: Any) -> None:
         with self._told("cuMemcpyDtoHAsync"):
-            self._cuda.memcpy_dtoh_async(target, source, stream)
+            self._cuda.memcpy_dtoh_async(target, source, stream.native)
 
     def bind_copy(self, copy: StridedCopy, stream: Any) -> Callable[[], None]:
         if copy.contiguous:
@@ -116,7 +128,7 @@ class PycudaDriver:
 
             def move() -> None:
                 with self._told("cuMemcpyDtoDAsync"):
-                    copy_device(copy.target, copy.source, copy.width_bytes, stream)
+                    copy_device(copy.target, copy.source, copy.width_bytes, stream.native)
 
             return move
         order = self._cuda.Memcpy3D()
@@ -129,47 +141,47 @@ class PycudaDriver:
 
         def move_box() -> None:
             with self._told("cuMemcpy3DAsync"):
-                order(stream)
+                order(stream.native)
 
         return move_box
 
     def clear(self, address: int, size_bytes: int, stream: Any) -> None:
         with self._told("cuMemsetD8Async"):
-            self._cuda.memset_d8_async(address, 0, size_bytes, stream)
+            self._cuda.memset_d8_async(address, 0, size_bytes, stream.native)
 
     def make_stream(self) -> Any:
         with self._told("cuStreamCreate"):
-            return self._cuda.Stream()
+            return _Held(self._cuda.Stream())
 
     def handle_of(self, stream: Any) -> int:
-        return int(stream.handle)
+        return int(stream.native.handle)
 
     def wait(self, stream: Any, event: Any) -> None:
         with self._told("cuStreamWaitEvent"):
-            stream.wait_for_event(event)
+            stream.native.wait_for_event(event.native)
 
     def synchronise(self, stream: Any) -> None:
         with self._told("cuStreamSynchronize"):
-            stream.synchronize()
+            stream.native.synchronize()
 
     def drop_stream(self, stream: Any) -> None:
-        """Nothing: pycuda destroys a stream with its last reference."""
+        stream.native = None
 
     def make_event(self, *, timed: bool) -> Any:
         flags = 0 if timed else self._cuda.event_flags.DISABLE_TIMING
         with self._told("cuEventCreate"):
-            return self._cuda.Event(flags)
+            return _Held(self._cuda.Event(flags))
 
     def record(self, event: Any, stream: Any) -> None:
         with self._told("cuEventRecord"):
-            event.record(stream)
+            event.native.record(stream.native)
 
     def elapsed_ms(self, start: Any, end: Any) -> float:
         with self._told("cuEventElapsedTime"):
-            return float(end.time_since(start))
+            return float(end.native.time_since(start.native))
 
     def drop_event(self, event: Any) -> None:
-        """Nothing: pycuda destroys an event with its last reference."""
+        event.native = None
 
     def begin_capture(self, stream: Any) -> None:
         raise DriverFailureError("cuStreamBeginCapture", "pycuda has no graphs")
