@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edgeunet.bundle.manifest import QuantizationEntry
-from edgeunet.calibrations import CalibrationSet, calibration_folder, load_calibration_set
+from edgeunet.calibrations import (
+    FOLDER,
+    CalibrationSet,
+    calibration_names,
+    calibration_path,
+    read_set,
+)
 from edgeunet.cli.console import print_table
 from edgeunet.errors import UsageError, near_match
 from edgeunet.recipes import Recipe
@@ -24,10 +30,14 @@ _DEFAULT_SET = "photographs"
 
 @dataclass(frozen=True)
 class Int8Choice:
-    """The set of frames, the folder of its file, the engine, and the PSNR that may be lost."""
+    """The set of frames, the engine, and the PSNR that may be lost.
+
+    folder: where ranges are kept. shipped: of a set that ships, the folder it ships in.
+    """
 
     calibration: CalibrationSet
     folder: Path
+    shipped: Path | None
     engine: Engine
     max_drop_db: float | None
 
@@ -55,9 +65,13 @@ def read_int8(
             hint=near_match(target, names) + f"known: {', '.join(names)}",
         )
     name = calibration or _DEFAULT_SET
+    path = calibration_path(name)
+    # What a package installed is not the user's to write to, even where it could be.
+    ships = name in calibration_names()
     return Int8Choice(
-        load_calibration_set(name),
-        calibration_folder(name),
+        read_set(path),
+        FOLDER if ships else path.parent,
+        path.parent if ships else None,
         Engine(target) if target else Engine.ONNXRUNTIME,
         None if max_drop is None else _decibels(max_drop),
     )
@@ -77,6 +91,7 @@ def int8_order(choice: Int8Choice, recipe: Recipe, weights: Path | None) -> Int8
     """Return the order to quantize. Ranges of random weights are not kept: they never return."""
     from edgeunet.convert.quantizing import Int8Order
     from edgeunet.quantize.calibrators import Calibrator
+    from edgeunet.stream.clips import open_clip
 
     kind = recipe.export.int8_calibrator
     return Int8Order(
@@ -85,6 +100,8 @@ def int8_order(choice: Int8Choice, recipe: Recipe, weights: Path | None) -> Int8
         choice.engine,
         None if kind is None else Calibrator(kind),
         choice.max_drop_db,
+        choice.shipped,
+        open_clip,
     )
 
 

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from edgeunet.bundle.manifest import QuantizationEntry
-from edgeunet.calibrations import CalibrationSet, frames
+from edgeunet.calibrations import FEWEST_MEMBERS, CalibrationSet, Frame, OpenClip, pairs
 from edgeunet.convert.frame_module import FrameModule
 from edgeunet.convert.network_graph import check_frame_size, module_to_graph
 from edgeunet.convert.sensitivity import Selection, select_floats
@@ -22,23 +21,22 @@ from edgeunet.graph.points import Placement, placement_of, quantization_key, sho
 from edgeunet.graph.quantized import Interval, quantize
 from edgeunet.graph.view import write_model
 from edgeunet.quantize.calibrators import Calibrator, interval_of
-from edgeunet.quantize.histograms import Frames, histograms_of, runner_of
+from edgeunet.quantize.histograms import histograms_of, runner_of
 from edgeunet.quantize.ranges import (
     SCHEMA_VERSION,
     Ranges,
     RangesKey,
     TensorRanges,
+    find_ranges,
     held_back,
     members_digest,
     ranges_path,
-    read_ranges,
     write_ranges,
 )
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Array, Engine, Precision
 from edgeunet.units import format_size
 
-_FEWEST_FRAMES = 5
 # What equal to the last bit counts as, so that a mean has a value.
 _EQUAL_DB = 100.0
 
@@ -47,7 +45,8 @@ _EQUAL_DB = 100.0
 class Int8Order:
     """How a network is to be quantized.
 
-    folder: of the set's file; ranges are kept beside it, or not at all when it is None.
+    folder: where ranges are kept, or not at all when it is None. shipped: the folder of a set that
+    ships, with the ranges that ship with it. open_clip: for sets with frames of clips.
     calibrator: None for the one that keeps the network nearest to its floats. max_drop_db: the
     most PSNR that may be lost, for which some convolutions stay in floats; None keeps none.
     """
@@ -57,6 +56,8 @@ class Int8Order:
     engine: Engine
     calibrator: Calibrator | None = None
     max_drop_db: float | None = None
+    shipped: Path | None = None
+    open_clip: OpenClip | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def make_quantizer(
     recipe: Recipe,
     report: Callable[[str], None] = lambda text: None,
 ) -> Quantizer:
-    """Return what quantizes a network, with ranges from the set's folder or measured now.
+    """Return what quantizes a network, with ranges that are kept or measured now.
 
     Raises RecipeError for a set that nothing can be measured on, or ranges that do not fit.
     """
@@ -92,32 +93,20 @@ def make_quantizer(
     check_frame_size(recipe, calibration.height, calibration.width)
     size = (calibration.height, calibration.width)
     model = module_to_graph(module, recipe, *size, Precision.FP32)
-    weights, structure = quantization_key(model)
-    key = RangesKey(
-        recipe.name,
-        recipe.network.width,
-        calibration.name,
-        members_digest(calibration),
-        weights,
-        structure,
-    )
-    path = None if order.folder is None else ranges_path(order.folder, key)
-    ranges = None if path is None else read_ranges(path, key)
-    if ranges is None:
-        report(f"measuring ranges on {len(calibration.members)} frames of {calibration.name}")
-        ranges = _measure(model, calibration, key)
-        if path is not None:
-            try:
-                write_ranges(path, ranges)
-                report(f"ranges kept in {path}")
-            except OSError as error:
-                report(f"the ranges are not kept: {path}: {error.strerror}")
+    ranges = ranges_of(model, recipe, order, report)
     chosen = order.calibrator or ranges.best(order.engine)
     intervals = ranges.intervals(order.engine, chosen)
     selection = None
     if order.max_drop_db is not None:
         selection = select_floats(
-            model, recipe, calibration, intervals, order.engine, order.max_drop_db, report
+            model,
+            recipe,
+            calibration,
+            intervals,
+            order.engine,
+            order.max_drop_db,
+            report,
+            order.open_clip,
         )
         for layer in selection.kept:
             report(f"kept in floats: {layer.name} loses {layer.loss_db:.3f} dB alone")
@@ -130,6 +119,41 @@ def make_quantizer(
         placement_of(model, order.engine, _numbers(selection)),
         selection,
     )
+
+
+def ranges_of(
+    model: ir.Model,
+    recipe: Recipe,
+    order: Int8Order,
+    report: Callable[[str], None] = lambda text: None,
+) -> Ranges:
+    """Return the ranges of a float graph, made at the set's frame size: kept ones, or measured.
+
+    Raises RecipeError as ``make_quantizer`` does.
+    """
+    calibration = order.calibration
+    weights, structure = quantization_key(model)
+    key = RangesKey(
+        model=recipe.name,
+        width=recipe.network.width,
+        calibration=calibration.name,
+        members=members_digest(calibration),
+        weights=weights,
+        structure=structure,
+    )
+    path = None if order.folder is None else ranges_path(order.folder, key)
+    shipped = None if order.shipped is None else ranges_path(order.shipped, key)
+    ranges = None if path is None else find_ranges(shipped, path, key)
+    if ranges is None:
+        report(f"measuring ranges on {len(calibration.members)} frames of {calibration.name}")
+        ranges = _measure(model, order, key)
+        if path is not None:
+            try:
+                write_ranges(path, ranges)
+                report(f"ranges kept in {path}")
+            except OSError as error:
+                report(f"the ranges are not kept: {path}: {error.strerror}")
+    return ranges
 
 
 def _numbers(selection: Selection | None) -> tuple[int, ...]:
@@ -150,22 +174,34 @@ def quantization_entry(order: Int8Order, quantizer: Quantizer) -> QuantizationEn
     )
 
 
-def _measure(model: ir.Model, calibration: CalibrationSet, key: RangesKey) -> Ranges:
+def _measure(model: ir.Model, order: Int8Order, key: RangesKey) -> Ranges:
+    calibration = order.calibration
     count = len(calibration.members)
-    if count < _FEWEST_FRAMES:
+    if count < FEWEST_MEMBERS:
         raise RecipeError(
             f"calibration set {calibration.name!r} has {count} "
             f"frame{'s' if count > 1 else ''}: ranges of so few fit only them",
-            hint=f"give a set of at least {_FEWEST_FRAMES}, better some dozens",
+            hint=f"give a set of at least {FEWEST_MEMBERS}, better some dozens",
         )
-    _require_content(calibration)
-    measured_on, compared_on = held_back(count)
+    measured_on, compared_on = held_back(calibration)
+
+    def some(numbers: Collection[int]) -> Iterator[Frame]:
+        return (frame for _, frame in pairs(calibration, numbers, order.open_clip))
+
+    # Few enough to be kept: every graph that is compared runs them.
+    held = list(some(compared_on))
+    if not any(frame.any() for frame in held) and not any(f.any() for f in some(measured_on)):
+        raise RecipeError(
+            f"every frame of calibration set {calibration.name!r} is black "
+            f"({format_size(calibration.height, calibration.width)}): nothing has a range",
+            hint="give a set of frames like those the network will see",
+        )
     with tempfile.TemporaryDirectory(prefix="edgeunet-") as scratch:
         folder = Path(scratch)
         shown = model.clone()
         names = show_points(shown)
         write_model(shown, folder / "shown.onnx")
-        found = histograms_of(folder / "shown.onnx", names, _some(calibration, measured_on))
+        found = histograms_of(folder / "shown.onnx", names, lambda: some(measured_on))
         tensors = tuple(
             TensorRanges(
                 name=name,
@@ -176,19 +212,14 @@ def _measure(model: ir.Model, calibration: CalibrationSet, key: RangesKey) -> Ra
             )
             for name, histogram in zip(names, found, strict=True)
         )
-        compare = Comparison(model, folder, _some(calibration, compared_on))
+        compare = Comparison(model, folder, held)
         fidelity = {
             engine: {c: compare.fidelity_db(_of(tensors, engine, c), engine) for c in Calibrator}
             for engine in Engine
         }
     return Ranges(
         schema=SCHEMA_VERSION,
-        model=key.model,
-        width=key.width,
-        calibration=key.calibration,
-        members=key.members,
-        weights=key.weights,
-        structure=key.structure,
+        key=key,
         frames=(len(measured_on), len(compared_on)),
         fidelity_db=fidelity,
         tensors=tensors,
@@ -198,13 +229,13 @@ def _measure(model: ir.Model, calibration: CalibrationSet, key: RangesKey) -> Ra
 class Comparison:
     """Quantized graphs against the float one, on frames that no range was measured on."""
 
-    def __init__(self, model: ir.Model, folder: Path, given: Frames) -> None:
+    def __init__(self, model: ir.Model, folder: Path, given: Sequence[Frame]) -> None:
         """folder: for graphs, while they are compared."""
         self._model, self._folder, self._given = model, folder, given
         self._names = [value.name or "" for value in model.graph.outputs]
         write_model(model, folder / "float.onnx")
         run = runner_of(folder / "float.onnx", self._names)
-        self._wanted = [run(frame) for frame in given()]
+        self._wanted = [run(frame) for frame in given]
 
     def fidelity_db(
         self, intervals: Sequence[Interval], engine: Engine, kept: Collection[int] = ()
@@ -215,9 +246,9 @@ class Comparison:
         write_model(model, self._folder / "quantized.onnx")
         run = runner_of(self._folder / "quantized.onnx", self._names)
         errors = np.zeros(len(self._names))
-        for frame, wanted in zip(self._given(), self._wanted, strict=True):
-            pairs = zip(run(frame), wanted, strict=True)
-            errors += [_error(given, reference) for given, reference in pairs]
+        for frame, wanted in zip(self._given, self._wanted, strict=True):
+            answers = zip(run(frame), wanted, strict=True)
+            errors += [_error(given, reference) for given, reference in answers]
         worst = float(errors.max()) / len(self._wanted)
         return round(min(-10 * math.log10(worst), _EQUAL_DB), 3) if worst else _EQUAL_DB
 
@@ -234,21 +265,3 @@ def _of(
     tensors: Sequence[TensorRanges], engine: Engine, calibrator: Calibrator
 ) -> tuple[Interval, ...]:
     return tuple(tensor.intervals[engine][calibrator] for tensor in tensors)
-
-
-def _some(calibration: CalibrationSet, numbers: Collection[int]) -> Frames:
-    def some() -> Iterator[NDArray[np.uint8]]:
-        for number, frame in enumerate(frames(calibration)):
-            if number in numbers:
-                yield frame
-
-    return some
-
-
-def _require_content(calibration: CalibrationSet) -> None:
-    if not any(frame.any() for frame in frames(calibration)):
-        raise RecipeError(
-            f"every frame of calibration set {calibration.name!r} is black "
-            f"({format_size(calibration.height, calibration.width)}): nothing has a range",
-            hint="give a set of frames like those the network will see",
-        )

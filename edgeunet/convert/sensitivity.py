@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
-from edgeunet.calibrations import CalibrationSet, Frame, pairs
+from edgeunet.calibrations import CalibrationSet, Frame, OpenClip, pairs
 from edgeunet.errors import RecipeError, UsageError
 from edgeunet.graph.points import Points
 from edgeunet.graph.quantized import Interval, quantize
@@ -51,6 +51,7 @@ def select_floats(
     engine: Engine,
     max_drop_db: float,
     report: Callable[[str], None] = lambda text: None,
+    open_clip: OpenClip | None = None,
 ) -> Selection:
     """Return the fewest convolutions, along the ranking of single losses, that meet a loss.
 
@@ -64,7 +65,8 @@ def select_floats(
             hint="leave --max-drop out",
         )
     with tempfile.TemporaryDirectory(prefix="edgeunet-") as folder:
-        trial = _Trial(model, output, calibration, intervals, engine, Path(folder))
+        shown = _shown(calibration, open_clip)
+        trial = _Trial(model, output, shown, intervals, engine, Path(folder))
         points = Points(model, engine)
         numbers = [i for i, n in enumerate(points.convolutions) if n in points.quantized]
         if trial.loss_db(()) <= max_drop_db:
@@ -100,24 +102,15 @@ class _Trial:
         self,
         model: ir.Model,
         output: str,
-        calibration: CalibrationSet,
+        shown: Sequence[tuple[float, Frame, Frame]],
         intervals: Sequence[Interval],
         engine: Engine,
         folder: Path,
     ) -> None:
-        self._model, self._output, self._calibration = model, output, calibration
+        """shown: sigma, the clean frame and the noisy one."""
+        self._model, self._output, self._shown = model, output, shown
         self._intervals, self._engine, self._folder = intervals, engine, folder
         self._known: dict[frozenset[int], float] = {}
-        _, held = held_back(len(calibration.members))
-        sigmas = [member.sigma for member in calibration.members]
-        self._numbers = [n for n in held if sigmas[n] > 0] or [
-            n for n, sigma in enumerate(sigmas) if sigma > 0
-        ]
-        if not self._numbers:
-            raise RecipeError(
-                f"calibration set {calibration.name!r} has no noisy frame to measure a loss on",
-                hint="give some members a sigma, or leave --max-drop out",
-            )
         self._float_db = self._psnr_db(model)
 
     def loss_db(self, kept: Collection[int]) -> float:
@@ -135,7 +128,7 @@ class _Trial:
         write_model(model, self._folder / "trial.onnx")
         run = runner_of(self._folder / "trial.onnx", [self._output])
         errors: dict[float, list[float]] = {}
-        for sigma, clean, noisy in self._frames():
+        for sigma, clean, noisy in self._shown:
             errors.setdefault(sigma, []).append(_squared_error(run(noisy)[0][0], clean))
         # An answer that is exact has no PSNR: as good as half of one step in 8 bits.
         return {
@@ -143,10 +136,25 @@ class _Trial:
             for sigma, found in errors.items()
         }
 
-    def _frames(self) -> Iterator[tuple[float, Frame, Frame]]:
-        for number, (clean, noisy) in enumerate(pairs(self._calibration)):
-            if number in self._numbers:
-                yield self._calibration.members[number].sigma, clean, noisy
+
+def _shown(
+    calibration: CalibrationSet, open_clip: OpenClip | None
+) -> tuple[tuple[float, Frame, Frame], ...]:
+    """Return sigma, the clean and the noisy frame of what losses are measured on.
+
+    They are held back from measuring ranges, and few: every trial runs them.
+    """
+    _, held = held_back(calibration)
+    sigmas = [member.sigma for member in calibration.members]
+    noisy = [n for n, sigma in enumerate(sigmas) if sigma > 0]
+    numbers = [n for n in held if sigmas[n] > 0] or noisy[: len(held)]
+    if not numbers:
+        raise RecipeError(
+            f"calibration set {calibration.name!r} has no noisy frame to measure a loss on",
+            hint="give some members a sigma, or leave --max-drop out",
+        )
+    found = pairs(calibration, numbers, open_clip)
+    return tuple((sigmas[n], *pair) for n, pair in zip(numbers, found, strict=True))
 
 
 def _squared_error(given: Array, clean: Frame) -> float:

@@ -130,17 +130,20 @@ class Points:
 
 
 def quantization_key(model: ir.Model) -> tuple[str, str]:
-    """Return digests of a float graph's weights and of its structure, at whatever frame size."""
+    """Return digests of a float graph's weights and of its structure.
+
+    Weights are all floats that a node reads: those that no convolution has (a norm's, a gate's)
+    move the ranges too.
+    """
     weights, structure = hashlib.sha256(), hashlib.sha256()
-    points = Points(model, Engine.ONNXRUNTIME)
-    for value in points.values:
+    for value in Points(model, Engine.ONNXRUNTIME).values:
         producer = value.producer()
         structure.update(f"{producer.op_type if producer else ''} ".encode())
-    for node in points.convolutions:
-        for parameter in node.inputs[1:]:
+    for node in model.graph:
+        for parameter in node.inputs:
             content = constant_of(parameter)
-            if content is not None:
-                structure.update(str(content.shape).encode())
+            if content is not None and np.issubdtype(content.dtype, np.floating):
+                structure.update(f"{node.op_type}{content.shape} ".encode())
                 weights.update(np.ascontiguousarray(content).tobytes())
     return weights.hexdigest(), structure.hexdigest()
 

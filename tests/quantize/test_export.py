@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -22,6 +23,7 @@ from edgeunet.graph.view import write_model
 from edgeunet.models import build_network
 from edgeunet.models.weights import save_weights
 from edgeunet.quantize.histograms import runner_of
+from edgeunet.quantize.ranges import Ranges, write_ranges
 from edgeunet.recipes import load_recipe
 from edgeunet.specs import Engine, Precision
 from edgeunet.stream.executor import Executor
@@ -108,10 +110,10 @@ def test_ranges_are_kept_with_the_set(place: Path) -> None:
 def test_windows_give_what_the_whole_frame_gives(
     copy: Path, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def nobody(calibration: object) -> None:
+    def nobody(*arguments: object) -> None:
         raise AssertionError("the frames are not needed any more")
 
-    monkeypatch.setattr(quantizing, "frames", nobody)
+    monkeypatch.setattr(quantizing, "pairs", nobody)
     words = ("--target", target, "--size", "64x96", "--out")
     whole = export(copy, *words, copy / "whole.bundle")
     tiled = export(copy, *words, copy / "tiled.bundle", "--tile", "32x32")
@@ -162,11 +164,37 @@ def other_weights(folder: Path) -> None:
     shutil.copy(folder / "2.safetensors", folder / "1.safetensors")
 
 
+def other_width(folder: Path) -> None:
+    kept = json.loads((folder / "ranges" / KEPT).read_text())
+    kept["key"]["width"] = 16
+    seal(folder, kept)
+
+
+def other_set(folder: Path) -> None:
+    kept = json.loads((folder / "ranges" / KEPT).read_text())
+    kept["key"]["calibration"] = "avenue"
+    seal(folder, kept)
+
+
+def older(folder: Path) -> None:
+    path = folder / "ranges" / KEPT
+    path.write_text(path.read_text().replace('"schema": 2', '"schema": 1'))
+
+
+def seal(folder: Path, kept: dict[str, object]) -> None:
+    """Write ranges as another export would have: nobody edited them."""
+    ranges = msgspec.convert(kept, Ranges)
+    write_ranges(folder / "ranges" / KEPT, ranges)
+
+
 STALE: dict[str, tuple[Callable[[Path], None], str]] = {
     "edited": (edited, "it was changed after it was written (its digest differs)"),
     "cut off": (cut_off, "it cannot be read"),
     "other frames": (other_frames, "it was measured on other frames: the calibration set has"),
-    "other network": (other_network, "it was measured for another network, tiny at width 8"),
+    "other set": (other_set, "it was measured on another calibration set, 'avenue'"),
+    "other network": (other_network, "for another network: the operators of tiny have changed"),
+    "other width": (other_width, "it was measured for another network, tiny at width 16"),
+    "older": (older, "its schema is 1, this version reads 2"),
     "other weights": (other_weights, "it was measured with other weights"),
 }
 
@@ -210,7 +238,7 @@ BAD_SETS: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "no frames": (no_frames, "few.toml is not a valid calibration set", "calibration/README.md"),
     "one frame": (one_frame, "calibration set 'few' has 1 frame: ranges of so few", "at least 5"),
     "all black": (all_black, "every frame of calibration set 'few' is black", "like those"),
-    "gone": (gone, "black.png", ""),
+    "gone": (gone, "is gone: there is no file", "make the set anew: edgeunet calibrate"),
     "too small": (too_small, "a frame of 2x2 pixels is too small for tiny", "at least 4"),
 }
 
@@ -238,7 +266,9 @@ def test_the_fewest_layers_stay_in_floats_for_a_loss(
     run = runner_of(copy / "float.onnx", ["denoised"])
     calibration = load_calibration_set(str(copy / "street.toml"))
     found = [(run(noisy)[0][0], noisy) for noisy in frames(calibration)]
-    monkeypatch.setattr(sensitivity, "pairs", lambda calibration: iter(found))
+    monkeypatch.setattr(
+        sensitivity, "pairs", lambda calibration, numbers, _: (found[n] for n in numbers)
+    )
     stored = json.loads((copy / "ranges" / KEPT).read_text())["tensors"]
     intervals = [tuple(tensor["intervals"]["onnxruntime"]["minmax"]) for tensor in stored]
     order = recipe, calibration, intervals, Engine.ONNXRUNTIME

@@ -12,6 +12,7 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 
+from edgeunet.engine.onnxruntime_session import DISABLED_OPTIMIZERS
 from edgeunet.graph.integer import with_integer_kernels
 from edgeunet.graph.points import Points, placement_of, quantization_key, show_points
 from edgeunet.graph.quantized import quantize
@@ -71,8 +72,7 @@ def optimised(model: ir.Model, folder: Path) -> collections.Counter[str]:
         data,
         options,
         providers=["CPUExecutionProvider"],
-        # As edgeunet.engine does.
-        disabled_optimizers=["CommonSubexpressionElimination"],
+        disabled_optimizers=list(DISABLED_OPTIMIZERS),
     )
     nodes = onnx.load(folder / "optimised.onnx").graph.node
     return collections.Counter(node.op_type for node in nodes)
@@ -85,6 +85,18 @@ def test_onnxruntime_has_an_integer_kernel_for_each(name: str, tmp_path: Path) -
     assert kernels["QLinearConv"] == inside
     kept = [n for n in graph(name, Precision.FP32).graph if n.op_type == "Conv"]
     assert kernels["Conv"] + kernels["FusedConv"] == len(kept) - inside
+
+
+@pytest.mark.parametrize("engine", list(Engine))
+def test_onnxruntime_computes_in_floats_what_is_kept(engine: Engine, tmp_path: Path) -> None:
+    """Its optimizer quantizes a float convolution between 8-bit tensors, unless told not to."""
+    kept = (2, 5, 9)
+    model = quantized("unetmm", engine, kept)
+    kernels = optimised(model, tmp_path)
+    count, every = placement_of(graph("unetmm", Precision.FP32), engine, kept).convolutions
+    bits = [w for w in onnx.load(tmp_path / "optimised.onnx").graph.initializer if w.data_type == 3]
+    assert kernels["QLinearConv"] == (count if engine is Engine.ONNXRUNTIME else 0)
+    assert len([w for w in bits if len(w.dims) == 4]) == count < every - 2
 
 
 def test_what_the_memory_figures_take_for_kernels_is_what_runs(tmp_path: Path) -> None:
@@ -136,6 +148,24 @@ def test_ranges_hold_at_every_size_and_for_these_weights_only() -> None:
     assert others[0] != weights
     assert others[1] == structure
     assert quantization_key(graph("joint", Precision.FP32))[1] != structure
+
+
+def test_weights_outside_convolutions_count_too() -> None:
+    model = graph("unetmm-naf", Precision.FP32).clone()
+    weights, structure = quantization_key(model)
+    norm = next(
+        value
+        for value in model.graph.initializers.values()
+        if value.dtype is ir.DataType.FLOAT
+        and {use.node.op_type for use in value.uses()} == {"Mul"}
+        and value.const_value is not None
+        and value.const_value.size > 1
+    )
+    assert norm.const_value is not None
+    norm.const_value = ir.tensor(norm.const_value.numpy() * 2, name=norm.name)
+    others = quantization_key(model)
+    assert others[0] != weights
+    assert others[1] == structure
 
 
 def test_wrong_numbers_of_ranges_are_a_bug() -> None:
