@@ -10,6 +10,7 @@ VERBS = {
     "models": "models",
     "export": "export",
     "run": "run",
+    "calibrate": "calibrate",
     "memory": "memory",
     "train": "train",
     "eval": "evaluate",

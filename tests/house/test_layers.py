@@ -19,7 +19,7 @@ LAYERS = (
     ("convert",),
     ("engine",),
     ("stream",),
-    ("evaluate",),
+    ("evaluate", "calibrate"),
     ("cli",),
     ("__main__",),
 )

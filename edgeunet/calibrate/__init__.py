@@ -1,0 +1,1 @@
+"""From images, clips and cameras to a calibration set: different frames, several noise levels."""

@@ -1,0 +1,136 @@
+"""Which frames a set is made of: different ones, from the darkest to the brightest.
+
+A frame is described by what is left of it in 8x8 cells: the means of its three colours and how
+much its brightness varies, 256 numbers in 8-bit steps. Two frames are as far apart as the root mean
+square of the differences. What is nearer than NEAR to a frame already there is a near-duplicate.
+Of the rest a pool is kept that does not grow with the input: when it is full, one of the two
+nearest makes room. From the pool the darkest and the brightest frame are taken, then again and
+again the one that is farthest from all taken (Gonzalez, Theoretical Computer Science 38, 1985).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeunet.photographs import Photograph
+
+NEAR = 5.0
+CELLS = 8
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+
+Descriptor = NDArray[np.float32]
+
+
+def describe(picture: Photograph) -> Descriptor:
+    """Return 256 numbers, in 8-bit steps, for a picture, (H, W, 3) uint8 RGB, 8x8 or larger."""
+    luma = picture @ _LUMA
+    variance = _cells(luma * luma) - _cells(luma) ** 2
+    deviation = np.sqrt(np.maximum(variance, 0))
+    planes = np.concatenate([_cells(picture), deviation[..., None]], axis=2)
+    return planes.astype(np.float32).reshape(-1)
+
+
+def _cells(planes: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Return the means of 8x8 cells of (H, W, ...)."""
+    rows, columns = (np.linspace(0, side, CELLS + 1).astype(int) for side in planes.shape[:2])
+    sums = np.add.reduceat(planes, rows[:-1], axis=0, dtype=np.float64)
+    sums = np.add.reduceat(sums, columns[:-1], axis=1)
+    area = np.outer(np.diff(rows), np.diff(columns))
+    means: NDArray[np.float64] = sums / area.reshape(CELLS, CELLS, *[1] * (planes.ndim - 2))
+    return means
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A window of a picture that a set could have.
+
+    source: the number of the input, from 0. path: of the file it can be read from again. frame: of
+    a clip, from 0; None for an image. top, left: of the window, in pixels.
+    """
+
+    source: int
+    path: str
+    frame: int | None
+    top: int
+    left: int
+    descriptor: Descriptor
+
+    @property
+    def place(self) -> tuple[int, str, int, int, int]:
+        """What candidates are sorted by: clips are then read once, from their beginning."""
+        return self.source, self.path, self.frame or 0, self.top, self.left
+
+    @property
+    def brightness(self) -> float:
+        """The mean of all colours, 0..255."""
+        return float(self.descriptor.reshape(-1, 4)[:, :3].mean())
+
+
+class Pool:
+    """The most different candidates of all that were offered, in bounded memory."""
+
+    def __init__(self, limit: int) -> None:
+        self.near_duplicates = 0
+        self.crowded_out = 0
+        self._limit = limit
+        self._held: list[Candidate] = []
+        self._descriptors = np.empty((0, 0), np.float32)
+        self._distances = np.full((limit, limit), np.inf, np.float32)
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        return tuple(self._held)
+
+    def offer(self, candidate: Candidate) -> Candidate | None:
+        """Take a candidate in; return the one there was no place for, which may be itself."""
+        if not self._held:
+            self._descriptors = np.empty((self._limit, len(candidate.descriptor)), np.float32)
+        count = len(self._held)
+        row = distances(self._descriptors[:count], candidate.descriptor)
+        if count and row.min() < NEAR:
+            self.near_duplicates += 1
+            return candidate
+        if count < self._limit:
+            self._held.append(candidate)
+            self._put(count, candidate, row)
+            return None
+        self.crowded_out += 1
+        nearest = np.unravel_index(int(self._distances.argmin()), self._distances.shape)
+        if row.min() <= self._distances[nearest]:
+            return candidate
+        slot = int(max(nearest))
+        dropped, self._held[slot] = self._held[slot], candidate
+        self._put(slot, candidate, row)
+        return dropped
+
+    def _put(self, slot: int, candidate: Candidate, row: Descriptor) -> None:
+        self._descriptors[slot] = candidate.descriptor
+        self._distances[slot, : len(row)] = self._distances[: len(row), slot] = row
+        self._distances[slot, slot] = np.inf
+
+
+def choose(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
+    """Return so many candidates that cover the rest: darkest, brightest, then the farthest."""
+    if count >= len(candidates):
+        return list(candidates)
+    descriptors = np.stack([candidate.descriptor for candidate in candidates])
+    brightness = [candidate.brightness for candidate in candidates]
+    taken = list(dict.fromkeys([int(np.argmin(brightness)), int(np.argmax(brightness))]))[:count]
+    nearest = np.full(len(candidates), np.inf, np.float32)
+    for number in taken:
+        nearest = np.minimum(nearest, distances(descriptors, descriptors[number]))
+    while len(taken) < count:
+        number = int(nearest.argmax())
+        taken.append(number)
+        nearest = np.minimum(nearest, distances(descriptors, descriptors[number]))
+    return [candidates[number] for number in taken]
+
+
+def distances(descriptors: Descriptor, one: Descriptor) -> Descriptor:
+    """Return how far (N, 256) are from (256,), in 8-bit steps."""
+    found: Descriptor = np.sqrt(np.mean((descriptors - one) ** 2, axis=1))
+    return found

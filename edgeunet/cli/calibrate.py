@@ -1,0 +1,196 @@
+"""``edgeunet calibrate``: images, clips and cameras become a calibration set."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgeunet.calibrations import FEWEST_MEMBERS, FOLDER, calibration_names, is_set_name
+from edgeunet.cli.choices import missing_package
+from edgeunet.cli.console import note, print_json, print_table, progress, warn
+from edgeunet.errors import UsageError
+from edgeunet.units import format_size, parse_size, shorten
+
+if TYPE_CHECKING:
+    from edgeunet.calibrate.making import MadeSet
+
+_SIGMAS = "0,15,25,50"
+_LEVELS = 6
+_MOST_FRAMES = 4096
+_NAMED_PICTURES = 5
+
+
+def command(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="A folder of images, an image, a video, a camera: whatever edgeunet run reads.",
+            show_default=False,
+        ),
+    ],
+    name: Annotated[str, typer.Option("--name", metavar="SET", help="What the set is called.")],
+    frames: Annotated[
+        int | None,
+        typer.Option("--frames", help="Members of the set; 64, or what there is, unless given."),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--size",
+            metavar="HxW",
+            help="Of every frame: as many as fit side by side are cut from larger pictures.",
+        ),
+    ] = None,
+    sigma: Annotated[
+        str,
+        typer.Option(
+            "--sigma",
+            metavar="LIST|FROM..TO",
+            help="Noise levels in 8-bit units, like 0,15,25,50; 0..50 for six from 0 to 50.",
+        ),
+    ] = _SIGMAS,
+    seed: Annotated[int, typer.Option("--seed", help="Of the noise.")] = 0,
+    licence: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--licence", metavar="TEXT", help="Terms of the pictures: once, or once per INPUT."
+        ),
+    ] = None,
+    copy: Annotated[
+        bool,
+        typer.Option(
+            "--copy", help="Store the frames beside the set as PNG, as is done for a camera's."
+        ),
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", help="Only the first so many pictures of each INPUT."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="The folder that SET.toml is written to.")
+    ] = FOLDER,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Choose different frames of your pictures to measure INT8 ranges on."""
+    _check(name, frames, limit, len(inputs), licence or [])
+    try:
+        from edgeunet.calibrate.making import SetOrder, make_set
+        from edgeunet.stream.noise import check_noise
+    except ModuleNotFoundError as error:
+        raise missing_package(error, purpose="making a calibration set", extra="export") from error
+    check_noise(0, seed)
+    order = SetOrder(
+        inputs=inputs,
+        name=name,
+        folder=out,
+        frames=frames,
+        size=None if size is None else parse_size(size),
+        sigmas=_read_sigmas(sigma),
+        seed=seed,
+        licences=licence or [],
+        copy=copy,
+        limit=limit,
+    )
+    with progress(" pictures") as bar:
+        task = bar.add_task("looking", total=None, rate="")
+        made = make_set(order, lambda done, total: bar.update(task, completed=done, total=total))
+    _report(made, as_json=as_json)
+
+
+def _check(
+    name: str, frames: int | None, limit: int | None, inputs: int, licences: list[str]
+) -> None:
+    if not is_set_name(name):
+        raise UsageError(
+            f"{shorten(name)!r} cannot be the name of a set",
+            hint="use a-z, 0-9, '-' and '_', as in night-street",
+        )
+    if name in calibration_names():
+        raise UsageError(
+            f"{name!r} is a set that ships with edgeunet", hint="choose another --name"
+        )
+    if frames is not None and not FEWEST_MEMBERS <= frames <= _MOST_FRAMES:
+        few = frames < FEWEST_MEMBERS
+        raise UsageError(
+            f"a set of {frames} frame{'' if frames == 1 else 's'} is too "
+            + ("small: ranges of so few fit only them" if few else "large"),
+            hint=f"use --frames {FEWEST_MEMBERS} to {_MOST_FRAMES}, better some dozens",
+        )
+    if limit is not None and limit < 1:
+        raise UsageError(f"{limit} is not a number of pictures", hint="use --limit 1 or more")
+    if len(licences) not in (0, 1, inputs):
+        raise UsageError(
+            f"--licence is given {len(licences)} times for {inputs} INPUTs",
+            hint="give it once, or once for each INPUT, in their order",
+        )
+
+
+def _read_sigmas(text: str) -> tuple[float, ...]:
+    from edgeunet.evaluate.protocol import parse_sigmas
+
+    ends = re.fullmatch(r"([\d.]+)\.\.([\d.]+)", text.strip())
+    if ends is None:
+        return parse_sigmas(text)
+    low, high = parse_sigmas(f"{ends[1]},{ends[2]}")
+    if low > high:
+        raise UsageError(f"--sigma {text} goes down", hint=f"write {ends[2]}..{ends[1]}")
+    step = (high - low) / (_LEVELS - 1)
+    return tuple(round(low + step * index, 2) for index in range(_LEVELS))
+
+
+def _report(made: MadeSet, *, as_json: bool) -> None:
+    survey, calibration = made.survey, made.calibration
+    for line in survey.left_out[:_NAMED_PICTURES]:
+        warn(f"left out: {line}")
+    if len(survey.left_out) > _NAMED_PICTURES:
+        warn(f"left out: {len(survey.left_out) - _NAMED_PICTURES} more")
+    levels = Counter(member.sigma for member in calibration.members)
+    size = format_size(calibration.height, calibration.width)
+    document: dict[str, Any] = {
+        "set": str(made.path),
+        "name": calibration.name,
+        "size": size,
+        "members": len(calibration.members),
+        "distinct_frames": made.distinct,
+        "brightness": [round(level, 1) for level in made.brightness],
+        "sigmas": {f"{sigma:g}": levels[sigma] for sigma in sorted(levels)},
+        "licence": calibration.licence,
+        "stored": None if made.store is None else str(made.store),
+        "pictures": survey.pictures,
+        "candidates": survey.candidates,
+        "near_duplicates": survey.near_duplicates,
+        "left_out": survey.left_out,
+    }
+    if as_json:
+        print_json(document)
+        return
+    low, high = made.brightness
+    print_table(
+        f"calibration set {calibration.name}, frames of {size}",
+        ("members", "different frames", "mean brightness", "noise levels"),
+        [
+            (
+                str(len(calibration.members)),
+                str(made.distinct),
+                f"{low:.0f} to {high:.0f}",
+                ", ".join(f"{count} at {sigma}" for sigma, count in document["sigmas"].items()),
+            )
+        ],
+        text_columns=0,
+    )
+    note(
+        f"chosen from {survey.candidates} windows of {survey.pictures} pictures; "
+        f"{survey.near_duplicates} near-duplicates left out"
+    )
+    if made.store is not None:
+        note(f"stored the frames in {made.store}")
+    if not calibration.licence or calibration.licence == "not stated":
+        note("nobody knows what may be done with the pictures: say so with --licence")
+    note(f"wrote {made.path}")
+    own = made.path.parent == FOLDER
+    note(f"use it: edgeunet export --int8 --calibration {calibration.name if own else made.path}")
