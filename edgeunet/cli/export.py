@@ -23,6 +23,7 @@ from edgeunet.cli.choices import (
 from edgeunet.cli.console import note, print_json, print_table
 from edgeunet.cli.int8 import int8_document, int8_order, print_int8, read_int8
 from edgeunet.cli.memory_tables import print_plan, why_whole
+from edgeunet.cli.triton import check_served, serve_bundle
 from edgeunet.errors import UsageError
 from edgeunet.specs import Precision
 from edgeunet.units import format_bytes, format_size
@@ -86,6 +87,14 @@ def command(
         bool,
         typer.Option("--tune", help="Time windows here; take the fastest plan that fits."),
     ] = False,
+    triton: Annotated[
+        Path | None,
+        typer.Option(
+            "--triton",
+            metavar="DIR",
+            help="Also write it into a Triton server's model repository; see edgeunet triton.",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The bundle folder to write.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -107,6 +116,7 @@ def command(
         )
     int8_choice = read_int8(precision, calibration, target_engine, max_drop)
     target = out if out is not None else bundle_path(model, recipe, frame_size, precision)
+    served = None if triton is None else check_served(triton, target, request)
     try:
         from edgeunet.convert.export import ExportOrder, export_bundle
     except ModuleNotFoundError as error:
@@ -124,6 +134,8 @@ def command(
         int8=None if int8_choice is None else int8_order(int8_choice, recipe, chosen),
     )
     exported = export_bundle(order, target, open_runner=Executor, report=note)
+    if triton is not None and served is not None:
+        serve_bundle(exported.bundle, served, triton)
     manifest = exported.bundle.manifest
     plan = manifest.plan
     document: dict[str, Any] = {

@@ -15,6 +15,7 @@ VERBS = {
     "train": "train",
     "eval": "evaluate",
     "doctor": "doctor",
+    "triton": "triton",
     "demo": "demo",
 }
 

@@ -1,0 +1,159 @@
+"""``edgeunet triton``: a bundle as a model of a Triton Inference Server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgeunet.bundle import Bundle, open_bundle
+from edgeunet.bundle.triton import (
+    BACKENDS,
+    CONFIG,
+    DEVICES,
+    TritonOrder,
+    check_name,
+    check_order,
+    check_place,
+    write_model,
+)
+from edgeunet.cli.choices import missing_package
+from edgeunet.cli.console import note, print_json
+from edgeunet.errors import EngineError, UsageError, near_match
+from edgeunet.memory.request import PlanRequest
+
+
+def command(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle of whole frames.")],
+    repository: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The model repository; other models in it stay.")
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", help="The model's name; the bundle's unless given.")
+    ] = None,
+    backend: Annotated[
+        str,
+        typer.Option(
+            "--backend",
+            metavar="onnxruntime|tensorrt",
+            help="What runs it; tensorrt takes the plan that edgeunet build made on that server.",
+        ),
+    ] = "onnxruntime",
+    max_batch: Annotated[
+        int,
+        typer.Option("--max-batch", help="Frames that may run at once; 0: no dynamic batching."),
+    ] = 0,
+    queue_delay: Annotated[
+        int,
+        typer.Option("--queue-delay", metavar="US", help="Microseconds a frame waits for others."),
+    ] = 0,
+    instances: Annotated[
+        int, typer.Option("--instances", help="Copies that run side by side, per GPU.")
+    ] = 1,
+    device: Annotated[
+        str, typer.Option("--device", metavar="auto|gpu|cpu", help="Where the copies run.")
+    ] = "auto",
+    version: Annotated[
+        int, typer.Option("--model-version", help="The version's folder; the highest is served.")
+    ] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Write a bundle into a Triton Inference Server's model repository."""
+    for option, value, known in (("backend", backend, BACKENDS), ("device", device, DEVICES)):
+        if value not in known:
+            raise UsageError(
+                f"there is no {option} {value!r}",
+                hint=near_match(value, known) + f"known: {', '.join(known)}",
+            )
+    opened = open_bundle(bundle)
+    order = TritonOrder(
+        name=opened.manifest.name if name is None else name,
+        backend=backend,
+        max_batch=max_batch,
+        delay_us=queue_delay,
+        instances=instances,
+        device=device,
+        version=version,
+    )
+    document = serve_bundle(opened, order, repository)
+    if as_json:
+        print_json(document)
+
+
+def check_served(repository: Path, target: Path, request: PlanRequest) -> TritonOrder:
+    """Return the order of ``export --triton``; raises before the work what would fail after it."""
+    if not request.whole:
+        raise UsageError(
+            "--triton serves whole frames, and --budget, --tile, --board and --tune plan windows",
+            hint="leave them out, or give --tile none",
+        )
+    order = TritonOrder(name=target.name.removesuffix(".bundle"))
+    check_name(order.name)
+    check_place(order, repository)
+    return order
+
+
+def serve_bundle(bundle: Bundle, order: TritonOrder, repository: Path) -> dict[str, Any]:
+    """Write the model and say so; return what was written, as a JSON document."""
+    stage = check_order(bundle.manifest, order)
+    if order.backend == "tensorrt":
+        graph: bytes | Path = _plan_of(bundle, stage.name)
+    elif order.max_batch:
+        graph = _batched(bundle.file(stage.graph))
+    else:
+        graph = bundle.file(stage.graph)
+    folder = write_model(bundle, order, repository, graph)
+    note(f"wrote {folder}, version {order.version}")
+    if order.max_batch:
+        note(f"a run of {order.max_batch} frames takes {order.max_batch} times the activations")
+    note(f"serve it: tritonserver --model-repository={repository.absolute()}")
+    return {
+        "model": order.name,
+        "folder": str(folder),
+        "config": str(folder / CONFIG),
+        "version": order.version,
+        "backend": order.backend,
+        "max_batch": order.max_batch,
+        "instances": order.instances,
+    }
+
+
+def _batched(path: Path) -> bytes:
+    try:
+        from edgeunet.graph.batch import batched_file
+    except ModuleNotFoundError as error:
+        raise missing_package(error, purpose="--max-batch", extra="memory") from error
+    return batched_file(path)
+
+
+def _plan_of(bundle: Bundle, stage: str) -> Path:
+    """Return the plan that ``edgeunet build`` made; it belongs to one GPU and one TensorRT."""
+    from edgeunet.engine.trt.plans import digest_of, plan_path, read_info
+
+    path = plan_path(bundle, stage)
+    build = f"edgeunet build {bundle.path}"
+    if not path.is_file():
+        raise EngineError(
+            f"{bundle.path.name} has no TensorRT plan",
+            hint=f"on the server's GPU: {build}",
+        )
+    info = read_info(bundle, stage)
+    if info.provider != "tensorrt":
+        raise EngineError(
+            f"the plan of {bundle.path.name} was built by {info.provider}, and Triton's backend "
+            "is TensorRT",
+            hint=f"on the server's GPU: {build} --provider tensorrt --force",
+        )
+    if info.plan_sha256 != digest_of(path.read_bytes()):
+        raise EngineError(
+            f"the plan of {bundle.path.name} is not the one that was built",
+            hint=f"on the server's GPU: {build} --force",
+        )
+    if info.bundle_digest != bundle.manifest.digest:
+        raise EngineError(
+            f"the plan of {bundle.path.name} was built of another export",
+            hint=f"on the server's GPU: {build} --force",
+        )
+    note(f"the plan is for TensorRT {info.version} and {info.gpu or 'the GPU named by build'} only")
+    return path
