@@ -49,6 +49,13 @@ _DOUBLE = 0
 _LARGEST_REGION_BYTES = (1 << 31) - 1
 
 ARENA_LIMIT = "EDGEUNET_ARENA_LIMIT_BYTES"
+
+DISABLED_OPTIMIZERS = (
+    # It would keep the float frame for the whole run, because its end reads it again.
+    "CommonSubexpressionElimination",
+    # It would quantize what is kept in floats, with one scale for all weights.
+    "WeightBiasQuantization",
+)
 """Environment variable: a hard limit on the arena, weights included; runs past it fail."""
 
 _DTYPES = {
@@ -251,8 +258,7 @@ def _load(graph: Path, options: onnxruntime.SessionOptions) -> onnxruntime.Infer
             str(graph),
             sess_options=options,
             providers=["CPUExecutionProvider"],
-            # It would keep the float frame for the whole run, because its end reads it again.
-            disabled_optimizers=["CommonSubexpressionElimination"],
+            disabled_optimizers=list(DISABLED_OPTIMIZERS),
         )
     except Exception as error:  # onnxruntime's exceptions have no base class of their own
         raise EngineError(

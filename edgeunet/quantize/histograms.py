@@ -21,6 +21,8 @@ from edgeunet.specs import FRAME, Array
 
 BINS = 2048
 _LOG_ERRORS_ONLY = 3
+# It would quantize what is kept in floats between 8-bit tensors, with one scale for all weights.
+QUANTIZING_FLOATS = "WeightBiasQuantization"
 
 Frames = Callable[[], Iterable[NDArray[np.uint8]]]
 """Gives the same frames, (H, W, 3) uint8 BGR, every time."""
@@ -80,7 +82,10 @@ def runner_of(graph: Path, names: Sequence[str]) -> Callable[[NDArray[np.uint8]]
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _LOG_ERRORS_ONLY
     session = onnxruntime.InferenceSession(
-        str(graph), sess_options=options, providers=["CPUExecutionProvider"]
+        str(graph),
+        sess_options=options,
+        providers=["CPUExecutionProvider"],
+        disabled_optimizers=[QUANTIZING_FLOATS],
     )
 
     def run(frame: NDArray[np.uint8]) -> Sequence[Array]:
