@@ -19,40 +19,8 @@ from edgeunet.specs import Task
 from tests.bundle.tiny import tiny_bundle
 from tests.cli.command import Ran, contents, edgeunet
 from tests.evaluate.media import picture, write, write_folder, write_labelled
+from tests.recipe_files import CLASSIFY, DENOISE, SEGMENT, recipe_text
 from tests.stream.media import write_video
-
-TOY = """schema = 1
-name = "toy"
-title = "a toy"
-source = "none"
-
-[network]
-block = "residual"
-skip = "aggregate"
-width = 4
-encoder_blocks = [1, 1]
-middle_blocks = 1
-decoder_blocks = [1, 1]
-down = "conv"
-up = "shuffle"
-"""
-DENOISE = """
-[[pathways]]
-output = "denoised"
-head = "denoise"
-"""
-SEGMENT = """
-[[pathways]]
-output = "labels"
-head = "segment"
-classes = [{ name = "blue" }, { name = "green" }, { name = "red" }]
-"""
-CLASSIFY = """
-[[pathways]]
-output = "scores"
-head = "classify"
-classes = [{ name = "cat" }, { name = "dog" }]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +34,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "classify": DENOISE + CLASSIFY,
     }
     for name, text in pathways.items():
-        (folder / f"{name}.toml").write_text(TOY + text)
+        (folder / f"{name}.toml").write_text(recipe_text(text))
         recipe = load_recipe(str(folder / f"{name}.toml"))
         save_weights(build_network(recipe), recipe, folder / f"{name}.safetensors")
     return folder

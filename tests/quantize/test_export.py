@@ -29,24 +29,10 @@ from edgeunet.specs import Engine, Precision
 from edgeunet.stream.executor import Executor
 from tests.cli.command import Ran, contents, edgeunet
 from tests.quantize.sets import write_set
+from tests.recipe_files import DENOISE, recipe_text
 
-RECIPE = """
-schema = 1
-name = "tiny"
-title = "Two levels"
-source = "none"
-[network]
-block = "residual"
-skip = "aggregate"
-width = 8
-encoder_blocks = [1, 1]
-middle_blocks = 1
-decoder_blocks = [1, 1]
-down = "conv"
-up = "shuffle"
-[[pathways]]
-output = "denoised"
-head = "denoise"
+# Weights that nobody trained have no quality to lose.
+TOLERANCE = """
 [tolerance]
 int8_db = 20.0
 """
@@ -58,7 +44,7 @@ KEPT = "tiny-8-street.json"
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recipe, weights, a set, its ranges, and a bundle made with them."""
     folder = tmp_path_factory.mktemp("int8")
-    (folder / "tiny.toml").write_text(RECIPE)
+    (folder / "tiny.toml").write_text(recipe_text(DENOISE + TOLERANCE, name="tiny", width=8))
     recipe = load_recipe(str(folder / "tiny.toml"))
     for seed in (1, 2):
         save_weights(build_network(recipe, seed=seed), recipe, folder / f"{seed}.safetensors")
