@@ -14,6 +14,9 @@ from edgeunet.doctor.questions import Answer, ask
 # The first release with the calls that the builder and the session rely on.
 OLDEST_TENSORRT = (8, 6)
 
+# Frames are uint8; older ones cannot read a bundle's graph at all.
+_FIRST_WITH_UINT8 = (8, 5)
+
 # The first pycuda that knows CUDA 13.
 _PYCUDA_FOR_CUDA_13 = (2025, 1, 2)
 
@@ -157,15 +160,20 @@ def _hidden_tensorrt(machine: Machine, system: System) -> Finding:
     topic, there = "tensorrt", find_system_tensorrt(machine)
     expected = there.version or (None if system.jetpack is None else system.jetpack.tensorrt)
     name = f"TensorRT {expected}" if expected else "TensorRT"
-    # A name that the builder knows: trtexec speaks differently from version to version.
-    trtexec = f"edgeunet build BUNDLE --trtexec --for-version {expected or 'VERSION'}"
     if system.python_too_old or (there.python is not None and there.python < (3, 10)):
         of_system = "" if system.jetpack is None else system.jetpack.python
         python = ".".join(map(str, there.python)) if there.python else of_system
+        text = f"{name} has bindings for Python {python} only, and edgeunet runs on 3.10 and later"
+        if expected is not None and _numbers(expected)[:2] < _FIRST_WITH_UINT8:
+            return problem(
+                topic,
+                f"{text}; nor has it the uint8 tensors that frames are",
+                "edgeunet run SOURCE SINK --bundle BUNDLE --engine onnxruntime",
+            )
         return problem(
             topic,
-            f"{name} has bindings for Python {python} only, and edgeunet runs on 3.10 and later",
-            trtexec,
+            f"{text}: a plan can be built here, for a program of your own",
+            f"edgeunet build BUNDLE --trtexec --for-version {expected or 'VERSION'}",
         )
     if there.python is None:
         installed = there.version is not None or there.trtexec

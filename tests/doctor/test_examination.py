@@ -123,15 +123,37 @@ def test_a_thor_with_jetpack_7(tmp_path: Path) -> None:
     )
 
 
-def test_an_old_nano_is_sent_to_trtexec(tmp_path: Path) -> None:
+def test_a_xavier_is_sent_to_trtexec(tmp_path: Path) -> None:
+    simulated = OLD_NANO.with_(
+        files={
+            "/proc/device-tree/compatible": b"nvidia,p3668-0001\0nvidia,tegra194\0",
+            "/etc/nv_tegra_release": tegra_release(35, "5.0"),
+            "/usr/lib/aarch64-linux-gnu/libnvinfer.so.8.2.1": None,
+            "/usr/lib/aarch64-linux-gnu/libnvinfer.so.8.5.2": "",
+            "/usr/lib/python3.6/dist-packages/tensorrt/__init__.py": None,
+            "/usr/lib/python3.8/dist-packages/tensorrt/__init__.py": "",
+        }
+    )
+    found = _look(simulated, tmp_path)
+    assert _of(found, "jetpack").text == "JetPack 5.1.3 (L4T 35.5.0)"
+    assert _said(found, "tensorrt") == (
+        "problem",
+        "TensorRT 8.5.2 has bindings for Python 3.8 only, and edgeunet runs on 3.10 and later: "
+        "a plan can be built here, for a program of your own",
+        ("edgeunet build BUNDLE --trtexec --for-version 8.5.2",),
+    )
+
+
+def test_an_old_nano_runs_on_its_processor(tmp_path: Path) -> None:
     found = _look(OLD_NANO, tmp_path)
     assert found.engines == ()
     assert _of(found, "jetpack").text == "JetPack 4.6.1 (L4T 32.7.1)"
     assert _of(found, "cuda").text == "driver for CUDA 10.2, toolkit 10.2"
     assert _said(found, "tensorrt") == (
         "problem",
-        "TensorRT 8.2.1 has bindings for Python 3.6 only, and edgeunet runs on 3.10 and later",
-        ("edgeunet build BUNDLE --trtexec --for-version 8.2.1",),
+        "TensorRT 8.2.1 has bindings for Python 3.6 only, and edgeunet runs on 3.10 and later; "
+        "nor has it the uint8 tensors that frames are",
+        ("edgeunet run SOURCE SINK --bundle BUNDLE --engine onnxruntime",),
     )
     assert "JetPack 4.6.1 itself has 3.6" in _of(found, "python").text
     level, text, mend = _said(found, "swap")
