@@ -9,6 +9,7 @@ import typer
 VERBS = {
     "models": "models",
     "export": "export",
+    "build": "build",
     "run": "run",
     "calibrate": "calibrate",
     "memory": "memory",

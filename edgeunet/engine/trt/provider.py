@@ -90,14 +90,14 @@ def load_provider(name: ProviderName | None = None) -> Provider:
     for ``tensorrt-rtx`` that is not installed.
     """
     if name is None:
-        found = [known for known in PROVIDERS if _is_installed(known)]
+        found = [known for known in PROVIDERS if is_installed(known)]
         if not found:
             raise EngineError(
                 "neither tensorrt nor tensorrt-rtx is installed",
                 hint=f'{_FROM_JETPACK}; on a desktop: pip install "edgeunet[rtx]"',
             )
         name = found[0]
-    elif not _is_installed(name):
+    elif not is_installed(name):
         if name == "tensorrt-rtx":
             raise MissingPackageError(name, purpose="TensorRT-RTX", extra="rtx")
         raise EngineError("tensorrt is not installed", hint=_FROM_JETPACK)
@@ -118,7 +118,8 @@ def provider_of(name: ProviderName, module: Any) -> Provider:
     return Provider(name, module, version, text)
 
 
-def _is_installed(name: ProviderName) -> bool:
+def is_installed(name: ProviderName) -> bool:
+    """Whether a TensorRT is here; it is not imported."""
     try:
         return importlib.util.find_spec(_MODULES[name]) is not None
     except ValueError:  # a module in sys.modules that has no spec

@@ -1,0 +1,341 @@
+"""``edgeunet build``: a bundle's graphs become TensorRT plans, on the device that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from edgeunet.bundle import Bundle, open_bundle
+from edgeunet.bundle.manifest import StageEntry
+from edgeunet.cli.console import note, print_json, print_table, progress, warn
+from edgeunet.engine.trt.options import BuildOptions
+from edgeunet.errors import EngineError, MissingPackageError, UsageError, near_match
+from edgeunet.units import format_bytes, parse_bytes
+
+if TYPE_CHECKING:
+    from edgeunet.engine.trt.bundles import StagePlan
+    from edgeunet.engine.trt.plans import Gpu
+    from edgeunet.engine.trt.progress import Progress
+    from edgeunet.engine.trt.provider import Provider, ProviderName
+
+
+@dataclass(frozen=True)
+class BuildChoice:
+    """What ``edgeunet build`` was asked for, beside the bundle."""
+
+    options: BuildOptions
+    provider: ProviderName | None = None
+    force: bool = False
+
+
+def command(
+    bundle: Annotated[Path, typer.Argument(help="The bundle folder that edgeunet export wrote.")],
+    workspace: Annotated[
+        str | None,
+        typer.Option("--workspace", help="Most memory of one kernel beside its tensors."),
+    ] = None,
+    tactic_memory: Annotated[
+        str | None,
+        typer.Option("--tactic-memory", help="Most memory of the build, like 512MiB."),
+    ] = None,
+    optimization_level: Annotated[
+        int | None,
+        typer.Option("--optimization-level", help="0 builds fastest, 5 runs fastest; 3 else."),
+    ] = None,
+    dla: Annotated[
+        int | None, typer.Option("--dla", help="The DLA core to use, with the GPU behind it.")
+    ] = None,
+    aux_streams: Annotated[
+        int, typer.Option("--aux-streams", help="Kernels side by side; each takes memory.")
+    ] = 0,
+    timing_cache: Annotated[
+        Path | None,
+        typer.Option("--timing-cache", help="Where timings are kept; else a cache folder."),
+    ] = None,
+    provider: Annotated[
+        str | None, typer.Option("--provider", metavar="tensorrt|tensorrt-rtx", help="Whose.")
+    ] = None,
+    compute_capability: Annotated[
+        str | None,
+        typer.Option("--compute-capability", help="For tensorrt-rtx: GPUs, like 8.6 or 8.6,8.9."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Build what is up to date too.")] = False,
+    trtexec: Annotated[
+        bool, typer.Option("--trtexec", help="Print trtexec's commands; build nothing.")
+    ] = False,
+    for_version: Annotated[
+        str | None, typer.Option("--for-version", help="For --trtexec: the board's TensorRT.")
+    ] = None,
+    adopt: Annotated[
+        Path | None, typer.Option("--adopt", help="Take in a plan that trtexec built.")
+    ] = None,
+    stage: Annotated[
+        str | None, typer.Option("--stage", help="For --adopt: whose plan it is.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Build a bundle's TensorRT plans; those that are up to date are kept."""
+    choice = BuildChoice(
+        BuildOptions(
+            workspace_bytes=None if workspace is None else parse_bytes(workspace),
+            tactic_bytes=None if tactic_memory is None else parse_bytes(tactic_memory),
+            optimization_level=optimization_level,
+            dla_core=dla,
+            aux_streams=aux_streams,
+            timing_cache=timing_cache,
+            compute_capabilities=read_compute_capabilities(compute_capability),
+        ),
+        read_provider(provider),
+        force,
+    )
+    _check_modes(trtexec, for_version, adopt, stage)
+    opened = open_bundle(bundle)
+    if trtexec:
+        _print_trtexec(opened, choice.options, for_version or "", as_json=as_json)
+    elif adopt is not None and stage is not None:
+        _show([_adopted(opened, stage, adopt, choice.provider)], opened, as_json=as_json)
+    else:
+        _show(build_plans(opened, choice), opened, as_json=as_json)
+
+
+def build_and_show(bundle: Bundle) -> None:
+    """Build with the defaults and print the table, as ``export --build`` does."""
+    _show(build_plans(bundle, BuildChoice(BuildOptions())), bundle, as_json=False)
+
+
+def build_plans(bundle: Bundle, choice: BuildChoice) -> list[StagePlan]:
+    """Build what is not up to date, with a progress bar; return all plans."""
+    from edgeunet.engine.trt.bundles import build_bundle
+    from edgeunet.engine.trt.provider import load_provider
+
+    provider = load_provider(choice.provider)
+    device = _gpu_for(provider, choice.options)
+    with progress("") as bar:
+        tasks = {
+            entry.name: bar.add_task(entry.name, total=None, rate="", visible=False)
+            for entry in bundle.manifest.stages
+        }
+
+        def report(entry: StageEntry, now: Progress) -> None:
+            bar.update(
+                tasks[entry.name],
+                description=f"{entry.name}: {now.doing}",
+                completed=now.done,
+                total=now.total or None,
+                visible=True,
+            )
+
+        plans = build_bundle(
+            bundle, provider, choice.options, device, force=choice.force, report=report
+        )
+    for plan in plans:
+        if plan.kept:
+            note(f"the plan of stage {plan.info.stage!r} is up to date: kept")
+        for text in plan.notes:
+            warn(text)
+    return plans
+
+
+def read_provider(text: str | None) -> ProviderName | None:
+    """Read ``--provider``. Raises UsageError for a name nobody knows."""
+    from edgeunet.engine.trt.provider import PROVIDERS
+
+    if text is None:
+        return None
+    for name in PROVIDERS:
+        if text == name:
+            return name
+    raise UsageError(
+        f"there is no provider {text!r}",
+        hint=near_match(text, PROVIDERS) + f"known: {', '.join(PROVIDERS)}",
+    )
+
+
+def read_compute_capabilities(text: str | None) -> tuple[str, ...]:
+    """Read ``--compute-capability``: ``major.minor``, several with commas."""
+    if text is None:
+        return ()
+    found = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    for part in found:
+        major, dot, minor = part.partition(".")
+        if not (major.isdecimal() and dot and minor.isdecimal() and len(minor) == 1):
+            raise UsageError(
+                f"{part!r} is not a compute capability", hint="write it like 8.6, or 8.6,8.9"
+            )
+    return found
+
+
+def _check_modes(
+    trtexec: bool, for_version: str | None, adopt: Path | None, stage: str | None
+) -> None:
+    if trtexec and adopt is not None:
+        raise UsageError("--trtexec and --adopt contradict each other", hint="give one of them")
+    if trtexec and for_version is None:
+        raise UsageError(
+            "--trtexec needs the version its flags are for",
+            hint="give --for-version 8.6; edgeunet doctor on the board, or dpkg -l tensorrt, "
+            "says which it has",
+        )
+    if for_version is not None and not trtexec:
+        raise UsageError("--for-version is for --trtexec", hint="add --trtexec, or leave it out")
+    if (adopt is None) != (stage is None):
+        raise UsageError(
+            "--adopt and --stage go together", hint="edgeunet build BUNDLE --adopt FILE --stage S"
+        )
+
+
+def _gpu_for(provider: Provider, options: BuildOptions) -> Gpu | None:
+    """Return the GPU here; None where plans are built for GPUs that are named, or can be."""
+    if provider.has_compute_capabilities and options.compute_capabilities:
+        return None
+    try:
+        return _gpu_here()
+    except (EngineError, MissingPackageError):
+        if provider.has_compute_capabilities:
+            return None
+        raise
+
+
+def _gpu_here() -> Gpu:
+    from edgeunet.engine.cuda import open_device
+    from edgeunet.engine.trt.plans import Gpu
+
+    device = open_device()
+    try:
+        return Gpu(device.facts.name, device.facts.compute_capability_text)
+    finally:
+        device.close()
+
+
+def _adopted(bundle: Bundle, stage: str, path: Path, name: ProviderName | None) -> StagePlan:
+    from edgeunet.engine.cuda import open_device
+    from edgeunet.engine.trt.bundles import adopt_plan
+    from edgeunet.engine.trt.plans import Gpu
+    from edgeunet.engine.trt.provider import load_provider
+    from edgeunet.engine.trt.session import PlanRuntime
+
+    provider = load_provider(name)
+    device = open_device()
+    try:
+        gpu = Gpu(device.facts.name, device.facts.compute_capability_text)
+
+        def check(entry: StageEntry, plan: bytes) -> int:
+            with device.active():
+                runtime = PlanRuntime(provider)
+                loaded = runtime.load(entry, plan)
+                work_bytes = loaded.work_bytes
+                loaded.close()
+                runtime.close()
+            return work_bytes
+
+        return adopt_plan(bundle, stage, path, provider, gpu, check)
+    finally:
+        device.close()
+
+
+def _print_trtexec(bundle: Bundle, options: BuildOptions, version: str, *, as_json: bool) -> None:
+    from edgeunet.bundle.manifest import ENGINES
+    from edgeunet.engine.trt.provider import title_of
+    from edgeunet.engine.trt.trtexec import read_version, trtexec_commands
+
+    commands = trtexec_commands(bundle, options, version)
+    if as_json:
+        print_json({"bundle": str(bundle.path), "version": version, "commands": commands})
+        return
+    print(f"mkdir -p {bundle.file(ENGINES)}")
+    for line in commands:
+        print(line)
+    note(
+        f"run these on the board, with the trtexec of its {title_of('tensorrt')} {version} "
+        "(/usr/src/tensorrt/bin)"
+    )
+    if read_version(version) >= (8, 6):
+        first = bundle.manifest.stages[0].name
+        note(
+            f"then take every plan in: edgeunet build {bundle.path} --adopt "
+            f"{bundle.file(ENGINES)}/{first}.plan --stage {first}"
+        )
+    else:
+        note("its Python is too old for edgeunet: the plans are for a program of your own")
+
+
+def _show(plans: Sequence[StagePlan], bundle: Bundle, *, as_json: bool) -> None:
+    predicted = _predictions(bundle)
+    held = bundle.manifest.memory.held_bytes
+    largest = max((plan.info.memory.activation_bytes or 0 for plan in plans), default=0)
+    if as_json:
+        print_json(
+            {
+                "bundle": str(bundle.path),
+                "stages": [
+                    {
+                        **msgspec.to_builtins(plan.info),
+                        "kept": plan.kept,
+                        "predicted_bytes": predicted.get(plan.info.stage),
+                        "notes": list(plan.notes),
+                    }
+                    for plan in plans
+                ],
+                "largest_activation_bytes": largest,
+                "held_bytes": held,
+            }
+        )
+        return
+    info = plans[0].info
+    print_table(
+        f"plans of {bundle.path.name}, as {info.provider} {info.version} reports them",
+        (
+            "stage",
+            "seconds",
+            "plan size",
+            "activations",
+            "predicted",
+            "scratch",
+            "persistent",
+            "weights",
+        ),
+        [_row(plan, predicted.get(plan.info.stage)) for plan in plans],
+    )
+    if not predicted:
+        note('predictions need the package onnx: pip install "edgeunet[memory]"')
+    note(f"stages share one block: {format_bytes(largest)}, and hold {format_bytes(held)}")
+
+
+def _row(plan: StagePlan, predicted: int | None) -> tuple[str, ...]:
+    info, memory = plan.info, plan.info.memory
+    persistent = [
+        part for part in (memory.persistent_host_bytes, memory.persistent_device_bytes) if part
+    ]
+    return (
+        info.stage,
+        "kept" if plan.kept else f"{info.seconds:.1f}",
+        format_bytes(info.plan_bytes),
+        _bytes(memory.activation_bytes),
+        _bytes(predicted),
+        _bytes(memory.scratch_bytes),
+        _bytes(sum(persistent)),
+        _bytes(memory.weight_bytes),
+    )
+
+
+def _bytes(figure: int | None) -> str:
+    return "-" if figure is None else format_bytes(figure)
+
+
+def _predictions(bundle: Bundle) -> dict[str, int]:
+    """Return what each stage was expected to take; nothing where graphs cannot be read."""
+    from edgeunet.graph.view import view_of_file
+    from edgeunet.memory.compiled import compiled_bytes
+
+    try:
+        return {
+            entry.name: compiled_bytes(view_of_file(bundle.file(entry.graph)))
+            for entry in bundle.manifest.stages
+        }
+    except MissingPackageError:
+        return {}

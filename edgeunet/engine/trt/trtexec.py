@@ -1,0 +1,134 @@
+"""The ``trtexec`` commands that build a bundle's plans, for boards whose Python is too old for us.
+
+Its flags changed with the versions: workspace and build-only in 8.6 and 10.0, precisions left in
+11.0. TensorRT itself is not needed to write them down.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+
+from edgeunet.bundle.folder import Bundle
+from edgeunet.bundle.manifest import StageEntry, TensorEntry
+from edgeunet.engine.trt.options import BuildOptions
+from edgeunet.engine.trt.plans import plan_path
+from edgeunet.errors import UsageError
+from edgeunet.specs import Precision
+from edgeunet.units import MIB
+
+_SKIPS_INFERENCE = (8, 6)
+_HAS_LEVELS = (8, 6)
+_STRONGLY_TYPED = (10, 0)
+_TYPED_ALWAYS = (11, 0)
+
+# The first with uint8 tensors, which frames are (github.com/NVIDIA/TensorRT/issues/1503).
+_HAS_UINT8 = (8, 5)
+
+_VERSION = re.compile(r"\d+(\.\d+){1,3}")
+_FORMATS = {
+    "float32": "fp32",
+    "float16": "fp16",
+    "int8": "int8",
+    "int32": "int32",
+    "int64": "int64",
+    "uint8": "uint8",
+    "bool": "bool",
+}
+
+
+def read_version(text: str) -> tuple[int, ...]:
+    """Read a version of TensorRT like 8.6 or 10.3.0. Raises UsageError for anything else."""
+    if not _VERSION.fullmatch(text):
+        raise UsageError(
+            f"{text!r} is no version of TensorRT", hint="write it like 8.6, 10.3 or 11.1"
+        )
+    return tuple(map(int, text.split(".")))
+
+
+def trtexec_commands(bundle: Bundle, options: BuildOptions, version_text: str) -> list[str]:
+    """Return one command per stage, to be run beside the bundle on the board.
+
+    Raises UsageError for what that version's trtexec cannot do.
+    """
+    version = read_version(version_text)
+    _check(version, version_text, options)
+    return [
+        shlex.join(
+            [
+                "trtexec",
+                f"--onnx={bundle.file(stage.graph)}",
+                f"--saveEngine={plan_path(bundle, stage.name)}",
+                *_types(version, bundle.manifest.precision),
+                *_borders(stage),
+                *_limits(version, options),
+                "--skipInference" if version >= _SKIPS_INFERENCE else "--buildOnly",
+            ]
+        )
+        for stage in bundle.manifest.stages
+    ]
+
+
+def _check(version: tuple[int, ...], text: str, options: BuildOptions) -> None:
+    if version < _HAS_UINT8:
+        raise UsageError(
+            f"TensorRT {text} has no uint8 tensors, and the frames of a bundle are uint8",
+            hint="8.5 (JetPack 5) is the first that has; older boards run the bundle on their CPU "
+            "with --engine onnxruntime",
+        )
+    if options.tactic_bytes is not None:
+        raise UsageError(
+            "trtexec has no option for tactic memory", hint="leave --tactic-memory out"
+        )
+    if version < _HAS_LEVELS and options.optimization_level is not None:
+        raise UsageError(
+            f"trtexec {text} has no optimization levels: 8.6 is the first",
+            hint="leave --optimization-level out",
+        )
+    if version < _HAS_LEVELS and options.aux_streams:
+        raise UsageError(
+            f"trtexec {text} has no auxiliary streams: 8.6 is the first",
+            hint="leave --aux-streams out",
+        )
+
+
+def _types(version: tuple[int, ...], precision: Precision) -> list[str]:
+    if version >= _TYPED_ALWAYS:
+        return []
+    if version >= _STRONGLY_TYPED:
+        return ["--stronglyTyped"]
+    return {
+        Precision.FP32: [],
+        Precision.FP16: ["--fp16"],
+        Precision.INT8: ["--fp16", "--int8"],
+    }[precision]
+
+
+def _borders(stage: StageEntry) -> list[str]:
+    """Name the types of all borders where one is int8: trtexec would make floats of it."""
+    if not any(entry.dtype == "int8" for entry in (*stage.inputs, *stage.outputs)):
+        return []
+    return [
+        f"--inputIOFormats={_formats(stage.inputs)}",
+        f"--outputIOFormats={_formats(stage.outputs)}",
+    ]
+
+
+def _formats(entries: Sequence[TensorEntry]) -> str:
+    return ",".join(f"{_FORMATS[entry.dtype]}:chw" for entry in entries)
+
+
+def _limits(version: tuple[int, ...], options: BuildOptions) -> list[str]:
+    words = []
+    if options.workspace_bytes is not None:
+        words.append(f"--memPoolSize=workspace:{max(1, options.workspace_bytes // MIB)}")
+    if options.optimization_level is not None:
+        words.append(f"--builderOptimizationLevel={options.optimization_level}")
+    if version >= _HAS_LEVELS:
+        words.append(f"--maxAuxStreams={options.aux_streams}")
+    if options.dla_core is not None:
+        words += [f"--useDLACore={options.dla_core}", "--allowGPUFallback"]
+    if options.timing_cache is not None:
+        words.append(f"--timingCacheFile={options.timing_cache}")
+    return words
