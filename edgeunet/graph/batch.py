@@ -177,7 +177,7 @@ def _reshape(graph: ir.Graph, node: ir.Node, first: ir.Value) -> bool:
         return False
     before = static_shape(first)
     # Rows of one frame may be as many as frames; only a leading 1 is a frame for certain.
-    if int(shape[0]) not in (0, 1) or not before or before[0] != 1 or -1 in shape[1:]:
+    if int(shape[0]) not in (0, 1) or not before or before[0] != 1:
         return False
     name = f"{node.name or node.outputs[0].name}_shape"
     copied = np.array([0, *shape[1:]], dtype=np.int64)
