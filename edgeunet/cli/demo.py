@@ -87,7 +87,7 @@ def _clean(clip: Path, bundle: Path, out: Path) -> RunSummary:
         def show(done: int, total: int | None, rate: float) -> None:
             bar.update(task, completed=done, total=total, rate=f"{rate:.1f}")
 
-        return run_pipeline(options(out / "side-by-side.mp4", None), on_frame=show)
+        return run_pipeline(options(out / "side-by-side.mp4", None), on_frame=show, on_note=note)
 
 
 def _draw_memory(out: Path) -> list[MemoryReport]:

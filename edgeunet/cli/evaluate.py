@@ -68,7 +68,9 @@ def command(
     ] = None,
     engine: Annotated[
         str,
-        typer.Option("--engine", help="auto; torch for a MODEL; onnxruntime for a BUNDLE."),
+        typer.Option(
+            "--engine", help="auto; torch for a MODEL; onnxruntime or tensorrt for a BUNDLE."
+        ),
     ] = "auto",
     weights: Annotated[
         Path | None, typer.Option("--weights", help="A .safetensors file; default: shipped ones.")
@@ -238,7 +240,7 @@ def _open_bundle(
             f"{given} is for a MODEL: a bundle has its weights, width and frame size",
             hint=f"leave {given} out, or export another bundle",
         )
-    return BundleBackend(Path(target), engine)
+    return BundleBackend(Path(target), engine, on_note=note)
 
 
 def _open_network(

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeunet.boards import find_board
 from edgeunet.cli.choices import is_bundle, missing_package, read_plan_request, read_width
 from edgeunet.cli.console import note, print_json
+from edgeunet.cli.memory_device import print_device, print_fit
 from edgeunet.cli.memory_tables import print_report, why_whole
 from edgeunet.errors import UsageError
+from edgeunet.memory.fit import fit_on
 from edgeunet.memory.request import PlanRequest
 from edgeunet.specs import Precision
 from edgeunet.units import format_size, parse_size
@@ -26,13 +29,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What the command line says about the graph; None where it says nothing."""
+    """What the command line says about the graph; None where it says nothing.
+
+    planned: a plan is asked for. fixed: one that only a MODEL can have.
+    """
 
     size: tuple[int, int] | None
     precision: Precision | None
     width: int | None
     request: PlanRequest
     planned: bool
+    fixed: bool
 
 
 @dataclass(frozen=True)
@@ -80,12 +87,19 @@ def command(
     ] = None,
     board: Annotated[
         str | None,
-        typer.Option("--board", metavar="ID", help="Plan for a Jetson module's usable memory."),
+        typer.Option(
+            "--board",
+            metavar="ID",
+            help="Say whether it fits a Jetson module; plan a MODEL for its usable memory.",
+        ),
     ] = None,
     measure: Annotated[
         bool,
         typer.Option("--measure", help="Also run it here and measure what the engine takes."),
     ] = False,
+    engine: Annotated[
+        str, typer.Option("--engine", help="What --measure runs: auto, onnxruntime or tensorrt.")
+    ] = "auto",
     plot: Annotated[
         list[Path] | None,
         typer.Option(
@@ -105,7 +119,13 @@ def command(
         width=read_width(width),
         request=read_plan_request(budget, tile, board),
         planned=not budget is tile is board is None,
+        fixed=not budget is tile is None,
     )
+    if engine != "auto" and not measure:
+        raise UsageError(
+            f"--engine {engine} says what to measure with, and nothing is measured",
+            hint="add --measure, or leave it out",
+        )
     pictures = tuple(plot or ())
     _check_pictures(pictures)
     with ExitStack() as stack:
@@ -116,7 +136,7 @@ def command(
             from edgeunet.stream.measure import measure as measure_frames
 
             note("measuring: running frames in a process of its own ...")
-            measured = measure_frames(subject.runnable)
+            measured = measure_frames(subject.runnable, engine=engine)
             if measured.engine == "onnxruntime" and subject.report.precision is Precision.FP16:
                 note("onnxruntime computes fp16 in fp32 on most CPUs: the estimate is for a GPU")
     if pictures:
@@ -125,13 +145,22 @@ def command(
         draw([r for r in (subject.whole, subject.report) if r is not None], pictures)
         for path in pictures:
             note(f"wrote {path}")
+    fit = None if board is None else fit_on(subject.report, find_board(board))
     if as_json:
         document = subject.report.document()
+        if fit is not None:
+            document["board"] = fit.document()
         if measured is not None:
+            if measured.device is not None:
+                document["device"] = asdict(measured.device)
             document["measured_bytes"] = measured.measured_bytes
         print_json(document)
-    else:
-        print_report(subject.report, measured)
+        return
+    print_report(subject.report, measured)
+    if measured is not None and measured.device is not None:
+        print_device(subject.report, measured.device)
+    if fit is not None:
+        print_fit(fit)
 
 
 def _check_pictures(paths: Sequence[Path]) -> None:
@@ -217,9 +246,9 @@ def _refuse_contradictions(name: str, kind: str, wanted: _Wanted, report: Memory
             f"--precision {wanted.precision} contradicts {name}, which is {report.precision}",
             hint=hint,
         )
-    if wanted.planned:
+    if wanted.fixed:
         raise UsageError(
-            f"--budget, --tile and --board cannot change {name}: it is planned already", hint=hint
+            f"--budget and --tile cannot change {name}: it is planned already", hint=hint
         )
     if wanted.width is not None:
         raise UsageError(f"--width cannot change {name}: its channels are fixed", hint=hint)

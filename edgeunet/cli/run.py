@@ -51,7 +51,10 @@ def command(
         ),
     ] = "none",
     engine: Annotated[
-        str, typer.Option("--engine", help="auto, onnxruntime or tensorrt.")
+        str,
+        typer.Option(
+            "--engine", help="onnxruntime, tensorrt, or auto: tensorrt where its plans run."
+        ),
     ] = "auto",
     noise: Annotated[
         float | None,
@@ -97,7 +100,7 @@ def command(
         def show(done: int, total: int | None, rate: float) -> None:
             bar.update(task, completed=done, total=total, rate=f"{rate:.1f}")
 
-        summary = run_pipeline(options, on_frame=show, stop=stop)
+        summary = run_pipeline(options, on_frame=show, on_note=console.note, stop=stop)
     for warning in summary.warnings:
         console.warn(warning)
     if json:

@@ -14,6 +14,7 @@ from edgeunet.evaluate.protocol import NoiseKind, Planes
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Task
 from edgeunet.stream.executor import Executor
+from edgeunet.stream.opening import Note
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,14 @@ class BundleBackend:
 
     kinds = (NoiseKind.UINT8,)
 
-    def __init__(self, path: Path, engine: str = "auto", *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        engine: str = "auto",
+        *,
+        threads: int | None = None,
+        on_note: Note | None = None,
+    ) -> None:
         self.bundle = bundle = open_bundle(path)
         manifest = bundle.manifest
         self.name = bundle.path.name
@@ -96,7 +104,7 @@ class BundleBackend:
             Head(output.name, output.task, tuple(entry.name for entry in output.classes))
             for output in manifest.outputs
         )
-        self._executor = Executor(bundle, engine, threads=threads)
+        self._executor = Executor(bundle, engine, threads=threads, on_note=on_note)
         self.engine = self._executor.engine
 
     def run(self, image: Planes) -> Answer:

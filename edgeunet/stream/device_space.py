@@ -57,12 +57,13 @@ class _Output:
 class DeviceUse:
     """What a bundle has taken of the GPU, in bytes, beside TensorRT's own.
 
-    title: the engine and the GPU. work_bytes: what each stage's plan works in. frame_bytes: the
-    frame and the outputs. block_bytes: what the stages hand on, and the block with
-    the window buffers and what the plans work in, by purpose.
+    title: the engine and the GPU. mapped: the frame and the outputs are in the host's memory;
+    frame_bytes: of these. work_bytes: what each stage's plan works in. block_bytes: what the stages
+    hand on, and the block with the window buffers and what the plans work in, by purpose.
     """
 
     title: str
+    mapped: bool
     work_bytes: Mapping[str, int]
     frame_bytes: int
     block_bytes: Mapping[str, int]
@@ -112,7 +113,7 @@ class DeviceSpace:
     @property
     def use(self) -> DeviceUse:
         work = {name: plan.work_bytes for name, plan in self._plans.items()}
-        return DeviceUse(self.title, work, self._frame_bytes, dict(self._blocks))
+        return DeviceUse(self.title, self.mapped, work, self._frame_bytes, dict(self._blocks))
 
     def frame(self, spec: TensorSpec, size: tuple[int, int], *, padded: bool) -> DeviceTensor:
         host, self._frame = self._both_sides(spec, "the frame")

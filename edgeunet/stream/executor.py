@@ -12,11 +12,16 @@ from edgeunet.errors import BundleError, SourceError
 from edgeunet.memory.held import lay_out
 from edgeunet.recipes import load_recipe, recipe_names
 from edgeunet.specs import FRAME, Array, TensorSpec
+from edgeunet.stream.device_space import DeviceSpace, DeviceUse
 from edgeunet.stream.frames import Image
 from edgeunet.stream.opening import Note, open_space
 from edgeunet.stream.spaces import Space
 from edgeunet.stream.windows import StageRunner, scratch_bytes
 from edgeunet.units import format_size
+
+# What the two blocks are for, in messages.
+HELD = "what the stages hand on"
+WINDOW = "the window at hand"
 
 
 class Executor:
@@ -62,6 +67,11 @@ class Executor:
             )
         return self._space.run(image)
 
+    @property
+    def device_use(self) -> DeviceUse | None:
+        """What it has taken of a GPU; None on the CPU."""
+        return self._space.use if isinstance(self._space, DeviceSpace) else None
+
     def close(self) -> None:
         self._space.close()
 
@@ -75,7 +85,7 @@ class Executor:
             scratch_bytes(stage, whole, space.alignment_bytes) + space.work_bytes(stage)
             for stage in manifest.stages
         )
-        scratch = space.block(needed, "the window at hand")
+        scratch = space.block(needed, WINDOW)
         runners = []
         for stage in manifest.stages:
             runner = StageRunner(stage, buffers, tensors, scratch, (self.height, self.width), space)
@@ -96,7 +106,7 @@ class Executor:
         if not held:
             return {FRAME: frame, **outputs}
         layout = lay_out(stage_borders(manifest), held, space.alignment_bytes)
-        arena = space.block(layout.arena_bytes, "what the stages hand on")
+        arena = space.block(layout.arena_bytes, HELD)
         views = {spec.name: space.view(arena, layout.offsets[spec.name], spec) for spec in held}
         return {FRAME: frame, **views, **outputs}
 

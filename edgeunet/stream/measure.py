@@ -6,6 +6,7 @@ and gave back would hide what the engine needs. The child answers with one JSON 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import json
@@ -15,15 +16,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgeunet.bundle import open_bundle
+from edgeunet.bundle import Bundle, open_bundle
 from edgeunet.engine import open_session
 from edgeunet.errors import EdgeUnetError, EngineError
+from edgeunet.stream.device_figures import DeviceMeasurement, open_baseline
 from edgeunet.stream.executor import Executor
 
 _STATUS = Path("/proc/self/status")
@@ -37,12 +39,13 @@ class Measurement:
     """Bytes above the loaded engine: high-water mark of a frame minus RSS after loading.
 
     Weights and inputs are there before and not in it; outputs are first written by a frame
-    and are. One entry per frame in both.
+    and are. One entry per frame in both. device: what a GPU has of it, for TensorRT.
     """
 
     engine: str
     frames_bytes: tuple[int, ...]
     frames_seconds: tuple[float, ...]
+    device: DeviceMeasurement | None = None
 
     @property
     def first_frame_bytes(self) -> int:
@@ -61,7 +64,13 @@ class Measurement:
     @classmethod
     def read(cls, answer: Mapping[str, Any]) -> Measurement:
         """Read what a process in ``ask`` answered."""
-        return cls(answer["engine"], tuple(answer["frames_bytes"]), tuple(answer["frames_seconds"]))
+        device = answer.get("device")
+        return cls(
+            answer["engine"],
+            tuple(answer["frames_bytes"]),
+            tuple(answer["frames_seconds"]),
+            None if device is None else DeviceMeasurement.read(device),
+        )
 
 
 def measure(
@@ -155,11 +164,12 @@ def run_and_measure(
     target: Path, engine: str, frames: int, threads: int | None = None
 ) -> Measurement:
     """Measure in this process; ``measure`` does it in a fresh one."""
-    run, used, close = _opened(target, engine, threads)
-    try:
-        return measure_runs(run, used, frames)
-    finally:
-        close()
+    if target.is_dir():
+        return _measure_bundle(open_bundle(target), engine, frames, threads)
+    generator = np.random.default_rng(0)
+    with open_session(target, engine, threads=threads) as session:
+        feeds = {spec.name: spec.random(generator) for spec in session.inputs}
+        return measure_runs(lambda: session.run(feeds), session.engine, frames)
 
 
 def measure_runs(run: Callable[[], object], engine: str, frames: int) -> Measurement:
@@ -177,18 +187,20 @@ def measure_runs(run: Callable[[], object], engine: str, frames: int) -> Measure
     return Measurement(engine, tuple(peaks), tuple(seconds))
 
 
-def _opened(
-    target: Path, engine: str, threads: int | None
-) -> tuple[Callable[[], object], str, Callable[[], None]]:
-    """Load a bundle or a graph; return what runs one frame, the engine, and what closes it."""
+def _measure_bundle(bundle: Bundle, engine: str, frames: int, threads: int | None) -> Measurement:
     generator = np.random.default_rng(0)
-    if target.is_dir():
-        executor = Executor(open_bundle(target), engine, threads=threads)
+    baseline = open_baseline(bundle, engine)
+    with contextlib.ExitStack() as stack:
+        if baseline is not None:
+            stack.callback(baseline.close)
+        executor = Executor(bundle, engine, threads=threads)
+        stack.callback(executor.close)
         frame = generator.integers(0, 256, (executor.height, executor.width, 3), dtype=np.uint8)
-        return lambda: executor.run(frame), executor.engine, executor.close
-    session = open_session(target, engine, threads=threads)
-    feeds = {spec.name: spec.random(generator) for spec in session.inputs}
-    return lambda: session.run(feeds), session.engine, session.close
+        found = measure_runs(lambda: executor.run(frame), executor.engine, frames)
+        if baseline is None or executor.device_use is None:
+            return found
+        resident = _status_bytes("VmRSS")
+        return replace(found, device=baseline.measured(bundle, executor.device_use, resident))
 
 
 def _trim_heap() -> None:

@@ -13,6 +13,7 @@ from edgeunet.bundle.tensors import pool_of
 from edgeunet.engine import check_engine, choose_engine, open_session
 from edgeunet.engine.cuda.settings import DeviceSettings, read_settings
 from edgeunet.engine.trt.plans import plan_path
+from edgeunet.engine.trt.provider import is_installed
 from edgeunet.errors import EngineError, MissingPackageError
 from edgeunet.specs import Array, Pool, Session
 from edgeunet.stream.device_space import DeviceSpace, open_device_space
@@ -57,7 +58,8 @@ def open_space(
                 tell(f"engine: tensorrt, the bundle has plans for it ({space.title})")
                 return OpenedSpace("tensorrt", space)
         name = choose_engine(engine)
-        tell(f"engine: {name}, because {why}")
+        if _had_a_choice(bundle):
+            tell(f"engine: {name}, because {why}")
     else:
         name = choose_engine(engine)
     opener = functools.partial(_open_stage, bundle, name, threads, pool_of(bundle.manifest))
@@ -80,6 +82,16 @@ def _no_plans(bundle: Bundle) -> str | None:
     if len(lacking) == len(stages):
         return f"{bundle.path.name} has no TensorRT plans"
     return f"{bundle.path.name} has no TensorRT plan for {', '.join(lacking)}"
+
+
+def _had_a_choice(bundle: Bundle) -> bool:
+    """Whether somebody could expect TensorRT: the bundle has a plan, or a Jetson's package is here.
+
+    Elsewhere there is nothing to tell.
+    """
+    if any(plan_path(bundle, stage.name).is_file() for stage in bundle.manifest.stages):
+        return True
+    return is_installed("tensorrt")
 
 
 def _open_stage(

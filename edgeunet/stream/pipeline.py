@@ -17,6 +17,7 @@ from edgeunet.stream.executor import Executor, check_size
 from edgeunet.stream.frames import Frame, Sink, Source, SourceReport, StreamShape
 from edgeunet.stream.meter import Latency, Meter, PsnrMeter, Quality
 from edgeunet.stream.noise import GaussianNoise, check_noise
+from edgeunet.stream.opening import Note
 from edgeunet.stream.sinks import open_sink
 from edgeunet.stream.sources import open_source
 
@@ -84,10 +85,12 @@ def run_pipeline(
     options: RunOptions,
     *,
     on_frame: Progress | None = None,
+    on_note: Note | None = None,
     stop: threading.Event | None = None,
 ) -> RunSummary:
     """Run a bundle over a source and return what happened.
 
+    on_note: is told which engine runs it and why, before the first frame.
     Setting ``stop``, or a KeyboardInterrupt, ends the run after the frame at hand; what was
     written is kept, and the summary says ``interrupted``.
     Raises an EdgeUnetError when the run cannot start or fails; frames written until then are
@@ -101,7 +104,7 @@ def run_pipeline(
         source = open_source(options.source, (manifest.height, manifest.width))
         stack.callback(source.close)
         check_size(bundle, source.name, source.height, source.width)
-        executor = Executor(bundle, options.engine, threads=options.threads)
+        executor = Executor(bundle, options.engine, threads=options.threads, on_note=on_note)
         stack.callback(executor.close)
         composer = Composer(manifest, view)
         shape = StreamShape(

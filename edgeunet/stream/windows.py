@@ -100,7 +100,7 @@ class StageRunner(Generic[TensorT]):
             arrival = self._space.arrival(row.start + size[0]) if self._reads_frame else None
             for column in grid.columns:
                 before = [self._copy_in(name, row, column, grid) for name in inputs]
-                after = [self._copy_out(name, row, column, grid) for name in outputs]
+                after = [*_some(*(self._copy_out(name, row, column, grid) for name in outputs))]
                 if column is grid.columns[-1]:
                     after += [call for name in outputs for call in self._band_left(name, row, grid)]
                     if row is grid.rows[-1]:
@@ -118,9 +118,12 @@ class StageRunner(Generic[TensorT]):
             self._buffers[name], _part(self._tensors[name], reach), own, _all(own)
         )
 
-    def _copy_out(self, name: str, row: Window, column: Window, grid: _Grid) -> Call:
+    def _copy_out(self, name: str, row: Window, column: Window, grid: _Grid) -> Call | None:
         entry = self._tensors[name]
         span = self._settled(name, row, column, grid)
+        if any(start == stop for start, stop in span):
+            # All that the window settles is padding.
+            return None
         inside = [(a - w.start, b - w.start) for (a, b), w in zip(span, (row, column), strict=True)]
         return self._space.copy(
             self._own[name], _part(entry, inside), self._buffers[name], _part(entry, span)
@@ -142,6 +145,8 @@ class StageRunner(Generic[TensorT]):
         """Return what sends an output's rows off once a row of windows has settled them."""
         span = self._settled(name, row, grid.columns[-1], grid)
         rows = _part(self._tensors[name], span)[1]
+        if rows.start == rows.stop:
+            return ()
         return _some(self._space.departure(name, (rows.start, rows.stop)))
 
     def _left(self, outputs: Sequence[TensorEntry]) -> tuple[Call, ...]:

@@ -299,6 +299,10 @@ def cuda_python(gpu: Gpu, *, old: bool) -> ModuleType:
         gpu.retained += 1
         return "primary"
 
+    def pop() -> str:
+        gpu.pop()
+        return "primary"
+
     def release(device: int) -> None:
         gpu.retained -= 1
 
@@ -345,7 +349,7 @@ def cuda_python(gpu: Gpu, *, old: bool) -> ModuleType:
         "cuDevicePrimaryCtxRetain": retain,
         "cuDevicePrimaryCtxRelease": release,
         "cuCtxPushCurrent": lambda context: gpu.push(),
-        "cuCtxPopCurrent": lambda: (gpu.pop(), "primary")[1],
+        "cuCtxPopCurrent": pop,
     }
     in_context: dict[str, Callable[..., Any]] = {
         "cuMemGetInfo": gpu.free_and_total,

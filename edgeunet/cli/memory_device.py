@@ -1,0 +1,145 @@
+"""The tables of ``edgeunet memory`` about a device: a board, and what was found on a GPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgeunet.cli.console import note, print_table
+from edgeunet.units import format_bytes
+
+if TYPE_CHECKING:
+    from edgeunet.memory.fit import BoardFit
+    from edgeunet.memory.report import MemoryReport
+    from edgeunet.stream.device_figures import DeviceMeasurement
+
+
+def print_fit(fit: BoardFit) -> None:
+    """Say whether it fits, and what of the board is kept for what."""
+    board = fit.board
+    carved = "measured" if board.carve_outs_measured else "estimated"
+    answer = "fits" if fit.fits else "does not fit"
+    print_table(
+        f"{board.name}: it {answer}",
+        ("", "what it is", "bytes"),
+        [
+            ("memory", "of the module, shared by CPU and GPU", format_bytes(board.memory_bytes)),
+            (
+                "reserved",
+                f"carve-outs ({carved}), the system without a desktop, CUDA and TensorRT once "
+                "loaded",
+                format_bytes(board.reserved_bytes),
+            ),
+            ("usable", "what is left for this program", format_bytes(board.usable_bytes)),
+            (
+                "activations",
+                "the larger of arena and prediction",
+                format_bytes(fit.activation_bytes),
+            ),
+            ("weights", "as the graphs store them", format_bytes(fit.weight_bytes)),
+            ("input/output", "the frame and the outputs", format_bytes(fit.io_bytes)),
+            ("needed", "the three together", format_bytes(fit.needed_bytes)),
+            ("left", "usable minus needed", format_bytes(fit.left_bytes)),
+        ],
+        text_columns=2,
+    )
+
+
+def print_device(report: MemoryReport, found: DeviceMeasurement) -> None:
+    """Print what was predicted beside what the compiler, the plans and the driver say."""
+    predicted = predicted_live(report)
+    print_table(
+        f"stage by stage: {found.title}",
+        (
+            "stage",
+            "predicted live",
+            "compiler: activations",
+            "of them scratch",
+            "plan asks for",
+            "compiler: weights",
+        ),
+        [
+            (
+                stage.stage,
+                format_bytes(predicted[stage.stage]) if stage.stage in predicted else "-",
+                _shown(stage.activation_bytes),
+                _shown(stage.scratch_bytes),
+                format_bytes(stage.work_bytes),
+                _shown(stage.weight_bytes),
+            )
+            for stage in found.stages
+        ],
+        text_columns=1,
+    )
+    where = "mapped host memory" if found.mapped else "on the GPU, and page-locked beside it"
+    rows = [
+        ("held", "one block for what the stages hand on", format_bytes(found.held_bytes)),
+        (
+            "windows and work",
+            "one block for all stages, as large as the largest needs",
+            format_bytes(found.scratch_bytes),
+        ),
+        ("frame and outputs", where, format_bytes(found.frame_bytes)),
+        ("allocated", "the three together", format_bytes(found.allocated_bytes)),
+        (
+            "taken",
+            "what the driver has less than with a context alone",
+            format_bytes(found.taken_bytes),
+        ),
+        (
+            "context",
+            "what the system has less once there is a context",
+            _shown(found.context_bytes),
+        ),
+        ("process", "resident in the end, libraries included", format_bytes(found.process_bytes)),
+    ]
+    print_table("on the device", ("figure", "what it is", "measured"), rows, text_columns=2)
+    for line in explanations(report, found):
+        note(line)
+
+
+def predicted_live(report: MemoryReport) -> dict[str, int]:
+    """Return the live peak of each stage; a whole frame has one, named as its stage is."""
+    if report.planned:
+        return {stage.name: stage.live_bytes for stage in report.planned}
+    return {"frame": report.peak_live_bytes}
+
+
+def explanations(report: MemoryReport, found: DeviceMeasurement) -> list[str]:
+    """Say where the columns differ, and why they do."""
+    lines = []
+    predicted = predicted_live(report)
+    for stage in found.stages:
+        compiled, said = stage.activation_bytes, predicted.get(stage.stage)
+        if compiled is not None and compiled != stage.work_bytes:
+            lines.append(
+                f"{stage.stage}: the plan asks for {format_bytes(stage.work_bytes - compiled)} "
+                "more than its compiler said: it rounds tensors up, and adds what this GPU needs"
+            )
+        if said is None or not said:
+            continue
+        share = 100 * (stage.work_bytes / said - 1)
+        if share <= 0:
+            why = (
+                "kernels that do several operators at once keep what is between them to themselves"
+            )
+        else:
+            why = "kernels have scratch, and channels are padded to what they read at once"
+        lines.append(f"{stage.stage}: {share:+.0f} % against the predicted live peak: {why}")
+    # Mapped host memory is no GPU memory to the driver, even where both are one.
+    on_device = found.allocated_bytes - (found.frame_bytes if found.mapped else 0)
+    rest = found.taken_bytes - on_device
+    lines.append(
+        f"taken beyond what was allocated: {format_bytes(rest)}; weights are "
+        f"{format_bytes(found.weight_bytes)} of it, the rest is what TensorRT keeps per plan, "
+        "kernels that were loaded, and blocks rounded up by the driver"
+    )
+    if found.integrated:
+        lines.append(
+            "the GPU has no memory of its own: the driver's free bytes leave out what the system "
+            "could still give back, so that 'taken' is rough"
+        )
+    return lines
+
+
+def _shown(size_bytes: int | None) -> str:
+    return "-" if size_bytes is None else format_bytes(size_bytes)
