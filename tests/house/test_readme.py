@@ -1,10 +1,11 @@
-"""The commands in README.md exist: every edgeunet line parses, every make target is there."""
+"""The commands in README.md and docs/ exist: edgeunet lines parse, make targets are there."""
 
 from __future__ import annotations
 
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,16 +15,19 @@ from edgeunet.cli import verbs
 from edgeunet.cli.app import app
 from tests.house.source import ROOT
 
+README = ROOT / "README.md"
+DOCUMENTS = (README, *sorted((ROOT / "docs").glob("*.md")))
+
 _BLOCK = re.compile(r"^```(?:sh|bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _TARGET = re.compile(r"^([a-z][a-z-]*):", re.MULTILINE)
 _ASSIGNMENT = re.compile(r"[A-Z_]+=.*")
 _STOPS = {"|", "||", "&&", "&", ";", ">", ">>", "<"}
 
 
-def _commands() -> Iterator[list[str]]:
-    """Yield every simple command of the README's shell blocks as its words."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for block in _BLOCK.findall(text):
+def _commands(*documents: Path) -> Iterator[list[str]]:
+    """Yield every simple command of the documents' shell blocks as its words."""
+    texts = [path.read_text(encoding="utf-8") for path in documents]
+    for block in (block for text in texts for block in _BLOCK.findall(text)):
         for line in block.replace("\\\n", " ").splitlines():
             lexer = shlex.shlex(line.removeprefix("$ "), posix=True, punctuation_chars="|&;<>")
             lexer.whitespace_split = True
@@ -39,8 +43,9 @@ def _commands() -> Iterator[list[str]]:
                 words = []
 
 
-def _commands_of(program: str) -> list[list[str]]:
-    return [words[1:] for words in _commands() if words[0].rpartition("/")[2] == program]
+def _commands_of(program: str, *documents: Path) -> list[list[str]]:
+    found = _commands(*(documents or DOCUMENTS))
+    return [words[1:] for words in found if words[0].rpartition("/")[2] == program]
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +55,13 @@ def root() -> Any:
 
 
 def test_readme_shows_the_command_line() -> None:
-    assert len(_commands_of("edgeunet")) >= 3
-    assert _commands_of("make")
+    assert len(_commands_of("edgeunet", README)) >= 3
+    assert _commands_of("make", README)
+
+
+def test_the_way_to_a_board_shows_every_step() -> None:
+    verbs = {words[0] for words in _commands_of("edgeunet", ROOT / "docs" / "jetson.md")}
+    assert {"export", "doctor", "build", "run"} <= verbs
 
 
 @pytest.mark.parametrize("arguments", _commands_of("edgeunet"), ids=" ".join)
