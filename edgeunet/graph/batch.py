@@ -148,6 +148,22 @@ def _flatten(graph: ir.Graph, node: ir.Node, first: ir.Value) -> bool:
     return axis is None or axis.as_int() == 1
 
 
+def _gemm(graph: ir.Graph, node: ir.Node, first: ir.Value) -> bool:
+    transposed = node.attributes.get("transA")
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    shape = () if bias is None else static_shape(bias)
+    one_row = shape is not None and (len(shape) < 2 or shape[0] == 1)
+    return one_row and (transposed is None or not transposed.as_int())
+
+
+def _matmul(graph: ir.Graph, node: ir.Node, first: ir.Value) -> bool:
+    weight = node.inputs[1]
+    shape = None if weight is None else static_shape(weight)
+    return (
+        shape is not None and len(shape) == 2 and first.shape is not None and len(first.shape) > 1
+    )
+
+
 def _reduce(graph: ir.Graph, node: ir.Node, first: ir.Value) -> bool:
     axes = node.attributes.get("axes")
     return axes is not None and all(_is_inside(axis, first) for axis in axes.as_ints())
@@ -187,6 +203,8 @@ def _reshape(graph: ir.Graph, node: ir.Node, first: ir.Value) -> bool:
 
 _SPECIAL: dict[str, Callable[[ir.Graph, ir.Node, ir.Value], bool]] = {
     "Flatten": _flatten,
+    "Gemm": _gemm,
+    "MatMul": _matmul,
     "Pad": _pad,
     "ReduceMax": _reduce,
     "ReduceMean": _reduce,
