@@ -115,22 +115,19 @@ def _jetpack(machine: Machine, system: System) -> Finding:
 
 
 def _gpu(machine: Machine, system: System) -> list[Finding]:
-    found: list[Finding] = []
-    if system.devices:
-        for device in system.devices:
-            memory = "shared memory" if device.get("integrated") else "memory"
-            size = device.get("memory_bytes")
-            found.append(
-                ok(
-                    "gpu",
-                    f"{device.get('name')}, compute capability "
-                    f"{device.get('compute_capability')}, "
-                    f"{format_bytes(size) if isinstance(size, int) else '?'} {memory}",
-                )
-            )
-        found.append(ok("cuda", _cuda_text(system)))
-        return found
-    return [_no_gpu(machine, system)]
+    if not system.devices:
+        return [_no_gpu(machine, system)]
+    gpus = [ok("gpu", _gpu_text(device)) for device in system.devices]
+    return [*gpus, ok("cuda", _cuda_text(system))]
+
+
+def _gpu_text(device: dict[str, Any]) -> str:
+    text = f"{device.get('name')}, compute capability {device.get('compute_capability')}"
+    size_bytes = device.get("memory_bytes")
+    if not isinstance(size_bytes, int):
+        return text
+    memory = "shared memory" if device.get("integrated") else "memory"
+    return f"{text}, {format_bytes(size_bytes)} {memory}"
 
 
 def _cuda_text(system: System) -> str:

@@ -83,7 +83,8 @@ def engines_of(system: System, packages: Packages) -> tuple[str, ...]:
 def findings_of_packages(machine: Machine, system: System, packages: Packages) -> list[Finding]:
     wants_gpu = system.tegra or bool(system.devices)
     found = [_python(machine, system), _tensorrt(machine, system, packages)]
-    if wants_gpu:
+    # Where TensorRT's bindings are for a Python that is too old, nothing else would help.
+    if wants_gpu and not system.python_too_old:
         found.append(_cuda_for_python(system, packages))
     found += [_onnxruntime(packages.onnxruntime), _opencv(machine, system, packages.opencv)]
     found.append(_torch(machine))
@@ -272,7 +273,7 @@ def _onnxruntime(answer: Answer) -> Finding:
 
 def _opencv(machine: Machine, system: System, answer: Answer) -> Finding:
     wheels = [name for name in _OPENCV_WHEELS if machine.version_of(name)]
-    of_system = _opencv_of_system(machine, wheels)
+    of_system = _opencv_of_system(machine, system, wheels)
     if answer.broken:
         again = of_system if system.tegra else ("pip install --force-reinstall opencv-python",)
         return warning(
@@ -299,8 +300,16 @@ def _opencv(machine: Machine, system: System, answer: Answer) -> Finding:
     return note("opencv", f"{text} without GStreamer: gst:// cannot be opened")
 
 
-def _opencv_of_system(machine: Machine, wheels: list[str]) -> tuple[str, ...]:
-    """Return how the system's OpenCV, which has GStreamer, becomes the one that is loaded."""
+def _opencv_of_system(machine: Machine, system: System, wheels: list[str]) -> tuple[str, ...]:
+    """Return how the system's OpenCV, which has GStreamer, becomes the one that is loaded.
+
+    It is for the system's Python; for another there is the wheel, which has none.
+    """
+    jetpack = system.jetpack
+    if jetpack is not None and _numbers(jetpack.python) != machine.python.version:
+        if system.python_too_old:
+            return ('pip install "edgeunet[video]", and read USB cameras and videos with it',)
+        return (f"python{jetpack.python} -m venv --system-site-packages .venv",)
     mends = ["sudo apt install python3-opencv"]
     if wheels:
         mends.insert(0, f"pip uninstall -y {' '.join(wheels)}")

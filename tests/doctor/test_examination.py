@@ -156,6 +156,11 @@ def test_an_old_nano_runs_on_its_processor(tmp_path: Path) -> None:
         ("edgeunet run SOURCE SINK --bundle BUNDLE --engine onnxruntime",),
     )
     assert "JetPack 4.6.1 itself has 3.6" in _of(found, "python").text
+    assert _of(found, "gpu").text == "NVIDIA Tegra X1, compute capability 5.3"
+    assert "cuda in python" not in {finding.topic for finding in found.findings}
+    assert _said(found, "opencv")[2] == (
+        'pip install "edgeunet[video]", and read USB cameras and videos with it',
+    )
     level, text, mend = _said(found, "swap")
     assert (level, mend[0]) == ("warning", "sudo systemctl disable --now nvzramconfig")
     assert text.startswith("1.69 GiB in zram: zram is in the same memory")
@@ -256,6 +261,16 @@ def test_another_python_than_the_systems(tmp_path: Path) -> None:
             "python3.10 -m venv --system-site-packages .venv",
             '.venv/bin/pip install "edgeunet[cpu]"',
         ),
+    )
+
+
+def test_an_opencv_for_another_python_than_the_systems(tmp_path: Path) -> None:
+    simulated = ORIN_NANO.with_(
+        packages={"cv2": OPENCV_WITHOUT},
+        python=PythonFacts("/opt/py/bin/python", (3, 12), "/opt/py", "/opt/py"),
+    )
+    assert _said(_look(simulated, tmp_path), "opencv")[2] == (
+        "python3.10 -m venv --system-site-packages .venv",
     )
 
 
