@@ -54,9 +54,10 @@ def test_recipes_are_in_the_wheel(names: set[str], folder: str, pattern: str) ->
     assert wanted, f"there is no {folder}/{pattern}"
 
 
-def test_the_list_of_boards_is_in_the_wheel(names: set[str]) -> None:
-    assert (PACKAGE / "boards.toml").is_file()
-    assert "edgeunet/boards.toml" in names
+@pytest.mark.parametrize("table", ["boards.toml", "doctor/jetpack.toml"])
+def test_a_table_of_facts_is_in_the_wheel(table: str, names: set[str]) -> None:
+    assert (PACKAGE / table).is_file()
+    assert f"edgeunet/{table}" in names
 
 
 def test_nothing_else_is_in_the_wheel(names: set[str]) -> None:
