@@ -172,6 +172,8 @@ def _frame(
 ) -> Frame:
     (top, left), (height, width) = corner, size
     crop = photograph[top : top + height, left : left + width, ::-1]
+    if sigma == 0:
+        return np.ascontiguousarray(crop)
     return add_gaussian_uint8(crop, sigma, np.random.default_rng(seed))
 
 

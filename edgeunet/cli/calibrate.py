@@ -192,5 +192,5 @@ def _report(made: MadeSet, *, as_json: bool) -> None:
     if not calibration.licence or calibration.licence == "not stated":
         note("nobody knows what may be done with the pictures: say so with --licence")
     note(f"wrote {made.path}")
-    own = made.path.parent == FOLDER
-    note(f"use it: edgeunet export --int8 --calibration {calibration.name if own else made.path}")
+    word = calibration.name if made.path.parent == FOLDER else made.path
+    note(f"use it: edgeunet export --model MODEL --int8 --calibration {word}")
