@@ -16,7 +16,12 @@ import onnx.shape_inference
 import onnx_ir as ir
 
 from edgeunet.errors import GraphError
-from edgeunet.graph.values import add_initializer, constant_of, static_shape
+from edgeunet.graph.values import (
+    add_initializer,
+    constant_of,
+    drop_unused_initializers,
+    static_shape,
+)
 
 BATCH = "batch"
 """The name of the first dimension afterwards."""
@@ -78,6 +83,7 @@ def make_batched(model: ir.Model) -> None:
     for value in batched:
         if value.shape is not None:
             value.shape = ir.Shape([BATCH, *list(value.shape)[1:]])
+    drop_unused_initializers(graph)
 
 
 def _check_one(value: ir.Value) -> None:
