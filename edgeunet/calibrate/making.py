@@ -109,20 +109,23 @@ def make_set(order: SetOrder, on_picture: Callable[[int, int | None], None]) -> 
         for text in order.inputs:
             inputs.append(open_input(text, order.size, order.limit))
             stack.callback(inputs[-1].close)
-        if not (order.copy or any(one.fleeting for one in inputs)):
-            made = _made(order, inputs, None, on_picture)
-            _write(order, made)
-            return made
-        with _removed_on_failure(order.store):
-            with replacing_folder(order.store) as beside:
-                made = _made(order, inputs, beside, on_picture)
-            _write(order, made)
+        stores = order.copy or any(one.fleeting for one in inputs)
+        with replacing_file(order.target) as beside, _removed_on_failure(order.store):
+            # Frames first: nobody finds a set whose frames are not there yet.
+            with _storing(order, stores) as store:
+                made = _made(order, inputs, store, on_picture)
+            beside.write_text(text_of(made.calibration, _COMMENT), encoding="utf-8")
         return made
 
 
-def _write(order: SetOrder, made: MadeSet) -> None:
-    with replacing_file(order.target) as beside:
-        beside.write_text(text_of(made.calibration, _COMMENT), encoding="utf-8")
+@contextlib.contextmanager
+def _storing(order: SetOrder, stores: bool) -> Iterator[Path | None]:
+    """Yield a folder for frames, which becomes ``order.store``; or None."""
+    if not stores:
+        yield None
+        return
+    with replacing_folder(order.store) as beside:
+        yield beside
 
 
 def _made(

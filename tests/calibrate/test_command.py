@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 
+from edgeunet.calibrate import making
+from edgeunet.calibrate.making import SetOrder, make_set
 from edgeunet.calibrations import CalibrationSet, frames, load_calibration_set, pairs
 from edgeunet.errors import RecipeError
 from edgeunet.stream.clips import open_clip
@@ -104,8 +107,9 @@ def test_frames_of_a_clip_are_named_by_number(tmp_path: Path) -> None:
         assert np.array_equal(frame[:, :, ::-1], every[member.frame])
 
 
-def test_what_does_not_come_again_is_stored(tmp_path: Path) -> None:
-    source = "test://?size=48x64&frames=0"
+@pytest.mark.parametrize("pace", ["", "&live=1&fps=200"])
+def test_what_does_not_come_again_is_stored(tmp_path: Path, pace: str) -> None:
+    source = f"test://?size=48x64&frames=0{pace}"
     ran = calibrate(tmp_path, source, "--limit", 60, "--frames", 10, "--licence", "CC0", "--json")
     document, calibration = made(ran)
     store = tmp_path / "sets" / "mine"
@@ -114,6 +118,36 @@ def test_what_does_not_come_again_is_stored(tmp_path: Path) -> None:
     assert len(list(frames(calibration))) == 10
     assert {Path(member.source).parent for member in calibration.members} == {store}
     assert sorted(path.name for path in (tmp_path / "sets").iterdir()) == ["mine", "mine.toml"]
+
+
+def test_an_interruption_leaves_nothing(images: Path, tmp_path: Path) -> None:
+    order = SetOrder([str(images)], "mine", tmp_path / "sets", None, None, (0.0,), copy=True)
+    before = contents(tmp_path)
+
+    def interrupt(done: int, total: int | None) -> None:
+        assert total == 16
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_set(order, interrupt)
+    assert contents(tmp_path) == before
+
+
+def test_a_set_that_cannot_be_finished_leaves_no_frames(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames are stored before the file that names them."""
+
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "mine.toml")
+
+    monkeypatch.setattr(making, "text_of", full)
+    before = contents(tmp_path)
+    message, hint = calibrate(tmp_path, images, "--copy").failure
+    assert message == "mine.toml: No space left on device"
+    assert hint == "free some space, or write to another disk"
+    assert contents(tmp_path) == before
 
 
 def test_a_copy_needs_the_pictures_no_more(images: Path, tmp_path: Path) -> None:
