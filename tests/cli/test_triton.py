@@ -344,3 +344,16 @@ def test_an_export_in_windows_says_so_before_the_work(tmp_path: Path) -> None:
         "--triton serves whole frames, and --budget, --tile, --board and --tune plan windows",
         "leave them out, or give --tile none",
     )
+
+
+def test_an_export_whose_model_cannot_be_written_says_so_before_the_work(tmp_path: Path) -> None:
+    assert edgeunet("triton", _bundle(tmp_path).path, tmp_path / "models").code == 0
+    before = contents(tmp_path)
+    words = ("export", "--model", "unetmm", "--random-weights", "--triton", tmp_path / "models")
+    message, _ = edgeunet(*words, "--out", tmp_path / "new" / "tiny.bundle").failure
+    assert message == "tiny has a version 1 already"
+    assert edgeunet(*words, "--out", tmp_path / "my own.bundle").failure == (
+        "'my own' cannot be the name of a model",
+        "use letters, digits, '_', '.' and '-'",
+    )
+    assert contents(tmp_path) == before

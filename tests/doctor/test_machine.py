@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +72,54 @@ def test_opencv_says_whether_it_has_gstreamer(
 def test_the_driver_is_asked_without_a_package() -> None:
     answer = ask(Machine(), "driver")
     assert answer.present or "libcuda" in answer.reason or "CUDA_ERROR" in answer.reason
+
+
+_DRIVER = """
+#include <stddef.h>
+#include <string.h>
+int cuInit(unsigned flags) { return flags ? 1 : FAILURE; }
+int cuGetErrorName(int code, const char **text) { *text = "CUDA_ERROR_SYSTEM"; return 0; }
+int cuDriverGetVersion(int *version) { *version = 12060; return 0; }
+int cuDeviceGetCount(int *count) { *count = 2; return 0; }
+int cuDeviceGet(int *device, int ordinal) { *device = 10 + ordinal; return 0; }
+int cuDeviceGetName(char *name, int size, int device) {
+  strncpy(name, device == 10 ? "Orin" : "Other", size);
+  return 0;
+}
+int cuDeviceTotalMem_v2(size_t *bytes, int device) { *bytes = (size_t)device << 32; return 0; }
+int cuDeviceGetAttribute(int *value, int attribute, int device) {
+  *value = attribute == 75 ? 8 : attribute == 76 ? 7 : attribute == 18 ? device == 10 : -1;
+  return 0;
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+@pytest.mark.parametrize("failure", [0, 802])
+def test_the_drivers_calls_are_made(
+    failure: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a library of the same functions, since no driver is here."""
+    source, library = tmp_path / "driver.c", tmp_path / "libcuda.so.1"
+    source.write_text(_DRIVER, encoding="utf-8")
+    words = ("cc", "-shared", "-fPIC", f"-DFAILURE={failure}", str(source), "-o", str(library))
+    assert run_command(words, 60).code == 0
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    answer = ask(Machine(), "driver")
+    if failure:
+        assert (answer.state, answer.reason) == (
+            State.BROKEN,
+            "RuntimeError: cuInit: CUDA_ERROR_SYSTEM",
+        )
+        return
+    rest = {"compute_capability": "8.7"}
+    assert answer.facts == {
+        "cuda": "12.6",
+        "devices": [
+            {"name": "Orin", "integrated": True, "memory_bytes": 10 << 32, **rest},
+            {"name": "Other", "integrated": False, "memory_bytes": 11 << 32, **rest},
+        ],
+    }
 
 
 def test_an_environment_made_again_sees_the_system(tmp_path: Path) -> None:
