@@ -22,9 +22,11 @@ from edgeunet.specs import Array, Session, TensorSpec
 from tests.engine.simulated_cuda import Layout, install
 from tests.engine.simulated_gpu import Gpu, MisuseError
 from tests.engine.simulated_tensorrt import Execution, Simulation, simulate
+from tests.engine.tensorrt_versions import RTX
 
 WORK_BYTES = 5000
-VERSIONS = ("8.6.2", "10.3.0", "10.13.3", "11.1")
+# TensorRT for RTX too; ``rtx`` is its version in the simulation.
+VERSIONS = ("8.6.2", "10.3.0", "10.13.3", "11.1", RTX)
 
 
 @dataclass
@@ -112,7 +114,8 @@ def jetson(
     """Make this process one that runs on such a machine."""
     device = gpu or Gpu()
     tensorrt = simulate(version, gpu=device.name, work_bytes=WORK_BYTES)
-    monkeypatch.setitem(sys.modules, "tensorrt", tensorrt.module)
+    name = "tensorrt_rtx" if version == RTX else "tensorrt"
+    monkeypatch.setitem(sys.modules, name, tensorrt.module)
     install(monkeypatch, device, layout)
     return Jetson(device, tensorrt)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgeunet.engine.cuda.driver import (
+    NON_BLOCKING,
     Block,
     DeviceFacts,
     DriverFailureError,
@@ -119,7 +120,7 @@ class CudaPythonDriver:
         self._call("cuMemsetD8Async", address, 0, size_bytes, stream)
 
     def make_stream(self) -> Any:
-        return self._call("cuStreamCreate", 0)
+        return self._call("cuStreamCreate", NON_BLOCKING)
 
     def handle_of(self, stream: Any) -> int:
         return int(stream)

@@ -81,7 +81,7 @@ class Device:
             return self._driver.free_bytes()
 
     def allocate(self, size_bytes: int, purpose: str) -> Block:
-        """Return zeroed device memory. purpose: what needs it, for the message if it fails."""
+        """Return device memory with anything in it. purpose: who needs it, for the message."""
         with self.active():
             try:
                 block = self._driver.allocate(size_bytes)

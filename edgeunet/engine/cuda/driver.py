@@ -17,6 +17,10 @@ from edgeunet.units import format_bytes
 OLDEST_DRIVER = (11, 4)
 """Of JetPack 5: the oldest whose TensorRT and Python this project runs on."""
 
+# CU_STREAM_NON_BLOCKING: else a stream waits for whatever any library puts on the default one, and
+# a capture ends with an error when one does.
+NON_BLOCKING = 1
+
 
 @dataclass(frozen=True)
 class DeviceFacts:

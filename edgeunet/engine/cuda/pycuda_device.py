@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from edgeunet.engine.cuda.driver import (
+    NON_BLOCKING,
     Block,
     DeviceFacts,
     DriverFailureError,
@@ -151,7 +152,7 @@ class PycudaDriver:
 
     def make_stream(self) -> Any:
         with self._told("cuStreamCreate"):
-            return _Held(self._cuda.Stream())
+            return _Held(self._cuda.Stream(NON_BLOCKING))
 
     def handle_of(self, stream: Any) -> int:
         return int(stream.native.handle)
