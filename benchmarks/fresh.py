@@ -79,7 +79,16 @@ def _answer(order: Order) -> dict[str, Any]:
 def _heap(order: Order) -> dict[str, Any]:
     memray = importlib.import_module("memray")
     tracemalloc.start()
-    run = _opened(order)
+    with tempfile.TemporaryDirectory() as folder:
+        record = Path(folder) / "load.bin"
+        with memray.Tracker(record, native_traces=False, trace_python_allocators=False):
+            run = _opened(order)
+        with memray.FileReader(record) as reader:
+            sizes = [entry.size for entry in reader.get_allocation_records()]
+    region = _region_bytes(order)
+    # Some networks have the arena's region reserved while they load.
+    reserved = max(sizes, default=0)
+    reserved = reserved if region and reserved >= region else 0
     arrays = tracemalloc.DomainFilter(True, np.lib.tracemalloc_domain)
     traces = tracemalloc.take_snapshot().filter_traces([arrays]).traces
     tracemalloc.stop()
@@ -91,7 +100,14 @@ def _heap(order: Order) -> dict[str, Any]:
             for _ in range(FRAMES):
                 run()
         with memray.FileReader(record) as reader:
-            return {"heap_bytes": buffers + reader.metadata.peak_memory}
+            return {"heap_bytes": reserved + buffers + reader.metadata.peak_memory}
+
+
+def _region_bytes(order: Order) -> int:
+    """Return the arena's first region of a bundle, 0 for a peer."""
+    if order["run"] in PEERS:
+        return 0
+    return open_bundle(Path(order["target"])).manifest.memory.region_bytes
 
 
 def _main(text: str) -> int:

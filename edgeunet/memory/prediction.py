@@ -143,17 +143,22 @@ def region_bytes(runs: Sequence[tuple[Allocations, int]]) -> int:
     ends += [behind + one.extent_bytes(pixels) for one, pixels in runs if one.steps]
     size_bytes = max(ends)
     for _ in range(_TRIALS):
-        # Where the region ends, what is free at its end is handed out earlier.
-        if _serves(size_bytes, kept, runs):
+        # Where the region ends, what is free at its end is handed out earlier: a larger region
+        # need not serve what a smaller one serves.
+        if all(_serves(size, kept, runs) for size in (size_bytes, _with_margin(size_bytes))):
             break
         size_bytes = math.ceil(size_bytes * _GROWTH)
-    return math.ceil(size_bytes * _MARGIN) + _MARGIN_BYTES
+    return _with_margin(size_bytes)
 
 
 def whole_region_bytes(view: GraphView) -> int:
     """Return the region that a graph needs which runs alone."""
     kernels = with_integer_kernels(view)
     return region_bytes([(allocations_of(kernels, (), 1, Engine.ONNXRUNTIME), 1)])
+
+
+def _with_margin(size_bytes: int) -> int:
+    return math.ceil(size_bytes * _MARGIN) + _MARGIN_BYTES
 
 
 def _serves(size_bytes: int, kept: Sequence[int], runs: Sequence[tuple[Allocations, int]]) -> bool:
