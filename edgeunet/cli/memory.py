@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +14,7 @@ import typer
 from edgeunet.boards import find_board
 from edgeunet.cli.choices import is_bundle, missing_package, read_plan_request, read_width
 from edgeunet.cli.console import note, print_json
-from edgeunet.cli.memory_device import print_device, print_fit
+from edgeunet.cli.memory_device import device_document, predicted_plans, print_device, print_fit
 from edgeunet.cli.memory_tables import print_report, why_whole
 from edgeunet.errors import UsageError
 from edgeunet.memory.fit import fit_on
@@ -145,20 +145,24 @@ def command(
         draw([r for r in (subject.whole, subject.report) if r is not None], pictures)
         for path in pictures:
             note(f"wrote {path}")
+    device = None if measured is None else measured.device
+    plans = {}
+    if device is not None and subject.runnable is not None:
+        plans = predicted_plans(subject.runnable)
     fit = None if board is None else fit_on(subject.report, find_board(board))
     if as_json:
         document = subject.report.document()
         if fit is not None:
             document["board"] = fit.document()
         if measured is not None:
-            if measured.device is not None:
-                document["device"] = asdict(measured.device)
+            if device is not None:
+                document["device"] = device_document(device, plans)
             document["measured_bytes"] = measured.measured_bytes
         print_json(document)
         return
     print_report(subject.report, measured)
-    if measured is not None and measured.device is not None:
-        print_device(subject.report, measured.device)
+    if device is not None:
+        print_device(device, plans)
     if fit is not None:
         print_fit(fit)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from edgeunet.cli.console import note, print_table
 from edgeunet.units import format_bytes
 
 if TYPE_CHECKING:
     from edgeunet.memory.fit import BoardFit
-    from edgeunet.memory.report import MemoryReport
     from edgeunet.stream.device_figures import DeviceMeasurement
 
 
@@ -44,14 +46,16 @@ def print_fit(fit: BoardFit) -> None:
     )
 
 
-def print_device(report: MemoryReport, found: DeviceMeasurement) -> None:
-    """Print what was predicted beside what the compiler, the plans and the driver say."""
-    predicted = predicted_live(report)
+def print_device(found: DeviceMeasurement, predicted: Mapping[str, int]) -> None:
+    """Print what was predicted beside what the compiler, the plans and the driver say.
+
+    predicted: a plan's activations, by stage.
+    """
     print_table(
         f"stage by stage: {found.title}",
         (
             "stage",
-            "predicted live",
+            "predicted",
             "compiler: activations",
             "of them scratch",
             "plan asks for",
@@ -60,7 +64,7 @@ def print_device(report: MemoryReport, found: DeviceMeasurement) -> None:
         [
             (
                 stage.stage,
-                format_bytes(predicted[stage.stage]) if stage.stage in predicted else "-",
+                format_bytes(predicted[stage.stage]),
                 _shown(stage.activation_bytes),
                 _shown(stage.scratch_bytes),
                 format_bytes(stage.work_bytes),
@@ -93,30 +97,41 @@ def print_device(report: MemoryReport, found: DeviceMeasurement) -> None:
         ("process", "resident in the end, libraries included", format_bytes(found.process_bytes)),
     ]
     print_table("on the device", ("figure", "what it is", "measured"), rows, text_columns=2)
-    for line in explanations(report, found):
+    for line in explanations(found, predicted):
         note(line)
 
 
-def predicted_live(report: MemoryReport) -> dict[str, int]:
-    """Return the live peak of each stage; a whole frame has one, named as its stage is."""
-    if report.planned:
-        return {stage.name: stage.live_bytes for stage in report.planned}
-    return {"frame": report.peak_live_bytes}
+def predicted_plans(bundle: Path) -> dict[str, int]:
+    """Return what each stage's plan is expected to take for activations."""
+    from edgeunet.bundle import open_bundle
+    from edgeunet.graph.view import view_of_file
+    from edgeunet.memory.compiled import compiled_bytes
+
+    opened = open_bundle(bundle)
+    return {
+        stage.name: compiled_bytes(view_of_file(opened.file(stage.graph)))
+        for stage in opened.manifest.stages
+    }
 
 
-def explanations(report: MemoryReport, found: DeviceMeasurement) -> list[str]:
+def device_document(found: DeviceMeasurement, predicted: Mapping[str, int]) -> dict[str, Any]:
+    """Return it as ``edgeunet memory --json`` prints it."""
+    document = asdict(found)
+    for stage in document["stages"]:
+        stage["predicted_bytes"] = predicted[stage["stage"]]
+    return document
+
+
+def explanations(found: DeviceMeasurement, predicted: Mapping[str, int]) -> list[str]:
     """Say where the columns differ, and why they do."""
     lines = []
-    predicted = predicted_live(report)
     for stage in found.stages:
-        compiled, said = stage.activation_bytes, predicted.get(stage.stage)
+        compiled, said = stage.activation_bytes, predicted[stage.stage]
         if compiled is not None and compiled != stage.work_bytes:
             lines.append(
                 f"{stage.stage}: the plan asks for {format_bytes(stage.work_bytes - compiled)} "
                 "more than its compiler said: it rounds tensors up, and adds what this GPU needs"
             )
-        if said is None or not said:
-            continue
         share = 100 * (stage.work_bytes / said - 1)
         if share <= 0:
             why = (
@@ -124,7 +139,7 @@ def explanations(report: MemoryReport, found: DeviceMeasurement) -> list[str]:
             )
         else:
             why = "kernels have scratch, and channels are padded to what they read at once"
-        lines.append(f"{stage.stage}: {share:+.0f} % against the predicted live peak: {why}")
+        lines.append(f"{stage.stage}: {share:+.0f} % against the prediction: {why}")
     # Mapped host memory is no GPU memory to the driver, even where both are one.
     on_device = found.allocated_bytes - (found.frame_bytes if found.mapped else 0)
     rest = found.taken_bytes - on_device

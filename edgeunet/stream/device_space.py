@@ -104,6 +104,7 @@ class DeviceSpace:
         self._frame_bytes = 0
         self._blocks: dict[str, int] = {}
         self._closed = False
+        self._failed = False
 
     @property
     def uses_graph(self) -> bool:
@@ -216,12 +217,16 @@ class DeviceSpace:
         if self._pixels is None:
             raise EngineError("the bundle was closed", hint="open it again")
         np.copyto(self._pixels, image)
-        with self._device.active():
-            if self._graph is not None:
-                self._device.launch(self._graph, self._compute)
-            else:
-                self._enqueue()
-            self._device.synchronise(self._compute)
+        try:
+            with self._device.active():
+                if self._graph is not None:
+                    self._device.launch(self._graph, self._compute)
+                else:
+                    self._enqueue()
+                self._device.synchronise(self._compute)
+        except EngineError:
+            self._failed = True
+            raise
         return self._answers
 
     def close(self) -> None:
@@ -235,7 +240,9 @@ class DeviceSpace:
                 self._forget()
         finally:
             self._forget()
-            self._device.close()
+            # After a failure it is the failure that is to be told, not what it left behind.
+            with contextlib.suppress(*((EngineError,) if self._failed else ())):
+                self._device.close()
 
     def _forget(self) -> None:
         self._calls = ()
@@ -294,6 +301,7 @@ class DeviceSpace:
                     f"a CUDA graph cannot be made through {device.backend}",
                     hint="install cuda-python and set EDGEUNET_CUDA=cuda-python",
                 )
+            self._tell(f"without a CUDA graph, one call per window: {device.backend} makes none")
             return
         try:
             self._graph = device.capture(self._compute, self._enqueue)

@@ -159,6 +159,9 @@ def test_a_capture_that_fails_is_said_once_and_the_frames_are_right(
 def test_a_graph_that_pycuda_cannot_make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = jetson(monkeypatch, layout="pycuda")
     bundle = machine.build(tiled_bundle(tmp_path))
+    notes: list[str] = []
+    Executor(bundle, "tensorrt", on_note=notes.append).close()
+    assert notes == ["without a CUDA graph, one call per window: pycuda makes none"]
     monkeypatch.setenv("EDGEUNET_CUDA_GRAPH", "on")
     with pytest.raises(EngineError, match="a CUDA graph cannot be made through pycuda") as caught:
         Executor(bundle, "tensorrt")
@@ -252,6 +255,17 @@ def test_a_context_that_was_lost_is_said(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(EngineError, match=r"the CUDA context was lost \(cu\w+: .*invalid") as lost:
         executor.run(picture(1))
     assert "took its context off a thread" in lost.value.hint
+    executor.close()
+
+
+def test_a_context_that_was_destroyed_can_be_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = jetson(monkeypatch)
+    executor = Executor(machine.build(tiled_bundle(tmp_path)), "tensorrt")
+    machine.gpu.fails["cuCtxPushCurrent"] = ("CUDA_ERROR_CONTEXT_IS_DESTROYED", "is destroyed")
+    with pytest.raises(EngineError, match="the CUDA context was lost"):
+        executor.run(picture(1))
     executor.close()
 
 
