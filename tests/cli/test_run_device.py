@@ -82,6 +82,6 @@ def test_evaluation_runs_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert denoised is not None
         found.append(denoised)
         backend.close()
-    assert np.array_equal(*found)
+    assert np.array_equal(found[0], found[1])
     assert open_bundle(bundle.path).manifest.digest == bundle.manifest.digest
     machine.gpu.finish()

@@ -232,7 +232,7 @@ def test_neither_package_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(EngineError, match="neither pycuda nor cuda-python is installed") as caught:
         open_device()
-    assert caught.value.hint == 'pip install "edgeunet[cuda]"'
+    assert caught.value.hint == 'pip install "edgeunet[cuda]"; on a Jetson pip install pycuda'
     with pytest.raises(EngineError, match="pycuda is not installed"):
         open_device("pycuda")
 

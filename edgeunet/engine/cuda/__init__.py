@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 
+from edgeunet.engine.cuda.device import Device
 from edgeunet.engine.cuda.driver import Driver
 from edgeunet.engine.cuda.settings import Backend
 from edgeunet.errors import EngineError
-
-from edgeunet.engine.cuda.device import Device  # isort: skip
 
 __all__ = ["Device", "open_device"]
 
@@ -31,7 +30,7 @@ def _driver(backend: Backend | None) -> Driver:
     if backend is None and not any(installed.values()):
         raise EngineError(
             "neither pycuda nor cuda-python is installed, which call CUDA",
-            hint='pip install "edgeunet[cuda]"',
+            hint='pip install "edgeunet[cuda]"; on a Jetson pip install pycuda',
         )
     if backend is not None and not installed[backend]:
         raise EngineError(f"{backend} is not installed", hint=f"pip install {backend}")
