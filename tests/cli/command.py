@@ -9,6 +9,10 @@ from pathlib import Path
 
 from edgeunet.cli import main
 
+SMALL = ("--width", "8", "--size", "32x48")
+RANDOM = ("export", "--model", "unetmm", *SMALL, "--random-weights")
+"""An export that takes a second."""
+
 
 @dataclass(frozen=True)
 class Ran:

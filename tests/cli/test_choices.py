@@ -21,7 +21,7 @@ def test_a_recipes_name_is_a_bundle_only_where_one_lies(
     assert is_bundle("unet")
 
 
-@pytest.mark.parametrize("target", ("street.bundle", "folder/", "folder"))
+@pytest.mark.parametrize("target", ["street.bundle", "folder/", "folder"])
 def test_what_is_named_like_a_folder_is_a_bundle(
     target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -30,6 +30,6 @@ def test_what_is_named_like_a_folder_is_a_bundle(
     assert is_bundle(target)
 
 
-@pytest.mark.parametrize("target", ("unetmm", "own.toml", "nothing"))
+@pytest.mark.parametrize("target", ["unetmm", "own.toml", "nothing"])
 def test_what_is_not_is_a_recipe(target: str) -> None:
     assert not is_bundle(target)

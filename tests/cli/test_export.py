@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -20,25 +18,13 @@ from edgeunet.engine import open_session
 from edgeunet.models import build_network
 from edgeunet.models.weights import save_weights
 from edgeunet.recipes import folder, load_recipe
-from tests.cli.command import Ran, contents, edgeunet
-
-SMALL = ("--width", "8", "--size", "32x48")
-RANDOM = ("export", "--model", "unetmm", *SMALL, "--random-weights")
+from tests.cli.command import RANDOM, SMALL, Ran, contents, edgeunet
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ran]:
     path = tmp_path_factory.mktemp("export") / "mine.bundle"
     return path, edgeunet(*RANDOM, "--fp16", "--out", path)
-
-
-@pytest.fixture
-def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder that the command runs in."""
-    path = tmp_path / "there"
-    path.mkdir()
-    monkeypatch.chdir(path)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -316,76 +302,6 @@ def test_weights_that_cannot_be_used(spoil: str, error: str, there: Path, weight
     assert contents(there) == before
 
 
-@pytest.mark.parametrize("kind", ["file", "folder", "another program's folder", "link"])
-def test_what_is_no_bundle_is_not_replaced(kind: str, there: Path) -> None:
-    target = there / "precious"
-    if kind == "file":
-        target.write_text("a thesis")
-    elif kind == "link":
-        (there / "thesis.txt").write_text("a thesis")
-        target.symlink_to(there / "thesis.txt")
-    else:
-        target.mkdir()
-        (target / "thesis.txt").write_text("a thesis")
-        if kind != "folder":
-            (target / "manifest.json").write_text('{"manifest_version": 3}')
-    before = contents(there)
-    ran = edgeunet(*RANDOM, "--out", target)
-    assert ran.code == 1
-    what = "is a symbolic link" if kind == "link" else "exists and is not a bundle"
-    assert ran.failure[0] == f"'{target}' {what}, so it is not replaced"
-    assert ran.notes == []
-    assert contents(there) == before
-
-
-def test_an_empty_folder_is_filled(there: Path) -> None:
-    (there / "empty").mkdir()
-    assert edgeunet(*RANDOM, "--out", there / "empty", "--json").code == 0
-    open_bundle(there / "empty")
-
-
-def test_a_folder_that_cannot_be_written(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make = tempfile.mkdtemp
-
-    def refuse(suffix: str = "", prefix: str = "", dir: Path | None = None) -> str:
-        if dir == there:
-            raise PermissionError(errno.EACCES, "Permission denied", str(dir))
-        return make(suffix, prefix, dir)
-
-    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
-    ran = edgeunet(*RANDOM, "--out", there / "mine.bundle")
-    assert ran.code == 1
-    assert ran.failure == (
-        f"{there / 'mine.bundle'}: Permission denied",
-        "choose a folder or file you may read and write",
-    )
-    assert ran.notes == [], "it is tried before the work"
-    assert contents(there) == {}
-
-
-def test_a_full_disk_leaves_the_older_bundle(
-    exported: tuple[Path, Ran], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path, _ = exported
-    before = contents(path.parent)
-    write = Path.write_bytes
-
-    def fill_up(target: Path, data: bytes) -> int:
-        if path.parent not in target.parents:
-            return write(target, data)
-        write(target, data[: len(data) // 2])
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", fill_up)
-    ran = edgeunet(*RANDOM, "--out", path)
-    assert ran.code == 1
-    assert ran.failure == (
-        f"{path}: No space left on device",
-        "free some space, or write to another disk",
-    )
-    assert contents(path.parent) == before
-
-
 def test_parity_that_misses_writes_nothing(there: Path) -> None:
     text = (folder("export") / "joint.toml").read_text()
     (there / "mine.toml").write_text(text + "\n[tolerance]\nfp16_db = 1000.0\n")
@@ -399,17 +315,6 @@ def test_parity_that_misses_writes_nothing(there: Path) -> None:
     assert re.search(r"asks for 1000 \([1-5] of 10 checks missed\)", error)
     assert "--fp32" in hint
     assert contents(there) == before
-
-
-def test_a_file_in_the_way(there: Path) -> None:
-    (there / "file").touch()
-    ran = edgeunet(*RANDOM, "--out", "file/mine.bundle")
-    assert ran.code == 1
-    assert ran.failure == (
-        "file: Not a directory",
-        "a file is in the way: choose another folder",
-    )
-    assert ran.notes == []
 
 
 @pytest.mark.parametrize(

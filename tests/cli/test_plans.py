@@ -79,15 +79,6 @@ def _exported_once() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder that the command runs in."""
-    path = tmp_path / "there"
-    path.mkdir()
-    monkeypatch.chdir(path)
-    return path
-
-
 def words(verb: str, recipe: Path) -> list[object]:
     target = [recipe] if verb == "memory" else ["--model", recipe, "--random-weights"]
     return [verb, *target, *SIZE, "--width", "4"]
