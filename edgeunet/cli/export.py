@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
 from edgeunet.bundle.figures import report_of_bundle
 from edgeunet.bundle.manifest import PlanEntry, StageEntry, TileEntry
+from edgeunet.cli.build import (
+    build_with_defaults,
+    check_buildable,
+    plans_document,
+    print_plans,
+)
 from edgeunet.cli.choices import (
     bundle_path,
     choose_weights,
@@ -21,12 +27,22 @@ from edgeunet.cli.choices import (
     read_recipe_at,
 )
 from edgeunet.cli.console import note, print_json, print_table
-from edgeunet.cli.int8 import int8_document, int8_order, print_int8, read_int8
+from edgeunet.cli.int8 import (
+    int8_document,
+    int8_order,
+    print_int8,
+    print_sensitivity,
+    read_int8,
+    write_sensitivity,
+)
 from edgeunet.cli.memory_tables import print_plan, why_whole
 from edgeunet.cli.triton import check_served, serve_bundle
 from edgeunet.errors import UsageError
 from edgeunet.specs import Precision
 from edgeunet.units import format_bytes, format_size
+
+if TYPE_CHECKING:
+    from edgeunet.convert.sensitivity import Selection
 
 _METRICS = {
     "psnr_db": "PSNR dB",
@@ -79,6 +95,14 @@ def command(
             help="For --int8: keep the fewest convolutions in floats that lose no more PSNR.",
         ),
     ] = None,
+    sensitivity: Annotated[
+        Path | None,
+        typer.Option(
+            "--sensitivity",
+            metavar="FILE",
+            help="For --int8: what each convolution loses alone, as .json, or drawn as .png, .svg.",
+        ),
+    ] = None,
     board: Annotated[
         str | None,
         typer.Option("--board", help="A Jetson module: its usable memory is the budget."),
@@ -95,6 +119,9 @@ def command(
             help="Also write it into a Triton server's model repository; see edgeunet triton.",
         ),
     ] = None,
+    build: Annotated[
+        bool, typer.Option("--build", help="Build TensorRT plans too, for the GPU of this machine.")
+    ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="The bundle folder to write.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -114,7 +141,10 @@ def command(
             f"--tune times onnxruntime on this machine, and {precision} is for a GPU",
             hint="leave --tune out, or export --fp32",
         )
-    int8_choice = read_int8(precision, calibration, target_engine, max_drop)
+    int8_choice = read_int8(precision, calibration, target_engine, max_drop, sensitivity)
+    if build:
+        # Told before the network is exported, which may take minutes.
+        check_buildable()
     target = out if out is not None else bundle_path(model, recipe, frame_size, precision)
     served = None if triton is None else check_served(triton, target, request)
     try:
@@ -124,6 +154,7 @@ def command(
     from edgeunet.stream.executor import Executor
     from edgeunet.stream.timing import time_graph
 
+    selections: list[Selection] = []
     order = ExportOrder(
         recipe,
         *frame_size,
@@ -131,9 +162,14 @@ def command(
         weights=chosen,
         request=request,
         time_graph=time_graph if tune else None,
-        int8=None if int8_choice is None else int8_order(int8_choice, recipe, chosen),
+        int8=None
+        if int8_choice is None
+        else int8_order(int8_choice, recipe, chosen, selections.append),
     )
     exported = export_bundle(order, target, open_runner=Executor, report=note)
+    if sensitivity is not None:
+        for selection in selections:
+            write_sensitivity(sensitivity, selection, target.name)
     if triton is not None and served is not None:
         serve_bundle(exported.bundle, served, triton)
     manifest = exported.bundle.manifest
@@ -153,6 +189,9 @@ def command(
         "memory": msgspec.structs.asdict(manifest.memory),
         "plan": None if plan is None else _plan_document(plan, manifest.stages),
     }
+    plans = build_with_defaults(exported.bundle) if build else []
+    if build:
+        document["plans"] = plans_document(plans, exported.bundle)
     if as_json:
         print_json(document)
         return
@@ -173,6 +212,8 @@ def command(
     )
     if manifest.quantization is not None:
         print_int8(manifest.quantization, manifest.calibration)
+        for selection in selections:
+            print_sensitivity(selection)
     memory = manifest.memory
     print_table(
         f"memory at {format_size(*frame_size)}, computed from the graph",
@@ -191,6 +232,13 @@ def command(
         ],
         text_columns=0,
     )
+    copies = memory.region_bytes - memory.arena_bytes
+    if precision is Precision.INT8 and plan is None and copies > 0:
+        note(
+            f"of the {format_bytes(memory.region_bytes)} that onnxruntime is predicted to take, "
+            f"{format_bytes(copies)} are copies its integer kernels make of their input: "
+            "--tile auto takes less"
+        )
     if plan is not None:
         print_plan(report_of_bundle(exported.bundle))
         note(f"predicted on {plan.engine}: {format_bytes(plan.predicted_bytes)}")
@@ -200,6 +248,8 @@ def command(
         note(
             "onnxruntime computes fp16 in fp32 on most CPUs: there parity shows the graph is right"
         )
+    if build:
+        print_plans(plans, exported.bundle)
     note(f"wrote {target}")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +19,22 @@ from edgeunet.calibrations import (
     calibration_path,
     read_set,
 )
-from edgeunet.cli.console import print_table
+from edgeunet.cli.choices import missing_package
+from edgeunet.cli.console import note, print_table
 from edgeunet.errors import UsageError, near_match
+from edgeunet.files import check_writable, replacing_file
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Engine, Precision
 
 if TYPE_CHECKING:
     from edgeunet.convert.quantizing import Int8Order
+    from edgeunet.convert.sensitivity import Selection
 
 _DEFAULT_SET = "photographs"
+_DOCUMENT = ".json"
+_PICTURES = (".png", ".svg")
+# Of a ranking, on the screen.
+_SHOWN_LAYERS = 10
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,7 @@ class Int8Choice:
     """The set of frames, the engine, and the PSNR that may be lost.
 
     folder: where ranges are kept. shipped: of a set that ships, the folder it ships in.
+    sensitivity: the file to write the ranking to.
     """
 
     calibration: CalibrationSet
@@ -40,6 +50,7 @@ class Int8Choice:
     shipped: Path | None
     engine: Engine
     max_drop_db: float | None
+    sensitivity: Path | None = None
 
 
 def read_int8(
@@ -47,10 +58,16 @@ def read_int8(
     calibration: str | None,
     target: str | None,
     max_drop: str | None = None,
+    sensitivity: Path | None = None,
 ) -> Int8Choice | None:
     """Read what only --int8 has; None for another precision."""
     if precision is not Precision.INT8:
-        flags = {"--calibration": calibration, "--target": target, "--max-drop": max_drop}
+        flags = {
+            "--calibration": calibration,
+            "--target": target,
+            "--max-drop": max_drop,
+            "--sensitivity": sensitivity,
+        }
         for flag, given in flags.items():
             if given is not None:
                 raise UsageError(
@@ -64,6 +81,8 @@ def read_int8(
             f"there is no target {target!r}",
             hint=near_match(target, names) + f"known: {', '.join(names)}",
         )
+    if sensitivity is not None:
+        _check_sensitivity(sensitivity)
     name = calibration or _DEFAULT_SET
     path = calibration_path(name)
     # What a package installed is not the user's to write to, even where it could be.
@@ -74,7 +93,24 @@ def read_int8(
         path.parent if ships else None,
         Engine(target) if target else Engine.ONNXRUNTIME,
         None if max_drop is None else _decibels(max_drop),
+        sensitivity,
     )
+
+
+def _check_sensitivity(path: Path) -> None:
+    """Refuse what could only fail after the work."""
+    if path.suffix.lower() not in (_DOCUMENT, *_PICTURES):
+        raise UsageError(
+            f"--sensitivity {str(path)!r}: its ending says no known format",
+            hint=f"end the name in {_DOCUMENT}, or for a picture in {' or '.join(_PICTURES)}",
+        )
+    if path.suffix.lower() in _PICTURES:
+        try:
+            import edgeunet.quantize.plot  # noqa: F401 - only whether it can be
+        except ModuleNotFoundError as error:
+            raise missing_package(error, purpose="--sensitivity", extra="plot") from error
+        check_writable(path)
+    check_writable(path.with_suffix(_DOCUMENT))
 
 
 def _decibels(text: str) -> float:
@@ -87,7 +123,12 @@ def _decibels(text: str) -> float:
     return float(number[1])
 
 
-def int8_order(choice: Int8Choice, recipe: Recipe, weights: Path | None) -> Int8Order:
+def int8_order(
+    choice: Int8Choice,
+    recipe: Recipe,
+    weights: Path | None,
+    on_selection: Callable[[Selection], None],
+) -> Int8Order:
     """Return the order to quantize. Ranges of random weights are not kept: they never return."""
     from edgeunet.convert.quantizing import Int8Order
     from edgeunet.quantize.calibrators import Calibrator
@@ -102,6 +143,50 @@ def int8_order(choice: Int8Choice, recipe: Recipe, weights: Path | None) -> Int8
         choice.max_drop_db,
         choice.shipped,
         open_clip,
+        None if choice.sensitivity is None else on_selection,
+    )
+
+
+def write_sensitivity(path: Path, selection: Selection, title: str) -> None:
+    """Write the ranking as JSON, and as a picture where the name asks for one."""
+    document = {
+        "title": title,
+        "loss_db": round(selection.loss_db, 5),
+        "miou_points": selection.miou_points,
+        "kept": [layer.name for layer in selection.kept],
+        "convolutions": [asdict(layer) for layer in selection.ranking],
+    }
+    target = path.with_suffix(_DOCUMENT)
+    with replacing_file(target) as beside:
+        beside.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    note(f"wrote {target}")
+    if path.suffix.lower() in _PICTURES:
+        from edgeunet.quantize.plot import Bar, draw_losses
+
+        kept = {layer.number for layer in selection.kept}
+        bars = [Bar(one.name, one.loss_db, one.number in kept) for one in selection.ranking]
+        draw_losses(bars, title, path)
+        note(f"wrote {path}")
+
+
+def print_sensitivity(selection: Selection) -> None:
+    """Print the beginning of the ranking."""
+    ranking = selection.ranking
+    kept = {layer.number for layer in selection.kept}
+    print_table(
+        f"the {min(_SHOWN_LAYERS, len(ranking))} of {len(ranking)} convolutions that lose most "
+        "alone",
+        ("convolution", "dB", "points of mIoU", "share of MACs", "in"),
+        [
+            (
+                layer.name,
+                f"{layer.loss_db:.3f}",
+                "-" if layer.miou_points is None else f"{layer.miou_points:.2f}",
+                f"{layer.macs_share:.1%}",
+                "floats" if layer.number in kept else "8 bits",
+            )
+            for layer in ranking[:_SHOWN_LAYERS]
+        ],
     )
 
 

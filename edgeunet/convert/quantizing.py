@@ -17,11 +17,18 @@ from edgeunet.convert.frame_module import FrameModule
 from edgeunet.convert.network_graph import check_frame_size, module_to_graph
 from edgeunet.convert.sensitivity import Selection, select_floats
 from edgeunet.errors import RecipeError
-from edgeunet.graph.points import Placement, placement_of, quantization_key, show_points
+from edgeunet.graph.equalize import factors_of, prepare, sum_small_terms_first
+from edgeunet.graph.points import (
+    Placement,
+    Points,
+    placement_of,
+    quantization_key,
+    show_points,
+)
 from edgeunet.graph.quantized import Interval, quantize
 from edgeunet.graph.view import write_model
 from edgeunet.quantize.calibrators import Calibrator, interval_of
-from edgeunet.quantize.histograms import histograms_of, runner_of
+from edgeunet.quantize.histograms import Frames, channel_reaches, histograms_of, runner_of
 from edgeunet.quantize.ranges import (
     SCHEMA_VERSION,
     Ranges,
@@ -49,6 +56,8 @@ class Int8Order:
     ships, with the ranges that ship with it. open_clip: for sets with frames of clips.
     calibrator: None for the one that keeps the network nearest to its floats. max_drop_db: the
     most PSNR that may be lost, for which some convolutions stay in floats; None keeps none.
+    on_selection: is told what every convolution loses alone, which is then measured whether or
+    not one has to be kept.
     """
 
     calibration: CalibrationSet
@@ -58,16 +67,18 @@ class Int8Order:
     max_drop_db: float | None = None
     shipped: Path | None = None
     open_clip: OpenClip | None = None
+    on_selection: Callable[[Selection], None] | None = None
 
 
 @dataclass(frozen=True)
 class Quantizer:
     """Quantizes any graph of one network, whatever its frame size, the same way.
 
-    fidelity_db: see Ranges. placement: at the frame size of the set. selection: what stays in
-    floats for the sake of quality.
+    factors, fidelity_db: see Ranges. placement: at the frame size of the set. selection: what
+    stays in floats for the sake of quality.
     """
 
+    factors: tuple[float, ...]
     intervals: tuple[Interval, ...]
     engine: Engine
     calibrator: Calibrator
@@ -76,6 +87,7 @@ class Quantizer:
     selection: Selection | None = None
 
     def __call__(self, model: ir.Model) -> None:
+        prepare(model, self.factors)
         quantize(model, self.intervals, self.engine, kept=_numbers(self.selection))
 
 
@@ -94,10 +106,11 @@ def make_quantizer(
     size = (calibration.height, calibration.width)
     model = module_to_graph(module, recipe, *size, Precision.FP32)
     ranges = ranges_of(model, recipe, order, report)
+    prepare(model, ranges.factors)
     chosen = order.calibrator or ranges.best(order.engine)
     intervals = ranges.intervals(order.engine, chosen)
     selection = None
-    if order.max_drop_db is not None:
+    if order.max_drop_db is not None or order.on_selection is not None:
         selection = select_floats(
             model,
             recipe,
@@ -107,18 +120,37 @@ def make_quantizer(
             order.max_drop_db,
             report,
             order.open_clip,
+            rank=order.on_selection is not None,
         )
-        for layer in selection.kept:
-            report(f"kept in floats: {layer.name} loses {layer.loss_db:.3f} dB alone")
-        report(f"lost in 8 bits: {selection.loss_db:.3f} dB on frames held back")
+    if selection is not None and order.on_selection is not None:
+        order.on_selection(selection)
+    placement = placement_of(model, order.engine, _numbers(selection))
+    for text in _reasons(placement, selection):
+        report(text)
     return Quantizer(
+        ranges.factors,
         intervals,
         order.engine,
         chosen,
         ranges.fidelity_db[order.engine],
-        placement_of(model, order.engine, _numbers(selection)),
+        placement,
         selection,
     )
+
+
+def _reasons(placement: Placement, selection: Selection | None) -> Iterator[str]:
+    """Say what stays in floats and why, and what is lost."""
+    chosen = () if selection is None else selection.kept
+    for layer in chosen:
+        yield f"kept in floats: {layer.name} loses {layer.loss_db:.3f} dB alone"
+    for name in placement.kept:
+        if name not in {layer.name for layer in chosen}:
+            yield f"kept in floats: {name} reads the frame, which symmetric 8 bits would coarsen"
+    if selection is not None:
+        labels = ""
+        if selection.miou_points is not None:
+            labels = f", {selection.miou_points:.2f} points of mIoU to the float labels"
+        yield f"lost in 8 bits: {selection.loss_db:.3f} dB{labels} on frames held back"
 
 
 def ranges_of(
@@ -198,6 +230,9 @@ def _measure(model: ir.Model, order: Int8Order, key: RangesKey) -> Ranges:
         )
     with tempfile.TemporaryDirectory(prefix="edgeunet-") as scratch:
         folder = Path(scratch)
+        factors = _factors(model, folder, lambda: some(measured_on))
+        model = model.clone()
+        prepare(model, factors)
         shown = model.clone()
         names = show_points(shown)
         write_model(shown, folder / "shown.onnx")
@@ -222,8 +257,20 @@ def _measure(model: ir.Model, order: Int8Order, key: RangesKey) -> Ranges:
         key=key,
         frames=(len(measured_on), len(compared_on)),
         fidelity_db=fidelity,
+        factors=factors,
         tensors=tensors,
     )
+
+
+def _factors(model: ir.Model, folder: Path, frames: Frames) -> tuple[float, ...]:
+    """Return the factors that bring the channels of every tensor to one reach."""
+    summed = model.clone()
+    sum_small_terms_first(summed)
+    shown = summed.clone()
+    names = show_points(shown)
+    write_model(shown, folder / "channels.onnx")
+    reaches = channel_reaches(folder / "channels.onnx", names, frames)
+    return factors_of(summed, Points(summed, Engine.ONNXRUNTIME).values, reaches)
 
 
 class Comparison:

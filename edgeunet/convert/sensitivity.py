@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnx_ir as ir
@@ -20,6 +21,8 @@ from edgeunet.errors import RecipeError, UsageError
 from edgeunet.graph.points import Points
 from edgeunet.graph.quantized import Interval, quantize
 from edgeunet.graph.view import write_model
+from edgeunet.graph.work import macs_of_node
+from edgeunet.metrics import ConfusionMatrix
 from edgeunet.quantize.histograms import runner_of
 from edgeunet.quantize.ranges import held_back
 from edgeunet.recipes import Recipe
@@ -28,19 +31,31 @@ from edgeunet.specs import Array, Engine, Task
 
 @dataclass(frozen=True)
 class LayerLoss:
-    """One convolution, by its number in execution order: the loss with it alone in 8 bits."""
+    """One convolution, by its number in execution order: the losses with it alone in 8 bits.
+
+    miou_points: of label maps, 100 minus the mIoU in % with those of the float network; None
+    where there are none. macs_share: of the network's multiply-accumulates.
+    """
 
     number: int
     name: str
     loss_db: float
+    miou_points: float | None
+    macs_share: float
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The convolutions kept in floats, most sensitive first, and the loss that is left."""
+    """What every convolution loses alone, those kept in floats, and the loss that is left.
 
+    ranking: most sensitive first; empty where it did not need to be measured. kept: its
+    beginning. miou_points: see LayerLoss.
+    """
+
+    ranking: tuple[LayerLoss, ...]
     kept: tuple[LayerLoss, ...]
     loss_db: float
+    miou_points: float | None
 
 
 def select_floats(
@@ -49,50 +64,65 @@ def select_floats(
     calibration: CalibrationSet,
     intervals: Sequence[Interval],
     engine: Engine,
-    max_drop_db: float,
+    max_drop_db: float | None,
     report: Callable[[str], None] = lambda text: None,
     open_clip: OpenClip | None = None,
+    *,
+    rank: bool = False,
 ) -> Selection:
     """Return the fewest convolutions, along the ranking of single losses, that meet a loss.
 
-    model: the float graph at the set's frame size. Raises UsageError for a network that does not
+    model: the float graph at the set's frame size. max_drop_db: None keeps none. rank: measure
+    the ranking even where nothing has to be kept. Raises UsageError for a network that does not
     denoise, RecipeError for a set without noisy frames. With all in floats nothing is lost.
     """
-    output = next((p.output for p in recipe.pathways if p.head is Task.DENOISE), None)
-    if output is None:
+    outputs = {p.head: p.output for p in reversed(recipe.pathways)}
+    if Task.DENOISE not in outputs:
+        flag = "--sensitivity" if max_drop_db is None else "--max-drop"
         raise UsageError(
-            f"--max-drop is a loss of PSNR, and {recipe.name} has no denoise output",
-            hint="leave --max-drop out",
+            f"{flag} is a loss of PSNR, and {recipe.name} has no denoise output",
+            hint=f"leave {flag} out",
         )
+    names = [outputs[task] for task in (Task.DENOISE, Task.SEGMENT) if task in outputs]
+    limit = math.inf if max_drop_db is None else max_drop_db
     with tempfile.TemporaryDirectory(prefix="edgeunet-") as folder:
         shown = _shown(calibration, open_clip)
-        trial = _Trial(model, output, shown, intervals, engine, Path(folder))
-        points = Points(model, engine)
-        numbers = [i for i, n in enumerate(points.convolutions) if n in points.quantized]
-        if trial.loss_db(()) <= max_drop_db:
-            return Selection((), trial.loss_db(()))
-        report(f"measuring what each of {len(numbers)} convolutions loses alone")
-        losses = sorted(
-            (
-                LayerLoss(
-                    number,
-                    _name(points.convolutions[number]),
-                    trial.loss_db([other for other in numbers if other != number]),
-                )
-                for number in numbers
-            ),
-            key=lambda one: -one.loss_db,
-        )
-        ranked = [one.number for one in losses]
-        least, most = 1, len(ranked)
-        while least < most:
+        trial = _Trial(model, names, shown, intervals, engine, Path(folder))
+        everything = trial.loss(())
+        if everything.db <= limit and not rank:
+            return Selection((), (), *everything)
+        ranking = _ranking(model, engine, trial, report)
+        ranked = [one.number for one in ranking]
+        least, most = 0 if everything.db <= limit else 1, len(ranked)
+        while 0 < least < most:
             middle = (least + most) // 2
-            if trial.loss_db(ranked[:middle]) <= max_drop_db:
+            if trial.loss(ranked[:middle]).db <= limit:
                 most = middle
             else:
                 least = middle + 1
-        found = trial.loss_db(ranked[:least])
-    return Selection(tuple(losses[:least]), found)
+        found = trial.loss(ranked[:least])
+    return Selection(ranking, ranking[:least], *found)
+
+
+def _ranking(
+    model: ir.Model, engine: Engine, trial: _Trial, report: Callable[[str], None]
+) -> tuple[LayerLoss, ...]:
+    points = Points(model, engine)
+    numbers = [i for i, n in enumerate(points.convolutions) if n in points.quantized]
+    every = sum(macs_of_node(node) for node in model.graph)
+    report(f"measuring what each of {len(numbers)} convolutions loses alone")
+    losses = []
+    for number in numbers:
+        node = points.convolutions[number]
+        db, miou_points = trial.loss([other for other in numbers if other != number])
+        share = macs_of_node(node) / max(every, 1)
+        losses.append(LayerLoss(number, _name(node), db, miou_points, share))
+    return tuple(sorted(losses, key=lambda one: -one.loss_db))
+
+
+class _Loss(NamedTuple):
+    db: float
+    miou_points: float | None
 
 
 class _Trial:
@@ -101,40 +131,58 @@ class _Trial:
     def __init__(
         self,
         model: ir.Model,
-        output: str,
+        outputs: Sequence[str],
         shown: Sequence[tuple[float, Frame, Frame]],
         intervals: Sequence[Interval],
         engine: Engine,
         folder: Path,
     ) -> None:
-        """shown: sigma, the clean frame and the noisy one."""
-        self._model, self._output, self._shown = model, output, shown
-        self._intervals, self._engine, self._folder = intervals, engine, folder
-        self._known: dict[frozenset[int], float] = {}
-        self._float_db = self._psnr_db(model)
+        """outputs: the denoised frame, and a label map if there is one.
 
-    def loss_db(self, kept: Collection[int]) -> float:
+        shown: sigma, the clean frame and the noisy one.
+        """
+        self._model, self._outputs, self._shown = model, outputs, shown
+        self._intervals, self._engine, self._folder = intervals, engine, folder
+        self._known: dict[frozenset[int], _Loss] = {}
+        self._labels: list[Array] = []
+        self._float_db, _ = self._figures(model)
+
+    def loss(self, kept: Collection[int]) -> _Loss:
         """Return the largest loss of all noise levels, with some convolutions in floats."""
         key = frozenset(kept)
         if key not in self._known:
             model = self._model.clone()
             quantize(model, self._intervals, self._engine, kept=key)
-            given = self._psnr_db(model)
-            self._known[key] = max(self._float_db[sigma] - given[sigma] for sigma in given)
+            given, miou_points = self._figures(model)
+            worst = max(self._float_db[sigma] - given[sigma] for sigma in given)
+            self._known[key] = _Loss(worst, miou_points)
         return self._known[key]
 
-    def _psnr_db(self, model: ir.Model) -> Mapping[float, float]:
-        """Return the PSNR to the clean frames by noise level."""
+    def _figures(self, model: ir.Model) -> tuple[Mapping[float, float], float | None]:
+        """Return the PSNR to the clean frames by noise level, and what labels agree less."""
         write_model(model, self._folder / "trial.onnx")
-        run = runner_of(self._folder / "trial.onnx", [self._output])
+        run = runner_of(self._folder / "trial.onnx", self._outputs)
         errors: dict[float, list[float]] = {}
+        found: list[Array] = []
         for sigma, clean, noisy in self._shown:
-            errors.setdefault(sigma, []).append(_squared_error(run(noisy)[0][0], clean))
+            denoised, *labels = run(noisy)
+            errors.setdefault(sigma, []).append(_squared_error(denoised[0], clean))
+            found += labels
+        self._labels = self._labels or found
         # An answer that is exact has no PSNR: as good as half of one step in 8 bits.
-        return {
-            sigma: 10 * math.log10(255.0**2 / max(float(np.mean(found)), 1 / 12))
-            for sigma, found in errors.items()
+        psnr = {
+            sigma: 10 * math.log10(255.0**2 / max(float(np.mean(squared)), 1 / 12))
+            for sigma, squared in errors.items()
         }
+        return psnr, _disagreement(found, self._labels) if found else None
+
+
+def _disagreement(given: Sequence[Array], wanted: Sequence[Array]) -> float:
+    """Return 100 minus the mIoU in % of label maps, over the classes that there are."""
+    matrix = ConfusionMatrix(1 + int(max(array.max() for array in (*given, *wanted))))
+    for labels, truth in zip(given, wanted, strict=True):
+        matrix.update(labels, truth)
+    return 100.0 * (1.0 - matrix.mean_iou)
 
 
 def _shown(
@@ -151,7 +199,7 @@ def _shown(
     if not numbers:
         raise RecipeError(
             f"calibration set {calibration.name!r} has no noisy frame to measure a loss on",
-            hint="give some members a sigma, or leave --max-drop out",
+            hint="give some members a sigma, or leave --max-drop and --sensitivity out",
         )
     found = pairs(calibration, numbers, open_clip)
     return tuple((sigmas[n], *pair) for n, pair in zip(numbers, found, strict=True))

@@ -1,6 +1,6 @@
 """The memory timeline as a picture: what is alive while each node runs, and why.
 
-The only file that imports matplotlib. Figures are made as objects; nothing global is touched.
+Figures are made as objects; nothing global is touched.
 """
 
 from __future__ import annotations

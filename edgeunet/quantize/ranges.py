@@ -20,7 +20,7 @@ from edgeunet.files import replacing_file
 from edgeunet.quantize.calibrators import Calibrator, Interval
 from edgeunet.specs import Engine
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _MOST_HELD_BACK = 32
 
@@ -51,14 +51,16 @@ class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """What was measured.
 
     frames: how many ranges were measured on, and how many calibrators were compared on.
-    fidelity_db: PSNR to the float graph on the latter, by target and calibrator. tensors: in
-    execution order. digest: of everything else.
+    fidelity_db: PSNR to the float graph on the latter, by target and calibrator. factors: of
+    channels, see graph/equalize.py. tensors: in execution order, with these
+    factors. digest: of everything else.
     """
 
     schema: int
     key: RangesKey
     frames: tuple[int, int]
     fidelity_db: dict[Engine, dict[Calibrator, float]]
+    factors: tuple[float, ...]
     tensors: tuple[TensorRanges, ...]
     digest: str = ""
 

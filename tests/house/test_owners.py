@@ -21,7 +21,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "cuda": ("engine/cuda/cuda_python_device.py",),
     "cv2": ("stream/opencv.py",),
     "aiohttp": ("stream/preview.py",),
-    "matplotlib": ("memory/plot.py",),
+    "matplotlib": ("memory/plot.py", "quantize/plot.py"),
     "skimage": ("photographs.py", "evaluate/ssim.py"),
     "scipy": ("evaluate/interval.py", "graph/mincut.py"),
     "imageio": ("photographs.py",),

@@ -164,7 +164,7 @@ def other_set(folder: Path) -> None:
 
 def older(folder: Path) -> None:
     path = folder / "ranges" / KEPT
-    path.write_text(path.read_text().replace('"schema": 2', '"schema": 1'))
+    path.write_text(path.read_text().replace('"schema": 3', '"schema": 2'))
 
 
 def seal(folder: Path, kept: dict[str, object]) -> None:
@@ -180,7 +180,7 @@ STALE: dict[str, tuple[Callable[[Path], None], str]] = {
     "other set": (other_set, "it was measured on another calibration set, 'avenue'"),
     "other network": (other_network, "for another network: the operators of tiny have changed"),
     "other width": (other_width, "it was measured for another network, tiny at width 16"),
-    "older": (older, "its schema is 1, this version reads 2"),
+    "older": (older, "its schema is 2, this version reads 3"),
     "other weights": (other_weights, "it was measured with other weights"),
 }
 
@@ -277,7 +277,7 @@ def test_a_set_without_noise_has_no_loss_to_measure(copy: Path) -> None:
     words = ("--max-drop", "0.1dB", "--out", copy / "new.bundle")
     message, hint = export(copy, *words, calibration="clean").failure
     assert message == "calibration set 'clean' has no noisy frame to measure a loss on"
-    assert hint == "give some members a sigma, or leave --max-drop out"
+    assert hint == "give some members a sigma, or leave --max-drop and --sensitivity out"
 
 
 def test_ranges_of_random_weights_are_not_kept(copy: Path) -> None:
@@ -289,3 +289,40 @@ def test_ranges_of_random_weights_are_not_kept(copy: Path) -> None:
     assert ran.code == 0, ran.err
     assert json.loads(ran.out)["quantization"]["target"] == "onnxruntime"
     assert contents(copy / "ranges") == before
+
+
+def test_what_every_convolution_loses_is_written_and_drawn(copy: Path) -> None:
+    picture = copy / "losses.svg"
+    ran = export(copy, "--sensitivity", picture, "--out", copy / "new.bundle")
+    assert ran.code == 0, ran.err
+    document = json.loads((copy / "losses.json").read_text())
+    assert document["kept"] == []
+    layers = document["convolutions"]
+    found = open_bundle(copy / "new.bundle").manifest.quantization
+    assert found is not None
+    assert len(layers) == found.convolutions[0]
+    losses = [layer["loss_db"] for layer in layers]
+    assert losses == sorted(losses, reverse=True)
+    assert sum(layer["macs_share"] for layer in layers) == pytest.approx(found.macs_share, abs=1e-3)
+    assert {layer["miou_points"] for layer in layers} == {None}
+    assert picture.read_text().count("<path") > len(layers)
+    assert layers[0]["name"] in ran.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (
+            ("--int8", "--sensitivity", "losses.pdf"),
+            "--sensitivity 'losses.pdf': its ending says no known format",
+            "end the name in .json, or for a picture in .png or .svg",
+        ),
+        (
+            ("--sensitivity", "losses.json"),
+            "--sensitivity is for INT8, and the export is fp32",
+            "add --int8, or leave --sensitivity out",
+        ),
+    ],
+)
+def test_a_ranking_that_cannot_be_written(words: tuple[str, ...], message: str, hint: str) -> None:
+    assert edgeunet("export", "--model", "unetmm", *words).failure == (message, hint)

@@ -37,6 +37,7 @@ def write(place: Path, key: RangesKey, high: float = 1.0) -> Path:
         key=key,
         frames=(4, 1),
         fidelity_db={engine: dict.fromkeys(Calibrator, 40.0) for engine in Engine},
+        factors=(1.0, 2.0),
         tensors=(TensorRanges(name="a", intervals=dict.fromkeys(Engine, calibrators)),),
     )
     write_ranges(path, ranges)
