@@ -3,13 +3,15 @@
 One command, ten minutes, one JSON in ``results/``. Every figure stands beside the roofline: the
 least time that the bytes and operations counted in the graphs take at the speed that was measured.
 Without a GPU everything that needs one is left out with the reason; ``--dry-run`` shows that on
-tiny networks, and writes no result.
+tiny networks, and writes no result. A board without torch is given bundles that were exported
+elsewhere, and compares with onnxruntime on its CPU: ``python -m benchmarks.gpu a.bundle b.bundle``.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import importlib
 import json
 import os
@@ -23,10 +25,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.gpu_parity import Check, Frame, against_onnxruntime, against_torch
 from benchmarks.gpu_peers import PEERS, open_peer
 from benchmarks.record import RESULTS, provenance
 from benchmarks.roofline import Peaks, count, measured_bytes_per_s, measured_operations_per_s
-from edgeunet.bundle import Bundle
+from edgeunet.bundle import Bundle, open_bundle
 from edgeunet.bundle.figures import report_of_bundle
 from edgeunet.engine.cuda import open_device
 from edgeunet.engine.cuda.settings import GRAPH, TRANSFERS, read_settings
@@ -35,7 +38,7 @@ from edgeunet.files import replacing_file
 from edgeunet.memory.report import MemoryReport
 from edgeunet.memory.request import PlanRequest
 from edgeunet.recipes import load_recipe, recipe_path
-from edgeunet.specs import Array, Precision
+from edgeunet.specs import Precision
 from edgeunet.stream.executor import Executor
 from edgeunet.stream.measure import measure
 from edgeunet.units import format_size
@@ -51,7 +54,14 @@ SWITCHES: tuple[dict[str, str], ...] = (
     {TRANSFERS: "copied", GRAPH: "off"},
 )
 
-Frame = Callable[[Array], Mapping[str, Array]]
+
+@dataclass(frozen=True)
+class Made:
+    """A bundle, what compares an engine's answers, and torch's network where there is a torch."""
+
+    bundle: Bundle
+    check: Check
+    module: Any = None
 
 
 @dataclass(frozen=True)
@@ -107,8 +117,8 @@ def gpu_facts() -> dict[str, Any]:
         return {"skipped": error.message}
 
 
-def make(subject: Subject, folder: Path) -> tuple[Bundle, Any]:
-    """Return the bundle, and torch's own network for it."""
+def make(subject: Subject, folder: Path) -> Made:
+    """Export the bundle."""
     from edgeunet.convert.export import ExportOrder, draft_bundle
     from edgeunet.convert.network_graph import frame_module, network_for_export
 
@@ -121,7 +131,23 @@ def make(subject: Subject, folder: Path) -> tuple[Bundle, Any]:
     bundle = draft_bundle(order, folder / f"{subject.key.replace(' ', '-')}.bundle")
     # Random weights are drawn again, the same.
     seed(0)
-    return bundle, frame_module(network_for_export(recipe, weights), recipe)
+    module = frame_module(network_for_export(recipe, weights), recipe)
+    check = functools.partial(against_torch, module, recipe, subject.precision, subject.size)
+    return Made(bundle, check, module)
+
+
+def given(path: Path) -> tuple[Subject, Made]:
+    """Return a bundle that is there already."""
+    bundle = open_bundle(path)
+    manifest = bundle.manifest
+    tiles = [stage.tile for stage in manifest.stages if stage.tile is not None]
+    subject = Subject(
+        manifest.name,
+        manifest.precision,
+        (manifest.height, manifest.width),
+        (tiles[0].height, tiles[0].width) if tiles else None,
+    )
+    return subject, Made(bundle, functools.partial(against_onnxruntime, bundle))
 
 
 def build(bundle: Bundle) -> dict[str, Any]:
@@ -141,17 +167,6 @@ def build(bundle: Bundle) -> dict[str, Any]:
         "tensorrt": provider.version_text,
         "stages": {plan.info.stage: {"seconds": plan.info.seconds} for plan in plans},
     }
-
-
-def parity(subject: Subject, module: Any, run: Frame) -> list[dict[str, Any]]:
-    """Compare with torch FP32 on the CPU: a photograph and noise."""
-    from edgeunet.convert.parity import check_parity, parity_frames
-
-    frames = parity_frames(*subject.size)
-    chosen = {name: frames[name] for name in (next(iter(frames)), "noise")}
-    recipe = load_recipe(subject.model).with_width(subject.width)
-    figures = check_parity(module.to("cpu"), run, recipe, subject.precision, chosen)
-    return [{**asdict(figure), "holds": figure.holds} for figure in figures]
 
 
 def timed(run: Frame, size: tuple[int, int], seconds: float) -> dict[str, Any]:
@@ -176,11 +191,11 @@ def timed(run: Frame, size: tuple[int, int], seconds: float) -> dict[str, Any]:
 def engine_row(subject: Subject, name: str, opened: Callable[[], Any], seconds: float) -> Any:
     """Run one engine: parity, then time. What cannot be had has its reason in ``skipped``."""
     try:
-        run, module, close = opened()
+        run, check, close = opened()
     except (EdgeUnetError, RuntimeError) as error:  # torch's own failures are RuntimeError
         return {"engine": name, "skipped": str(error).splitlines()[0]}
     try:
-        row = {"engine": name, "parity": parity(subject, module, run)} if module else {}
+        row = {} if check is None else {"parity": check(run)}
         return {"engine": name, **row, **timed(run, subject.size, seconds)}
     except (EdgeUnetError, RuntimeError) as error:
         return {"engine": name, "failed": str(error).splitlines()[0]}
@@ -188,10 +203,10 @@ def engine_row(subject: Subject, name: str, opened: Callable[[], Any], seconds: 
         close()
 
 
-def executor_opener(bundle: Bundle, engine: str, module: Any) -> Callable[[], Any]:
+def executor_opener(bundle: Bundle, engine: str, check: Check | None) -> Callable[[], Any]:
     def opened() -> Any:
         executor = Executor(bundle, engine)
-        return executor.run, module, executor.close
+        return executor.run, check, executor.close
 
     return opened
 
@@ -215,8 +230,9 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def subject_rows(subject: Subject, bundle: Bundle, module: Any, clock: Clock, gpu: Any) -> Any:
+def subject_rows(subject: Subject, made: Made, clock: Clock, gpu: Any) -> Any:
     """Return everything about one subject."""
+    bundle = made.bundle
     counted = count(bundle)
     operations = None if "skipped" in gpu else measured_operations_per_s(subject.precision)
     peaks = Peaks(gpu.get("bytes_per_s"), operations)
@@ -233,7 +249,9 @@ def subject_rows(subject: Subject, bundle: Bundle, module: Any, clock: Clock, gp
     except EdgeUnetError as error:
         found["build"] = {"skipped": error.message}
     seconds = min(5.0, max(0.5, clock.left_s / 40))
-    rows = [engine_row(subject, "tensorrt", executor_opener(bundle, "tensorrt", module), seconds)]
+    rows = [
+        engine_row(subject, "tensorrt", executor_opener(bundle, "tensorrt", made.check), seconds)
+    ]
     if "skipped" not in rows[0]:
         for variables in SWITCHES if subject.tile else SWITCHES[:2]:
             with environment(variables):
@@ -249,7 +267,7 @@ def subject_rows(subject: Subject, bundle: Bundle, module: Any, clock: Clock, gp
         if clock.left_s < seconds:
             rows.append({"engine": peer, "skipped": "the minutes were over"})
             continue
-        rows.append(engine_row(subject, peer, peer_opener(peer, bundle, module), seconds))
+        rows.append(engine_row(subject, peer, peer_opener(peer, bundle, made.module), seconds))
     least = found["least_ms"]
     for row in rows:
         if least and "latency_ms" in row:
@@ -270,6 +288,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=MINUTES)
     parser.add_argument("--dry-run", action="store_true", help="tiny networks, no result kept")
     parser.add_argument("--out", type=Path, help="the JSON; results/gpu_NAME.json without it")
+    parser.add_argument("bundles", nargs="*", type=Path, help="measure these, without torch")
     options = parser.parse_args(arguments)
     clock = Clock(options.minutes)
     gpu = gpu_facts()
@@ -279,13 +298,15 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"no GPU: {gpu['skipped']}", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as folder:
-        for subject in DRY if options.dry_run else SUBJECTS:
+        found = [given(path) for path in options.bundles]
+        subjects = [subject for subject, _ in found] or (DRY if options.dry_run else SUBJECTS)
+        for index, subject in enumerate(subjects):
             if clock.left_s < 0:
                 document["subjects"].append({"subject": subject.key, "skipped": "out of time"})
                 continue
             print(f"{subject.key} ...", file=sys.stderr)
-            bundle, module = make(subject, Path(folder))
-            document["subjects"].append(subject_rows(subject, bundle, module, clock, gpu))
+            made = found[index][1] if found else make(subject, Path(folder))
+            document["subjects"].append(subject_rows(subject, made, clock, gpu))
             _print_rows(document["subjects"][-1])
     text = json.dumps(document, indent=2) + "\n"
     if options.dry_run and options.out is None:
@@ -297,9 +318,9 @@ def main(arguments: list[str] | None = None) -> int:
         beside.write_text(text)
     print(f"wrote {target}", file=sys.stderr)
     wrong = [
-        f"{found['subject']}: {row['engine']}"
-        for found in document["subjects"]
-        for row in found.get("engines", ())
+        f"{entry['subject']}: {row['engine']}"
+        for entry in document["subjects"]
+        for row in entry.get("engines", ())
         if "failed" in row or not all(figure["holds"] for figure in row.get("parity", ()))
     ]
     for line in wrong:

@@ -30,6 +30,8 @@ def open_peer(name: str, bundle: Bundle, module: Any) -> Run:
 
 
 def _torch(bundle: Bundle, module: Any, *, compiled: bool) -> Run:
+    if module is None:
+        raise EngineError("a bundle has no network for torch", hint="run without bundles")
     torch: Any = importlib.import_module("torch")
     if not torch.cuda.is_available():
         raise EngineError("this torch has no CUDA", hint="install one that has")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -13,29 +14,29 @@ pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
 from benchmarks import gpu as benchmark
+from benchmarks.gpu_parity import against_onnxruntime
 from benchmarks.gpu_peers import PEERS
 from benchmarks.roofline import Counted, Peaks, count, measured_bytes_per_s
 from edgeunet.engine.cuda import open_device
-from edgeunet.specs import Precision
+from edgeunet.specs import Task
 from edgeunet.stream import measure as measuring
 from tests.bundle.tiny import tiled_bundle, tiny_bundle
 from tests.engine.simulated_gpu import Gpu
 from tests.engine.simulated_jetson import WORK_BYTES, jetson
-
-TINY = benchmark.Subject("unetmm", Precision.FP32, (48, 64), (16, 24))
 
 
 def test_every_figure_of_a_simulated_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = jetson(monkeypatch)
     bundle = machine.build(tiled_bundle(tmp_path))
     monkeypatch.setattr(benchmark, "build", lambda bundle: {"stages": {}})
-    monkeypatch.setattr(benchmark, "parity", lambda subject, module, run: [{"holds": bool(run)}])
     monkeypatch.setattr(benchmark, "measured_operations_per_s", lambda precision: 1e12)
     monkeypatch.setattr(
         benchmark, "measure", lambda path, engine: measuring.run_and_measure(path, engine, 5, 1)
     )
     facts = {"name": "Orin", "bytes_per_s": 1e11}
-    found = benchmark.subject_rows(TINY, bundle, object(), benchmark.Clock(0.01), facts)
+    subject, made = benchmark.given(bundle.path)
+    assert subject.key == "tiny fp32 48x64 in 16x24"
+    found = benchmark.subject_rows(subject, made, benchmark.Clock(0.01), facts)
     rows = {row["engine"]: row for row in found["engines"]}
     ran = [row for name, row in rows.items() if name.startswith("tensorrt")]
     assert len(ran) == 1 + len(benchmark.SWITCHES)
@@ -43,7 +44,8 @@ def test_every_figure_of_a_simulated_gpu(tmp_path: Path, monkeypatch: pytest.Mon
         assert row["frames"] >= 10
         assert row["latency_ms"]["p50"] <= row["latency_ms"]["p95"] <= row["latency_ms"]["p99"]
         assert 0 < row["of_roofline"] < 1
-    assert rows["tensorrt"]["parity"] == [{"holds": True}]
+    (figure,) = rows["tensorrt"]["parity"]
+    assert (figure["metric"], figure["value"], figure["holds"]) == ("psnr_db", None, True)
     assert all("skipped" in rows[name] for name in PEERS)
     assert found["memory"]["device"]["stages"][0]["work_bytes"] == WORK_BYTES
     json.dumps(found)
@@ -87,21 +89,22 @@ def test_without_a_gpu_it_says_so(
     assert not out.exists()
 
 
-@pytest.mark.slow
-def test_a_dry_run_goes_all_the_way(tmp_path: Path) -> None:
-    out = tmp_path / "out.json"
-    assert benchmark.main(["--dry-run", "--minutes", "0.2", "--out", str(out)]) == 0
+def test_a_dry_run_goes_all_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jetson(monkeypatch, gpu=Gpu(devices=0))
+    out, bundle = tmp_path / "out.json", tiled_bundle(tmp_path)
+    assert benchmark.main(["--dry-run", "--out", str(out), str(bundle.path)]) == 0
     document: dict[str, Any] = json.loads(out.read_text())
     (found,) = document["subjects"]
-    assert found["counted"]["operations"] > 0
+    assert document["gpu"]["skipped"].startswith("the driver finds no GPU")
+    assert found["counted"]["least_bytes"] > 0
     assert [row["engine"] for row in found["engines"]] == ["tensorrt", *PEERS]
     assert all(isinstance(row.get("skipped", ""), str) for row in found["engines"])
 
 
 def test_parity_sees_a_wrong_engine(tmp_path: Path) -> None:
     subject = benchmark.DRY[0]
-    bundle, module = benchmark.make(subject, tmp_path)
-    opened = benchmark.executor_opener(bundle, "onnxruntime", module)
+    made = benchmark.make(subject, tmp_path)
+    opened = benchmark.executor_opener(made.bundle, "onnxruntime", made.check)
     row = benchmark.engine_row(subject, "onnxruntime", opened, 0.0)
     assert all(figure["holds"] for figure in row["parity"])
     size = subject.size
@@ -109,5 +112,18 @@ def test_parity_sees_a_wrong_engine(tmp_path: Path) -> None:
     def wrong(image: Any) -> dict[str, Any]:
         return {"denoised": np.zeros((1, *size, 3), np.uint8)}
 
-    figures = benchmark.parity(subject, module, wrong)
-    assert not any(figure["holds"] for figure in figures)
+    for check in (made.check, functools.partial(against_onnxruntime, made.bundle)):
+        assert not any(figure["holds"] for figure in check(wrong))
+
+
+@pytest.mark.parametrize("task", [Task.SEGMENT, Task.CLASSIFY])
+def test_parity_of_labels_and_scores(task: Task, tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path, tasks=(task,))
+    (output,) = bundle.manifest.outputs
+    right = benchmark.executor_opener(bundle, "onnxruntime", None)()[0]
+    assert against_onnxruntime(bundle, right)[0]["holds"]
+
+    def wrong(image: Any) -> dict[str, Any]:
+        return {output.name: np.ones_like(right(image)[output.name]) * 7}
+
+    assert not against_onnxruntime(bundle, wrong)[0]["holds"]

@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +13,8 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
-from benchmarks.gpu import SWITCHES, Subject, build, environment, make, parity
+from benchmarks.gpu import SWITCHES, Subject, build, environment, make
+from benchmarks.gpu_parity import Check
 from edgeunet.bundle import Bundle
 from edgeunet.bundle.figures import report_of_bundle
 from edgeunet.engine.cuda import open_device
@@ -35,15 +35,15 @@ SUBJECTS = [
     Subject("joint", Precision.FP16, SIZE, tile=(128, 128), random=True),
     Subject("nafnet", Precision.FP32, SIZE, tile=(128, 128), random=True),
 ]
-Made = tuple[Subject, Bundle, Any]
+Made = tuple[Subject, Bundle, Check]
 
 
 @pytest.fixture(scope="module", params=SUBJECTS, ids=lambda subject: subject.key)
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
     subject: Subject = request.param
-    bundle, module = make(subject, tmp_path_factory.mktemp("gpu"))
-    build(bundle)
-    return subject, bundle, module
+    found = make(subject, tmp_path_factory.mktemp("gpu"))
+    build(found.bundle)
+    return subject, found.bundle, found.check
 
 
 @pytest.fixture
@@ -54,8 +54,7 @@ def executor(made: Made) -> Iterator[Executor]:
 
 
 def test_it_says_what_torch_says(made: Made, executor: Executor) -> None:
-    subject, _, module = made
-    figures = parity(subject, module, executor.run)
+    figures = made[2](executor.run)
     assert [figure for figure in figures if not figure["holds"]] == []
 
 
