@@ -14,7 +14,7 @@ from edgeunet.engine import check_engine, choose_engine, open_session
 from edgeunet.engine.cuda.settings import DeviceSettings, read_settings
 from edgeunet.engine.trt.plans import plan_path
 from edgeunet.engine.trt.provider import is_installed
-from edgeunet.errors import EngineError, MissingPackageError
+from edgeunet.errors import EdgeUnetError, EngineError, MissingPackageError
 from edgeunet.specs import Array, Pool, Session
 from edgeunet.stream.device_space import DeviceSpace, open_device_space
 from edgeunet.stream.spaces import HostSpace, Space
@@ -48,22 +48,34 @@ def open_space(
     if engine == "tensorrt":
         return OpenedSpace(engine, _on_device(bundle, chosen, tell))
     if engine == "auto":
-        why = _no_plans(bundle)
-        if why is None:
-            try:
-                space = _on_device(bundle, chosen, tell)
-            except (EngineError, MissingPackageError) as error:
-                why = error.message
-            else:
-                tell(f"engine: tensorrt, the bundle has plans for it ({space.title})")
-                return OpenedSpace("tensorrt", space)
-        name = choose_engine(engine)
-        if _had_a_choice(bundle):
-            tell(f"engine: {name}, because {why}")
+        try:
+            space = _on_device(bundle, chosen, tell)
+        except (EngineError, MissingPackageError) as error:
+            name = _instead(bundle, error, tell)
+        else:
+            tell(f"engine: tensorrt, the bundle has plans for it ({space.title})")
+            return OpenedSpace("tensorrt", space)
     else:
         name = choose_engine(engine)
     opener = functools.partial(_open_stage, bundle, name, threads, pool_of(bundle.manifest))
     return OpenedSpace(name, HostSpace(opener))
+
+
+def _instead(bundle: Bundle, why: EdgeUnetError, tell: Note) -> str:
+    """Return the engine that runs a bundle where TensorRT cannot, and tell why.
+
+    Raises why TensorRT cannot, where that is the engine that was to be expected.
+    """
+    expected = _is_expected(bundle)
+    try:
+        name = choose_engine("auto")
+    except MissingPackageError:
+        if expected:
+            raise why from None
+        raise
+    if expected:
+        tell(f"engine: {name}, because {why.message}")
+    return name
 
 
 def _on_device(bundle: Bundle, settings: DeviceSettings, tell: Note) -> DeviceSpace:
@@ -84,7 +96,7 @@ def _no_plans(bundle: Bundle) -> str | None:
     return f"{bundle.path.name} has no TensorRT plan for {', '.join(lacking)}"
 
 
-def _had_a_choice(bundle: Bundle) -> bool:
+def _is_expected(bundle: Bundle) -> bool:
     """Whether somebody could expect TensorRT: the bundle has a plan, or a Jetson's package is here.
 
     Elsewhere there is nothing to tell.

@@ -6,6 +6,7 @@ late as it may be, and in the worst order.
 
 from __future__ import annotations
 
+import importlib.util
 import threading
 import tracemalloc
 from pathlib import Path
@@ -377,6 +378,22 @@ def test_auto_takes_plans_where_they_run(tmp_path: Path, monkeypatch: pytest.Mon
     assert name == "onnxruntime"
     assert why.startswith("engine: onnxruntime, because the GPU's driver is for CUDA 10.2, and ")
     machine.gpu.finish()
+
+
+def test_a_jetson_without_onnxruntime_hears_what_tensorrt_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jetson(monkeypatch)
+    bundle = tiled_bundle(tmp_path)
+    there = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, package=None: None if name == "onnxruntime" else there(name, package),
+    )
+    with pytest.raises(EngineError, match="tiled.bundle has no TensorRT plans") as caught:
+        Executor(bundle)
+    assert "edgeunet build" in caught.value.hint
 
 
 @pytest.mark.parametrize(
