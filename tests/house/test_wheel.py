@@ -45,7 +45,12 @@ def test_every_module_is_in_the_wheel(names: set[str]) -> None:
 
 @pytest.mark.parametrize(
     ("folder", "pattern"),
-    [("export", "*.toml"), ("export", "weights/*"), ("calibration", "*.toml")],
+    [
+        ("export", "*.toml"),
+        ("export", "weights/*"),
+        ("calibration", "*.toml"),
+        ("calibration", "ranges/*.json"),
+    ],
 )
 def test_recipes_are_in_the_wheel(names: set[str], folder: str, pattern: str) -> None:
     files = [path for path in (ROOT / folder).glob(pattern) if path.is_file()]
