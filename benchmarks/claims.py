@@ -56,6 +56,7 @@ from edgeunet.train.data import Data, read_data
 from edgeunet.train.validation import validate, validation_noise
 
 TEST_SIZE = (256, 256)
+STREET_FRAMES = 50
 TIMED_SIZE = (256, 256)
 TIMED_RUNS = 15
 FILE = RESULTS / "claims.csv"
@@ -153,7 +154,8 @@ def _figures(network: nn.Module, recipe: Recipe, claim: Claim, test: Path) -> Se
     heads = [head for head in backend.heads if head.task is not Task.CLASSIFY]
     # Frames of a drive are taken whole: classes have their places in them.
     frame = TEST_SIZE if claim.data == PHOTOGRAPHS else None
-    data = open_data(str(test), heads, frame=frame, fit=Fit.CROP)
+    limit = None if claim.data == PHOTOGRAPHS else STREET_FRAMES
+    data = open_data(str(test), heads, frame=frame, fit=Fit.CROP, limit=limit)
     levels = Levels((NoiseKind.FLOAT,), SIGMAS[claim.data])
     return evaluate(backend, data, levels).figures
 

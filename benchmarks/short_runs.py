@@ -82,7 +82,7 @@ def train_short(
             outputs = network(noisy)
         loss, _ = loss_of(outputs, clean, labels, numbers)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         for part in parts:
             nn.utils.clip_grad_norm_(part.parameters(), 1.0)
         optimizer.step()
@@ -131,11 +131,16 @@ class Trained:
         """image: (3, H, W), 0..1."""
         with torch.inference_mode():
             outputs = self._network(torch.from_numpy(as_floats(image))[None].to(self._device))
-        denoised, labels, scores = (head_of(self, task) for task in Task)
+        found = {
+            task: None if head is None else outputs[head.output][0].cpu()
+            for task in Task
+            for head in [head_of(self, task)]
+        }
+        denoised, labels, scores = (found[task] for task in Task)
         return Answer(
-            denoised and outputs[denoised.output][0].clamp(0, 1).cpu().numpy(),
-            labels and outputs[labels.output][0].argmax(dim=0).to(torch.uint8).cpu().numpy(),
-            scores and outputs[scores.output][0].softmax(dim=0).cpu().numpy(),
+            None if denoised is None else denoised.clamp(0, 1).numpy(),
+            None if labels is None else labels.argmax(dim=0).to(torch.uint8).numpy(),
+            None if scores is None else scores.softmax(dim=0).numpy(),
         )
 
     def close(self) -> None:
