@@ -103,11 +103,11 @@ class LoadedPlan:
             if not context.set_tensor_address(spec.name, addresses[spec.name]):
                 raise self._failed(f"does not take an address for {spec.name!r}")
         self._context = context
-        execute = context.execute_async_v3
         log = self._runtime.log
 
         def enqueue() -> None:
-            if not execute(stream):
+            # Asked for anew: the plan alone holds its context, and lets go of it when closed.
+            if not self._context.execute_async_v3(stream):
                 raise self._failed("cannot be run")
             # What is not kept needs no room: warnings come again with every frame.
             if log.lines:
