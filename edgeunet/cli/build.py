@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -103,9 +103,18 @@ def command(
         _show(build_plans(opened, choice), opened, as_json=as_json)
 
 
-def build_and_show(bundle: Bundle) -> None:
-    """Build with the defaults and print the table, as ``export --build`` does."""
-    _show(build_plans(bundle, BuildChoice(BuildOptions())), bundle, as_json=False)
+def check_buildable() -> None:
+    """Raise what a build with the defaults would raise before its first stage."""
+    from edgeunet.engine.trt.builder import capabilities_for
+    from edgeunet.engine.trt.provider import load_provider
+
+    provider, options = load_provider(), BuildOptions()
+    capabilities_for(provider, options, _gpu_for(provider, options))
+
+
+def build_with_defaults(bundle: Bundle) -> list[StagePlan]:
+    """Build as ``export --build`` does."""
+    return build_plans(bundle, BuildChoice(BuildOptions()))
 
 
 def build_plans(bundle: Bundle, choice: BuildChoice) -> list[StagePlan]:
@@ -264,28 +273,29 @@ def _print_trtexec(bundle: Bundle, options: BuildOptions, version: str, *, as_js
         note("its Python is too old for edgeunet: the plans are for a program of your own")
 
 
-def _show(plans: Sequence[StagePlan], bundle: Bundle, *, as_json: bool) -> None:
+def plans_document(plans: Sequence[StagePlan], bundle: Bundle) -> dict[str, Any]:
+    """Return what ``--json`` prints of the plans."""
+    predicted = _predictions(bundle)
+    return {
+        "bundle": str(bundle.path),
+        "stages": [
+            {
+                **msgspec.to_builtins(plan.info),
+                "kept": plan.kept,
+                "predicted_bytes": predicted.get(plan.info.stage),
+                "notes": list(plan.notes),
+            }
+            for plan in plans
+        ],
+        "largest_activation_bytes": _largest(plans),
+        "held_bytes": bundle.manifest.memory.held_bytes,
+    }
+
+
+def print_plans(plans: Sequence[StagePlan], bundle: Bundle) -> None:
+    """Print what the compiler says of each plan beside what was predicted."""
     predicted = _predictions(bundle)
     held = bundle.manifest.memory.held_bytes
-    largest = max((plan.info.memory.activation_bytes or 0 for plan in plans), default=0)
-    if as_json:
-        print_json(
-            {
-                "bundle": str(bundle.path),
-                "stages": [
-                    {
-                        **msgspec.to_builtins(plan.info),
-                        "kept": plan.kept,
-                        "predicted_bytes": predicted.get(plan.info.stage),
-                        "notes": list(plan.notes),
-                    }
-                    for plan in plans
-                ],
-                "largest_activation_bytes": largest,
-                "held_bytes": held,
-            }
-        )
-        return
     info = plans[0].info
     print_table(
         f"plans of {bundle.path.name}, as {info.provider} {info.version} reports them",
@@ -303,7 +313,18 @@ def _show(plans: Sequence[StagePlan], bundle: Bundle, *, as_json: bool) -> None:
     )
     if not predicted:
         note('predictions need the package onnx: pip install "edgeunet[memory]"')
-    note(f"stages share one block: {format_bytes(largest)}, and hold {format_bytes(held)}")
+    note(f"stages share one block: {format_bytes(_largest(plans))}, and hold {format_bytes(held)}")
+
+
+def _show(plans: Sequence[StagePlan], bundle: Bundle, *, as_json: bool) -> None:
+    if as_json:
+        print_json(plans_document(plans, bundle))
+    else:
+        print_plans(plans, bundle)
+
+
+def _largest(plans: Sequence[StagePlan]) -> int:
+    return max((plan.info.memory.activation_bytes or 0 for plan in plans), default=0)
 
 
 def _row(plan: StagePlan, predicted: int | None) -> tuple[str, ...]:

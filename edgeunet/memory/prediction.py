@@ -21,6 +21,7 @@ from edgeunet.graph.view import GraphView, view_of_model
 from edgeunet.graph.work import macs_of
 from edgeunet.memory.allocations import Allocations, allocations_of
 from edgeunet.memory.arena_imitation import Arena, up_to_pieces
+from edgeunet.memory.compiled import WORKSPACE_BYTES, compiled_view, grow_with
 from edgeunet.memory.pool import DEAD_BYTES
 from edgeunet.specs import Engine
 
@@ -80,6 +81,9 @@ def cost_of(stage: StageGraph, engine: Engine) -> StageCost:
         if not math.isinf(stride)
     }
     view = with_integer_kernels(view_of_model(model))
+    if engine is Engine.TENSORRT:
+        view = compiled_view(view)
+        placed |= grow_with(placed, view)
     # A laid out graph has tensors whose rows are not where they were; their size still tells.
     placed |= {t.name for t in view.tensors if t.size_bytes >= pixels}
     allocations = allocations_of(view, placed, pixels, engine)
@@ -100,23 +104,25 @@ def usual_bytes(engine: Engine, live_bytes: Areas) -> Areas:
     if engine is Engine.ONNXRUNTIME:
         usual: Areas = (live_bytes * _USUAL_FRAGMENTATION).astype(np.int64) + _FIXED_BYTES
         return usual
-    return live_bytes
+    return live_bytes + WORKSPACE_BYTES
 
 
 def live_within(engine: Engine, room_bytes: float) -> float:
     """Return the live bytes for which an engine usually takes this much."""
     if engine is Engine.ONNXRUNTIME:
         return (room_bytes - _FIXED_BYTES) / _USUAL_FRAGMENTATION
-    return room_bytes
+    return room_bytes - WORKSPACE_BYTES
 
 
 def engine_bytes(engine: Engine, runs: Sequence[tuple[Allocations, int]]) -> int:
     """Return what an engine takes for stages that run in turn, each on a window of some pixels.
 
-    onnxruntime: its arena's region, by imitation. Others: the largest live peak.
+    onnxruntime: its arena's region, by imitation. TensorRT: the largest live peak, with what its
+    compiler adds; see compiled.py.
     """
     if engine is not Engine.ONNXRUNTIME:
-        return max((one.peak_bytes(pixels) for one, pixels in runs), default=0)
+        peaks = [one.peak_bytes(pixels) for one, pixels in runs]
+        return max(peaks, default=0) + WORKSPACE_BYTES
     region = region_bytes(runs)
     kept = sum(sum(one.kept_bytes) for one, _ in runs)
     return region - kept + math.ceil(region * _BOOKKEEPING) + _FIXED_BYTES
@@ -128,7 +134,7 @@ def least_bytes(engine: Engine, live_bytes: int) -> int:
     sure = live_bytes * (1 - 1e-9)
     if engine is Engine.ONNXRUNTIME:
         return int(sure * _MARGIN * (1 + _BOOKKEEPING)) + _FIXED_BYTES
-    return int(sure)
+    return int(sure) + WORKSPACE_BYTES
 
 
 def region_bytes(runs: Sequence[tuple[Allocations, int]]) -> int:

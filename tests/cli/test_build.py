@@ -287,3 +287,27 @@ class TestTrtexec:
         ran = edgeunet("build", bundle.path, "--trtexec", "--for-version", version, *words)
         assert ran.code == 2
         assert ran.failure[0] == message
+
+
+class TestExport:
+    WORDS = ("export", "--model", "unetmm", "--width", "8", "--size", "32x48", "--random-weights")
+
+    def test_plans_are_built_with_the_bundle(self, simulation: Simulation, tmp_path: Path) -> None:
+        pytest.importorskip("torch")
+        ran = edgeunet(*self.WORDS, "--fp16", "--build", "--out", tmp_path / "x.bundle", "--json")
+        assert ran.code == 0, ran.err
+        document = json.loads(ran.out)
+        assert [stage["stage"] for stage in document["plans"]["stages"]] == ["whole"]
+        assert (tmp_path / "x.bundle" / "engines" / "whole.plan").is_file()
+
+    def test_what_is_missing_is_told_before_the_export(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def not_installed(name: str | None = None) -> None:
+            raise EngineError("tensorrt is not installed", hint="install it")
+
+        monkeypatch.setattr(providers, "load_provider", not_installed)
+        ran = edgeunet(*self.WORDS, "--build", "--out", tmp_path / "x.bundle")
+        assert ran.failure == ("tensorrt is not installed", "install it")
+        assert ran.notes == []
+        assert not (tmp_path / "x.bundle").exists()
