@@ -3,11 +3,11 @@
     python -m benchmarks.tensorrt_memory [--networks A,B] [--sizes 720x1280] [--resume]
 
 Every network at width 16, every size, FP32 and FP16, whole frames, the default windows and the plan
-that takes least: each stage is compiled by TensorRT-RTX, which needs no GPU, for compute capability 8.6, and the
-activation memory in its log stands beside what was predicted from the graph. A tiled plan's total
-is its largest stage, because stages share one block, and everything held between stages; it is set
-against whole-frame ``nafnet`` of the same size and precision. Untrained weights: memory does not
-depend on them. Nothing is run: these are the compiler's figures, not measurements.
+that takes least: each stage is compiled by TensorRT-RTX, which needs no GPU, for compute capability
+8.6, and the activation memory in its log stands beside what was predicted from the graph. A tiled
+plan's total is its largest stage, because stages share one block, and everything held between
+stages; it is set against whole-frame ``nafnet`` of the same size and precision. Untrained weights:
+memory does not depend on them. Nothing is run: these are the compiler's figures, not measurements.
 """
 
 from __future__ import annotations

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
 from edgeunet.bundle import Bundle, write_bundle
 from edgeunet.cli import build
+from edgeunet.engine import cuda
 from edgeunet.engine.trt import provider as providers
-from edgeunet.engine.trt.plans import Gpu, plan_path
+from edgeunet.engine.trt.plans import Gpu, info_path, plan_path, read_plan
 from edgeunet.errors import EngineError
 from edgeunet.specs import Precision
 from tests.bundle.tiny import tiled_bundle, tiled_files, tiled_manifest, tiny_bundle
@@ -311,3 +314,44 @@ class TestExport:
         assert ran.failure == ("tensorrt is not installed", "install it")
         assert ran.notes == []
         assert not (tmp_path / "x.bundle").exists()
+
+
+class TestAdopting:
+    @pytest.fixture(autouse=True)
+    def _device(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        device = SimpleNamespace(
+            facts=SimpleNamespace(name="Orin", compute_capability_text="8.7"),
+            active=contextlib.nullcontext,
+            close=lambda: None,
+        )
+        monkeypatch.setattr(cuda, "open_device", lambda: device)
+
+    def test_a_plan_of_trtexec_is_loaded_and_taken_in(
+        self, bundle: Bundle, simulation: Simulation, tmp_path: Path
+    ) -> None:
+        edgeunet("build", bundle.path)
+        given = plan_path(bundle, "twice").rename(tmp_path / "mine.plan")
+        info_path(bundle, "twice").unlink()
+        ran = edgeunet("build", bundle.path, "--adopt", given, "--stage", "twice", "--json")
+        assert ran.code == 0, ran.err
+        (stage,) = json.loads(ran.out)["stages"]
+        assert stage["flags"] == ["built by trtexec"]
+        assert stage["device_memory_bytes"] == 3 << 20
+        read_plan(bundle, "twice", simulation.provider, ORIN)
+
+    def test_what_does_not_load_or_is_another_stages_is_not_taken(
+        self, bundle: Bundle, simulation: Simulation, tmp_path: Path
+    ) -> None:
+        wrong = tmp_path / "wrong.plan"
+        wrong.write_bytes(b"no plan")
+        words = ("build", bundle.path, "--adopt", wrong, "--stage")
+        assert (
+            edgeunet(*words, "once")
+            .failure[0]
+            .startswith("TensorRT cannot load the plan of stage 'once': Serialization assertion")
+        )
+        edgeunet("build", bundle.path)
+        wrong.write_bytes(plan_path(bundle, "twice").read_bytes())
+        before = contents(bundle.path)
+        assert "another 'denoised' than the bundle" in edgeunet(*words, "once").failure[0]
+        assert contents(bundle.path) == before
