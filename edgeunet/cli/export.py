@@ -29,6 +29,7 @@ from edgeunet.cli.choices import (
 from edgeunet.cli.console import note, print_json, print_table
 from edgeunet.cli.int8 import (
     int8_document,
+    int8_notes,
     int8_order,
     print_int8,
     print_sensitivity,
@@ -232,13 +233,9 @@ def command(
         ],
         text_columns=0,
     )
-    copies = memory.region_bytes - memory.arena_bytes
-    if precision is Precision.INT8 and plan is None and copies > 0:
-        note(
-            f"of the {format_bytes(memory.region_bytes)} that onnxruntime is predicted to take, "
-            f"{format_bytes(copies)} are copies its integer kernels make of their input: "
-            "--tile auto takes less"
-        )
+    if precision is Precision.INT8:
+        for text in int8_notes(recipe, memory, whole=plan is None):
+            note(text)
     if plan is not None:
         print_plan(report_of_bundle(exported.bundle))
         note(f"predicted on {plan.engine}: {format_bytes(plan.predicted_bytes)}")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgeunet.bundle.manifest import QuantizationEntry
+from edgeunet.bundle.manifest import MemoryEntry, QuantizationEntry
 from edgeunet.calibrations import (
     FOLDER,
     CalibrationSet,
@@ -25,6 +25,7 @@ from edgeunet.errors import UsageError, near_match
 from edgeunet.files import check_writable, replacing_file
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Engine, Precision
+from edgeunet.units import format_bytes
 
 if TYPE_CHECKING:
     from edgeunet.convert.quantizing import Int8Order
@@ -145,6 +146,22 @@ def int8_order(
         open_clip,
         None if choice.sensitivity is None else on_selection,
     )
+
+
+def int8_notes(recipe: Recipe, memory: MemoryEntry, *, whole: bool) -> Iterator[str]:
+    """Say what a person may expect of INT8 and does not get. whole: not in windows."""
+    if recipe.network.block == "naf":
+        yield (
+            "NAF blocks normalize and gate in floats, with conversions around each: INT8 saves "
+            "memory there rather than time; residual blocks, as in unetmm, stay in integers"
+        )
+    copies = memory.region_bytes - memory.arena_bytes
+    if whole and copies > 0:
+        yield (
+            f"of the {format_bytes(memory.region_bytes)} that onnxruntime is predicted to take, "
+            f"{format_bytes(copies)} are copies its integer kernels make of their input: "
+            "--tile auto takes less"
+        )
 
 
 def write_sensitivity(path: Path, selection: Selection, title: str) -> None:
