@@ -28,6 +28,7 @@ from edgeunet.errors import EdgeUnetError
 from edgeunet.specs import Array
 from edgeunet.stream.executor import Executor
 from edgeunet.stream.measure import FEWEST_FRAMES, Measurement, ask, measure_runs
+from edgeunet.units import MIB
 
 FRAMES = FEWEST_FRAMES + 1
 _LONGEST_SECONDS = 3600
@@ -87,8 +88,7 @@ def _heap(order: Order) -> dict[str, Any]:
             sizes = [entry.size for entry in reader.get_allocation_records()]
     region = _region_bytes(order)
     # Some networks have the arena's region reserved while they load.
-    reserved = max(sizes, default=0)
-    reserved = reserved if region and reserved >= region else 0
+    reserved = max((size for size in sizes if region <= size <= region + MIB), default=0)
     arrays = tracemalloc.DomainFilter(True, np.lib.tracemalloc_domain)
     traces = tracemalloc.take_snapshot().filter_traces([arrays]).traces
     tracemalloc.stop()
@@ -104,9 +104,9 @@ def _heap(order: Order) -> dict[str, Any]:
 
 
 def _region_bytes(order: Order) -> int:
-    """Return the arena's first region of a bundle, 0 for a peer."""
+    """Return the arena's first region of a bundle; none is that of a peer."""
     if order["run"] in PEERS:
-        return 0
+        return sys.maxsize
     return open_bundle(Path(order["target"])).manifest.memory.region_bytes
 
 
