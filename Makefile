@@ -9,8 +9,10 @@ READY := .venv/.ready
 demo: $(READY)
 	$(BIN)/edgeunet demo
 
+# One process per core, and in each one thread: what several threads change has tests that ask for
+# them.
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(READY)
 	$(BIN)/ruff check
