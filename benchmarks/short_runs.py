@@ -18,7 +18,7 @@ from edgeunet.models.network import Network
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Task
 from edgeunet.train.crops import Crops
-from edgeunet.train.loop import learning_rate
+from edgeunet.train.loop import keep_statistics, learning_rate, update_average
 from edgeunet.train.losses import JointLoss
 from edgeunet.train.samples import Sample
 from edgeunet.train.validation import image_tensor
@@ -74,7 +74,7 @@ def train_short(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(table, step)
         if table.keeps_statistics(step):
-            _keep_statistics(network)
+            keep_statistics(network)
         batch = crops.batch(step)
         clean, noisy = (image_tensor(x, device) for x in (batch.clean, batch.noisy))
         labels, numbers = (torch.from_numpy(x).to(device) for x in (batch.labels, batch.numbers))
@@ -86,26 +86,10 @@ def train_short(
         for part in parts:
             nn.utils.clip_grad_norm_(part.parameters(), 1.0)
         optimizer.step()
-        _follow(average, network, min(table.ema_decay, (step + 1) / (step + 10)))
+        update_average(average, network, table.ema_decay, step)
         if (step + 1) % _REPORT_EVERY == 0:
             report(step + 1, float(loss))
     return average.eval()
-
-
-@torch.no_grad()
-def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
-    current = network.state_dict()
-    for name, tensor in average.state_dict().items():
-        if tensor.is_floating_point():
-            tensor.lerp_(current[name], 1 - decay)
-        else:
-            tensor.copy_(current[name])
-
-
-def _keep_statistics(network: nn.Module) -> None:
-    for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()
 
 
 class Trained:

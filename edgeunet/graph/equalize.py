@@ -16,6 +16,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from edgeunet.graph.points import is_convolution
 from edgeunet.graph.values import (
     Floats,
     add_initializer,
@@ -166,7 +167,7 @@ class _Channels:
         result = self.of(node.outputs[0])
         if result is None or not there or len(there) != len(known):
             self._fix_all(node)
-        elif _is_convolution(node):
+        elif is_convolution(node):
             self._makers.append((node, result))
             if _group(node) == 1:
                 self._readers.append((node, there[0]))
@@ -209,13 +210,6 @@ class _Channels:
             self._parent[number] = self._parent[self._parent[number]]
             number = self._parent[number]
         return int(number)
-
-
-def _is_convolution(node: ir.Node) -> bool:
-    weight = constant_of(node.inputs[1]) if node.op_type == "Conv" else None
-    biases = [v for v in node.inputs[2:] if v is not None]
-    constant = all(constant_of(bias) is not None for bias in biases)
-    return weight is not None and weight.ndim == 4 and constant
 
 
 def _constant(node: ir.Node, index: int) -> Floats:

@@ -58,7 +58,7 @@ class Points:
         self._moving = moving(engine)
         vectors = _vectors(graph)
         self.convolutions = tuple(
-            node for node in graph if _is_candidate(node) and node not in vectors
+            node for node in graph if is_convolution(node) and node not in vectors
         )
         wanted = {node for i, node in enumerate(self.convolutions) if i not in kept}
         self.framed = {node: frame for node in wanted if (frame := _frame_of(node)) is not None}
@@ -169,7 +169,8 @@ def placement_of(model: ir.Model, engine: Engine, kept: Collection[int] = ()) ->
     )
 
 
-def _is_candidate(node: ir.Node) -> bool:
+def is_convolution(node: ir.Node) -> bool:
+    """Return whether a node is a 2-D convolution with constant weights and bias."""
     if node.op_type != "Conv":
         return False
     weight = constant_of(node.inputs[1])

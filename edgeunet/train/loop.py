@@ -17,7 +17,7 @@ from torch import nn
 
 from edgeunet.errors import RecipeError, UsageError, WeightsError
 from edgeunet.files import check_writable
-from edgeunet.models.network import Network, build_network
+from edgeunet.models.network import build_network
 from edgeunet.models.weights import save_weights
 from edgeunet.recipes import Recipe
 from edgeunet.schedules import TrainTable
@@ -192,7 +192,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(table, step)
             if table.keeps_statistics(step):
-                _keep_statistics(network)
+                keep_statistics(network)
             batch = crops.batch(step)
             with held_back():
                 whole = False
@@ -218,7 +218,7 @@ def train(
                 if finite:
                     optimizer.step()
                     current = accelerator.unwrap_model(prepared)
-                    _update_average(average, current, table.ema_decay, step)
+                    update_average(average, current, table.ema_decay, step)
                 else:
                     # Batch norm has taken the batch into its statistics already.
                     for buffer, earlier in zip(network.buffers(), statistics, strict=True):
@@ -279,7 +279,7 @@ def _check_same_run(checkpoint: Path, before: Standing, wanted: Standing) -> Non
         )
 
 
-def _keep_statistics(network: nn.Module) -> None:
+def keep_statistics(network: nn.Module) -> None:
     """Have batch norm use its running statistics, which a deployed network uses.
 
     Without it a network can fail where an image is unlike the average of a batch: `addunet` gave
@@ -314,7 +314,8 @@ def learning_rate(table: TrainTable, step: int) -> float:
 
 
 @torch.no_grad()
-def _update_average(average: Network, network: Network, decay: float, step: int) -> None:
+def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Move the average towards the network's tensors, in place. step: from 0."""
     # Early weights must not linger: the average starts short and grows to its decay.
     decay = min(decay, (step + 1) / (step + 10))
     current = network.state_dict()

@@ -130,14 +130,14 @@ def test_an_interruption_saves_the_steps_done(stop: type[BaseException], tmp_pat
 
 
 def test_half_a_step_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    update = loop._update_average
+    update = loop.update_average
 
     def interrupt(average: Network, network: Network, decay: float, step: int) -> None:
         if step == STOP + 1:
             raise KeyboardInterrupt
         update(average, network, decay, step)
 
-    monkeypatch.setattr(loop, "_update_average", interrupt)
+    monkeypatch.setattr(loop, "update_average", interrupt)
     with pytest.raises(TrainingInterrupted) as caught:
         run(toy_recipe(), tmp_path)
     assert (caught.value.step, caught.value.saved) == (STOP + 1, STOP)
@@ -146,7 +146,7 @@ def test_half_a_step_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_signal_waits_for_the_end_of_the_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    update = loop._update_average
+    update = loop.update_average
     seen: list[int] = []
 
     def interrupt(average: Network, network: Network, decay: float, step: int) -> None:
@@ -156,7 +156,7 @@ def test_a_signal_waits_for_the_end_of_the_step(
         update(average, network, decay, step)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_update_average", interrupt)
+        patch.setattr(loop, "update_average", interrupt)
         with pytest.raises(TrainingInterrupted) as caught:
             run(toy_recipe(), tmp_path / "halves")
     assert (caught.value.step, caught.value.saved) == (STOP + 1, STOP + 1)
@@ -387,7 +387,7 @@ def test_the_average_follows_the_weights() -> None:
     # At step 90 the average is still short: (90 + 1) / (90 + 10); later it has the full length.
     for step, decay in ((90, 0.91), (100_000, 0.999)):
         given = copy.deepcopy(average)
-        loop._update_average(given, network, 0.999, step)
+        loop.update_average(given, network, 0.999, step)
         for name, tensor in given.state_dict().items():
             current = network.state_dict()[name]
             if not tensor.is_floating_point():
