@@ -16,7 +16,7 @@ from edgeunet.specs import Precision
 from tests.convert.small import small
 from tests.engine.simulated_gpu import Gpu
 from tests.engine.simulated_jetson import desktop, jetson
-from tests.stream.test_device_space import answers, same
+from tests.stream.comparing import answers, same
 
 
 @pytest.mark.parametrize(
