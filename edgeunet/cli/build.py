@@ -145,6 +145,8 @@ def build_plans(bundle: Bundle, choice: BuildChoice) -> list[StagePlan]:
     for plan in plans:
         if plan.kept:
             note(f"the plan of stage {plan.info.stage!r} is up to date: kept")
+        if plan.replaced is not None:
+            note(f"{plan.replaced}: built again")
         for text in plan.notes:
             warn(text)
     return plans
@@ -199,15 +201,15 @@ def _check_modes(
 
 
 def _gpu_for(provider: Provider, options: BuildOptions) -> Gpu | None:
-    """Return the GPU here; None where plans are built for GPUs that are named, or can be."""
-    if provider.has_compute_capabilities and options.compute_capabilities:
-        return None
+    """Return the GPU here; None where plans are built for GPUs that are named, and none is it."""
     try:
-        return _gpu_here()
+        gpu = _gpu_here()
     except (EngineError, MissingPackageError):
         if provider.has_compute_capabilities:
             return None
         raise
+    named = options.compute_capabilities if provider.has_compute_capabilities else ()
+    return gpu if not named or gpu.compute_capability in named else None
 
 
 def _gpu_here() -> Gpu:
@@ -313,6 +315,9 @@ def print_plans(plans: Sequence[StagePlan], bundle: Bundle) -> None:
     )
     if not predicted:
         note('predictions need the package onnx: pip install "edgeunet[memory]"')
+    for reason in dict.fromkeys(p.info.device_memory_unknown for p in plans):
+        if reason is not None:
+            note(f"what a plan must be given when it runs is not known: {reason}")
     note(f"stages share one block: {format_bytes(_largest(plans))}, and hold {format_bytes(held)}")
 
 

@@ -129,31 +129,15 @@ def _batched(path: Path) -> bytes:
 
 def _plan_of(bundle: Bundle, stage: str) -> Path:
     """Return the plan that ``edgeunet build`` made; it belongs to one GPU and one TensorRT."""
-    from edgeunet.engine.trt.plans import digest_of, plan_path, read_info
+    from edgeunet.engine.trt.plans import plan_path, read_built_plan
 
-    path = plan_path(bundle, stage)
-    build = f"edgeunet build {bundle.path}"
-    if not path.is_file():
-        raise EngineError(
-            f"{bundle.path.name} has no TensorRT plan",
-            hint=f"on the server's GPU: {build}",
-        )
-    info = read_info(bundle, stage)
+    where = "on the server's GPU"
+    _, info = read_built_plan(bundle, stage, where)
     if info.provider != "tensorrt":
         raise EngineError(
             f"the plan of {bundle.path.name} was built by {info.provider}, and Triton's backend "
             "is TensorRT",
-            hint=f"on the server's GPU: {build} --provider tensorrt --force",
-        )
-    if info.plan_sha256 != digest_of(path.read_bytes()):
-        raise EngineError(
-            f"the plan of {bundle.path.name} is not the one that was built",
-            hint=f"on the server's GPU: {build} --force",
-        )
-    if info.bundle_digest != bundle.manifest.digest:
-        raise EngineError(
-            f"the plan of {bundle.path.name} was built of another export",
-            hint=f"on the server's GPU: {build} --force",
+            hint=f"build it again {where}: edgeunet build {bundle.path} --provider tensorrt",
         )
     note(f"the plan is for TensorRT {info.version} and {info.gpu or 'the GPU named by build'} only")
-    return path
+    return plan_path(bundle, stage)

@@ -273,8 +273,11 @@ def test_what_cannot_be_asked(
 def test_a_plan_that_was_not_built(tmp_path: Path) -> None:
     bundle = _bundle(tmp_path)
     words = ("triton", bundle.path, tmp_path / "models", "--backend", "tensorrt")
-    build = f"on the server's GPU: edgeunet build {bundle.path}"
-    assert edgeunet(*words).failure == ("tiny.bundle has no TensorRT plan", build)
+    build = f"build it on the server's GPU: edgeunet build {bundle.path}"
+    assert edgeunet(*words).failure == (
+        "tiny.bundle has no TensorRT plan for stage 'frame'",
+        build,
+    )
 
 
 def _planned(bundle: Bundle, **changes: Any) -> Manifest:
@@ -314,27 +317,29 @@ def test_a_plan_is_served(tmp_path: Path, schema: Any) -> None:
         (
             {"provider": "tensorrt-rtx"},
             "the plan of tiny.bundle was built by tensorrt-rtx, and Triton's backend is TensorRT",
-            " --provider tensorrt --force",
+            " --provider tensorrt",
         ),
         (
             {"plan_sha256": "0" * 64},
-            "the plan of tiny.bundle is not the one that was built",
-            " --force",
+            "the plan of stage 'frame' is not the one that was built (its SHA-256 differs)",
+            "",
         ),
+        ({"bundle_digest": "0" * 64}, "the plan of stage 'frame' was built for another bundle", ""),
         (
-            {"bundle_digest": "0" * 64},
-            "the plan of tiny.bundle was built of another export",
-            " --force",
+            {"plan_bytes": 99},
+            "the plan of stage 'frame' is cut short: 6 of 99 bytes are there",
+            "",
         ),
     ],
 )
 def test_a_plan_that_does_not_belong_here(
-    changes: dict[str, str], message: str, option: str, tmp_path: Path
+    changes: dict[str, Any], message: str, option: str, tmp_path: Path
 ) -> None:
     bundle = _bundle(tmp_path)
     _planned(bundle, **changes)
     ran = edgeunet("triton", bundle.path, tmp_path / "models", "--backend", "tensorrt")
-    assert ran.failure == (message, f"on the server's GPU: edgeunet build {bundle.path}{option}")
+    build = f"build it again on the server's GPU: edgeunet build {bundle.path}{option}"
+    assert ran.failure == (message, build)
     assert not (tmp_path / "models").exists()
 
 

@@ -64,6 +64,7 @@ def test_every_version_builds_what_its_runtime_loads(bundle: Bundle, version: st
     assert info.memory.scratch_bytes == 1024
     assert info.memory.persistent_host_bytes == 80
     assert info.memory.weight_bytes == (None if version.startswith("8.") else 2048)
+    assert (info.device_memory_bytes, info.device_memory_unknown) == (4096, None)
     runtime = simulation.module.Runtime(simulation.module.ILogger())
     assert runtime.deserialize_cuda_engine(plan).num_io_tensors == 3
 
@@ -138,6 +139,23 @@ def test_ctrl_c_in_a_callback_ends_the_build_and_leaves_nothing(
     assert not plan_path(bundle, "frame").exists()
 
 
+def test_a_plan_that_cannot_be_loaded_says_why_nobody_knows_what_it_needs(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulation = simulate("10.3.0")
+
+    def too_little(self: Any, data: bytes) -> None:
+        self._logger.log(ERROR, "Error Code 1: Cuda Runtime (out of memory)")
+
+    runtime = type(simulation.module.Runtime(simulation.module.ILogger()))
+    monkeypatch.setattr(runtime, "deserialize_cuda_engine", too_little)
+    (stage,) = build_bundle(bundle, simulation.provider, BuildOptions(), ORIN)
+    assert stage.info.device_memory_bytes is None
+    assert stage.info.device_memory_unknown == (
+        "TensorRT cannot load the plan of stage 'frame': Error Code 1: Cuda Runtime (out of memory)"
+    )
+
+
 def test_a_plan_that_belongs_here_is_kept(bundle: Bundle) -> None:
     simulation = simulate("10.3.0")
     provider = simulation.provider
@@ -147,6 +165,11 @@ def test_a_plan_that_belongs_here_is_kept(bundle: Bundle) -> None:
         return stage.kept
 
     assert [build(), build(), build(force=True)] == [False, True, False]
+    (again,) = build_bundle(bundle, provider, BuildOptions(aux_streams=1), ORIN)
+    assert again.replaced == "the plan of stage 'frame' was built with other options"
+    (first,) = build_bundle(bundle, provider, BuildOptions(aux_streams=1), ORIN, force=True)
+    assert first.replaced is None
+    build()
     level = BuildOptions(optimization_level=1)
     assert [build(level), build(level), build()] == [False, True, False]
     plan_path(bundle, "frame").write_bytes(b"cut")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeunet.bundle.folder import Bundle
@@ -15,12 +15,14 @@ from edgeunet.engine.trt.plans import (
     MemoryLines,
     PlanInfo,
     digest_of,
+    plan_path,
     read_plan,
     stage_named,
     write_plan,
 )
 from edgeunet.engine.trt.progress import Progress
 from edgeunet.engine.trt.provider import Provider
+from edgeunet.engine.trt.session import PlanRuntime
 from edgeunet.errors import EngineError, UsageError
 
 ADOPTED = "built by trtexec"
@@ -28,10 +30,15 @@ ADOPTED = "built by trtexec"
 
 @dataclass(frozen=True)
 class StagePlan:
-    """A stage's plan in the bundle. kept: it was there already. notes: of its build."""
+    """A stage's plan in the bundle.
+
+    kept: it was there already. replaced: why the one that was there was not kept, as a sentence.
+    notes: of its build.
+    """
 
     info: PlanInfo
     kept: bool
+    replaced: str | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -52,11 +59,18 @@ def build_bundle(
     # Asked first: nothing is built for a GPU that nobody named.
     capabilities = capabilities_for(provider, options, device)
     flags = (*type_words(provider, bundle.manifest.precision), *options.words())
-    return [
-        (None if force else _standing(bundle, stage, provider, device, capabilities, flags))
-        or _built(bundle, stage, provider, options, device, capabilities, report)
-        for stage in bundle.manifest.stages
-    ]
+    plans = []
+    for stage in bundle.manifest.stages:
+        why = None
+        if not force and plan_path(bundle, stage.name).is_file():
+            standing = _standing(bundle, stage, provider, device, capabilities, flags)
+            if isinstance(standing, PlanInfo):
+                plans.append(StagePlan(standing, kept=True))
+                continue
+            why = standing
+        built = _built(bundle, stage, provider, options, device, capabilities, report)
+        plans.append(replace(built, replaced=why))
+    return plans
 
 
 def adopt_plan(
@@ -105,14 +119,20 @@ def _standing(
     device: Gpu | None,
     capabilities: tuple[str, ...],
     flags: tuple[str, ...],
-) -> StagePlan | None:
-    """Return the plan that is there if a build would make the same, else None."""
+) -> PlanInfo | str:
+    """Return what is known of the plan that is there, or why a build would make another."""
     try:
         _, info = read_plan(bundle, stage.name, provider, device)
-    except EngineError:
-        return None
-    same = info.flags in (flags, (ADOPTED,)) and info.compute_capabilities == capabilities
-    return StagePlan(info, kept=True) if same else None
+    except EngineError as error:
+        return error.message
+    if info.compute_capabilities != capabilities:
+        return (
+            f"the plan of stage {stage.name!r} was built for compute capability "
+            f"{', '.join(info.compute_capabilities)}"
+        )
+    if info.flags not in (flags, (ADOPTED,)):
+        return f"the plan of stage {stage.name!r} was built with other options"
+    return info
 
 
 def _built(
@@ -134,6 +154,7 @@ def _built(
         device,
         lambda progress: report(stage, progress),
     )
+    needed, unknown = _device_memory(stage, built.plan, provider, device)
     info = PlanInfo(
         stage=stage.name,
         provider=provider.name,
@@ -147,7 +168,28 @@ def _built(
         plan_sha256=digest_of(built.plan),
         plan_bytes=len(built.plan),
         memory=built.memory,
+        device_memory_bytes=needed,
+        device_memory_unknown=unknown,
         seconds=round(built.seconds, 3),
     )
     write_plan(bundle, built.plan, info)
     return StagePlan(info, kept=False, notes=built.notes)
+
+
+def _device_memory(
+    stage: StageEntry, plan: bytes, provider: Provider, device: Gpu | None
+) -> tuple[int | None, str | None]:
+    """Return what a context of a new plan must be given, in bytes, or why nobody can say."""
+    if device is None:
+        return None, "no GPU that the plan is for is here to load it"
+    try:
+        runtime = PlanRuntime(provider)
+        try:
+            loaded = runtime.load(stage, plan)
+            needed = loaded.work_bytes
+            loaded.close()
+        finally:
+            runtime.close()
+    except EngineError as error:
+        return None, error.message
+    return needed, None

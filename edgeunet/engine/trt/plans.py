@@ -23,6 +23,9 @@ from edgeunet.files import replacing_file
 
 SCHEMA_VERSION = 1
 
+HERE = "on this device"
+"""Where hints say that a plan is to be built."""
+
 
 @dataclass(frozen=True)
 class Gpu:
@@ -52,8 +55,9 @@ class PlanInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     provider, version: which TensorRT built it. gpu: its name; None when it was built for
     compute_capabilities without one. flags: how it was built, in words. bundle_digest,
-    graph_sha256: what it was built from. device_memory_bytes: what a context must be given; None
-    where no GPU was there to ask. seconds: how long the build took; 0 for a plan built elsewhere.
+    graph_sha256: what it was built from. device_memory_bytes: what a context must be given, as the
+    loaded plan says; None where it could not be asked, and device_memory_unknown says why.
+    seconds: how long the build took; 0 for a plan built elsewhere.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -69,6 +73,7 @@ class PlanInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     plan_bytes: int
     memory: MemoryLines
     device_memory_bytes: int | None = None
+    device_memory_unknown: str | None = None
     seconds: float = 0.0
 
     def to_json(self) -> bytes:
@@ -108,28 +113,41 @@ def read_plan(
     """Return a plan that belongs here, and its facts.
 
     device: the GPU it is to run on; None leaves that unchecked.
-    Raises EngineError that says why there is none: it is missing, cut short, of another bundle,
-    another graph, another TensorRT or another GPU.
+    Raises EngineError that says why there is none: what ``read_built_plan`` raises, or that it is
+    of another TensorRT or another GPU.
     """
-    path = plan_path(bundle, stage)
-    again = f"build it again on this device: edgeunet build {bundle.path}"
-    if not path.is_file():
-        raise EngineError(
-            f"{bundle.path.name} has no TensorRT plan for stage {stage!r}",
-            hint=f"build it on this device: edgeunet build {bundle.path}",
-        )
-    info = read_info(bundle, stage)
-    plan = path.read_bytes()
-    problem = _damage(plan, info) or mismatch_of(info, bundle, provider, device)
+    plan, info = read_built_plan(bundle, stage)
+    problem = _another_runtime(info, provider, device)
     if problem is not None:
-        raise EngineError(f"the plan of stage {stage!r} {problem}", hint=again)
+        raise EngineError(f"the plan of stage {stage!r} {problem}", hint=_again(bundle, HERE))
     return plan, info
 
 
-def read_info(bundle: Bundle, stage: str) -> PlanInfo:
+def read_built_plan(bundle: Bundle, stage: str, where: str = HERE) -> tuple[bytes, PlanInfo]:
+    """Return a plan that was built from this bundle, for whatever TensorRT and GPU, and its facts.
+
+    where: it is to be built, for the hint.
+    Raises EngineError that says why there is none: it is missing, cut short, of another bundle or
+    another graph.
+    """
+    path = plan_path(bundle, stage)
+    if not path.is_file():
+        raise EngineError(
+            f"{bundle.path.name} has no TensorRT plan for stage {stage!r}",
+            hint=f"build it {where}: edgeunet build {bundle.path}",
+        )
+    info = read_info(bundle, stage, where)
+    plan = path.read_bytes()
+    problem = _damage(plan, info) or _another_origin(info, bundle)
+    if problem is not None:
+        raise EngineError(f"the plan of stage {stage!r} {problem}", hint=_again(bundle, where))
+    return plan, info
+
+
+def read_info(bundle: Bundle, stage: str, where: str = HERE) -> PlanInfo:
     """Return what is written beside a plan. Raises EngineError when it cannot be read."""
     path = info_path(bundle, stage)
-    again = f"build it again on this device: edgeunet build {bundle.path}"
+    again = _again(bundle, where)
     if not path.is_file():
         raise EngineError(
             f"the plan of stage {stage!r} has no {path.name} beside it that says what it is",
@@ -152,20 +170,7 @@ def read_info(bundle: Bundle, stage: str) -> PlanInfo:
         ) from error
 
 
-def mismatch_of(
-    info: PlanInfo, bundle: Bundle, provider: Provider, device: Gpu | None
-) -> str | None:
-    """Return why a plan does not belong to this bundle, TensorRT and GPU; None when it does.
-
-    A part of a sentence whose subject is the plan.
-    """
-    stage = stage_named(bundle, info.stage)
-    if stage is None:
-        return "is of no stage of this bundle"
-    if info.graph_sha256 != bundle.manifest.files[stage.graph]:
-        return "was built from another graph than the bundle's"
-    if info.bundle_digest != bundle.manifest.digest:
-        return "was built for another bundle"
+def _another_runtime(info: PlanInfo, provider: Provider, device: Gpu | None) -> str | None:
     if (info.provider, info.version) != (provider.name, provider.version_text):
         return (
             f"was built by {title_of(info.provider)} {info.version}, and this is {provider.title}"
@@ -181,6 +186,22 @@ def mismatch_of(
             f"{device.compute_capability}"
         )
     return None
+
+
+def _another_origin(info: PlanInfo, bundle: Bundle) -> str | None:
+    """Return why a plan is not this bundle's: a part of a sentence whose subject is the plan."""
+    stage = stage_named(bundle, info.stage)
+    if stage is None:
+        return "is of no stage of this bundle"
+    if info.graph_sha256 != bundle.manifest.files[stage.graph]:
+        return "was built from another graph than the bundle's"
+    if info.bundle_digest != bundle.manifest.digest:
+        return "was built for another bundle"
+    return None
+
+
+def _again(bundle: Bundle, where: str) -> str:
+    return f"build it again {where}: edgeunet build {bundle.path}"
 
 
 def stage_named(bundle: Bundle, name: str) -> StageEntry | None:
