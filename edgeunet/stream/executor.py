@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 from edgeunet.bundle import Bundle
 from edgeunet.bundle.manifest import Manifest, TensorEntry
 from edgeunet.bundle.tensors import held_specs, stage_borders
-from edgeunet.errors import BundleError, SourceError
+from edgeunet.errors import BundleError, EngineError, SourceError
 from edgeunet.memory.held import lay_out
 from edgeunet.recipes import load_recipe, recipe_names
 from edgeunet.specs import FRAME, Array, TensorSpec
 from edgeunet.stream.device_space import DeviceSpace, DeviceUse
 from edgeunet.stream.frames import Image
-from edgeunet.stream.opening import Note, open_space
+from edgeunet.stream.opening import Note, OpenedSpace, open_space, open_without_gpu
 from edgeunet.stream.spaces import Space
 from edgeunet.stream.windows import StageRunner, scratch_bytes
 from edgeunet.units import format_size
@@ -30,7 +31,8 @@ class Executor:
     ``run`` takes a frame, (H, W, 3) uint8 BGR, and gives the outputs by name: denoise
     (1, H, W, 3) uint8 BGR, segment (1, H, W) uint8, classify (1, classes) float32.
     The arrays end with the executor. on_note: is told which engine was chosen and why, and what
-    of it could not be had.
+    of it could not be had. With ``auto``, a GPU that has too little left for the plans gives way to
+    onnxruntime, and the note says so. Any thread may run a frame, one at a time.
     """
 
     def __init__(
@@ -44,20 +46,30 @@ class Executor:
         manifest = bundle.manifest
         self.height, self.width = manifest.height, manifest.width
         self._name = bundle.path.name
-        opened = open_space(bundle, engine, threads=threads, on_note=on_note)
-        self.engine = opened.engine
-        self._space: Space[Any] = opened.space
+        self._busy = threading.Lock()
+        self._closed = False
+        notes: list[str] = []
         try:
-            self._check_borders(manifest)
-            self._space.ready([call for r in self._runners(manifest) for call in r.calls()])
-        except BaseException:
-            self.close()
-            raise
+            opened = open_space(bundle, engine, threads=threads, on_note=notes.append)
+            try:
+                self._make_ready(opened, manifest)
+            except EngineError as error:
+                if engine != "auto" or opened.engine != "tensorrt":
+                    raise
+                # Of the GPU nothing is left but the reason.
+                notes.clear()
+                opened = open_without_gpu(bundle, error, threads=threads, on_note=notes.append)
+                self._make_ready(opened, manifest)
+        finally:
+            if on_note is not None:
+                for line in notes:
+                    on_note(line)
 
     def run(self, image: Image) -> Mapping[str, Array]:
         """Run every stage. The arrays returned are overwritten by the next run.
 
-        Raises SourceError when the frame is not of the bundle's size.
+        Raises SourceError when the frame is not of the bundle's size, EngineError when another
+        thread is running one: both would write into the same buffers.
         """
         if image.shape != (self.height, self.width, 3):
             raise SourceError(
@@ -65,7 +77,17 @@ class Executor:
                 f"{format_size(self.height, self.width)}",
                 hint="export a bundle of this size",
             )
-        return self._space.run(image)
+        if not self._busy.acquire(blocking=False):
+            raise EngineError(
+                f"{self._name} is running a frame in another thread",
+                hint="give every thread an executor of its own, or let them take turns",
+            )
+        try:
+            if self._closed:
+                raise EngineError(f"{self._name} was closed", hint="open it again")
+            return self._space.run(image)
+        finally:
+            self._busy.release()
 
     @property
     def device_use(self) -> DeviceUse | None:
@@ -73,7 +95,20 @@ class Executor:
         return self._space.use if isinstance(self._space, DeviceSpace) else None
 
     def close(self) -> None:
-        self._space.close()
+        """Give everything back, once a frame that another thread runs is done."""
+        with self._busy:
+            self._closed = True
+            self._space.close()
+
+    def _make_ready(self, opened: OpenedSpace, manifest: Manifest) -> None:
+        self.engine = opened.engine
+        self._space: Space[Any] = opened.space
+        try:
+            self._check_borders(manifest)
+            self._space.ready([call for r in self._runners(manifest) for call in r.calls()])
+        except BaseException:
+            self._space.close()
+            raise
 
     def _runners(self, manifest: Manifest) -> list[StageRunner[Any]]:
         """Open every stage on its buffers; all share one scratch, as they run in turn."""

@@ -51,14 +51,29 @@ def open_space(
         try:
             space = _on_device(bundle, chosen, tell)
         except (EngineError, MissingPackageError) as error:
-            name = _instead(bundle, error, tell)
-        else:
-            tell(f"engine: tensorrt, the bundle has plans for it ({space.title})")
-            return OpenedSpace("tensorrt", space)
-    else:
-        name = choose_engine(engine)
-    opener = functools.partial(_open_stage, bundle, name, threads, pool_of(bundle.manifest))
-    return OpenedSpace(name, HostSpace(opener))
+            return open_without_gpu(bundle, error, threads=threads, on_note=on_note)
+        tell(f"engine: tensorrt, the bundle has plans for it ({space.title})")
+        return OpenedSpace("tensorrt", space)
+    return _on_host(bundle, choose_engine(engine), threads)
+
+
+def open_without_gpu(
+    bundle: Bundle,
+    why: EdgeUnetError,
+    *,
+    threads: int | None = None,
+    on_note: Note | None = None,
+) -> OpenedSpace:
+    """Open the engine that ``auto`` takes where TensorRT cannot run a bundle, and tell why.
+
+    Raises why TensorRT cannot, where it was to be expected and there is no other engine.
+    """
+    return _on_host(bundle, _instead(bundle, why, on_note or _say_nothing), threads)
+
+
+def _on_host(bundle: Bundle, engine: str, threads: int | None) -> OpenedSpace:
+    opener = functools.partial(_open_stage, bundle, engine, threads, pool_of(bundle.manifest))
+    return OpenedSpace(engine, HostSpace(opener))
 
 
 def _instead(bundle: Bundle, why: EdgeUnetError, tell: Note) -> str:

@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from edgeunet.bundle import Bundle
@@ -15,8 +16,20 @@ from edgeunet.stream.executor import Executor
 from tests.bundle.tiny import tiled_bundle, tiny_bundle
 from tests.engine.simulated_gpu import Gpu
 from tests.engine.simulated_jetson import jetson
+from tests.engine.simulated_tensorrt import _Engine
+from tests.stream.comparing import answers
+from tests.stream.media import picture
 
 pytest.importorskip("onnxruntime")
+
+
+def _without_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, package=None: None if name == "onnxruntime" else there(name, package),
+    )
 
 
 def refused(bundle: Bundle) -> EdgeUnetError:
@@ -93,6 +106,42 @@ def test_too_little_memory_says_how_much(tmp_path: Path, monkeypatch: pytest.Mon
     gpu.finish()
 
 
+@pytest.mark.parametrize(
+    ("memory_bytes", "contexts", "why"),
+    [
+        (12 << 10, True, "the window at hand needs 7.4 KiB of GPU memory, 3.0 KiB are free"),
+        (1 << 30, False, "the plan of stage 'once' cannot be made ready to run"),
+    ],
+)
+def test_auto_gives_a_gpu_up_that_has_too_little_memory(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    memory_bytes: int,
+    contexts: bool,
+    why: str,
+) -> None:
+    gpu = Gpu(memory_bytes=memory_bytes)
+    machine = jetson(monkeypatch, gpu=gpu)
+    bundle = machine.build(tiled_bundle(tmp_path))
+    if not contexts:
+        monkeypatch.setattr(_Engine, "create_execution_context", lambda self, strategy: None)
+    notes: list[str] = []
+    executor = Executor(bundle, threads=1, on_note=notes.append)
+    assert executor.engine == "onnxruntime"
+    assert executor.device_use is None
+    assert notes == [f"engine: onnxruntime, because {why}"]
+    gpu.finish()
+    given = executor.run(picture(1))["denoised"]
+    assert np.array_equal(given, answers(bundle, "onnxruntime", (1,))[0]["denoised"])
+    executor.close()
+    assert refused(bundle).message == why
+    _without_onnxruntime(monkeypatch)
+    with pytest.raises(EngineError) as caught:
+        Executor(bundle)
+    assert caught.value.message == why
+    gpu.finish()
+
+
 def test_auto_takes_plans_where_they_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = jetson(monkeypatch)
     bundle = tiled_bundle(tmp_path)
@@ -124,12 +173,7 @@ def test_a_jetson_without_onnxruntime_hears_what_tensorrt_lacks(
 ) -> None:
     jetson(monkeypatch)
     bundle = tiled_bundle(tmp_path)
-    there = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util,
-        "find_spec",
-        lambda name, package=None: None if name == "onnxruntime" else there(name, package),
-    )
+    _without_onnxruntime(monkeypatch)
     with pytest.raises(EngineError, match="tiled.bundle has no TensorRT plans") as caught:
         Executor(bundle)
     assert "edgeunet build" in caught.value.hint

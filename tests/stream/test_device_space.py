@@ -252,7 +252,7 @@ def test_a_closed_executor_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     executor = Executor(machine.build(tiled_bundle(tmp_path)), "tensorrt")
     executor.close()
     executor.close()
-    with pytest.raises(EngineError, match="the bundle was closed"):
+    with pytest.raises(EngineError, match="tiled.bundle was closed"):
         executor.run(picture(1))
     machine.gpu.finish()
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import threading
 import tracemalloc
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -9,10 +12,11 @@ import pytest
 
 from edgeunet.bundle import Bundle, write_bundle
 from edgeunet.bundle.manifest import Manifest
-from edgeunet.errors import BundleError, EdgeUnetError, SourceError
+from edgeunet.errors import BundleError, EdgeUnetError, EngineError, SourceError
 from edgeunet.recipes import load_recipe
-from edgeunet.specs import Precision, Task
+from edgeunet.specs import Array, Precision, Task
 from edgeunet.stream.executor import Executor, check_size
+from edgeunet.stream.frames import Image
 from tests.bundle.tiny import (
     tiled_bundle,
     tiled_files,
@@ -21,6 +25,7 @@ from tests.bundle.tiny import (
     tiny_graph,
     tiny_manifest,
 )
+from tests.stream.comparing import answers
 from tests.stream.media import picture
 
 
@@ -141,6 +146,49 @@ def test_a_frame_of_another_size_is_refused(tmp_path: Path) -> None:
     executor = Executor(tiny_bundle(tmp_path))
     with pytest.raises(SourceError, match=r"a frame is 32x32, tiny.bundle takes 48x64"):
         executor.run(picture(0, 32, 32))
+
+
+def test_one_frame_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = tiny_bundle(tmp_path)
+    executor = Executor(bundle, threads=1)
+    begun, go_on = threading.Event(), threading.Event()
+    run = executor._space.run
+
+    def slow(image: Image) -> Mapping[str, Array]:
+        begun.set()
+        assert go_on.wait(10)
+        return {name: array.copy() for name, array in run(image).items()}
+
+    monkeypatch.setattr(executor._space, "run", slow)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(executor.run, picture(1))
+        assert begun.wait(10)
+        with pytest.raises(EngineError) as refused:
+            executor.run(picture(2))
+        closing = threads.submit(executor.close)
+        go_on.set()
+        answer = first.result()["denoised"]
+        closing.result()
+    assert refused.value.message == "tiny.bundle is running a frame in another thread"
+    assert refused.value.hint.startswith("give every thread an executor of its own")
+    assert np.array_equal(answer, answers(bundle, "onnxruntime", (1,))[0]["denoised"])
+    with pytest.raises(EngineError, match="tiny.bundle was closed"):
+        executor.run(picture(1))
+
+
+def test_a_frame_that_fails_leaves_the_next_one_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = Executor(tiny_bundle(tmp_path), threads=1)
+
+    def failing(image: Image) -> Mapping[str, Array]:
+        raise EngineError("no", hint="")
+
+    with monkeypatch.context() as broken, pytest.raises(EngineError, match="no"):
+        broken.setattr(executor._space, "run", failing)
+        executor.run(picture(1))
+    assert set(executor.run(picture(1))) == {"denoised", "labels"}
+    executor.close()
 
 
 def test_the_hint_is_the_export_that_fits(tmp_path: Path) -> None:
