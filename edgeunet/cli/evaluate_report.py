@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from edgeunet.cli.console import note, print_table
 from edgeunet.errors import UsageError
 from edgeunet.files import check_writable, replacing_file
+from edgeunet.units import format_size
 
 if TYPE_CHECKING:
     from edgeunet.evaluate.backends import Backend
     from edgeunet.evaluate.data import DataSet
     from edgeunet.evaluate.evaluation import Levels, Result
-    from edgeunet.evaluate.report_page import Report
+    from edgeunet.evaluate.report_document import Report
 
 _WORST = 3
 _PAGE, _DOCUMENT = ".html", ".json"
@@ -67,10 +68,11 @@ def make_report(
         Timed,
         candidate_of,
         check_alike,
+        colours_of,
         scenes_of,
         worst_spots,
     )
-    from edgeunet.evaluate.report_page import Report
+    from edgeunet.evaluate.report_document import Evaluated, Report
 
     with contextlib.ExitStack() as stack:
         opened = []
@@ -104,15 +106,27 @@ def make_report(
         title=f"{first.recipe.name}: {', '.join(c.name for c in candidates)}",
         candidates=tuple(candidates),
         sets=tuple(
-            (entry.name, entry.kind, candidates[0].results[number].figures[0].images)
+            Evaluated(
+                name=entry.name,
+                kind=entry.kind,
+                images=candidates[0].results[number].figures[0].images,
+                cropped=entry.cropped,
+                left_out=tuple(entry.left_out),
+            )
             for number, entry in enumerate(sets)
         ),
         scenes=tuple(scenes),
+        colours=colours_of(first.backend),
         facts={
+            "weights": _distinct(c.weights for c in candidates),
+            "frames": _distinct(
+                "any size" if b.frame is None else format_size(*b.frame) for b in backends
+            ),
             "processor": f"{_processor()}, {os.cpu_count()} cores",
             "python": platform.python_version(),
             **{name: _version(name) for name in ("edgeunet", "onnxruntime", "numpy")},
-            "noise": f"additive white Gaussian, seed {chosen.seed}",
+            "noise": f"additive white Gaussian, seed {chosen.seed}; uint8: clipped to 8 bits, "
+            "float: not clipped",
             "milliseconds": "median over the frames evaluated, in one process, in turn",
         },
     )
@@ -120,7 +134,8 @@ def make_report(
 
 def write_report(path: Path, report: Report) -> dict[str, Any]:
     """Write the page and, beside it, the document; return the latter."""
-    from edgeunet.evaluate.report_page import document_of_report, page_of
+    from edgeunet.evaluate.report_document import document_of_report
+    from edgeunet.evaluate.report_page import page_of
 
     document = document_of_report(report)
     for target, text in (
@@ -133,32 +148,49 @@ def write_report(path: Path, report: Report) -> dict[str, Any]:
     return document
 
 
+# Key in the document, head of the column, scale, form.
+_COLUMNS = (
+    ("psnr_db", "PSNR dB", 1, ".2f"),
+    ("ssim", "SSIM", 1, ".4f"),
+    ("mean_iou", "mIoU %", 100, ".2f"),
+    ("accuracy", "accuracy %", 100, ".2f"),
+    ("flicker", "flicker", 1, ".2f"),
+    ("label_change_share", "labels changed %", 100, ".2f"),
+)
+
+
 def print_report(document: dict[str, Any]) -> None:
-    """Print the figures of the page, a table for each set."""
+    """Print the figures of the page, a table for each set; measures nobody asked for have none."""
+    from edgeunet.evaluate.report_page import counted
+
     first = document["candidates"][0]
     for entry in document["data"]:
         before = entry["results"][0]["levels"]
+        columns = [
+            column for column in _COLUMNS if any(level[column[0]] is not None for level in before)
+        ]
         rows = []
         for candidate, result in zip(document["candidates"], entry["results"], strict=True):
             for level, reference in zip(result["levels"], before, strict=True):
-                row = [candidate["name"], f"{level['sigma']:g} {level['noise']}"]
-                for key, scale, form in (
-                    ("psnr_db", 1, ".2f"),
-                    ("ssim", 1, ".4f"),
-                    ("mean_iou", 100, ".2f"),
-                ):
+                row = [candidate["name"], level["noise"], f"{level['sigma']:g}"]
+                for key, _, scale, form in columns:
                     value, known = level[key], reference[key]
-                    known_too = value is not None and known is not None
+                    unknown = candidate is first or value is None or known is None
                     row.append("-" if value is None else format(scale * value, form))
-                    row.append(format(scale * (value - known), f"+{form}") if known_too else "-")
+                    row.append("" if unknown else format(scale * (value - known), f"+{form}"))
                 row.append(f"{candidate['frame_ms']:.1f}")
                 rows.append(row)
+        heads = [text for _, head, _, _ in columns for text in (head, "")]
         print_table(
-            f"{entry['data']}: {entry['images']} {entry['kind']}, against {first['name']}",
-            ("", "noise", "PSNR dB", "", "SSIM", "", "mIoU %", "", "ms per frame"),
+            f"{entry['data']}: {counted(entry['images'], entry['kind'])}, against {first['name']}",
+            ("form", "noise", "sigma", *heads, "ms per frame"),
             rows,
             text_columns=2,
         )
+
+
+def _distinct(texts: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(texts))
 
 
 def _processor() -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.errors import UsageError
-from edgeunet.evaluate.backends import Answer, Backend, BundleBackend, Head
+from edgeunet.evaluate.backends import Answer, Backend, BundleBackend, Head, head_of
 from edgeunet.evaluate.data import DataSet, Sample
 from edgeunet.evaluate.evaluation import Levels, Result, Row
 from edgeunet.evaluate.protocol import NoiseKind, add_noise, as_floats
@@ -24,11 +24,13 @@ from edgeunet.specs import Task
 from edgeunet.units import format_size
 
 Pixels = NDArray[np.uint8]
+Colour = tuple[int, int, int]
 
 # Side of the windows shown: single pixels can be seen, and a page stays small.
 WINDOW = 160
 # A PSNR that counts for equal images: the loss from it stays a number.
 _EQUAL_DB = 100.0
+_PSNR, _PIXELS = "PSNR", "pixel accuracy"
 # A difference is shown so many times as large.
 GAIN = 8
 
@@ -75,7 +77,7 @@ class Spot:
     """An image at one noise level, and how much worse a candidate is there.
 
     loss: in dB of PSNR, else in the share of right pixels; from the first candidate's figure, or,
-    of the first itself, 0. figure: the candidate's own.
+    of the first itself, 0. figure: the candidate's own. measure: PSNR or pixel accuracy.
     """
 
     image: str
@@ -85,13 +87,18 @@ class Spot:
     loss: float
     measure: str
 
+    @property
+    def in_db(self) -> bool:
+        return self.measure == _PSNR
+
 
 @dataclass(frozen=True)
 class Panel:
-    """A picture, (h, w, 3) uint8 RGB, and what it shows."""
+    """A picture, (h, w, 3) uint8 RGB, and what it shows. starts_row: it is not beside the last."""
 
     title: str
     pixels: Pixels
+    starts_row: bool = False
 
 
 @dataclass(frozen=True)
@@ -198,7 +205,7 @@ def worst_spots(first: Result, result: Result, count: int) -> list[Spot]:
         before = _figure(known[row.image, row.noise, row.sigma])
         if own is None or before is None:
             continue
-        measure = "PSNR dB" if row.psnr_db is not None else "pixel accuracy"
+        measure = _PIXELS if row.psnr_db is None else _PSNR
         spots.append(Spot(row.image, row.noise, row.sigma, own, before - own, measure))
     itself = result is first
     spots.sort(key=lambda spot: (spot.figure if itself else -spot.loss, spot.image, spot.sigma))
@@ -246,7 +253,8 @@ def _scene(spot: Spot, sample: Sample, levels: Levels, first: Backend, other: Ba
         than = titles[0] if len(denoised) > 1 else "clean"
         pictures.append((f"{titles[-1]} minus {than}, {GAIN}-fold", difference))
     amount = np.abs(difference.astype(np.int16) - 128).sum(axis=0)
-    head = next((h for h in first.heads if h.task is Task.SEGMENT), None)
+    images = len(pictures)
+    head = head_of(first, Task.SEGMENT)
     if head is not None and all(a.labels is not None for a in answers):
         labels = [a.labels for a in answers if a.labels is not None]
         if sample.labels is not None:
@@ -262,7 +270,10 @@ def _scene(spot: Spot, sample: Sample, levels: Levels, first: Backend, other: Ba
         window = planes[:, top : top + WINDOW, left : left + WINDOW]
         return np.ascontiguousarray(window.transpose(1, 2, 0))
 
-    panels = tuple(Panel(title, cut(planes)) for title, planes in pictures)
+    panels = tuple(
+        Panel(title, cut(planes), starts_row=number == images)
+        for number, (title, planes) in enumerate(pictures)
+    )
     return Scene(spot, top, left, panels)
 
 
@@ -286,8 +297,18 @@ def _bytes(planes: NDArray[np.uint8] | NDArray[np.float32]) -> Pixels:
 
 def _coloured(labels: Pixels, head: Head, recipe: Recipe) -> Pixels:
     """Return (3, H, W) uint8 RGB; void is black."""
-    found = next((p.labels for p in recipe.pathways if p.output == head.output), ())
     palette = np.zeros((256, 3), np.uint8)
-    for number, label in enumerate(found):
-        palette[number] = label.colour
+    for number, (_, colour) in enumerate(_colours(head, recipe)):
+        palette[number] = colour
     return np.ascontiguousarray(palette[labels].transpose(2, 0, 1))
+
+
+def colours_of(backend: Backend) -> tuple[tuple[str, Colour], ...]:
+    """Return the classes of its label maps and the colours they are shown in; void is black."""
+    head = head_of(backend, Task.SEGMENT)
+    return () if head is None else _colours(head, backend.recipe)
+
+
+def _colours(head: Head, recipe: Recipe) -> tuple[tuple[str, Colour], ...]:
+    found = next((p.labels for p in recipe.pathways if p.output == head.output), ())
+    return tuple((label.name, label.colour) for label in found)

@@ -1,49 +1,52 @@
-"""A report as one HTML file that needs nothing else, and as a JSON document."""
+"""A report as one HTML file that needs nothing else. What comes from outside is escaped."""
 
 from __future__ import annotations
 
 import base64
-import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
-from typing import Any
 
-from edgeunet.evaluate.evaluation import Figures
-from edgeunet.evaluate.report import Candidate, Scene
+from edgeunet.evaluate.report import WINDOW, Candidate, Colour, Scene
+from edgeunet.evaluate.report_document import Evaluated, Report
+from edgeunet.evaluate.report_measures import MEASURES, Measure
 from edgeunet.photographs import png_of
-from edgeunet.units import format_bytes, format_size
-
-_DIGITS = 5
+from edgeunet.units import format_bytes
 
 _STYLE = """
+:root { color-scheme: light dark; --text: #1d2430; --page: #fff; --quiet: #566; --line: #dde;
+  --worse: #b03020 }
+@media (prefers-color-scheme: dark) { :root { --text: #dde3ea; --page: #16191e; --quiet: #9aa6b2;
+  --line: #353c46; --worse: #ff8a75 } }
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em;
-  color: #1d2430; background: #fff }
+  color: var(--text); background: var(--page); overflow-wrap: anywhere }
 h1 { font-size: 1.5em } h2 { font-size: 1.2em; margin-top: 2em } h3 { font-size: 1em }
-table { border-collapse: collapse; margin: .7em 0 } caption { text-align: left; color: #566 }
-th, td { padding: .25em .8em; border-bottom: 1px solid #dde; text-align: right }
-th:first-child, td:first-child { text-align: left }
-td small { color: #788; white-space: nowrap } .worse { color: #b03020 }
-.scene { display: flex; flex-wrap: wrap; gap: .6em; margin-bottom: 1.6em }
-figure { margin: 0 } figcaption { font-size: .8em; color: #566; max-width: 240px }
-img { image-rendering: pixelated; width: 240px; display: block }
+.wide { overflow-x: auto; margin: .7em 0 }
+table { border-collapse: collapse; overflow-wrap: normal }
+caption { text-align: left; color: var(--quiet) }
+th, td { padding: .25em .6em; border-bottom: 1px solid var(--line); text-align: right;
+  vertical-align: top }
+th { vertical-align: bottom } td { white-space: nowrap }
+th:first-child, td:first-child { text-align: left; padding-left: 0 }
+td:first-child { white-space: normal; min-width: 7em; overflow-wrap: anywhere }
+.facts td { text-align: left; white-space: normal; overflow-wrap: anywhere }
+small, .legend, figcaption { color: var(--quiet); font-size: .85em }
+td small { display: block } small.worse { color: var(--worse) }
+.legend span { display: inline-block; margin-right: 1.2em }
+.legend i { display: inline-block; width: .9em; height: .9em; margin-right: .4em;
+  border: 1px solid var(--line); vertical-align: -.1em }
+.scene { display: grid; gap: .6em; margin-bottom: 1.6em;
+  grid-template-columns: repeat(auto-fill, minmax(min(12.5em, 47%), 1fr)) }
+figure { margin: 0 } .below { grid-column-start: 1 }
+img { image-rendering: pixelated; width: 100%; display: block }
 """
 
-Measure = Callable[[Figures], "float | None"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """What a page shows. sets: names, kinds and images of each; scenes: by set, of each candidate.
-
-    facts: what the figures were measured with, by name.
-    """
-
-    title: str
-    candidates: tuple[Candidate, ...]
-    sets: tuple[tuple[str, str, int], ...]
-    scenes: tuple[tuple[tuple[Scene, ...], ...], ...]
-    facts: dict[str, str]
+_COUNTED = {
+    "images": "image{s}",
+    "labels": "image{s} with labels",
+    "classes": "image{s} in classes",
+    "clip": "frame{s} of a clip",
+}
 
 
 def page_of(report: Report) -> str:
@@ -53,200 +56,186 @@ def page_of(report: Report) -> str:
         for name, value in report.facts.items()
     )
     parts = [_candidates(report.candidates)]
-    for number, (name, kind, images) in enumerate(report.sets):
-        parts.append(f"<h2>{escape(name)}: {images} {escape(kind)}</h2>")
-        parts += [
-            _measure(report.candidates, number, title, read, form, scale)
-            for title, read, form, scale in _MEASURES
-        ]
+    for number, entry in enumerate(report.sets):
+        parts.append(f"<h2>{escape(entry.name)}: {counted(entry.images, entry.kind)}</h2>")
+        parts += [f'<p class="legend">{escape(text)}</p>' for text in _apart(entry)]
+        parts += [_measure(report.candidates, number, measure) for measure in MEASURES]
+        if any(report.scenes[number]):
+            parts.append(_legend(report.colours))
         for candidate, scenes in zip(report.candidates, report.scenes[number], strict=True):
-            parts.append(_scenes(candidate, scenes, itself=candidate is report.candidates[0]))
+            parts.append(_scenes(candidate, scenes, report.candidates[0]))
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(report.title)}</title><style>{_STYLE}</style></head>\n"
         f"<body><h1>{escape(report.title)}</h1>\n{''.join(parts)}"
-        f"<h2>Measured with</h2><table>{facts}</table></body></html>\n"
+        f'<h2>Measured with</h2><table class="facts">{facts}</table></body></html>\n'
     )
 
 
-def document_of_report(report: Report) -> dict[str, Any]:
-    """Return the JSON document: bytes, milliseconds, dB, shares 0..1; null where not measured."""
-    return {
-        "title": report.title,
-        "facts": report.facts,
-        "candidates": [
-            {
-                "name": c.name,
-                "engine": c.engine,
-                "precision": c.precision,
-                "weights": c.weights,
-                "size": None if c.frame is None else format_size(*c.frame),
-                "macs_share_in_8_bits": c.macs_share,
-                "quantized_for": c.quantized_for,
-                "bytes": dataclasses.asdict(c.costs),
-                "frame_ms": round(c.frame_ms, 3),
-            }
-            for c in report.candidates
-        ],
-        "data": [
-            {
-                "data": name,
-                "kind": kind,
-                "images": images,
-                "results": [
-                    {
-                        "name": candidate.name,
-                        "levels": [_level(f) for f in candidate.results[number].figures],
-                        "worst": [
-                            {
-                                **_numbers(dataclasses.asdict(scene.spot)),
-                                "top": scene.top,
-                                "left": scene.left,
-                            }
-                            for scene in scenes
-                        ],
-                    }
-                    for candidate, scenes in zip(
-                        report.candidates, report.scenes[number], strict=True
-                    )
-                ],
-            }
-            for number, (name, kind, images) in enumerate(report.sets)
-        ],
-    }
+def _apart(entry: Evaluated) -> list[str]:
+    """Return what was not evaluated as it lies there."""
+    cropped = [f"{entry.cropped} larger than the frame: their centre is evaluated"]
+    return (cropped if entry.cropped else []) + [f"left out: {line}" for line in entry.left_out]
 
 
-def _psnr(figures: Figures) -> float | None:
-    return None if figures.psnr_db is None else figures.psnr_db.mean
+def counted(images: int, kind: str) -> str:
+    """Return how many images of a set there are, in words."""
+    return f"{images} " + _COUNTED[kind].format(s="" if images == 1 else "s")
 
 
-def _ssim(figures: Figures) -> float | None:
-    return None if figures.ssim is None else figures.ssim.mean
-
-
-def _miou(figures: Figures) -> float | None:
-    return None if figures.labels is None else figures.labels.mean_iou
-
-
-def _accuracy(figures: Figures) -> float | None:
-    return None if figures.classes is None else figures.classes.accuracy
-
-
-# Title, what it reads, how it is written, what it is multiplied by.
-_MEASURES: tuple[tuple[str, Measure, str, float], ...] = (
-    ("PSNR in dB", _psnr, ".2f", 1),
-    ("SSIM", _ssim, ".4f", 1),
-    ("mIoU in %", _miou, ".2f", 100),
-    ("accuracy of classes in %", _accuracy, ".2f", 100),
-)
-
-
-def _level(figures: Figures) -> dict[str, Any]:
-    return _numbers(
-        {
-            "noise": str(figures.noise),
-            "sigma": figures.sigma,
-            "psnr_db": _psnr(figures),
-            "ssim": _ssim(figures),
-            "mean_iou": _miou(figures),
-            "accuracy": _accuracy(figures),
-        }
-    )
-
-
-def _numbers(record: dict[str, Any]) -> dict[str, Any]:
-    """Round; JSON has no word for infinite or not a number."""
-    return {
-        key: (round(value, _DIGITS) if math.isfinite(value) else None)
-        if isinstance(value, float)
-        else value
-        for key, value in record.items()
-    }
+# What each size is, by its name in Costs.
+_SIZES = {
+    "disk": ("files", "all files of the bundle"),
+    "weights": ("weights", "the network's constants"),
+    "skip": ("skip", "encoder tensors kept for the decoder while the bottleneck runs"),
+    "held": ("held", "what one stage of windows hands to the next"),
+    "peak_live": ("peak live", "the largest sum of activations alive at once"),
+    "arena": ("arena", "the same, laid out in memory"),
+    "predicted": ("predicted", "what a run is expected to take on its engine"),
+}
 
 
 def _candidates(candidates: Sequence[Candidate]) -> str:
-    heads = ["", "engine", "MACs in 8 bits", "ms per frame", "files", "weights", "skip", "held"]
-    heads += ["peak live", "arena", "predicted"]
+    """Return the table of what each takes; a column that nobody has a figure for is left out."""
     first = candidates[0]
-    rows = []
-    for candidate in candidates:
-        share = "-" if candidate.macs_share is None else f"{candidate.macs_share:.1%}"
-        speed = f"{candidate.frame_ms:.1f}{_ratio(first.frame_ms, candidate.frame_ms, 'as fast')}"
-        sizes = [
-            "-" if size is None else format_bytes(size) + _ratio(size, before, "")
-            for size, before in zip(
-                dataclasses.astuple(candidate.costs), dataclasses.astuple(first.costs), strict=True
+    columns: list[tuple[str, list[str]]] = [
+        ("form", [f"{escape(c.name)}<small>{escape(_kind(c))}</small>" for c in candidates]),
+        ("engine", [escape(c.engine) for c in candidates]),
+        ("MACs in 8 bits", [_or_dash(c.macs_share, "{:.1%}") for c in candidates]),
+        (
+            "ms per frame",
+            [
+                f"{c.frame_ms:.1f}" + _times(first.frame_ms, c.frame_ms, " as fast")
+                for c in candidates
+            ],
+        ),
+    ]
+    legend = []
+    for name, (head, meaning) in _SIZES.items():
+        sizes = [getattr(c.costs, name) for c in candidates]
+        columns.append(
+            (
+                head,
+                ["-" if s is None else format_bytes(s) + _times(s, sizes[0], "") for s in sizes],
             )
-        ]
-        name = f"{escape(candidate.name)} <small>{escape(candidate.precision)}</small>"
-        rows.append([name, escape(candidate.engine), share, speed, *sizes])
-    caption = f"in brackets: times that of {first.name}"
-    return _table(caption, heads, rows)
+        )
+        if any(size is not None for size in sizes):
+            legend.append(f"<span><b>{head}</b>: {meaning}</span>")
+    shown = [(head, cells) for head, cells in columns if set(cells) != {"-"}]
+    rows = list(zip(*(cells for _, cells in shown), strict=True))
+    table = _table(f"below a figure: against {first.name}", [head for head, _ in shown], rows)
+    if not legend:
+        return table
+    return (
+        f'{table}<p class="legend">{" ".join(legend)}</p>'
+        '<p class="legend">From skip on: activations of one frame, computed from the graphs, '
+        "not measured.</p>"
+    )
 
 
-def _ratio(value: float, before: float | None, what: str) -> str:
+def _kind(candidate: Candidate) -> str:
+    target = "" if candidate.quantized_for is None else f" for {candidate.quantized_for}"
+    return f"{candidate.precision}{target}"
+
+
+def _or_dash(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)
+
+
+def _times(value: float, before: float | None, what: str) -> str:
     if not before or value == before:
         return ""
-    return f" <small>({value / before:.2f}{' ' if what else ''}{what})</small>"
+    return f"<small>{value / before:.2f}\N{MULTIPLICATION SIGN}{what}</small>"
 
 
-def _measure(
-    candidates: Sequence[Candidate], number: int, title: str, read: Measure, form: str, scale: float
-) -> str:
+def _measure(candidates: Sequence[Candidate], number: int, measure: Measure) -> str:
     first = candidates[0].results[number].figures
-    if all(read(figures) is None for figures in first):
+    if all(measure.read(figures) is None for figures in first):
         return ""
     rows = []
+    if measure.noisy is not None:
+        rows.append(["noisy", *(_written(measure.noisy(f), measure) for f in first)])
     for candidate in candidates:
         row = [escape(candidate.name)]
         for figures, before in zip(candidate.results[number].figures, first, strict=True):
-            value, reference = read(figures), read(before)
-            row.append(
-                _difference(value, reference, form, scale, itself=candidate is candidates[0])
-            )
+            cell = _written(measure.read(figures), measure)
+            if candidate is not candidates[0]:
+                cell += _difference(measure.read(figures), measure.read(before), measure)
+            row.append(cell)
         rows.append(row)
     heads = ["", *(f"sigma {f.sigma:g}, {f.noise}" for f in first)]
-    return _table(title, heads, rows)
+    return _table(measure.title, heads, rows)
 
 
-def _difference(
-    value: float | None, reference: float | None, form: str, scale: float, *, itself: bool
-) -> str:
+def _written(value: float | None, measure: Measure) -> str:
     if value is None or math.isnan(value):
         return "-"
-    if math.isinf(value):
-        return "equal"
-    text = format(scale * value, form)
-    if itself or reference is None or not math.isfinite(reference):
-        return text
-    lost = scale * (value - reference)
-    return f'{text} <small class="{"worse" if lost < 0 else ""}">({lost:+{form}})</small>'
+    return "equal" if math.isinf(value) else format(measure.scale * value, measure.form)
 
 
-def _scenes(candidate: Candidate, scenes: Sequence[Scene], *, itself: bool) -> str:
+def _difference(value: float | None, reference: float | None, measure: Measure) -> str:
+    if value is None or reference is None or not math.isfinite(value - reference):
+        return ""
+    gained = measure.scale * (value - reference)
+    text = _signed(gained, measure.form)
+    worse = text.strip("+-0.") and (gained < 0) is measure.more_is_better
+    return f'<small class="worse">{text}</small>' if worse else f"<small>{text}</small>"
+
+
+def _signed(value: float, form: str) -> str:
+    """Return it with its sign; what is rounded to nothing has none."""
+    text = format(value, f"+{form}")
+    return text if text.strip("+-0.") else text.replace("-", "+")
+
+
+def _legend(colours: Sequence[tuple[str, Colour]]) -> str:
+    """Return what the pictures below show."""
+    labels = "".join(
+        f'<span><i style="background: rgb{colour}"></i>{escape(name)}</span>'
+        for name, colour in colours
+    )
+    return (
+        f'<p class="legend">Pictures are windows of at most {WINDOW}x{WINDOW} pixels, where the '
+        "difference is largest. In a difference grey is equal, brighter is more.</p>"
+        + (f'<p class="legend">Labels: {labels}</p>' if labels else "")
+    )
+
+
+def _scenes(candidate: Candidate, scenes: Sequence[Scene], first: Candidate) -> str:
     if not scenes:
         return ""
-    what = "is worst" if itself else "loses most"
-    parts = [f"<h3>Where {escape(candidate.name)} {what}</h3>"]
+    itself = candidate is first
+    parts = [
+        f"<h3>Where {escape(candidate.name)} {'is worst' if itself else 'loses most'}</h3>",
+    ]
     for scene in scenes:
         spot = scene.spot
-        lost = "" if itself else f", {spot.loss:.2f} lost"
+        scale, unit = (1, "dB") if spot.in_db else (100, "%")
+        against = "" if itself else f" ({_signed(-scale * spot.loss, '.2f')} against {first.name})"
         parts.append(
             f"<p>{escape(spot.image)}, sigma {spot.sigma:g}: {escape(spot.measure)} "
-            f"{spot.figure:.2f}{lost}; row {scene.top}, column {scene.left}</p>"
+            f"{scale * spot.figure:.2f} {unit}{escape(against)}; "
+            f"window from row {scene.top}, column {scene.left}</p>"
             '<div class="scene">'
         )
         for panel in scene.panels:
             data = base64.b64encode(png_of(panel.pixels)).decode()
+            place = ' class="below"' if panel.starts_row else ""
+            title = escape(panel.title)
             parts.append(
-                f'<figure><img alt="{escape(panel.title)}" src="data:image/png;base64,{data}">'
-                f"<figcaption>{escape(panel.title)}</figcaption></figure>"
+                f'<figure{place}><img alt="{title}" src="data:image/png;base64,{data}">'
+                f"<figcaption>{title}</figcaption></figure>"
             )
         parts.append("</div>")
     return "".join(parts)
 
 
 def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table; heads are escaped, cells are HTML."""
     head = "".join(f"<th>{escape(text)}</th>" for text in heads)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><caption>{escape(caption)}</caption><tr>{head}</tr>{body}</table>\n"
+    return (
+        f'<div class="wide"><table><caption>{escape(caption)}</caption>'
+        f"<tr>{head}</tr>{body}</table></div>\n"
+    )

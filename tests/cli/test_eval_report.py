@@ -18,10 +18,13 @@ from onnx import helper
 
 from edgeunet.bundle import write_bundle
 from edgeunet.bundle.manifest import MemoryEntry, QuantizationEntry
+from edgeunet.evaluate.backends import Head
+from edgeunet.recipes import load_recipe
 from edgeunet.specs import Precision, Task
 from tests.bundle.tiny import tiny_bundle, tiny_graph, tiny_manifest
 from tests.cli.command import Ran, contents, edgeunet
-from tests.evaluate.media import write_folder, write_labelled
+from tests.evaluate.media import picture, write, write_folder, write_labelled
+from tests.house.source import ROOT
 
 SIZE = (24, 32)
 
@@ -34,10 +37,12 @@ class _Page(HTMLParser):
         self.sources: list[str] = []
         self.open: list[str] = []
         self.words: list[str] = []
+        self.tags: set[str] = set()
         self.feed(text)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
         self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
         if tag not in ("meta", "img"):
             self.open.append(tag)
@@ -122,6 +127,22 @@ def test_the_document_has_what_one_by_one_evaluation_has(place: Path) -> None:
             assert level["psnr_db"] == wanted["psnr_db"]["mean"]
             assert level["ssim"] == wanted["ssim"]["mean"]
             assert level["mean_iou"] == wanted["labels"]["mean_iou"]
+            assert level["psnr_noisy_db"] == wanted["psnr_noisy_db"]["mean"]
+            assert level["ssim_noisy"] == wanted["ssim_noisy"]["mean"]
+            assert level["flicker"] is None
+
+
+def test_every_key_of_the_document_is_documented(place: Path) -> None:
+    assert report(place).code == 0
+    document = json.loads((place / "report.json").read_text())
+
+    def keys(value: Any) -> set[str]:
+        if isinstance(value, dict):
+            return set(value) | {key for inner in value.values() for key in keys(inner)}
+        return {key for inner in value for key in keys(inner)} if isinstance(value, list) else set()
+
+    words = set(re.findall(r"\w+", (ROOT / "docs" / "report.md").read_text()))
+    assert keys(document) - keys({"": document["facts"]}) <= words
 
 
 def test_the_worst_images_are_those_that_lose_most(place: Path) -> None:
@@ -181,6 +202,102 @@ def test_the_window_is_where_the_difference_is() -> None:
     assert top <= 250 < 260 <= top + WINDOW
     assert left <= 380 < 390 <= left + WINDOW
     assert _busiest(np.zeros((10, 500), np.int16)) == (0, 0)
+
+
+def test_the_page_says_what_its_figures_are(place: Path) -> None:
+    ran = report(place)
+    words = _Page((place / "report.html").read_text()).words
+    assert f"{place / 'street'}: 4 images with labels" in words
+    assert {"noisy", "int8 for onnxruntime"} <= set(words)
+    assert {"PSNR in dB", "SSIM", "mIoU in %", "ms per frame", "MACs in 8 bits"} <= set(words)
+    # No bundle is in windows: neither a column of dashes nor its meaning.
+    assert "arena" in words
+    assert "held" not in words
+    assert "street: 4 images with labels, against tiny.bundle" in ran.out.replace("\n", "")
+    assert "flicker" not in ran.out
+
+
+def test_a_clip_has_its_flicker_on_the_page(place: Path) -> None:
+    for path in sorted((place / "street" / "images").iterdir()):
+        write(path, picture())
+    ran = report(place, "--clip", "--json")
+    document = json.loads(ran.out)
+    alone = edgeunet(
+        *("eval", place / "worse.bundle", place / "street", "--sigma", "5,25", "--clip", "--json")
+    )
+    wanted = [level["temporal"] for level in json.loads(alone.out)["data"][0]["results"]]
+    given = document["data"][0]["results"][1]["levels"]
+    assert [level["flicker"] for level in given] == [w["denoised_flicker"] for w in wanted]
+    assert [level["flicker_noisy"] for level in given] == [w["noisy_flicker"] for w in wanted]
+    assert all(level["flicker"] < level["flicker_noisy"] for level in given)
+    changes = [level["label_change_share"] for level in given]
+    assert changes == [w["label_change_share"] for w in wanted]
+    words = _Page((place / "report.html").read_text()).words
+    assert "flicker of still pixels in 8-bit units, less is better" in words
+    assert "labels changed %" in report(place, "--clip").out
+
+
+def test_names_from_outside_are_no_markup(place: Path) -> None:
+    (place / "worse.bundle").rename(place / 'w<u>&".bundle')
+    images = place / "street" / "images"
+    first = sorted(images.iterdir())[0]
+    name = f"<u>&'{first.suffix}"
+    first.rename(images / name)
+    labels = place / "street" / "labels"
+    (labels / f"{first.stem}.png").rename(labels / "<u>&'.png")
+    ran = edgeunet(
+        *("eval", place / 'w<u>&".bundle', place / "street", "--against", place / "tiny.bundle"),
+        *("--sigma", "5", "--report", place / "report.html"),
+    )
+    assert ran.code == 0, ran.err
+    page = _Page((place / "report.html").read_text())
+    assert page.open == []
+    assert "u" not in page.tags
+    assert 'Where w<u>&".bundle is worst' in page.words
+    assert any(word.startswith(f"{name}, sigma 5: PSNR ") for word in page.words)
+
+
+def test_a_loss_is_marked_and_a_gain_is_not() -> None:
+    from edgeunet.evaluate.report_measures import MEASURES
+    from edgeunet.evaluate.report_page import _difference
+
+    by_title = {measure.title: measure for measure in MEASURES}
+    psnr = by_title["PSNR in dB"]
+    flicker = by_title["flicker of still pixels in 8-bit units, less is better"]
+    assert _difference(30.0, 31.0, psnr) == '<small class="worse">-1.00</small>'
+    assert _difference(31.0, 30.0, psnr) == "<small>+1.00</small>"
+    assert _difference(30.0, 30.001, psnr) == "<small>+0.00</small>"
+    assert _difference(3.0, 2.0, flicker) == '<small class="worse">+1.00</small>'
+    assert _difference(float("inf"), 30.0, psnr) == ""
+
+
+def test_label_maps_have_a_legend() -> None:
+    from edgeunet.evaluate.report import _colours
+    from edgeunet.evaluate.report_page import _legend
+
+    recipe = load_recipe("joint")
+    pathway = recipe.pathways[1]
+    head = Head(pathway.output, Task.SEGMENT, tuple(label.name for label in pathway.labels))
+    colours = _colours(head, recipe)
+    assert colours[0] == (pathway.labels[0].name, pathway.labels[0].colour)
+    assert [name for name, _ in colours] == list(head.classes)
+    text = _legend([*colours, ("<u>", (1, 2, 3))])
+    assert '<i style="background: rgb(1, 2, 3)"></i>&lt;u&gt;' in text
+    assert "Labels" not in _legend(())
+
+
+def test_images_that_were_cropped_or_left_out_are_named(place: Path) -> None:
+    large = place / "large"
+    write(large / "wide.png", picture(height=24, width=40))
+    write(large / "same.png", picture())
+    words: tuple[object, ...] = ("--sigma", "5", "--report", place / "report.html", "--json")
+    document = json.loads(edgeunet("eval", place / "tiny.bundle", large, *words).out)
+    assert (document["data"][0]["cropped"], document["data"][0]["left_out"]) == (1, [])
+    said = _Page((place / "report.html").read_text()).words
+    assert "1 larger than the frame: their centre is evaluated" in said
+    ran = edgeunet("eval", place / "tiny.bundle", large, *words, "--fit", "skip")
+    (line,) = json.loads(ran.out)["data"][0]["left_out"]
+    assert f"left out: {line}" in _Page((place / "report.html").read_text()).words
 
 
 def test_one_form_alone_has_a_page(place: Path) -> None:

@@ -1,0 +1,131 @@
+"""A report, and the JSON document of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from edgeunet.evaluate.evaluation import Figures
+from edgeunet.evaluate.report import Candidate, Colour, Scene
+from edgeunet.evaluate.report_measures import (
+    accuracy,
+    flicker,
+    label_changes,
+    mean_iou,
+    noisy_flicker,
+    psnr_db,
+    psnr_noisy_db,
+    ssim,
+    ssim_noisy,
+)
+from edgeunet.units import format_size
+
+_DIGITS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluated:
+    """A set as it was evaluated; left_out: a line for each image that was not."""
+
+    name: str
+    kind: str
+    images: int
+    cropped: int
+    left_out: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What a page shows. scenes: by set, of each candidate.
+
+    colours: of label maps, by class, 8-bit RGB. facts: what the figures were measured with, by
+    name.
+    """
+
+    title: str
+    candidates: tuple[Candidate, ...]
+    sets: tuple[Evaluated, ...]
+    scenes: tuple[tuple[tuple[Scene, ...], ...], ...]
+    colours: tuple[tuple[str, Colour], ...]
+    facts: dict[str, str]
+
+
+def document_of_report(report: Report) -> dict[str, Any]:
+    """Return the JSON document: bytes, milliseconds, dB, shares 0..1; null where not measured.
+
+    flicker: in 8-bit units. worst: where a form loses most to the first, window and figure.
+    """
+    return {
+        "title": report.title,
+        "facts": report.facts,
+        "candidates": [
+            {
+                "name": c.name,
+                "engine": c.engine,
+                "precision": c.precision,
+                "weights": c.weights,
+                "size": None if c.frame is None else format_size(*c.frame),
+                "macs_share_in_8_bits": c.macs_share,
+                "quantized_for": c.quantized_for,
+                "bytes": dataclasses.asdict(c.costs),
+                "frame_ms": round(c.frame_ms, 3),
+            }
+            for c in report.candidates
+        ],
+        "data": [
+            {
+                "data": entry.name,
+                "kind": entry.kind,
+                "images": entry.images,
+                "cropped": entry.cropped,
+                "left_out": list(entry.left_out),
+                "results": [
+                    {
+                        "name": candidate.name,
+                        "levels": [_level(f) for f in candidate.results[number].figures],
+                        "worst": [
+                            {
+                                **_numbers(dataclasses.asdict(scene.spot)),
+                                "top": scene.top,
+                                "left": scene.left,
+                            }
+                            for scene in scenes
+                        ],
+                    }
+                    for candidate, scenes in zip(
+                        report.candidates, report.scenes[number], strict=True
+                    )
+                ],
+            }
+            for number, entry in enumerate(report.sets)
+        ],
+    }
+
+
+def _level(figures: Figures) -> dict[str, Any]:
+    return _numbers(
+        {
+            "noise": str(figures.noise),
+            "sigma": figures.sigma,
+            "psnr_noisy_db": psnr_noisy_db(figures),
+            "psnr_db": psnr_db(figures),
+            "ssim_noisy": ssim_noisy(figures),
+            "ssim": ssim(figures),
+            "mean_iou": mean_iou(figures),
+            "accuracy": accuracy(figures),
+            "flicker_noisy": noisy_flicker(figures),
+            "flicker": flicker(figures),
+            "label_change_share": label_changes(figures),
+        }
+    )
+
+
+def _numbers(record: dict[str, Any]) -> dict[str, Any]:
+    """Round; JSON has no word for infinite or not a number."""
+    return {
+        key: (round(value, _DIGITS) if math.isfinite(value) else None)
+        if isinstance(value, float)
+        else value
+        for key, value in record.items()
+    }

@@ -1,0 +1,85 @@
+"""What a report says of quality: how each measure is read from the figures, and written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edgeunet.evaluate.evaluation import Figures
+from edgeunet.evaluate.interval import Estimate
+
+Read = Callable[[Figures], "float | None"]
+
+
+def psnr_db(figures: Figures) -> float | None:
+    return _mean(figures.psnr_db)
+
+
+def psnr_noisy_db(figures: Figures) -> float | None:
+    return _mean(figures.psnr_noisy_db)
+
+
+def ssim(figures: Figures) -> float | None:
+    return _mean(figures.ssim)
+
+
+def ssim_noisy(figures: Figures) -> float | None:
+    return _mean(figures.ssim_noisy)
+
+
+def mean_iou(figures: Figures) -> float | None:
+    return None if figures.labels is None else figures.labels.mean_iou
+
+
+def accuracy(figures: Figures) -> float | None:
+    return None if figures.classes is None else figures.classes.accuracy
+
+
+def flicker(figures: Figures) -> float | None:
+    return None if figures.temporal is None else figures.temporal.denoised_flicker
+
+
+def noisy_flicker(figures: Figures) -> float | None:
+    return None if figures.temporal is None else figures.temporal.noisy_flicker
+
+
+def label_changes(figures: Figures) -> float | None:
+    return None if figures.temporal is None else figures.temporal.label_change_share
+
+
+def _mean(value: Estimate | None) -> float | None:
+    return None if value is None else value.mean
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How one measure is read, written, and multiplied for that; noisy: of what was put in."""
+
+    title: str
+    read: Read
+    form: str
+    scale: float = 1
+    noisy: Read | None = None
+    more_is_better: bool = True
+
+
+MEASURES = (
+    Measure("PSNR in dB", psnr_db, ".2f", noisy=psnr_noisy_db),
+    Measure("SSIM", ssim, ".4f", noisy=ssim_noisy),
+    Measure("mIoU in %", mean_iou, ".2f", 100),
+    Measure("accuracy of classes in %", accuracy, ".2f", 100),
+    Measure(
+        "flicker of still pixels in 8-bit units, less is better",
+        flicker,
+        ".2f",
+        noisy=noisy_flicker,
+        more_is_better=False,
+    ),
+    Measure(
+        "still pixels that change their label, in %, fewer is better",
+        label_changes,
+        ".2f",
+        100,
+        more_is_better=False,
+    ),
+)
