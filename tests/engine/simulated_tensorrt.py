@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -144,9 +144,10 @@ class _Module(_Guarded):
             "OnnxParser": lambda network, logger: _Parser(simulation, network, logger),
             "Runtime": lambda logger: _Runtime(simulation, logger),
             "ComputeCapability": _Capabilities(),
+            "DataType": _DataType,
         }
         for name, members in {
-            "BuilderFlag": ("FP16", "INT8", "GPU_FALLBACK"),
+            "BuilderFlag": ("FP16", "INT8", "GPU_FALLBACK", "OBEY_PRECISION_CONSTRAINTS"),
             "DeviceType": ("GPU", "DLA"),
             "ExecutionContextAllocationStrategy": ("STATIC", "ON_PROFILE_CHANGE", "USER_MANAGED"),
             "MemoryPoolType": ("WORKSPACE", "TACTIC_DRAM"),
@@ -162,11 +163,62 @@ class _Capabilities:
     SM86, SM89 = 86, 89
 
 
+class _DataType(enum.Enum):
+    FLOAT, HALF, INT8, INT32, INT64, BOOL, UINT8 = range(7)
+
+
 @dataclass(frozen=True)
 class _Tensor:
     name: str
     shape: tuple[int, ...]
     kind: str
+    is_shape_tensor: bool = False
+
+    @property
+    def dtype(self) -> _DataType:
+        return _DataType[self.kind]
+
+
+class _Layer(_Guarded):
+    """A node of the graph. A type for what is no float is refused, as it makes no sense."""
+
+    _class = "ILayer"
+
+    def __init__(
+        self, simulation: Simulation, given: list[_Tensor | None], made: list[_Tensor]
+    ) -> None:
+        super().__init__(simulation)
+        object.__setattr__(self, "_given", given)
+        object.__setattr__(self, "_made", made)
+        object.__setattr__(self, "_told", [])
+
+    @property
+    def num_inputs(self) -> int:
+        return len(self._given)
+
+    @property
+    def num_outputs(self) -> int:
+        return len(self._made)
+
+    def get_input(self, index: int) -> _Tensor | None:
+        return self._given[index]  # type: ignore[no-any-return]
+
+    def get_output(self, index: int) -> _Tensor:
+        return self._made[index]  # type: ignore[no-any-return]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._check(name)
+        assert name == "precision"
+        self._tell(value)
+
+    def set_output_type(self, index: int, kind: _DataType) -> None:
+        assert 0 <= index < self.num_outputs
+        self._tell(kind)
+
+    def _tell(self, kind: _DataType) -> None:
+        for tensor in (*self._given, *self._made):
+            assert tensor is None or tensor.dtype in (_DataType.FLOAT, _DataType.HALF), tensor
+        self._told.append(kind.name)
 
 
 class _Network(_Guarded):
@@ -177,7 +229,15 @@ class _Network(_Guarded):
         object.__setattr__(self, "_flags", flags)
         object.__setattr__(self, "_in", [])
         object.__setattr__(self, "_out", [])
+        object.__setattr__(self, "_layers", [])
         object.__setattr__(self, "_name", "")
+
+    @property
+    def num_layers(self) -> int:
+        return len(self._layers)
+
+    def get_layer(self, index: int) -> _Layer:
+        return self._layers[index]  # type: ignore[no-any-return]
 
     @property
     def num_inputs(self) -> int:
@@ -227,15 +287,18 @@ class _Parser(_Guarded):
         if simulation.version == "8.6.2":
             assert self._network._flags & 1, "8.x needs EXPLICIT_BATCH"
         try:
-            graph = onnx.load(path).graph
+            model = onnx.load(path)
         except Exception:
             return True  # as the real one: nothing is found, and no error
+        graph = model.graph
         for index, node in enumerate(graph.node):
             if node.op_type.startswith("NoSuch"):
                 self._errors.append(_ParserError(simulation, index, node))
         self._network._in.extend(map(_tensor, graph.input))
         self._network._out.extend(map(_tensor, graph.output))
         object.__setattr__(self._network, "_name", Path(path).stem)
+        if not self._errors:
+            self._network._layers.extend(_layers(simulation, model))
         return not self._errors
 
     @property
@@ -244,6 +307,21 @@ class _Parser(_Guarded):
 
     def get_error(self, index: int) -> _ParserError:
         return self._errors[index]  # type: ignore[no-any-return]
+
+
+def _layers(simulation: Simulation, model: onnx.ModelProto) -> Iterator[_Layer]:
+    """Yield a layer for every constant and every node; a convolution holds its own weights."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    named = (*graph.input, *graph.output, *graph.value_info)
+    known = {value.name: _tensor(value) for value in named}
+    for constant in graph.initializer:
+        shape = tuple(constant.dims)
+        known[constant.name] = _Tensor(constant.name, shape, _CODES[constant.data_type])
+        yield _Layer(simulation, [], [known[constant.name]])
+    for node in graph.node:
+        names = node.input[:1] if node.op_type in ("Conv", "ConvTranspose") else node.input
+        given = [known[name] if name else None for name in names]
+        yield _Layer(simulation, given, [known[name] for name in node.output])
 
 
 def _tensor(value: onnx.ValueInfoProto) -> _Tensor:
@@ -332,7 +410,11 @@ class _Builder(_Guarded):
         simulation, log = self._simulation, self._logger.log
         settings = config._settings
         if network._flags & 2:
-            assert not settings.keys() & {"FP16", "INT8"}, "strongly typed networks have no flags"
+            typing = {"FP16", "INT8", "OBEY_PRECISION_CONSTRAINTS"}
+            assert not settings.keys() & typing, "strongly typed networks have no flags"
+        told = {layer._made[0].name: layer._told for layer in network._layers if layer._told}
+        if told:
+            settings["told"] = told
         _tell_progress(settings.get("progress_monitor"))
         log(INFO, "Applying generic optimizations to the graph for inference.")
         log(INFO, "Formats and tactics selection completed in 0.1 seconds.")
@@ -385,10 +467,6 @@ class _Runtime(_Guarded):
             self._logger.log(ERROR, "Version tag does not match.")
             return None
         return _Engine(simulation, plan)
-
-
-class _DataType(enum.Enum):
-    FLOAT, HALF, INT8, INT32, INT64, BOOL, UINT8 = range(7)
 
 
 class _Engine(_Guarded):

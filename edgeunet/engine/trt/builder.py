@@ -1,8 +1,7 @@
 """One ONNX graph becomes one plan, on every TensorRT from 8.6 to 11 and on TensorRT-RTX.
 
-Types come from the graph wherever TensorRT takes them from there (10.0 and later); 8.6 is only
-allowed the precisions that the graph is exported for. What the compiler says of memory is read
-from its log; nothing is loaded, so TensorRT-RTX needs no GPU.
+Types come from the graph; ``precisions.py`` has what that takes. What the compiler says of memory
+is read from its log; nothing is loaded, so TensorRT-RTX needs no GPU.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from edgeunet.engine.trt import timing_cache
 from edgeunet.engine.trt.log_lines import failed_node_in, memory_lines_in, shortage_in
 from edgeunet.engine.trt.options import BuildOptions, check_dla
 from edgeunet.engine.trt.plans import Gpu, MemoryLines
+from edgeunet.engine.trt.precisions import set_types
 from edgeunet.engine.trt.progress import Report, log_report, watch
 from edgeunet.engine.trt.provider import Provider, TensorrtLogger, make_logger
 from edgeunet.errors import EngineError, UsageError
@@ -60,7 +60,7 @@ def build_plan(
     parser = _parsed(provider, logger, network, graph)
     _check_borders(network, stage, graph)
     config = builder.create_builder_config()
-    _set_types(provider, config, precision)
+    words, typing_notes = set_types(provider, network, config, precision)
     if options.dla_core is not None:
         check_dla(provider, precision, options.dla_core, int(builder.num_DLA_cores))
         _set_dla(module, config, options.dla_core)
@@ -78,7 +78,7 @@ def build_plan(
     if host is None:
         raise _build_failure(provider, logger, stage.name)
     plan = bytes(host)
-    notes = [] if cache is None else [*cache.notes]
+    notes = [*typing_notes, *(() if cache is None else cache.notes)]
     if cache is not None:
         unkept = timing_cache.keep(config, cache)
         notes += [unkept] if unkept else []
@@ -86,7 +86,7 @@ def build_plan(
     return BuiltPlan(
         plan,
         memory_lines_in(logger.log.text),
-        (*type_words(provider, precision), *options.words()),
+        (*words, *options.words()),
         time.monotonic() - started,
         tuple(notes),
     )
@@ -121,22 +121,6 @@ def _network_flags(provider: Provider) -> int:
     if provider.offers("NetworkDefinitionCreationFlag.STRONGLY_TYPED"):
         flags |= 1 << int(kinds.STRONGLY_TYPED)
     return flags
-
-
-def type_words(provider: Provider, precision: Precision) -> tuple[str, ...]:
-    """Return how a plan gets its number formats, as its flags record it."""
-    return ("strongly typed",) if provider.strongly_typed else (f"{precision} allowed",)
-
-
-def _set_types(provider: Provider, config: Any, precision: Precision) -> None:
-    """Allow what the graph is exported for, where its own types are not binding."""
-    kinds = provider.module.BuilderFlag
-    if provider.strongly_typed or precision is Precision.FP32:
-        return
-    if provider.offers("BuilderFlag.FP16"):
-        config.set_flag(kinds.FP16)
-    if precision is Precision.INT8 and provider.offers("BuilderFlag.INT8"):
-        config.set_flag(kinds.INT8)
 
 
 def _set_dla(module: Any, config: Any, core: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgeunet.bundle.folder import Bundle
 from edgeunet.bundle.manifest import StageEntry
-from edgeunet.engine.trt.builder import build_plan, capabilities_for, type_words
+from edgeunet.engine.trt.builder import build_plan, capabilities_for
 from edgeunet.engine.trt.options import BuildOptions
 from edgeunet.engine.trt.plans import (
     Gpu,
@@ -20,6 +20,7 @@ from edgeunet.engine.trt.plans import (
     stage_named,
     write_plan,
 )
+from edgeunet.engine.trt.precisions import type_words
 from edgeunet.engine.trt.progress import Progress
 from edgeunet.engine.trt.provider import Provider
 from edgeunet.engine.trt.session import PlanRuntime
