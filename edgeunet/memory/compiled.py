@@ -5,7 +5,7 @@ against all networks by ``benchmarks/tensorrt_memory.py``. Beside what lives nod
 
 - a copy of every tensor that comes from another stage, from its first reader to its last, and of
   every one that goes to another stage and is read here as well: the caller's is in planes (NCHW),
-  kernels want channels together (NHWC);
+  kernels want channels together (NHWC); what is only averaged is read as it is;
 - the frame as floats from its first reader to its last: that the graph casts it twice, so that it
   need not live in between, the compiler undoes;
 - the frame as the first convolution wants it, which leaves a gap that nothing else fits in: in half
@@ -34,6 +34,7 @@ WORKSPACE_BYTES = 8_192_000
 """What convolutions compute in, to the byte, in almost every plan that was compiled."""
 
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
+_AVERAGE = "ReduceMean"
 _HALF_CHANNELS = 4
 _MARK = " as "
 
@@ -70,6 +71,8 @@ def compiled_view(view: GraphView) -> GraphView:
         first, last = readers[name][0], readers[name][-1]
         tensor = view.tensor(name)
         if tensor.dtype != "uint8":
+            if all(view.nodes[index].op_type == _AVERAGE for index in readers[name]):
+                continue
             copies.append(_Kept(_copy(tensor, "copy", tensor.dtype), name, first, last))
             continue
         convolution, reaches_end = _fate_of(view, name)

@@ -43,6 +43,15 @@ def test_what_comes_from_another_stage_is_copied_for_as_long_as_it_is_read() -> 
     assert live == tuple(n * 4 * PLANE for n in (1, 2, 3, 3, 2, 1))
 
 
+def test_what_is_only_averaged_is_not_copied() -> None:
+    b = Builder(held=(1, 4, 10, 20))
+    b.node("ReduceMean", "held", "a", 1, 4, 1, 1)
+    assert compiled_view(b.view("a")).nodes == b.view("a").nodes
+    b.node("Conv", "held", "b", 1, 4, 10, 20)
+    copied = compiled_view(b.view("a", "b")).nodes
+    assert [node.op_type for node in copied] == ["Copy", "ReduceMean", "Conv"]
+
+
 def test_what_goes_to_another_stage_and_is_read_here_is_copied_too() -> None:
     b = Builder(held=(1, 4, 10, 20))
     b.node("Conv", "held", "a", 1, 4, 10, 20)
