@@ -127,6 +127,24 @@ def test_ctrl_c(fail: Fail) -> None:
     assert ran.failure == ("interrupted", "run the command again to start over")
 
 
+def test_ctrl_c_before_the_command_line_is_imported() -> None:
+    planted = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(name, path=None, target=None):\n"
+        "        if name == 'typer': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder)\n"
+        "from edgeunet.cli import main\n"
+        "sys.exit(main(['models']))\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", planted], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ran.returncode == 130
+    assert ran.stderr == "error: interrupted\nhint: run the command again to start over\n"
+    assert ran.stdout == ""
+
+
 @pytest.mark.parametrize("library", [KeyboardInterrupt, RuntimeError, ParityError])
 @pytest.mark.parametrize(
     ("number", "code", "said"),

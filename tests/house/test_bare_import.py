@@ -32,6 +32,8 @@ HEAVY = (
     "evaluate/evaluation.py",
     "evaluate/interval.py",
     "evaluate/report.py",
+    "evaluate/report_document.py",
+    "evaluate/report_measures.py",
     "evaluate/report_page.py",
     "evaluate/ssim.py",
     "evaluate/torch_backend.py",
