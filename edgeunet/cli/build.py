@@ -79,7 +79,7 @@ def command(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Build a bundle's TensorRT plans; those that are up to date are kept."""
+    """Build a bundle's TensorRT plans. Those that are up to date stay."""
     choice = BuildChoice(
         BuildOptions(
             workspace_bytes=None if workspace is None else parse_bytes(workspace),

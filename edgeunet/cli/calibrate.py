@@ -76,7 +76,7 @@ def command(
     ] = FOLDER,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Choose different frames of your pictures to measure INT8 ranges on."""
+    """Choose frames of your pictures to measure INT8 ranges on."""
     _check(name, frames, limit, len(inputs), licence or [])
     try:
         from edgeunet.calibrate.making import SetOrder, make_set

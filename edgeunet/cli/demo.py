@@ -31,7 +31,10 @@ def command(
     out: Annotated[Path, typer.Option("--out", help="The folder to fill.")] = Path("demo"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Make a noisy clip, export the flagship, clean the clip, and show where the memory goes."""
+    """Make a noisy clip, export the flagship, clean the clip.
+
+    A plot shows where the memory goes.
+    """
     try:
         from edgeunet.convert.export import ExportOrder, export_bundle
         from edgeunet.photographs import shipped_photographs

@@ -16,7 +16,10 @@ _WORD = {Level.OK: "", Level.NOTE: "note", Level.WARNING: "warning", Level.PROBL
 def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Say what this machine has for running bundles, and the command that mends what it lacks."""
+    """Say what this machine has and lacks for running bundles.
+
+    For what it lacks, the command that mends it.
+    """
     note("looking; heavy packages are loaded in processes of their own ...")
     examination = examine(Machine())
     if as_json:

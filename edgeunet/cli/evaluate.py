@@ -69,20 +69,27 @@ def command(
     engine: Annotated[
         str,
         typer.Option(
-            "--engine", help="auto; torch for a MODEL; onnxruntime or tensorrt for a BUNDLE."
+            "--engine",
+            metavar="auto|torch|onnxruntime|tensorrt",
+            help="torch for a MODEL; onnxruntime or tensorrt for a BUNDLE.",
         ),
     ] = "auto",
     weights: Annotated[
-        Path | None, typer.Option("--weights", help="A .safetensors file; default: shipped ones.")
+        Path | None,
+        typer.Option(
+            "--weights", metavar="FILE", help="A .safetensors file; the shipped one unless given."
+        ),
     ] = None,
     width: Annotated[
         str | None,
-        typer.Option("--width", help="Of a MODEL: tiny, small, base, or a number of channels."),
+        typer.Option(
+            "--width", metavar="N", help="Of a MODEL: tiny, small, base, or a number of channels."
+        ),
     ] = None,
     size: Annotated[
         str | None,
         typer.Option(
-            "--size", metavar="HxW", help="Bring images to this size for a MODEL, as a BUNDLE does."
+            "--size", metavar="HxW", help="The frame that a MODEL takes, as a BUNDLE does."
         ),
     ] = None,
     fit: Annotated[
@@ -125,7 +132,7 @@ def command(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Measure PSNR, SSIM, mIoU, accuracy and flicker on your images or clips."""
+    """Measure PSNR, SSIM, mIoU, accuracy and flicker on your images."""
     _check(limit, csv_file)
     check_report(report, against or (), csv_file)
     try:

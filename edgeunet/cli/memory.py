@@ -108,11 +108,9 @@ def command(
             show_default=False,
         ),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document instead of tables.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Say how much memory a network needs, where its peak is and what is alive there."""
+    """Say how much memory a network needs, where, and for what."""
     wanted = _Wanted(
         size=None if size is None else parse_size(size),
         precision=precision,

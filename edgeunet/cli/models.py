@@ -13,14 +13,16 @@ from edgeunet.recipes import Recipe, load_recipe, recipe_names
 
 def command(
     model: Annotated[
-        str | None, typer.Option("--model", help="Only this recipe: a name or a path.")
+        str | None,
+        typer.Option("--model", metavar="MODEL", help="Only this recipe: a name or a path."),
     ] = None,
     width: Annotated[
-        str | None, typer.Option("--width", help="tiny, small, base, or a number of channels.")
+        str | None,
+        typer.Option("--width", metavar="N", help="tiny, small, base, or a number of channels."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """List the recipes: parameters, MACs, skip elements, tasks, trained quality."""
+    """List the recipes: tasks, parameters, MACs, skips, quality."""
     names = recipe_names() if model is None else (model,)
     recipes = [load_recipe(name).with_width(read_width(width)) for name in names]
     rows = [_row(recipe) for recipe in recipes]

@@ -53,7 +53,9 @@ def command(
     engine: Annotated[
         str,
         typer.Option(
-            "--engine", help="onnxruntime, tensorrt, or auto: tensorrt where its plans run."
+            "--engine",
+            metavar="auto|onnxruntime|tensorrt",
+            help="What runs it; auto takes tensorrt where its plans run.",
         ),
     ] = "auto",
     noise: Annotated[
@@ -68,7 +70,12 @@ def command(
     seed: Annotated[int, typer.Option("--seed", help="Seed of the noise.")] = 0,
     view: Annotated[
         str | None,
-        typer.Option("--view", help="What is written: denoised, labels, overlay, side-by-side."),
+        typer.Option(
+            "--view",
+            metavar="VIEW",
+            help="What is written: denoised, labels, overlay or side-by-side; denoised, else "
+            "overlay, unless given.",
+        ),
     ] = None,
     frames: Annotated[
         int | None, typer.Option("--frames", help="Stop after so many frames.")
@@ -76,9 +83,7 @@ def command(
     threads: Annotated[
         int | None, typer.Option("--threads", help="CPU threads; all cores without it.")
     ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document instead of a table.")
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Run a bundle over a video, images or a camera."""
     from edgeunet.stream.pipeline import RunOptions, run_pipeline

@@ -59,7 +59,7 @@ def command(
     ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Write a bundle into a Triton Inference Server's model repository."""
+    """Write a bundle into a Triton server's model repository."""
     for option, value, known in (("backend", backend, BACKENDS), ("device", device, DEVICES)):
         if value not in known:
             raise UsageError(
