@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from edgeunet.doctor.processor import processor_name
 from edgeunet.files import replacing_file
 
 RESULTS = Path(__file__).parent / "results"
@@ -20,7 +21,7 @@ def provenance(tools: Sequence[str] = ()) -> dict[str, str]:
     """Return device, versions and date: columns of every row. tools: more packages to name."""
     facts = {
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-        "device": _processor(),
+        "device": processor_name(),
         "cores": str(os.cpu_count()),
         "python": platform.python_version(),
     }
@@ -51,12 +52,3 @@ def write_csv(
 def read_csv(path: Path) -> list[dict[str, object]]:
     with path.open(newline="") as stream:
         return [dict(row) for row in csv.DictReader(stream)]
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

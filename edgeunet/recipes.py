@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -211,21 +211,32 @@ def recipe_path(name_or_path: str) -> Path:
 
     Raises UsageError when there is none of that name, RecipeError when there is no such file.
     """
-    if "/" in name_or_path or name_or_path.endswith(".toml"):
-        path = Path(name_or_path)
-        if not path.is_file():
-            raise RecipeError(
-                f"there is no recipe file {name_or_path!r}",
-                hint=f"give a path to a .toml file, or one of: {', '.join(recipe_names())}",
-            )
-    else:
-        path = folder("export") / f"{name_or_path}.toml"
-        if name_or_path not in recipe_names():
-            raise UsageError(
-                f"there is no model {name_or_path!r}",
-                hint=near_match(name_or_path, recipe_names())
-                + f"known: {', '.join(recipe_names())}; or a path to a .toml recipe",
-            )
+    names = recipe_names()
+    path = toml_at(name_or_path, "recipe", names)
+    if path is not None:
+        return path
+    if name_or_path not in names:
+        raise UsageError(
+            f"there is no model {name_or_path!r}",
+            hint=near_match(name_or_path, names)
+            + f"known: {', '.join(names)}; or a path to a .toml recipe",
+        )
+    return folder("export") / f"{name_or_path}.toml"
+
+
+def toml_at(name_or_path: str, what: str, names: Sequence[str]) -> Path | None:
+    """Return the TOML file that a path names, or None for a mere name.
+
+    what: it holds. names: that would do as well. Raises RecipeError when there is no such file.
+    """
+    if "/" not in name_or_path and not name_or_path.endswith(".toml"):
+        return None
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise RecipeError(
+            f"there is no {what} file {name_or_path!r}",
+            hint=f"give a path to a .toml file, or one of: {', '.join(names)}",
+        )
     return path
 
 

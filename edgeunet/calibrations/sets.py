@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from edgeunet.errors import RecipeError, UsageError, near_match
-from edgeunet.recipes import folder
+from edgeunet.recipes import folder, toml_at
 
 SCHEMA_VERSION = 1
 
@@ -93,13 +93,8 @@ def calibration_path(name_or_path: str) -> Path:
     Raises UsageError when there is none of that name, RecipeError when there is no such file.
     """
     shipped = calibration_names()
-    if "/" in name_or_path or name_or_path.endswith(".toml"):
-        path = Path(name_or_path)
-        if not path.is_file():
-            raise RecipeError(
-                f"there is no calibration file {name_or_path!r}",
-                hint=f"give a path to a .toml file, or one of: {', '.join(shipped)}",
-            )
+    path = toml_at(name_or_path, "calibration", shipped)
+    if path is not None:
         return path
     if name_or_path in shipped:
         return folder("calibration") / f"{name_or_path}.toml"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeunet.cli.console import note, print_table
+from edgeunet.doctor.processor import processor_name
 from edgeunet.errors import UsageError
 from edgeunet.files import check_writable, replacing_file
 from edgeunet.units import format_size
@@ -122,7 +123,7 @@ def make_report(
             "frames": _distinct(
                 "any size" if b.frame is None else format_size(*b.frame) for b in backends
             ),
-            "processor": f"{_processor()}, {os.cpu_count()} cores",
+            "processor": f"{processor_name()}, {os.cpu_count()} cores",
             "python": platform.python_version(),
             **{name: _version(name) for name in ("edgeunet", "onnxruntime", "numpy")},
             "noise": f"additive white Gaussian, seed {chosen.seed}; uint8: clipped to 8 bits, "
@@ -191,15 +192,6 @@ def print_report(document: dict[str, Any]) -> None:
 
 def _distinct(texts: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(texts))
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _version(package: str) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 from edgeunet.errors import EdgeUnetError, SourceError, UsageError
 from edgeunet.stream import opencv
 from edgeunet.stream.capture import LiveSource
-from edgeunet.stream.frames import Frame, Image, Source, SourceReport
-from edgeunet.units import format_size
+from edgeunet.stream.frames import Image, Source, SourceReport
+from edgeunet.stream.sources.captured import CapturedFrames
 
 DEFAULT_FRAME_RATE = 30.0
 _DEFAULT_SIZE = (1080, 1920)
@@ -81,7 +81,7 @@ def without_password(address: str) -> str:
     return re.sub(r"(//[^/@:]*):[^/@]*@", r"\1:***@", address)
 
 
-class _CaptureSource:
+class _CameraFrames(CapturedFrames):
     """An opened camera; ``read`` blocks until it delivers."""
 
     live = True
@@ -89,30 +89,8 @@ class _CaptureSource:
     paths: tuple[Path, ...] = ()
 
     def __init__(self, name: str, capture: opencv.Capture, first: Image) -> None:
-        self.name = name
-        self.height, self.width = first.shape[:2]
-        rate = capture.frame_rate
-        self.frame_rate = rate if 0 < rate < 1000 else DEFAULT_FRAME_RATE
-        self._capture = capture
-        self._first: Image | None = first
+        super().__init__(name, capture, first, DEFAULT_FRAME_RATE)
         self._start_s = time.monotonic()
-        self._delivered = 0
-        self._ended = False
-
-    def read(self) -> Frame | None:
-        image = self._first if self._first is not None else self._capture.read()
-        self._first = None
-        if image is None:
-            self._ended = True
-            return None
-        if image.shape[:2] != (self.height, self.width):
-            raise SourceError(
-                f"{self.name!r} changed its frame size to {format_size(*image.shape[:2])}",
-                hint="fix the size in the camera's settings",
-            )
-        frame = Frame(self._delivered, time.monotonic() - self._start_s, image)
-        self._delivered += 1
-        return frame
 
     def report(self) -> SourceReport:
         if not self._ended:
@@ -120,8 +98,14 @@ class _CaptureSource:
         why = f"{self.name} stopped delivering after {self._delivered} frames"
         return SourceReport(complete=False, broken_off=why)
 
-    def close(self) -> None:
-        self._capture.close()
+    def _time_s(self) -> float:
+        return time.monotonic() - self._start_s
+
+    def _changed(self, size: str) -> SourceError:
+        return SourceError(
+            f"{self.name!r} changed its frame size to {size}",
+            hint="fix the size in the camera's settings",
+        )
 
 
 def _live(name: str, start: Callable[[], opencv.Capture | None], failure: str) -> Source:
@@ -158,4 +142,4 @@ def _live(name: str, start: Callable[[], opencv.Capture | None], failure: str) -
     if first is None:
         capture.close()
         raise SourceError(f"{name!r} opens but delivers no frame", hint="unplug it and try again")
-    return LiveSource(_CaptureSource(name, capture, first))
+    return LiveSource(_CameraFrames(name, capture, first))

@@ -11,6 +11,7 @@ from pathlib import Path
 from edgeunet.errors import SourceError
 from edgeunet.stream import opencv
 from edgeunet.stream.frames import Frame, Image, Source, SourceReport
+from edgeunet.stream.sources.captured import CapturedFrames
 from edgeunet.units import format_size
 
 # fmt: off
@@ -68,7 +69,7 @@ def _open_file(text: str, path: Path, size: tuple[int, int] | None) -> Source:
     return VideoSource(text, path)
 
 
-class VideoSource:
+class VideoSource(CapturedFrames):
     """A video file. One that ends too early is delivered as far as it goes, and reported."""
 
     live = False
@@ -83,33 +84,9 @@ class VideoSource:
                 f"{name!r} is not a video that can be read, or its end with the index is missing",
                 hint="play it in a video player to check it; copy it again if it was cut off",
             )
-        self.name = name
+        super().__init__(name, capture, first, DEFAULT_FRAME_RATE)
         self.paths = (path,)
-        self.height, self.width = first.shape[:2]
-        self._capture = capture
-        self._first: Image | None = first
-        self._delivered = 0
-        self._ended = False
-        rate = capture.frame_rate
-        self._rate_known = 0 < rate < 1000
-        self.frame_rate = rate if self._rate_known else DEFAULT_FRAME_RATE
         self.frame_count = capture.frame_count if capture.frame_count > 0 else None
-
-    def read(self) -> Frame | None:
-        image = self._first if self._first is not None else self._capture.read()
-        self._first = None
-        if image is None:
-            self._ended = True
-            return None
-        if image.shape[:2] != (self.height, self.width):
-            raise SourceError(
-                f"{self.name!r} changes its frame size to {format_size(*image.shape[:2])} "
-                f"after {self._delivered} frames",
-                hint="cut it into one file per frame size",
-            )
-        frame = Frame(self._delivered, self._delivered / self.frame_rate, image)
-        self._delivered += 1
-        return frame
 
     def report(self) -> SourceReport:
         warnings = []
@@ -125,8 +102,14 @@ class VideoSource:
             warnings=tuple(warnings), complete=not cut, broken_off=broken_off if cut else ""
         )
 
-    def close(self) -> None:
-        self._capture.close()
+    def _time_s(self) -> float:
+        return self._delivered / self.frame_rate
+
+    def _changed(self, size: str) -> SourceError:
+        return SourceError(
+            f"{self.name!r} changes its frame size to {size} after {self._delivered} frames",
+            hint="cut it into one file per frame size",
+        )
 
 
 class ImageSource:
