@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import re
-from typing import Any
 
-import onnx_ir as ir
 import pytest
 
 from edgeunet.recipes import recipe_names
 from edgeunet.specs import Precision, Task
+from tests.convert.compiling import compiled, parsed, the_logger
 from tests.convert.small import graph, small
 
 trt = pytest.importorskip("tensorrt_rtx")
@@ -18,34 +16,12 @@ trt = pytest.importorskip("tensorrt_rtx")
 NUMPY_NAMES = {trt.uint8: "uint8", trt.float32: "float32"}
 
 
-@functools.cache
-def the_logger() -> Any:
-    """One for the process: TensorRT keeps the first and warns about every other."""
-
-    class Logger(trt.ILogger):  # type: ignore[misc,name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.entries: list[tuple[Any, str]] = []
-
-        def log(self, severity: Any, message: str) -> None:
-            self.entries.append((severity, message))
-
-    return Logger()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16])
 @pytest.mark.parametrize("name", recipe_names())
 def test_tensorrt_compiles_the_graph(name: str, precision: Precision) -> None:
-    logger = the_logger()
-    logger.entries.clear()
-    builder = trt.Builder(logger)
-    network = builder.create_network(0)
-    parser = trt.OnnxParser(network, logger)
-    parsed = parser.parse(ir.to_proto(graph(name, precision)).SerializeToString())
-    assert [str(parser.get_error(i)) for i in range(parser.num_errors)] == []
-    assert parsed
-
+    made = parsed(graph(name, precision))
+    network = made.network
     height, width = 32, 48
     frame = network.get_input(0)
     assert network.num_inputs == 1
@@ -71,15 +47,7 @@ def test_tensorrt_compiles_the_graph(name: str, precision: Precision) -> None:
     }
     assert convolutions == {trt.float16 if precision is Precision.FP16 else trt.float32}
 
-    config = builder.create_builder_config()
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(trt.ComputeCapability.SM86, 0)
-    engine = builder.build_serialized_network(network, config)
-    bad = (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR)
-    assert [text for severity, text in logger.entries if severity in bad] == []
-    assert engine is not None
-    assert engine.nbytes > 0
-    log = "\n".join(text for _, text in logger.entries)
+    log = compiled(made)
     memory = re.search(r"Total Activation Memory: (\d+) bytes", log)
     assert memory is not None
     assert int(memory.group(1)) > 0
