@@ -17,6 +17,7 @@ _LARGEST_SEED = 2**63 - 1
 NoiseKind = Literal["gaussian", "camera"]
 ImageLoss = Literal["l1", "charbonnier"]
 ClassWeights = Literal["median", "sqrt-median", "none"]
+QuantizedFor = Literal["onnxruntime", "tensorrt"]
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -43,7 +44,8 @@ class TrainTable(_Table, frozen=True):
     losses, 1 where not named. labelled_share: of the crops, from images with labels.
     in_bytes: of the crops, those whose noisy image is rounded and clipped to 8 bits.
     statistics_until: share of the steps after which batch norm keeps the statistics it has, so
-    that the network is trained as it is deployed.
+    that the network is trained as it is deployed. quantized_for: the engine whose 8 bits the
+    network is fine-tuned with.
     """
 
     steps: int
@@ -67,6 +69,7 @@ class TrainTable(_Table, frozen=True):
     generated: int = 0
     in_bytes: float = 0.0
     statistics_until: float = 1.0
+    quantized_for: QuantizedFor | None = None
 
     def keeps_statistics(self, step: int) -> bool:
         """Whether batch norm no longer follows the batches at a step."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from edgeunet.cli.choices import missing_package, read_recipe_at
 from edgeunet.cli.console import note, print_json, print_table, progress, warn
+from edgeunet.cli.qat import read_qat
 from edgeunet.errors import EdgeUnetError, UsageError
 
 
@@ -57,12 +59,30 @@ def command(
     init: Annotated[
         Path | None,
         typer.Option(
-            "--init", help="Weights to begin with: tensors of the same name and shape are taken."
+            "--init",
+            help="Weights to begin with: tensors of the same name and shape are taken. With "
+            "--qat the shipped ones unless given.",
         ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")
     ] = False,
+    qat: Annotated[
+        bool,
+        typer.Option(
+            "--qat",
+            help="Fine-tune trained weights with the 8 bits that export --int8 makes: a twentieth "
+            "of the recipe's steps, from a tenth of its learning rate.",
+        ),
+    ] = False,
+    target: Annotated[
+        str | None,
+        typer.Option("--target", help="With --qat: onnxruntime (default) or tensorrt."),
+    ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option("--calibration", help="With --qat: the set of frames ranges are measured on."),
+    ] = None,
     mixed_precision: Annotated[
         str, typer.Option("--mixed-precision", help="no, bf16 or fp16 (as accelerate has it).")
     ] = "no",
@@ -83,13 +103,27 @@ def command(
         from edgeunet.train.card import Given, figure_label, figure_text, write_card
         from edgeunet.train.checkpoint import FILE_NAME
         from edgeunet.train.data import read_data
+        from edgeunet.train.fake_quantization import with_quantization
         from edgeunet.train.interruption import TrainingInterrupted
         from edgeunet.train.loop import Progress, check_run, train, with_steps
         from edgeunet.train.processes import is_main_process
-        from edgeunet.train.validation import figure_names
+        from edgeunet.train.validation import all_figure_names
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="training", extra="train") from error
-    recipe = with_steps(recipe, steps)
+    choice = read_qat(
+        recipe,
+        model,
+        qat=qat,
+        target=target,
+        calibration=calibration,
+        init=init,
+        mixed_precision=mixed_precision,
+        going_on=resume and (out / FILE_NAME).is_file(),
+    )
+    if choice is None:
+        recipe = with_steps(recipe, steps)
+    else:
+        recipe = with_quantization(recipe, choice.int8.engine, steps)
     folders = data or []
     table = check_run(recipe, out, resume=resume)
     if not folders and not table.generated:
@@ -108,7 +142,7 @@ def command(
     labelled = read.labelled
     with_labels = "" if labelled is None else f", {labelled} of them with labels"
     say(f"{_images(len(read.training))} to train on{with_labels}, {len(read.held_out)} held out")
-    names = dict(zip(figure_names(recipe.pathways), recipe.tasks, strict=True))
+    names = dict(zip(all_figure_names(recipe), itertools.cycle(recipe.tasks), strict=False))
     with progress(" steps/s") if speaks else contextlib.nullcontext() as bar:
         task = bar.add_task("training", total=None, rate="") if bar else None
 
@@ -133,8 +167,9 @@ def command(
                 out,
                 validation=read.held_out,
                 resume=resume,
-                init=init,
+                init=init if choice is None else choice.init,
                 mixed_precision=mixed_precision,
+                fake_quantization=None if choice is None else choice.exported_bits(recipe, say),
                 report=report,
                 notice=say,
             )
@@ -142,7 +177,11 @@ def command(
             raise InterruptedTrainingError(error.step, error.saved) from error
     if not speaks:
         return
-    given = Given(model, folders, init, held_out=len(read.held_out))
+    given = Given(
+        *(model, folders, init, len(read.held_out)),
+        qat=qat,
+        calibration=None if choice is None else choice.set_name,
+    )
     card = write_card(outcome, recipe, given)
     if as_json:
         print_json(

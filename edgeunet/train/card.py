@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import platform
 import shlex
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from edgeunet.recipes import Recipe
 from edgeunet.schedules import TrainTable
 from edgeunet.specs import Task
 from edgeunet.train.loop import Outcome
-from edgeunet.train.validation import figure_names
+from edgeunet.train.validation import IN_BITS, all_figure_names
 
 # Folders that say which part of a data set they are, not which data set.
 _PARTS = frozenset({"train", "training", "val", "validation", "test", "images", "data"})
@@ -25,13 +26,16 @@ _PARTS = frozenset({"train", "training", "val", "validation", "test", "images", 
 class Given:
     """What a person gave a run, as they gave it, to be given again.
 
-    init: the weight file begun with. held_out: images that were only validated on.
+    init: the weight file begun with. held_out: images that were only validated on. qat,
+    calibration: whether 8 bits were asked for, and on which set they were measured.
     """
 
     model: str
     data: Sequence[Path]
     init: Path | None = None
     held_out: int = 0
+    qat: bool = False
+    calibration: str | None = None
 
 
 def write_card(outcome: Outcome, recipe: Recipe, given: Given) -> Path:
@@ -55,20 +59,17 @@ def write_card(outcome: Outcome, recipe: Recipe, given: Given) -> Path:
         ("steps", f"{outcome.steps} ({outcome.skipped_steps} skipped), {outcome.seconds:.0f} s"),
         ("machine", _machine(outcome)),
     ]
-    for name, pathway in zip(figure_names(recipe.pathways), recipe.pathways, strict=True):
-        rows.append(
-            (
-                f"{figure_label(name, pathway.head)} on the held-out images, "
-                f"{outcome.figures_noise}",
-                figure_text(outcome.figures.get(name), pathway.head),
-            )
-        )
+    if table.quantized_for is not None:
+        rows.insert(-1, ("8 bits", _bits(recipe, table)))
+    for name, task in zip(all_figure_names(recipe), itertools.cycle(recipe.tasks), strict=False):
+        label = f"{figure_label(name, task)} on the held-out images, {outcome.figures_noise}"
+        rows.append((label, figure_text(outcome.figures.get(name), task)))
     lines = [
         *(f"# {outcome.weights.stem}", ""),
         *(f"{recipe.title} ({recipe.source}).", ""),
         *("| | |", "|---|---|"),
         *(f"| {name} | {value} |" for name, value in rows),
-        *("", _terms(given)),
+        *("", _terms(outcome, given)),
         *("", "Repeat it with:", "", "```sh", shlex.join(_command(outcome, recipe, given)), "```"),
         "",
     ]
@@ -80,6 +81,8 @@ def write_card(outcome: Outcome, recipe: Recipe, given: Given) -> Path:
 
 def figure_label(name: str, task: Task) -> str:
     """Return a figure's name for people; with its output where the figure's name has it."""
+    if name.startswith(IN_BITS):
+        return f"{figure_label(name.removeprefix(IN_BITS), task)} in 8 bits"
     label = {
         Task.DENOISE: "PSNR",
         Task.SEGMENT: "mean IoU",
@@ -115,6 +118,14 @@ def _statistics(table: TrainTable) -> str:
     if table.statistics_until == 1:
         return ""
     return f", batch norm's statistics kept from {table.statistics_until:.0%} of the steps on"
+
+
+def _bits(recipe: Recipe, table: TrainTable) -> str:
+    return (
+        f"fine-tuned with those of an export for {table.quantized_for} (straight-through "
+        "estimator, ranges of the weights begun with); the weights are floats, for any precision"
+        + (", batch norm kept as it was" if recipe.network.block == "double" else "")
+    )
 
 
 def _noise(table: TrainTable) -> str:
@@ -166,10 +177,11 @@ def _machine(outcome: Outcome) -> str:
     )
 
 
-def _terms(given: Given) -> str:
-    if not given.data and given.init is None:
+def _terms(outcome: Outcome, given: Given) -> str:
+    fresh = given.init is None and outcome.initial is None
+    if not given.data and fresh:
         return "All images were drawn by edgeunet itself: the weights have no terms but its own."
-    began = "" if given.init is None else " and the weights they began with"
+    began = "" if fresh else " and the weights they began with"
     return (
         f"The weights inherit the terms of the images they were trained on{began}; check those "
         "before you use them commercially."
@@ -181,6 +193,10 @@ def _command(outcome: Outcome, recipe: Recipe, given: Given) -> list[str]:
     command += [word for folder in given.data for word in ("--data", str(folder))]
     if given.init is not None:
         command += ["--init", str(given.init)]
+    if given.qat and recipe.train is not None and recipe.train.quantized_for is not None:
+        command += ["--qat", "--target", recipe.train.quantized_for]
+    if given.calibration is not None:
+        command += ["--calibration", given.calibration]
     command += ["--steps", str(outcome.steps), "--mixed-precision", outcome.mixed_precision]
     # Another folder: a run does not write over an earlier one.
     return [*command, "--out", f"runs/{outcome.weights.stem}-again"]

@@ -13,6 +13,7 @@ from torch import nn
 
 from edgeunet.errors import WeightsError
 from edgeunet.files import replacing_file
+from edgeunet.train.fake_quantization import Quantization
 from edgeunet.train.initial import Initial
 
 FILE_NAME = "checkpoint.safetensors"
@@ -20,13 +21,17 @@ FILE_NAME = "checkpoint.safetensors"
 
 @dataclass(frozen=True)
 class Standing:
-    """How far a run is, and what it began with; ``seconds`` counts every session of it."""
+    """How far a run is, and what it began with; ``seconds`` counts every session of it.
+
+    quantization: the 8 bits it computes with, if it does.
+    """
 
     step: int = 0
     seconds: float = 0.0
     skipped_steps: int = 0
     processes: int = 1
     initial: Initial | None = None
+    quantization: Quantization | None = None
 
 
 def save_checkpoint(
@@ -53,6 +58,8 @@ def save_checkpoint(
     }
     if standing.initial is not None:
         metadata["initial"] = msgspec.json.encode(standing.initial).decode()
+    if standing.quantization is not None:
+        metadata["quantization"] = msgspec.json.encode(standing.quantization).decode()
     with replacing_file(path) as beside:
         # Not save_file: its error for a full disk is no OSError and names no cause.
         beside.write_bytes(save(tensors, metadata))
@@ -82,8 +89,8 @@ def load_checkpoint(
     if metadata.get("recipe") != recipe_digest:
         raise WeightsError(
             f"{path} was made by another recipe",
-            hint="resume with the recipe, --width and --steps it was started with, or choose "
-            "another --out",
+            hint="resume with the recipe, --width and --steps it was started with (and --qat, if "
+            "it was), or choose another --out",
         )
     network.load_state_dict(_below("network.", tensors))
     average.load_state_dict(_below("average.", tensors))
@@ -93,13 +100,14 @@ def load_checkpoint(
         states.setdefault(int(index), {})[field] = tensor
     layout = optimizer.state_dict()
     optimizer.load_state_dict({"state": states, "param_groups": layout["param_groups"]})
-    initial = metadata.get("initial")
+    initial, quantization = metadata.get("initial"), metadata.get("quantization")
     return Standing(
         int(metadata["step"]),
         float(metadata["seconds"]),
         int(metadata.get("skipped_steps", "0")),
         int(metadata.get("processes", "1")),
         None if initial is None else msgspec.json.decode(initial, type=Initial),
+        None if quantization is None else msgspec.json.decode(quantization, type=Quantization),
     )
 
 

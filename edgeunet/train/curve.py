@@ -41,7 +41,7 @@ class Curve:
         """Write one more line when the block ends well: the checkpoint of that step is there."""
         line = [str(step), f"{loss:.6f}", *(f"{losses[name]:.6f}" for name in self._outputs)]
         for name in self._figures:
-            figure, digits = figures.get(name), 3 if name.startswith("psnr") else 4
+            figure, digits = figures.get(name), 3 if "psnr_db" in name else 4
             line.append("" if figure is None else f"{figure:.{digits}f}")
         head = ["step", "loss", *(f"loss_{name}" for name in self._outputs), *self._figures]
         with replacing_file(self._path) as beside:

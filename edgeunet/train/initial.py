@@ -50,3 +50,12 @@ def load_matching(network: nn.Module, path: Path) -> Initial:
             )
         wanted[name].copy_(tensor)
     return Initial(path.name, sha256_of(path), len(matching), len(wanted))
+
+
+def check_whole(initial: Initial | None) -> None:
+    """Raise WeightsError unless all of a network was begun with: only such a one is fine-tuned."""
+    if initial is None or initial.matched < initial.tensors:
+        raise WeightsError(
+            f"a network is fine-tuned for 8 bits whole, not from {initial or 'random weights'}",
+            hint="give the weights of this very network; train it first, if there are none",
+        )

@@ -8,7 +8,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -26,7 +26,8 @@ from edgeunet.train.checkpoint import FILE_NAME, Standing, load_checkpoint, save
 from edgeunet.train.crops import Crops
 from edgeunet.train.curve import FILE_NAME as CURVE_FILE
 from edgeunet.train.curve import Curve
-from edgeunet.train.initial import Initial, load_matching
+from edgeunet.train.fake_quantization import FakeQuantization
+from edgeunet.train.initial import Initial, check_whole, load_matching
 from edgeunet.train.interruption import TrainingInterrupted, held_back
 from edgeunet.train.losses import JointLoss
 from edgeunet.train.processes import (
@@ -36,12 +37,18 @@ from edgeunet.train.processes import (
     mean_over,
 )
 from edgeunet.train.samples import Sample, pathway_of
-from edgeunet.train.validation import figure_names, image_tensor, validate, validation_noise
+from edgeunet.train.validation import (
+    IN_BITS,
+    all_figure_names,
+    image_tensor,
+    validate,
+    validation_noise,
+)
 
 # Keys of [train] that came after the first checkpoints: they count only when they are set.
 _LATER_KEYS = (
     *("growth", "noise", "gain", "rotations", "image_loss", "class_weights", "weights"),
-    *("labelled_share", "generated", "in_bytes", "statistics_until"),
+    *("labelled_share", "generated", "in_bytes", "statistics_until", "quantized_for"),
 )
 
 
@@ -62,7 +69,8 @@ class Outcome:
 
     images: those that were large enough to be trained on. seconds: of all its sessions.
     figures: as ``validate`` returns them, with the noise they were measured at; empty where
-    nothing was held out, and in processes that do not write.
+    nothing was held out, and in processes that do not write. Of a network that was fine-tuned
+    for 8 bits also its figures in these, with ``int8_`` before their names.
     """
 
     weights: Path
@@ -125,6 +133,7 @@ def train(
     resume: bool = False,
     init: Path | None = None,
     mixed_precision: str = "no",
+    fake_quantization: FakeQuantization | None = None,
     save_every: int = 500,
     report: Callable[[Progress], None] = lambda progress: None,
     notice: Callable[[str], None] = lambda text: None,
@@ -134,11 +143,14 @@ def train(
     The curve goes to ``out/curve.csv``, the state to ``out/checkpoint.safetensors`` every
     ``save_every`` steps; of several processes the main one writes. A step whose loss or gradient
     is not finite is skipped and counted. ``resume`` without a checkpoint starts from the
-    beginning; ``init``: weights to begin with. ``notice`` is told what a person should know.
-    Raises what ``check_run`` raises, and
+    beginning; ``init``: weights to begin with. ``fake_quantization``: where the schedule is
+    ``quantized_for`` an engine. ``notice`` is told what a person should know.
+    Raises what ``check_run`` and ``FakeQuantization.begin`` raise, WeightsError, and
     TrainingInterrupted for Ctrl-C and SystemExit, after the steps done are saved.
     """
     table = check_run(recipe, out, resume=resume)
+    if (table.quantized_for is None) != (fake_quantization is None):
+        raise ValueError("fake quantization is for a schedule that is quantized_for an engine")
     accelerator = make_accelerator(mixed_precision)
     device, processes = accelerator.device, accelerator.num_processes
     crops = Crops(samples, table, process=accelerator.process_index)
@@ -152,6 +164,9 @@ def train(
     before = Standing(processes=processes)
     if init is not None:
         before = Standing(processes=processes, initial=load_matching(network, init))
+    if fake_quantization is not None and not going_on:
+        check_whole(before.initial)
+        before = replace(before, quantization=fake_quantization.begin(network))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).requires_grad_(False)
     optimizer = torch.optim.AdamW(
@@ -163,25 +178,41 @@ def train(
         _check_same_run(checkpoint, before, wanted)
     elif before.initial is not None:
         notice(f"starting from {before.initial}")
-    prepared, optimizer = accelerator.prepare(network, optimizer)
+    acting: nn.Module = network
+    in_bits: nn.Module | None = None
+    if fake_quantization is not None and before.quantization is not None:
+        acting_for = fake_quantization.form(network, before.quantization)
+        acting, in_bits = acting_for(network), acting_for(average).to(device)
+    network.to(device)
+    prepared, optimizer = accelerator.prepare(acting, optimizer)
     average.to(device)
     started, skipped = time.monotonic() - before.seconds, before.skipped_steps
     figures: dict[str, float] | None = None
-    curve = Curve(out / CURVE_FILE, names, figure_names(recipe.pathways), keep_steps=before.step)
+    columns = all_figure_names(recipe)
+    curve = Curve(out / CURVE_FILE, names, columns, keep_steps=before.step)
 
     def measured() -> dict[str, float]:
         if not validation or not accelerator.is_main_process:
             return {}
-        return validate(average, recipe.pathways, validation, add_noise)
+        found = validate(average, recipe.pathways, validation, add_noise)
+        if in_bits is not None:
+            again = validate(in_bits, recipe.pathways, validation, add_noise)
+            found |= {f"{IN_BITS}{name}": figure for name, figure in again.items()}
+        return found
 
     def save(done: int) -> None:
         if accelerator.is_main_process:
             save_checkpoint(
                 checkpoint,
-                accelerator.unwrap_model(prepared),
+                network,
                 average,
                 optimizer,
-                Standing(done, time.monotonic() - started, skipped, processes, before.initial),
+                replace(
+                    before,
+                    step=done,
+                    seconds=time.monotonic() - started,
+                    skipped_steps=skipped,
+                ),
                 recipe_digest=digest,
             )
 
@@ -217,8 +248,7 @@ def train(
                     finite = accelerator.scaler is not None or math.isfinite(float(norm))
                 if finite:
                     optimizer.step()
-                    current = accelerator.unwrap_model(prepared)
-                    update_average(average, current, table.ema_decay, step)
+                    update_average(average, network, table.ema_decay, step)
                 else:
                     # Batch norm has taken the batch into its statistics already.
                     for buffer, earlier in zip(network.buffers(), statistics, strict=True):

@@ -11,13 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from edgeunet.metrics import ConfusionMatrix, psnr_db
-from edgeunet.noise import Floats, add_camera, add_gaussian
-from edgeunet.recipes import PathwayTable
+from edgeunet.noise import Floats, add_camera, add_gaussian, as_handed_over
+from edgeunet.recipes import PathwayTable, Recipe
 from edgeunet.schedules import TrainTable
 from edgeunet.specs import Task
 from edgeunet.train.samples import Sample
 
 AddNoise = Callable[[Floats, np.random.Generator], Floats]
+
+IN_BITS = "int8_"
+"""Before the name of a figure: of the network in 8 bits, not in floats."""
 
 _SIGMA = 25.0
 _METRICS = {Task.DENOISE: "psnr_db", Task.SEGMENT: "mean_iou", Task.CLASSIFY: "accuracy"}
@@ -33,12 +36,27 @@ def figure_names(pathways: Sequence[PathwayTable]) -> list[str]:
     ]
 
 
+def all_figure_names(recipe: Recipe) -> list[str]:
+    """Return the names of all figures of a run: those in 8 bits, where it has them, last."""
+    names = figure_names(recipe.pathways)
+    bits = recipe.train is not None and recipe.train.quantized_for is not None
+    return [*names, *(f"{IN_BITS}{name}" for name in names if bits)]
+
+
 def validation_noise(table: TrainTable) -> tuple[str, AddNoise]:
     """Return (its name, what adds it): one strength from the range that is trained for.
 
     Sigma 25 where it is in the range, else the middle of the range; of a camera's gains the
     middle in their logarithm, with the read noise that goes with it (``noise.draw_camera``).
+    Clipped to bytes where a network in 8 bits is measured as well: it takes nothing else.
     """
+    name, add_noise = _noise(table)
+    if table.quantized_for is None:
+        return name, add_noise
+    return f"{name} clipped", lambda clean, generator: as_handed_over(add_noise(clean, generator))
+
+
+def _noise(table: TrainTable) -> tuple[str, AddNoise]:
     if table.noise == "camera":
         gain = math.sqrt(table.gain[0] * table.gain[1])
         read = math.exp(2.18 * math.log(gain) + 1.2)

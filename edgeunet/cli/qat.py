@@ -1,0 +1,77 @@
+"""What ``edgeunet train --qat`` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeunet.cli.int8 import Int8Choice, int8_order, read_int8
+from edgeunet.errors import UsageError
+from edgeunet.recipes import Recipe, recipe_path
+from edgeunet.specs import Precision
+
+if TYPE_CHECKING:
+    from edgeunet.convert.fake_quantization import ExportedBits
+
+
+@dataclass(frozen=True)
+class QatChoice:
+    """The set that ranges are measured on, the engine, and the weights to begin with.
+
+    init: None for a run that is resumed. set_name: the calibration set, as it was given.
+    """
+
+    int8: Int8Choice
+    init: Path | None
+    set_name: str | None
+
+    def exported_bits(self, recipe: Recipe, report: Callable[[str], None]) -> ExportedBits:
+        """Return what an export would quantize, for the training loop."""
+        from edgeunet.convert.fake_quantization import ExportedBits
+
+        # Nothing is kept: that is for the weights that are exported, not for those begun with.
+        return ExportedBits(recipe, int8_order(self.int8, recipe, None, lambda _: None), report)
+
+
+def read_qat(
+    recipe: Recipe,
+    model: str,
+    *,
+    qat: bool,
+    target: str | None,
+    calibration: str | None,
+    init: Path | None,
+    mixed_precision: str,
+    going_on: bool,
+) -> QatChoice | None:
+    """Read what a fine-tune in 8 bits takes; None for any other training.
+
+    A recipe whose [train] has ``quantized_for`` is fine-tuned so without ``--qat``. going_on: from
+    a checkpoint, which knows the ranges and what the run began with.
+    """
+    planned = None if recipe.train is None else recipe.train.quantized_for
+    if not qat and planned is None:
+        for flag, given in (("--target", target), ("--calibration", calibration)):
+            if given is not None:
+                raise UsageError(
+                    f"{flag} is for a fine-tune in 8 bits", hint=f"add --qat, or leave {flag} out"
+                )
+        return None
+    if mixed_precision != "no":
+        raise UsageError(
+            f"--qat computes in FP32: {mixed_precision} is coarser than the 8 bits it imitates",
+            hint="leave --mixed-precision out",
+        )
+    int8 = read_int8(Precision.INT8, calibration, target or planned)
+    weights = init
+    if weights is None and not going_on:
+        weights = recipe.trained_weights(recipe_path(model).parent)
+    if int8 is None or (weights is None and not going_on):
+        raise UsageError(
+            f"there are no shipped weights for {recipe.name} at width {recipe.network.width}, and "
+            "--qat fine-tunes a trained network",
+            hint="train it without --qat first, then give its weights with --init",
+        )
+    return QatChoice(int8, weights, calibration)

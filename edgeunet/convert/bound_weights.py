@@ -1,0 +1,236 @@
+"""Which numbers of a network the weights of its graph are, and by what they are multiplied.
+
+Exporting permutes weights (image channels, pixel unshuffles), and multiplies them (batch norm,
+gates, layer scales, equalization). Every number of a graph's convolution is a number of one of the
+network's times a constant, and a bias also plus one, as long as only convolutions are learned. Two
+exports of marked weights tell which and how much, whatever the rewrites are.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from torch import Tensor, nn
+
+from edgeunet.graph.values import CONVOLUTIONS, Floats, constant_of
+from edgeunet.models.network import Network
+
+GraphOf = Callable[[Network], ir.Model]
+"""Exports a network, which it may change."""
+
+# Marks are floats: up to here they differ by more than their rounding.
+_DIGIT = 1 << 18
+# Of the digits above. With a fraction, so that no two layers are alike and joined to one.
+_HIGH = 1 << 10
+_FRACTION = 0.2
+_MOST_ROUNDING = 0.25
+
+
+@dataclass(frozen=True)
+class Binding:
+    """Where a graph's convolution has its weights from.
+
+    layer: the network's module. places: of every (output, input) pair, or (input, output) of a
+    transposed one, the place among the layer's; bias_places: of every bias. scale: (O, I, 1, 1);
+    bias_scale, offset: (channels,); the bias is ``bias_scale * bias[bias_places] + offset``, and
+    ``offset`` alone where the layer has none. None: the graph's convolution has no bias.
+    """
+
+    layer: str
+    places: Tensor
+    scale: Tensor
+    bias_places: Tensor
+    bias_scale: Tensor
+    offset: Tensor | None
+
+
+class BoundConvolution(nn.Module):
+    """Gives the weights of one convolution of a graph, made from the network's as they are now."""
+
+    def __init__(self, network: Network, binding: Binding) -> None:
+        super().__init__()
+        layer = network.get_submodule(binding.layer)
+        if not isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+            raise TypeError(f"{binding.layer} is no convolution")
+        self.layer = layer
+        self._shape = (*binding.scale.shape[:2], *layer.weight.shape[2:])
+        straight = torch.equal(binding.places, torch.arange(len(binding.places)))
+        self.places: Tensor | None
+        self.scale: Tensor
+        self.bias_places: Tensor
+        self.bias_scale: Tensor
+        self.offset: Tensor | None
+        for name, tensor in (
+            ("places", None if straight else binding.places),
+            ("scale", binding.scale),
+            ("bias_places", binding.bias_places),
+            ("bias_scale", binding.bias_scale),
+            ("offset", binding.offset),
+        ):
+            self.register_buffer(name, tensor, persistent=False)
+
+    def forward(self) -> tuple[Tensor, Tensor | None]:
+        """Return (weight, bias), as the graph has them in floats."""
+        weight = self.layer.weight
+        if self.places is not None:
+            weight = weight.flatten(0, 1).index_select(0, self.places)
+        weight = weight.reshape(self._shape) * self.scale
+        if self.offset is None or self.layer.bias is None:
+            return weight, self.offset
+        return weight, self.layer.bias[self.bias_places] * self.bias_scale + self.offset
+
+
+def convolutions(model: ir.Model) -> list[ir.Node]:
+    """Return a float graph's convolutions, transposed ones too, in execution order."""
+    return [
+        node
+        for node in model.graph
+        if node.op_type in CONVOLUTIONS and constant_of(node.inputs[1]) is not None
+    ]
+
+
+def bind(network: Network, graph_of: GraphOf, model: ir.Model) -> tuple[Binding, ...]:
+    """Return a binding for every convolution of ``model``, which ``graph_of`` made of ``network``.
+
+    Raises RuntimeError when the graph's weights are not the network's, permuted and scaled.
+    """
+    layers = {
+        name: layer
+        for name, layer in network.named_modules()
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))
+    }
+    sizes = [layer.weight.shape[0] * layer.weight.shape[1] for layer in layers.values()]
+    first = dict(zip(layers, np.cumsum([0, *sizes[:-1]]), strict=True))
+    widths = [layer.out_channels for layer in layers.values()]
+    first_bias = dict(zip(layers, np.cumsum([0, *widths[:-1]]), strict=True))
+
+    def probe(weight_mark: Mark, bias_mark: Mark) -> list[_Weights]:
+        marked = copy.deepcopy(network)
+        with torch.no_grad():
+            for name, layer in marked.named_modules():
+                if name not in layers:
+                    _forget_offsets(layer)
+            for name in layers:
+                layer = marked.get_submodule(name)
+                if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+                    pairs = layer.weight.shape[:2]
+                    numbers = first[name] + np.arange(pairs[0] * pairs[1]).reshape(*pairs, 1, 1)
+                    layer.weight.copy_(torch.from_numpy(weight_mark(numbers)))
+                    if layer.bias is not None:
+                        numbers = first_bias[name] + np.arange(len(layer.bias))
+                        layer.bias.copy_(torch.from_numpy(bias_mark(numbers)))
+        return _weights_of(graph_of(marked))
+
+    found = _weights_of(model)
+    up = probe(lambda n: _DIGIT + n % _DIGIT, lambda n: _DIGIT + n)
+    down = probe(lambda n: 2 * _DIGIT - n % _DIGIT, lambda n: 2 * _DIGIT - n)
+    high = up
+    if sum(sizes) > _DIGIT:
+        high = probe(
+            lambda n: _HIGH + n // _DIGIT + _FRACTION * (n % _DIGIT / _DIGIT), lambda n: 1.0 * n
+        )
+    if sum(widths) > _DIGIT or any(len(some) != len(found) for some in (up, down, high)):
+        raise RuntimeError("an export of marked weights has other convolutions")
+    starts = np.array([*first.values()])
+    bindings = []
+    for node, rising, falling, upper in zip(found, up, down, high, strict=True):
+        scale, numbers = _read(rising.weight, falling.weight)
+        if upper is not rising:
+            numbers = numbers + _DIGIT * _rounded(_first_of_kernel(upper.weight), scale, _HIGH)
+        known = scale != 0
+        layer_index = int(np.searchsorted(starts, numbers[known].max(initial=0), "right")) - 1
+        name = [*layers][layer_index]
+        places = np.where(known, numbers - first[name], 0).astype(np.int64)
+        bias_scale = np.zeros(0)
+        bias_places = np.zeros(0, np.int64)
+        offset = node.bias
+        if offset is not None and rising.bias is not None and falling.bias is not None:
+            bias_scale, numbers = _read(rising.bias, falling.bias)
+            bias_places = np.where(bias_scale != 0, numbers - first_bias[name], 0).astype(np.int64)
+            bias = layers[name].bias
+            if bias is not None:
+                offset = offset - bias_scale * bias.detach().cpu().numpy()[bias_places]
+        bindings.append(
+            Binding(
+                name,
+                torch.from_numpy(places.reshape(-1)),
+                torch.from_numpy(scale.astype(np.float32)[:, :, None, None]),
+                torch.from_numpy(bias_places),
+                torch.from_numpy(bias_scale.astype(np.float32)),
+                None if offset is None else torch.from_numpy(offset.astype(np.float32)),
+            )
+        )
+        _check(BoundConvolution(network, bindings[-1]), node)
+    return tuple(bindings)
+
+
+Mark = Callable[[Floats], Floats]
+
+
+@dataclass(frozen=True)
+class _Weights:
+    weight: Floats
+    bias: Floats | None
+
+
+def _weights_of(model: ir.Model) -> list[_Weights]:
+    found = []
+    for node in convolutions(model):
+        weight = constant_of(node.inputs[1])
+        bias = constant_of(node.inputs[2]) if len(node.inputs) > 2 else None
+        if weight is not None:
+            found.append(_Weights(weight, bias))
+    return found
+
+
+def _forget_offsets(layer: nn.Module) -> None:
+    """What is added beside convolutions would be added to their marks."""
+    for name in ("bias", "running_mean"):
+        tensor = getattr(layer, name, None)
+        if isinstance(tensor, Tensor):
+            tensor.zero_()
+
+
+def _read(rising: Floats, falling: Floats) -> tuple[Floats, Floats]:
+    """Return (factors, numbers) from what became of both marks."""
+    rising, falling = _first_of_kernel(rising), _first_of_kernel(falling)
+    scale = (rising + falling) / (3 * _DIGIT)
+    return scale, _rounded(rising, scale, _DIGIT)
+
+
+def _first_of_kernel(content: Floats) -> Floats:
+    first: Floats = content if content.ndim == 1 else content[..., 0, 0]
+    return first.astype(np.float64)
+
+
+def _rounded(marked: Floats, scale: Floats, start: int) -> Floats:
+    """Return the numbers that marks from ``start`` on say; 0 where the factor is."""
+    whole = np.full(scale.shape, float(start))
+    numbers = np.divide(marked, scale, out=whole, where=scale != 0) - start
+    rounded: Floats = np.rint(numbers)
+    if np.abs(numbers - rounded).max(initial=0.0) > _MOST_ROUNDING:
+        raise RuntimeError("the weights of the graph are not the network's, permuted and scaled")
+    return rounded.astype(np.int64)
+
+
+def _check(bound: BoundConvolution, node: _Weights) -> None:
+    with torch.no_grad():
+        for given, wanted in zip(bound(), (node.weight, node.bias), strict=True):
+            if (given is None) != (wanted is None):
+                raise RuntimeError("a graph's convolution has a bias that its network has not")
+            if given is None or wanted is None:
+                continue
+            reach = float(np.abs(wanted).max(initial=0.0)) or 1.0
+            if np.abs(given.cpu().numpy() - wanted).max(initial=0.0) > 1e-4 * reach:
+                raise RuntimeError(f"{type(bound.layer).__name__}: weights are not as exported")
+
+
+def trained_names(network: Network, bindings: Sequence[Binding]) -> set[str]:
+    """Return the names of the parameters that bindings read."""
+    layers = {binding.layer for binding in bindings}
+    return {n for n, _ in network.named_parameters() if n.rpartition(".")[0] in layers}
