@@ -146,11 +146,18 @@ def command(
     how = _read_fit(fit)
     sigmas = None if sigma is None else parse_sigmas(sigma)
     check_noise(0, seed)
-    kinds = _read_noise(noise, [target, *(against or ())])
+    targets = [target, *(against or ())]
+    kinds = _read_noise(noise, targets)
+    mixed = len({is_bundle(name) for name in targets}) == 2
 
     def open_backend(name: str) -> Backend:
-        opener = _open_bundle if is_bundle(name) else _open_network
-        return opener(name, engine, weights, width, size)
+        if not mixed:
+            opener = _open_bundle if is_bundle(name) else _open_network
+            return opener(name, engine, weights, width, size)
+        # What is for the one kind is not for the other.
+        if is_bundle(name):
+            return _open_bundle(name, "auto" if engine == _TORCH else engine, None, None, None)
+        return _open_network(name, _TORCH, weights, width, size)
 
     def levels_of(backend: Backend) -> Levels:
         denoises = Task.DENOISE in {head.task for head in backend.heads}
@@ -164,7 +171,7 @@ def command(
 
     if report is not None:
         page = make_report(
-            [target, *(against or ())],
+            targets,
             levels_of,
             open_backend=open_backend,
             open_sets=open_sets,

@@ -19,12 +19,15 @@ from onnx import helper
 from edgeunet.bundle import write_bundle
 from edgeunet.bundle.manifest import MemoryEntry, QuantizationEntry
 from edgeunet.evaluate.backends import Head
+from edgeunet.models import build_network
+from edgeunet.models.weights import save_weights
 from edgeunet.recipes import load_recipe
 from edgeunet.specs import Precision, Task
 from tests.bundle.tiny import tiny_bundle, tiny_graph, tiny_manifest
 from tests.cli.command import Ran, contents, edgeunet
 from tests.evaluate.media import picture, write, write_folder, write_labelled
 from tests.house.source import ROOT
+from tests.recipe_files import DENOISE, SEGMENT, recipe_text
 
 SIZE = (24, 32)
 
@@ -298,6 +301,26 @@ def test_images_that_were_cropped_or_left_out_are_named(place: Path) -> None:
     ran = edgeunet("eval", place / "tiny.bundle", large, *words, "--fit", "skip")
     (line,) = json.loads(ran.out)["data"][0]["left_out"]
     assert f"left out: {line}" in _Page((place / "report.html").read_text()).words
+
+
+@pytest.mark.parametrize("engine", ["auto", "torch", "onnxruntime"])
+def test_a_model_beside_a_bundle_takes_the_options_that_are_for_it(
+    place: Path, engine: str
+) -> None:
+    (place / "toy.toml").write_text(recipe_text(DENOISE + SEGMENT))
+    recipe = load_recipe(str(place / "toy.toml"))
+    save_weights(build_network(recipe), recipe, place / "toy.safetensors")
+    model = (place / "toy.toml", "--weights", place / "toy.safetensors", "--size", "24x32")
+    words = ("--against", place / "tiny.bundle", "--sigma", "5", "--engine", engine, "--json")
+    ran = edgeunet("eval", *model, place / "street", *words, "--report", place / "report.html")
+    assert ran.code == 0, ran.err
+    document = json.loads(ran.out)
+    assert [c["engine"] for c in document["candidates"]] == ["torch", "onnxruntime"]
+    assert [c["size"] for c in document["candidates"]] == ["24x32", "24x32"]
+    plain = ("--sigma", "5", "--noise", "uint8", "--json")
+    alone = json.loads(edgeunet("eval", *model, place / "street", *plain).out)
+    wanted = alone["data"][0]["results"][0]["psnr_db"]["mean"]
+    assert document["data"][0]["results"][0]["levels"][0]["psnr_db"] == wanted
 
 
 def test_one_form_alone_has_a_page(place: Path) -> None:
