@@ -16,6 +16,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from edgeunet.graph.convolutions import group_of
 from edgeunet.graph.points import is_convolution
 from edgeunet.graph.values import (
     Floats,
@@ -169,7 +170,7 @@ class _Channels:
             self._fix_all(node)
         elif is_convolution(node):
             self._makers.append((node, result))
-            if _group(node) == 1:
+            if group_of(node) == 1:
                 self._readers.append((node, there[0]))
             else:
                 self._fix(inputs[0])
@@ -217,8 +218,3 @@ def _constant(node: ir.Node, index: int) -> Floats:
     if content is None:
         raise ValueError(f"{node.name!r} has no constant weights")
     return content
-
-
-def _group(node: ir.Node) -> int:
-    group = node.attributes.get("group")
-    return 1 if group is None else group.as_int()

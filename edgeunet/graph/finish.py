@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from edgeunet.graph.integer_layout import lay_out_integers
 from edgeunet.graph.layout import lay_out_for_cpu
 from edgeunet.specs import Engine
 
@@ -12,4 +13,5 @@ def finish(model: ir.Model, engine: Engine) -> ir.Model:
     """Rewrite a graph in place for an engine, and return it. Sizes cannot be changed after."""
     if engine is Engine.ONNXRUNTIME:
         lay_out_for_cpu(model)
+        lay_out_integers(model)
     return model

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from edgeunet.graph.convolutions import group_of
 from edgeunet.graph.values import (
     CONVOLUTIONS,
     Floats,
@@ -127,7 +128,7 @@ def _fold_into_conv_after(graph: ir.Graph, node: ir.Node) -> bool:
     weight, shape = constant_of(conv.inputs[1]), static_shape(node.outputs[0])
     if weight is None or shape is None or static_shape(value) != shape:
         return False
-    if conv.inputs[0] is not node.outputs[0] or _group(conv) != 1:
+    if conv.inputs[0] is not node.outputs[0] or group_of(conv) != 1:
         return False
     vector = channel_vector(constant, shape[1], axis=1, rank=len(shape))
     if vector is None:
@@ -245,11 +246,6 @@ def _bypass(graph: ir.Graph, node: ir.Node, value: ir.Value) -> None:
     graph.remove(node, safe=True)
 
 
-def _group(conv: ir.Node) -> int:
-    attribute = conv.attributes.get("group")
-    return attribute.as_int() if attribute is not None else 1
-
-
 def _scale_conv(graph: ir.Graph, conv: ir.Node, vector: Floats) -> None:
     """Multiply a convolution's output channels by ``vector``."""
     weight = constant_of(conv.inputs[1])
@@ -260,7 +256,7 @@ def _scale_conv(graph: ir.Graph, conv: ir.Node, vector: Floats) -> None:
         _set_weight(graph, conv, (weight * shaped).astype(weight.dtype))
     else:
         # ConvTranspose: (in, out / group, kh, kw); with groups the outputs run group by group.
-        groups = _group(conv)
+        groups = group_of(conv)
         per_group = vector.reshape(groups, 1, -1, 1, 1)
         split = weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
         _set_weight(graph, conv, (split * per_group).reshape(weight.shape).astype(weight.dtype))

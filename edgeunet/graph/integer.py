@@ -1,7 +1,8 @@
 """A quantized graph as engines run it: integer kernels in the place of floats between 8 bits.
 
 A convolution or sum that reads dequantized tensors reads the 8-bit ones, and what is quantized
-right behind it is all that it writes. Floats that nothing joins stay, and count.
+right behind it is all that it writes. Transpositions between such kernels are undone: they read
+and write in one order, whatever that is. Floats that nothing joins stay, and count.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ _DEQUANTIZE, _QUANTIZE = "DequantizeLinear", "QuantizeLinear"
 _CONVOLUTIONS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _JOINED = frozenset({"Add", "Concat"})
 _JOINING = _CONVOLUTIONS | _JOINED
+_KERNEL = "QLinear"
+BITS = frozenset({"int8", "uint8"})
 
 
 def with_integer_kernels(view: GraphView) -> GraphView:
@@ -22,6 +25,10 @@ def with_integer_kernels(view: GraphView) -> GraphView:
     if not any(node.op_type == _DEQUANTIZE for node in view.nodes):
         return view
     return _Joining(view).view()
+
+
+def is_integer_kernel(node: GraphNode) -> bool:
+    return node.op_type.startswith(_KERNEL)
 
 
 class _Joining:
@@ -36,6 +43,9 @@ class _Joining:
         joined: dict[int, GraphNode] = {}
         gone: set[int] = set()
         for node in self._view.nodes:
+            if node.op_type == "ArgMax" and (bits := self._bits(node.inputs[0])) is not None:
+                # The largest of the 8 bits is the largest.
+                joined[node.index] = replace(node, inputs=(bits, *node.inputs[1:]))
             if node.op_type not in _JOINING or node.index in gone:
                 continue
             kernel, also = self._kernel(node)
@@ -44,7 +54,7 @@ class _Joining:
                 joined[max([node.index, *also])] = kernel
                 gone |= {node.index, *also}
         kept = [
-            joined.get(n.index, n)
+            joined.get(n.index, replace(n, op_type="Reshape") if self._is_undone(n) else n)
             for n in self._view.nodes
             if n.index in joined or n.index not in gone
         ]
@@ -53,12 +63,12 @@ class _Joining:
     def _kernel(self, node: GraphNode) -> tuple[GraphNode | None, list[int]]:
         """Return a node's integer kernel, and the steps of the nodes that it does as well."""
         inputs = [self._bits(name) for name in node.inputs]
-        if not any(bits for bits in inputs):
-            return None, []
-        if node.op_type in _JOINED and not all(inputs):
+        # A convolution's bias may be in floats, its weights not.
+        needed = inputs if node.op_type in _JOINED else inputs[:2]
+        if not all(needed):
             return None, []
         read = [bits or name for bits, name in zip(inputs, node.inputs, strict=True)]
-        last, also, op_type = node, [], f"QLinear{node.op_type}"
+        last, also, op_type = node, [], f"{_KERNEL}{node.op_type}"
         output = last.outputs[0]
         if node.op_type in _CONVOLUTIONS and (found := self._next(output, "Add")) is not None:
             other = next((n for n in found.inputs if n != output), output)
@@ -88,6 +98,17 @@ class _Joining:
             return None
         reader = self._readers[name]
         return reader if reader.op_type == op_type else None
+
+    def _is_undone(self, node: GraphNode) -> bool:
+        """Whether a node moves the channels, of 8 bits or of what is made from them, to an end."""
+        if node.op_type != "Transpose":
+            return False
+        before, after = (self._view.tensor(name) for name in (node.inputs[0], node.outputs[0]))
+        from_bits = before.dtype in BITS or self._bits(before.name) is not None
+        if len(before.shape) != 4 or not from_bits:
+            return False
+        count, one, two, three = before.shape
+        return after.shape in ((count, two, three, one), (count, three, one, two))
 
     def _swept(self, nodes: list[GraphNode]) -> GraphView:
         """Drop DequantizeLinear nodes that nothing reads, and tensors that no node has."""

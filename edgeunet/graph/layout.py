@@ -17,14 +17,14 @@ for this engine: a GPU compiler finds its own layout.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
+from edgeunet.graph.convolutions import group_of, is_dense, over_columns
+from edgeunet.graph.inserting import TO_LAST, Inserter, copied_order, replace
 from edgeunet.graph.values import (
-    Floats,
     add_initializer,
     constant_of,
     drop_unused_initializers,
@@ -32,8 +32,6 @@ from edgeunet.graph.values import (
     set_input,
     static_shape,
 )
-
-_TO_LAST, _TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 
 # Channels in one block of the widest kernels (AVX-512), and of the narrowest (AVX2).
 _WIDE_BLOCK, _NARROW_BLOCK = 16, 8
@@ -73,29 +71,22 @@ def _shuffle(graph: ir.Graph, node: ir.Node, summed: bool) -> bool:
     found = _source(node)
     if found is None:
         return False
-    source, conv, (count, channels, rows, columns) = found
-    if only_use(source) is not node or _group(conv) != 1 or not _has_constant_weights(conv):
+    source, conv, channels = found
+    if only_use(source) is not node or group_of(conv) != 1 or not _has_constant_weights(conv):
         return False
     block = node.attributes["blocksize"].as_int()
-    kept = channels // block**2
-    mode = node.attributes.get("mode")
-    if mode is not None and mode.as_string() == "CRD":
-        # The cell's rows and columns come last there; the copy needs the channels last.
-        order = np.arange(channels).reshape(kept, block**2).T.reshape(-1)
+    order = copied_order(node, channels)
+    if order is not None:
         for index in range(1, len(conv.inputs)):
             old, content = conv.inputs[index], constant_of(conv.inputs[index])
             if old is not None and content is not None:
                 name = old.name or f"{source.name}_{index}"
                 set_input(conv, index, add_initializer(graph, name, content[order]))
-    add = _Inserter(graph, node, f"{node.outputs[0].name}_laid")
-    value = add.transpose(source, _TO_LAST)
-    value = add.reshape(value, (count * rows, columns, block, block * kept))
-    value = add.transpose(value, (0, 2, 1, 3))
-    value = add.reshape(value, (count, rows * block, columns * block, kept))
-    value = add.transpose(value, _TO_FIRST)
+    add = Inserter(graph, node, f"{node.outputs[0].name}_laid")
+    value = add.shuffle(source, block)
     if summed:
-        value = _entered(add, value, kept)
-    _replace(graph, node, value)
+        value = _entered(add, value, channels // block**2)
+    replace(graph, node, value)
     return True
 
 
@@ -104,15 +95,8 @@ def _unshuffle(graph: ir.Graph, node: ir.Node) -> bool:
     found = _source(node)
     if found is None:
         return False
-    source, _, (count, channels, rows, columns) = found
-    block = node.attributes["blocksize"].as_int()
-    add = _Inserter(graph, node, f"{node.outputs[0].name}_laid")
-    value = add.transpose(source, _TO_LAST)
-    value = add.reshape(value, (count * rows // block, block, columns // block, block * channels))
-    value = add.transpose(value, (0, 2, 1, 3))
-    value = add.reshape(value, (count, rows // block, columns // block, block**2 * channels))
-    value = add.transpose(value, _TO_FIRST)
-    _replace(graph, node, value)
+    add = Inserter(graph, node, f"{node.outputs[0].name}_laid")
+    replace(graph, node, add.unshuffle(found[0], node.attributes["blocksize"].as_int()))
     return True
 
 
@@ -132,7 +116,7 @@ def _is_summed(value: ir.Value) -> bool:
     )
 
 
-def _entered(add: _Inserter, value: ir.Value, channels: int) -> ir.Value:
+def _entered(add: Inserter, value: ir.Value, channels: int) -> ir.Value:
     """Through a convolution with ones, which comes out in blocks and takes the sum into itself."""
     # One channel at a time fills no block unless their number does; then all by all, few as
     # they are.
@@ -150,7 +134,7 @@ def _is_blocked(value: ir.Value) -> bool:
         return False
     if node.op_type in ("Add", "Relu", "MaxPool"):
         return all(v is not None and _is_blocked(v) for v in node.inputs)
-    return node.op_type == "Conv" and _group(node) == 1
+    return node.op_type == "Conv" and group_of(node) == 1
 
 
 def _widen(graph: ir.Graph, conv: ir.Node) -> bool:
@@ -164,11 +148,11 @@ def _widen(graph: ir.Graph, conv: ir.Node) -> bool:
     if last is None or shape is None or old is None or weight is None or weight.ndim != 4:
         return False
     perm = last.attributes.get("perm")
-    if last.op_type != "Transpose" or perm is None or tuple(perm.as_ints()) != _TO_LAST:
+    if last.op_type != "Transpose" or perm is None or tuple(perm.as_ints()) != TO_LAST:
         return False
-    if _group(conv) != 1 or not _has_constant_weights(conv) or not _is_dense(conv):
+    if group_of(conv) != 1 or not _has_constant_weights(conv) or not is_dense(conv):
         return False
-    kept, inputs, kernel_rows, kernel_columns = weight.shape
+    kept, kernel_columns = weight.shape[0], weight.shape[3]
     # With one column per kernel nothing is shared, so a wide block gains nothing over two narrow.
     block = _WIDE_BLOCK if kernel_columns > 1 else _NARROW_BLOCK
     together = 1
@@ -176,13 +160,8 @@ def _widen(graph: ir.Graph, conv: ir.Node) -> bool:
         together *= 2
     if together == 1:
         return False
-    wide = np.zeros(
-        (together, kept, inputs, kernel_rows, kernel_columns + together - 1), weight.dtype
-    )
-    for column in range(together):
-        wide[column, ..., column : column + kernel_columns] = weight
     name = old.name or f"{result.name}_weight"
-    content = wide.reshape(together * kept, *wide.shape[2:])
+    content = over_columns(weight, together)
     set_input(conv, 1, add_initializer(graph, name, content))
     bias = constant_of(conv.inputs[2]) if len(conv.inputs) > 2 else None
     if bias is not None:
@@ -191,10 +170,10 @@ def _widen(graph: ir.Graph, conv: ir.Node) -> bool:
     conv.attributes["kernel_shape"] = ir.AttrInt64s("kernel_shape", list(content.shape[2:]))
     count, _, rows, columns = shape
     result.shape = ir.Shape((count, together * kept, rows, columns // together))
-    add = _Inserter(graph, last, f"{result.name}_columns")
-    value = add.transpose(result, _TO_LAST)
+    add = Inserter(graph, last, f"{result.name}_columns")
+    value = add.transpose(result, TO_LAST)
     value = add.reshape(value, (count, rows, columns, kept))
-    _replace(graph, last, value)
+    replace(graph, last, value)
     return True
 
 
@@ -202,73 +181,15 @@ def _is_float(node: ir.Node) -> bool:
     return all(value.dtype is ir.DataType.FLOAT for value in node.outputs)
 
 
-def _group(conv: ir.Node) -> int:
-    attribute = conv.attributes.get("group")
-    return attribute.as_int() if attribute is not None else 1
-
-
 def _has_constant_weights(conv: ir.Node) -> bool:
     return all(value is None or constant_of(value) is not None for value in conv.inputs[1:])
 
 
-def _is_dense(conv: ir.Node) -> bool:
-    """Whether every window position is computed, with explicit padding only."""
-    for name in ("strides", "dilations"):
-        attribute = conv.attributes.get(name)
-        if attribute is not None and any(step != 1 for step in attribute.as_ints()):
-            return False
-    padding = conv.attributes.get("auto_pad")
-    return padding is None or padding.as_string() in ("NOTSET", "VALID")
-
-
-def _source(node: ir.Node) -> tuple[ir.Value, ir.Node, tuple[int, ...]] | None:
-    """Return what a node reads, the convolution that makes it, and its shape."""
+def _source(node: ir.Node) -> tuple[ir.Value, ir.Node, int] | None:
+    """Return what a node reads, the convolution that makes it, and its channels."""
     source = node.inputs[0]
     conv = None if source is None else source.producer()
     shape = None if source is None else static_shape(source)
     if source is None or conv is None or shape is None or conv.op_type != "Conv":
         return None
-    return source, conv, shape
-
-
-def _replace(graph: ir.Graph, node: ir.Node, value: ir.Value) -> None:
-    old = node.outputs[0]
-    if old.is_graph_output():
-        old.name, value.name = f"{old.name}_before", old.name
-    ir.convenience.replace_all_uses_with(old, value, replace_graph_outputs=True)
-    graph.remove(node, safe=True)
-
-
-class _Inserter:
-    """Puts nodes before one node, with names, types and shapes."""
-
-    def __init__(self, graph: ir.Graph, before: ir.Node, name: str) -> None:
-        self._graph, self._before, self._name, self._count = graph, before, name, 0
-
-    def node(
-        self,
-        kind: str,
-        inputs: Sequence[ir.Value],
-        shape: Iterable[int],
-        attributes: Sequence[ir.Attr] = (),
-    ) -> ir.Value:
-        name = f"{self._name}_{self._count}"
-        self._count += 1
-        node = ir.Node("", kind, inputs=inputs, attributes=attributes, num_outputs=1, name=name)
-        output = node.outputs[0]
-        output.name = f"{name}_out"
-        output.shape, output.type = ir.Shape(shape), inputs[0].type
-        self._graph.insert_before(self._before, node)
-        return output
-
-    def constant(self, name: str, content: Floats) -> ir.Value:
-        return add_initializer(self._graph, f"{self._name}_{name}", content)
-
-    def transpose(self, value: ir.Value, perm: tuple[int, ...]) -> ir.Value:
-        shape = static_shape(value) or ()
-        moved = [shape[axis] for axis in perm]
-        return self.node("Transpose", [value], moved, [ir.AttrInt64s("perm", perm)])
-
-    def reshape(self, value: ir.Value, shape: tuple[int, ...]) -> ir.Value:
-        target = self.constant("shape", np.array(shape, np.int64))
-        return self.node("Reshape", [value, target], shape)
+    return source, conv, shape[1]

@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from edgeunet.graph.view import GraphNode, GraphView, TensorKind
 
 _BLOCK = 16
+_GROUP = 8
 _BLOCKED = " in blocks"
+_INTEGER, _INTEGER_CONVOLUTION = "QLinear", "QLinearConv"
 _ACTIVATIONS = frozenset({"Relu", "Sigmoid", "Tanh", "LeakyRelu", "HardSigmoid"})
 _POOLS = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"})
 # Kernels that write over their first input when nothing reads it later.
@@ -59,7 +61,9 @@ def kernels_of(view: GraphView, *, late_first: bool = True) -> list[Kernel]:
     """
     fixed = {t.name for t in view.tensors if t.kind in (TensorKind.WEIGHT, TensorKind.CONSTANT)}
     nodes = [node for node in view.nodes if not fixed.issuperset(node.outputs)]
-    return _Blocks(view).of(_joined(nodes, view, fixed), late_first=late_first)
+    kernels = _joined(nodes, view, fixed)
+    _renumber(kernels)
+    return _Blocks(view).of(kernels, late_first=late_first)
 
 
 def orders_of(view: GraphView) -> list[list[Kernel]]:
@@ -118,18 +122,34 @@ def in_order(kernels: Sequence[Kernel]) -> list[Kernel]:
     return done
 
 
+def _renumber(kernels: Sequence[Kernel]) -> None:
+    """Give integer kernels their ranks: the library makes them anew, its convolutions twice."""
+    for again in (_INTEGER, _INTEGER_CONVOLUTION):
+        rank = max((kernel.rank for kernel in kernels), default=0)
+        for kernel in in_order(kernels):
+            if kernel.op_type.startswith(again):
+                rank += 1
+                kernel.rank = rank
+
+
 def _integer_scratch_bytes(node: GraphNode, view: GraphView) -> int:
     """Return what an integer convolution takes while it runs, from what processes took.
 
-    With channels in whole blocks, a pointer per output pixel and kernel element; else the input
+    With channels in whole groups, a pointer per output pixel and kernel element; else the input
     copied as often as the kernel has elements, and 32-bit sums.
     """
     kept, inputs, *kernel = view.tensor(node.inputs[1]).shape
     pixels = math.prod(view.tensor(node.outputs[0]).shape) // kept
     reads = math.prod(kernel) if math.prod(kernel) > 1 else 0
-    if kept % (2 * _BLOCK) == 0 and inputs % 4 == 0:
+    if kept % _GROUP == 0 and kept > _GROUP and inputs % 4 == 0:
         return pixels * reads * 8
     return pixels * (reads * inputs + 4 * kept)
+
+
+def _packed_bytes(node: GraphNode, view: GraphView) -> int:
+    """Return what an integer convolution keeps of its weights in its own order."""
+    kept, *others = view.tensor(node.inputs[1]).shape
+    return -(-kept // _BLOCK) * _BLOCK * math.prod(others)
 
 
 def _joined(nodes: Sequence[GraphNode], view: GraphView, fixed: set[str]) -> list[Kernel]:
@@ -150,8 +170,9 @@ def _joined(nodes: Sequence[GraphNode], view: GraphView, fixed: set[str]) -> lis
         if node.op_type == "ConvTranspose":
             kernel.scratch_bytes = _columns_bytes(node, view)
             kernel.kept_bytes = view.tensor(node.inputs[1]).size_bytes
-        if node.op_type == "QLinearConv":
+        if node.op_type == _INTEGER_CONVOLUTION:
             kernel.scratch_bytes = _integer_scratch_bytes(node, view)
+            kernel.kept_bytes = _packed_bytes(node, view)
         kernels.append(kernel)
         output = node.outputs[0]
         # Of two casts, or two reshapes, in a row the first goes.

@@ -21,6 +21,7 @@ from edgeunet.graph.view import GraphView, view_of_model
 from edgeunet.graph.work import macs_of
 from edgeunet.memory.allocations import Allocations, allocations_of
 from edgeunet.memory.arena_imitation import Arena, up_to_pieces
+from edgeunet.memory.channels_last import with_channels_last
 from edgeunet.memory.compiled import WORKSPACE_BYTES, compiled_view, grow_with
 from edgeunet.memory.pool import DEAD_BYTES
 from edgeunet.specs import Engine
@@ -84,6 +85,8 @@ def cost_of(stage: StageGraph, engine: Engine) -> StageCost:
     if engine is Engine.TENSORRT:
         view = compiled_view(view)
         placed |= grow_with(placed, view)
+    else:
+        view = with_channels_last(view)
     # A laid out graph has tensors whose rows are not where they were; their size still tells.
     placed |= {t.name for t in view.tensors if t.size_bytes >= pixels}
     allocations = allocations_of(view, placed, pixels, engine)
@@ -159,7 +162,7 @@ def region_bytes(runs: Sequence[tuple[Allocations, int]]) -> int:
 
 def whole_region_bytes(view: GraphView) -> int:
     """Return the region that a graph needs which runs alone."""
-    kernels = with_integer_kernels(view)
+    kernels = with_channels_last(with_integer_kernels(view))
     return region_bytes([(allocations_of(kernels, (), 1, Engine.ONNXRUNTIME), 1)])
 
 
