@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 FRAME = "frame"
-"""The name of a graph's input frame, (1, H, W, 3) uint8 BGR."""
+"""The name of a graph's input frame, (1, H, W, 3) BGR of a ``FrameType``."""
 
 
 class Precision(str, enum.Enum):
@@ -34,6 +34,19 @@ class Engine(str, enum.Enum):
 
     ONNXRUNTIME = "onnxruntime"
     TENSORRT = "tensorrt"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class FrameType(str, enum.Enum):
+    """What a graph takes a frame as, and gives frames and label maps as: bytes, or floats 0..255.
+
+    TensorRT has bytes from 8.5 on; floats are for older ones.
+    """
+
+    UINT8 = "uint8"
+    FLOAT32 = "float32"
 
     def __str__(self) -> str:
         return self.value

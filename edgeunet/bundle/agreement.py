@@ -40,8 +40,8 @@ def _whole_frame(manifest: Manifest) -> Iterator[str]:
     size = (manifest.height, manifest.width)
     if len(manifest.stages) > 1 or manifest.stages[0].tile is not None:
         yield "it has several stages or tiles, and no plan"
-    if _frame(*size) not in [entry.spec() for entry in manifest.stages[0].inputs]:
-        yield f"its first stage takes no frame of {format_size(*size)} pixels"
+    if _frame(manifest, size) not in [entry.spec() for entry in manifest.stages[0].inputs]:
+        yield f"its first stage takes no {_described(manifest, size)}"
     made = {entry.name: entry.spec() for stage in manifest.stages for entry in stage.outputs}
     yield from _outputs(manifest, made, size)
 
@@ -56,8 +56,8 @@ def _planned(manifest: Manifest, plan: PlanEntry) -> Iterator[str]:
         yield "its plan lists a tensor twice"
     for entry in plan.tensors:
         yield from _placed(entry, size)
-    if FRAME not in tensors or tensors[FRAME].spec() != _frame(*size):
-        yield f"its plan has no frame of {format_size(*size)} pixels"
+    if FRAME not in tensors or tensors[FRAME].spec() != _frame(manifest, size):
+        yield f"its plan has no {_described(manifest, size)}"
     for stage in manifest.stages:
         yield from _stage(stage, tensors, size)
     made = {name: entry.spec() for name, entry in tensors.items()}
@@ -123,12 +123,16 @@ def _outputs(
     for output in manifest.outputs:
         if output.name not in made or output.name not in last:
             yield f"no stage makes the output {output.name!r}"
-        elif made[output.name] != output.spec(*size):
+        elif made[output.name] != output.spec(*size, manifest.frame_type):
             yield f"the output {output.name!r} has not the shape and type of {output.task}"
 
 
-def _frame(height: int, width: int) -> TensorSpec:
-    return TensorSpec(FRAME, (1, height, width, 3), "uint8")
+def _frame(manifest: Manifest, size: tuple[int, int]) -> TensorSpec:
+    return TensorSpec(FRAME, (1, *size, 3), str(manifest.frame_type))
+
+
+def _described(manifest: Manifest, size: tuple[int, int]) -> str:
+    return f"{manifest.frame_type} frame of {format_size(*size)} pixels"
 
 
 def _shape_in(entry: HeldEntry, window: tuple[int, int]) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from edgeunet.graph.view import view_of_file
 from edgeunet.memory.held import lay_out
 from edgeunet.memory.plan_report import PlanFacts, StageFigures, report_of_plan
 from edgeunet.memory.report import MemoryReport, analyse
+from edgeunet.specs import FRAME, FrameType, Task, TensorSpec
 from edgeunet.tiling import Halo, windows
 
 
@@ -28,7 +29,13 @@ def report_of_bundle(bundle: Bundle) -> MemoryReport:
     held = held_specs(manifest)
     # The padded frame, and outputs as large as the frame that was asked for.
     frame = (manifest.height, manifest.width)
-    outputs = sum(output.spec(*frame).size_bytes for output in manifest.outputs)
+    kind = manifest.frame_type
+    outputs = sum(output.spec(*frame, kind).size_bytes for output in manifest.outputs)
+    if kind is not FrameType.UINT8:
+        # They are rounded into bytes.
+        rounded = (output for output in manifest.outputs if output.task is not Task.CLASSIFY)
+        outputs += sum(output.spec(*frame).size_bytes for output in rounded)
+    padded = TensorSpec(FRAME, (1, plan.height, plan.width, 3), str(kind))
     facts = PlanFacts(
         model=manifest.name,
         frame=frame,
@@ -36,7 +43,7 @@ def report_of_bundle(bundle: Bundle) -> MemoryReport:
         held=held,
         layout=lay_out(stage_borders(manifest), held),
         recompute_ratio=plan.recompute_ratio,
-        frame_bytes=outputs + plan.height * plan.width * 3,
+        frame_bytes=outputs + padded.size_bytes,
         predicted_bytes=plan.predicted_bytes,
         engine=plan.engine,
     )

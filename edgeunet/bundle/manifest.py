@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from edgeunet.recipes import Recipe
-from edgeunet.specs import ClassLabel, Precision, Task, TensorSpec
+from edgeunet.specs import ClassLabel, FrameType, Precision, Task, TensorSpec
 
 SCHEMA_VERSION = 2
 FILE_NAME = "manifest.json"
@@ -109,19 +109,20 @@ class OutputEntry(_Entry, frozen=True):
     """What one of the frame's outputs means.
 
     denoise: (1, H, W, 3) uint8 BGR. segment: (1, H, W) uint8 class indices.
-    classify: (1, classes) float32 probabilities.
+    classify: (1, classes) float32 probabilities. In a bundle for float frames the graph gives the
+    first two in float32, and whoever runs it rounds them.
     """
 
     name: str
     task: Task
     classes: tuple[ClassEntry, ...] = ()
 
-    def spec(self, height: int, width: int) -> TensorSpec:
-        """Return the shape and type it must have in a bundle for frames of this size."""
+    def spec(self, height: int, width: int, frame_type: FrameType = FrameType.UINT8) -> TensorSpec:
+        """Return the shape and type it must have in a bundle for such frames of this size."""
         if self.task is Task.DENOISE:
-            return TensorSpec(self.name, (1, height, width, 3), "uint8")
+            return TensorSpec(self.name, (1, height, width, 3), str(frame_type))
         if self.task is Task.SEGMENT:
-            return TensorSpec(self.name, (1, height, width), "uint8")
+            return TensorSpec(self.name, (1, height, width), str(frame_type))
         return TensorSpec(self.name, (1, len(self.classes)), "float32")
 
 
@@ -172,6 +173,7 @@ class QuantizationEntry(_Entry, frozen=True):
 class Manifest(_Entry, frozen=True):
     """The whole manifest.
 
+    frame_type: what the graphs take frames as; see ``FrameType``.
     files: every other file in the folder, to its SHA-256; ``engines/`` is not listed, since
     the device fills it. digest: see ``digest_of``.
     """
@@ -190,6 +192,7 @@ class Manifest(_Entry, frozen=True):
     memory: MemoryEntry
     tools: dict[str, str]
     files: dict[str, str]
+    frame_type: FrameType = FrameType.UINT8
     calibration: str | None = None
     quantization: QuantizationEntry | None = None
     plan: PlanEntry | None = None

@@ -38,13 +38,14 @@ from edgeunet.cli.int8 import (
 )
 from edgeunet.cli.memory_tables import print_plan, why_whole
 from edgeunet.cli.triton import check_served, serve_bundle
-from edgeunet.errors import UsageError
-from edgeunet.specs import Precision
+from edgeunet.errors import UsageError, near_match
+from edgeunet.specs import FrameType, Precision
 from edgeunet.units import format_bytes, format_size
 
 if TYPE_CHECKING:
     from edgeunet.convert.sensitivity import Selection
 
+_FRAME_TYPES = {"uint8": FrameType.UINT8, "float": FrameType.FLOAT32}
 _METRICS = {
     "psnr_db": "PSNR dB",
     "label_share": "share of pixels with another class",
@@ -69,6 +70,14 @@ def command(
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="Untrained, to measure memory and speed.")
     ] = False,
+    frame: Annotated[
+        str,
+        typer.Option(
+            "--frame",
+            metavar="uint8|float",
+            help="What graphs take frames as; float is for TensorRT before 8.5 (JetPack 4).",
+        ),
+    ] = "uint8",
     budget: Annotated[
         str | None, typer.Option("--budget", help="Most activation memory of a run, like 128MiB.")
     ] = None,
@@ -142,11 +151,14 @@ def command(
             f"--tune times onnxruntime on this machine, and {precision} is for a GPU",
             hint="leave --tune out, or export --fp32",
         )
+    frame_type = _read_frame_type(frame, precision)
     int8_choice = read_int8(precision, calibration, target_engine, max_drop, sensitivity)
     if build:
         # Told before the network is exported, which may take minutes.
         check_buildable()
     target = out if out is not None else bundle_path(model, recipe, frame_size, precision)
+    if out is None and frame_type is FrameType.FLOAT32:
+        target = target.with_name(f"{target.stem}-float{target.suffix}")
     served = None if triton is None else check_served(triton, target, request)
     try:
         from edgeunet.convert.export import ExportOrder, export_bundle
@@ -166,6 +178,7 @@ def command(
         int8=None
         if int8_choice is None
         else int8_order(int8_choice, recipe, chosen, selections.append),
+        frame_type=frame_type,
     )
     exported = export_bundle(order, target, open_runner=Executor, report=note)
     if sensitivity is not None:
@@ -180,6 +193,7 @@ def command(
         "model": recipe.name,
         "size": format_size(*frame_size),
         "precision": str(precision),
+        "frame_type": str(frame_type),
         "weights": manifest.weights,
         "parity": [
             {"frame": f.frame, "output": f.output, f.metric: f.value, "limit": f.limit}
@@ -248,6 +262,22 @@ def command(
     if build:
         print_plans(plans, exported.bundle)
     note(f"wrote {target}")
+
+
+def _read_frame_type(text: str, precision: Precision) -> FrameType:
+    """Read ``--frame``. Raises UsageError for one nobody knows, or that a precision has not."""
+    if text not in _FRAME_TYPES:
+        raise UsageError(
+            f"there is no frame {text!r}",
+            hint=near_match(text, tuple(_FRAME_TYPES)) + "known: uint8, float",
+        )
+    found = _FRAME_TYPES[text]
+    if found is FrameType.FLOAT32 and precision is Precision.INT8:
+        raise UsageError(
+            "--frame float is for TensorRT before 8.5, for which no INT8 graph is made",
+            hint="export --fp16 or --fp32, or leave --frame out",
+        )
+    return found
 
 
 def _plan_document(plan: PlanEntry, stages: Sequence[StageEntry]) -> dict[str, Any]:

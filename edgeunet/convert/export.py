@@ -48,7 +48,7 @@ from edgeunet.memory.prediction import whole_region_bytes
 from edgeunet.memory.report import analyse
 from edgeunet.memory.request import WHOLE_FRAME, PlanRequest
 from edgeunet.recipes import Recipe
-from edgeunet.specs import Array, Engine, Precision
+from edgeunet.specs import Array, Engine, FrameType, Precision
 
 _TOOLS = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy")
 
@@ -75,7 +75,7 @@ class ExportOrder:
 
     weights: a safetensors file, or None for random ones. request: whole frames, or tiles.
     time_graph: given, the fastest windows are chosen by measuring, else those with the least
-    arithmetic. int8: how to quantize, for INT8.
+    arithmetic. int8: how to quantize, for INT8. frame_type: what the graphs take frames as.
     """
 
     recipe: Recipe
@@ -86,6 +86,7 @@ class ExportOrder:
     request: PlanRequest = WHOLE_FRAME
     time_graph: TimeGraph | None = None
     int8: Int8Order | None = None
+    frame_type: FrameType = FrameType.UINT8
 
 
 def export_bundle(
@@ -111,7 +112,7 @@ def export_bundle(
         tempfile.TemporaryDirectory(prefix="edgeunet-") as scratch,
     ):
         report("building the network")
-        module = frame_module(network_for_export(order.recipe, order.weights), order.recipe)
+        module = _module(order)
         draft = _draft(order, module, Path(scratch) / target.name, report)
         report("comparing with torch FP32")
         runner = open_runner(draft)
@@ -138,8 +139,13 @@ def draft_bundle(order: ExportOrder, target: Path, *, plan: FramePlan | None = N
     check_precision(order.precision, order.int8)
     check_frame_size(order.recipe, order.height, order.width)
     with within_memory(order.recipe, order.height, order.width):
-        module = frame_module(network_for_export(order.recipe, order.weights), order.recipe)
+        module = _module(order)
         return _draft(order, module, target, lambda text: None, plan)
+
+
+def _module(order: ExportOrder) -> FrameModule:
+    network = network_for_export(order.recipe, order.weights)
+    return frame_module(network, order.recipe, order.frame_type)
 
 
 def _draft(
@@ -212,6 +218,7 @@ def _manifest(
         precision=order.precision,
         stages=stages,
         outputs=_outputs(order.recipe),
+        frame_type=order.frame_type,
         parity=(),
         memory=memory,
         tools=_tool_versions(),

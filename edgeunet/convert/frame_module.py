@@ -1,4 +1,4 @@
-"""The network as a camera sees it: uint8 frames in, uint8 frames and label maps out."""
+"""The network as a camera sees it: frames in, frames and label maps out, in bytes or floats."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from edgeunet.models.network import Network
 from edgeunet.recipes import Recipe
-from edgeunet.specs import Task
+from edgeunet.specs import FrameType, Task
 
 
 class FrameModule(nn.Module):
@@ -18,16 +18,23 @@ class FrameModule(nn.Module):
     denoise: (1, H, W, 3) uint8 BGR. segment: (1, H, W) uint8 class index.
     classify: (1, classes) float32 probabilities.
 
+    With float frames, for engines without bytes, all three are float32: the frame 0..255, the
+    denoised one clipped to that and not rounded, class indices whole.
+
     The network must already be in BGR order (``Network.reverse_image_channels``), so that no
     channel is swapped per frame. The decoder and the image residual read the uint8 frame
     again: a float copy of the frame would be held across the whole network.
     """
 
-    def __init__(self, network: Network, recipe: Recipe) -> None:
+    def __init__(
+        self, network: Network, recipe: Recipe, frame_type: FrameType = FrameType.UINT8
+    ) -> None:
         super().__init__()
         self.network = network
+        self.frame_type = frame_type
         self._tasks = {pathway.output: pathway.head for pathway in recipe.pathways}
         self.image_residual = recipe.network.image_residual
+        self._in_bytes = frame_type is FrameType.UINT8
 
     def forward(self, frame: Tensor) -> tuple[Tensor, ...]:
         finished = {name: answer for name, _, answer in self.answers(frame)}
@@ -43,13 +50,15 @@ class FrameModule(nn.Module):
             pixels = (y.permute(0, 2, 3, 1) * 255.0).to(torch.float32)
             if self.image_residual:
                 pixels = pixels + frame.to(torch.float32)
-            return pixels.clamp(0.0, 255.0).round().to(torch.uint8)
+            clipped = pixels.clamp(0.0, 255.0)
+            return clipped.round().to(torch.uint8) if self._in_bytes else clipped
         if task is Task.SEGMENT:
             # TensorRT makes uint8 only from a float, so the index takes that way.
-            return y.argmax(dim=1).to(torch.float32).to(torch.uint8)
+            labels = y.argmax(dim=1).to(torch.float32)
+            return labels.to(torch.uint8) if self._in_bytes else labels
         return torch.softmax(y.to(torch.float32), dim=1)
 
 
 def _planes(frame: Tensor) -> Tensor:
-    """(1, H, W, 3) uint8, 0..255, to (1, 3, H, W) float32, 0..1."""
+    """(1, H, W, 3), 0..255, to (1, 3, H, W) float32, 0..1."""
     return frame.to(torch.float32).permute(0, 3, 1, 2) * (1.0 / 255.0)

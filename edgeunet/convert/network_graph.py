@@ -18,13 +18,13 @@ from edgeunet.convert.frame_module import FrameModule
 from edgeunet.errors import EdgeUnetError, UsageError
 from edgeunet.graph.fold import fold
 from edgeunet.graph.half import to_half
-from edgeunet.graph.opset import lower_opset
+from edgeunet.graph.opset import for_older_readers, lower_opset
 from edgeunet.graph.rematerialise import reread_inputs
 from edgeunet.graph.unshuffle import join_unshuffles
 from edgeunet.models import Network, build_network
 from edgeunet.models.weights import load_weights
 from edgeunet.recipes import Recipe
-from edgeunet.specs import FRAME, Precision
+from edgeunet.specs import FRAME, FrameType, Precision
 from edgeunet.units import LARGEST_SIDE, format_size
 
 # What torch's exporter writes; graph/opset.py lowers it to what the oldest TensorRT reads.
@@ -41,10 +41,12 @@ def network_for_export(recipe: Recipe, weights: Path | None) -> Network:
     return network.eval()
 
 
-def frame_module(network: Network, recipe: Recipe) -> FrameModule:
-    """Return the network behind uint8 BGR frames; the network is changed to BGR order."""
+def frame_module(
+    network: Network, recipe: Recipe, frame_type: FrameType = FrameType.UINT8
+) -> FrameModule:
+    """Return the network behind BGR frames; the network is changed to BGR order."""
     network.reverse_image_channels()
-    return FrameModule(network, recipe).eval()
+    return FrameModule(network, recipe, frame_type).eval()
 
 
 def check_frame_size(recipe: Recipe, height: int, width: int) -> None:
@@ -122,7 +124,8 @@ def module_to_graph(
     quantize: for INT8.
     """
     check_precision(precision, quantize)
-    frame = torch.zeros(1, height, width, 3, dtype=torch.uint8)
+    in_floats = module.frame_type is FrameType.FLOAT32
+    frame = torch.zeros(1, height, width, 3, dtype=torch.float32 if in_floats else torch.uint8)
     with quiet_exporter():
         program = torch.onnx.export(
             module,
@@ -147,6 +150,8 @@ def module_to_graph(
         to_half(model, fp32_ops=recipe.export.fp32_ops)
     if precision is Precision.INT8 and quantize is not None:
         quantize(model)
+    if in_floats:
+        for_older_readers(model)
     model.graph.name = f"{recipe.name}-{recipe.network.width}"
     return model
 

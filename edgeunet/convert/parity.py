@@ -62,17 +62,18 @@ def check_parity(
 ) -> list[ParityFigure]:
     """Run both on every frame and return a figure per frame and output.
 
-    run: what is checked, from a frame to its outputs by name.
+    run: what is checked, from a frame to its outputs by name, in bytes whatever the graph has.
 
     Raises ParityError when the network itself says something that is not finite: as bytes
     that would look like an answer, and the graph might well agree with it.
     """
     figures = []
+    in_bytes = FrameModule(module.network, recipe)
     for name, frame in frames.items():
         batch = frame[None]
         wanted: dict[str, Array] = {}
         with torch.inference_mode():
-            for output, floats, answer in module.answers(torch.from_numpy(batch)):
+            for output, floats, answer in in_bytes.answers(torch.from_numpy(batch)):
                 if not torch.isfinite(floats).all():
                     raise ParityError(
                         f"the network's own {output!r} is not finite on the {name} frame",

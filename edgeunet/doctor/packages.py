@@ -14,7 +14,7 @@ from edgeunet.doctor.questions import Answer, ask
 # The first release with the calls that the builder and the session rely on.
 OLDEST_TENSORRT = (8, 6)
 
-# Frames are uint8; older ones cannot read a bundle's graph at all.
+# Older ones read the graphs of bundles that were exported with --frame float, and no others.
 _FIRST_WITH_UINT8 = (8, 5)
 
 # The first pycuda that knows CUDA 13.
@@ -168,7 +168,7 @@ def _hidden_tensorrt(machine: Machine, system: System) -> Finding:
         if expected is not None and _numbers(expected)[:2] < _FIRST_WITH_UINT8:
             return problem(
                 topic,
-                f"{text}; nor has it the uint8 tensors that frames are",
+                f"{text}; nor has it the uint8 tensors that frames are without --frame float",
                 "edgeunet run SOURCE SINK --bundle BUNDLE --engine onnxruntime",
             )
         return problem(

@@ -14,6 +14,7 @@ from edgeunet.graph.values import (
 )
 
 TARGET_OPSET = 17
+OLDER_OPSET = 13
 
 # Operators that mean the same in 17 and 18 as torch writes them here.
 _UNCHANGED = frozenset(
@@ -25,6 +26,26 @@ _UNCHANGED = frozenset(
         "SpaceToDepth", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze",
     }
 )  # fmt: skip
+
+
+# As in 17, but for the types they take, which are not ours, and for BatchNormalization's flag.
+_SAME_IN_OLDER = _UNCHANGED - {"BatchNormalization"} | {"Pad", "ReduceMean", "Resize", "Split"}
+
+
+def for_older_readers(model: ir.Model) -> None:
+    """Call a graph of opset 17 one of opset 13, which TensorRT 8.0 and 8.2 read.
+
+    Raises GraphError for an operator that is not the same in both.
+    """
+    for node in model.graph:
+        if node.op_type not in _SAME_IN_OLDER:
+            raise GraphError(
+                f"operator {node.op_type} (node {node.name!r}) is not in opset {OLDER_OPSET}, and "
+                "TensorRT before 8.5 reads no later one",
+                hint="export without --frame float",
+            )
+    model.opset_imports[""] = OLDER_OPSET
+    model.graph.opset_imports[""] = OLDER_OPSET
 
 
 def lower_opset(model: ir.Model) -> None:

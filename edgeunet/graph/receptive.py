@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from edgeunet.errors import GraphError
 from edgeunet.graph.values import constant_of, static_shape
+from edgeunet.specs import FRAME
 
 Axes = tuple[int, int]
 """Which two axes of a tensor are its rows and columns."""
@@ -58,14 +59,14 @@ _Sources = tuple[tuple[ir.Value, Rule], ...]
 def spatial_axes(graph: ir.Graph) -> dict[ir.Value, Axes]:
     """Return the row and column axes of every tensor that has some.
 
-    Inputs and everything a convolution or pool touches are (N, C, H, W), but a uint8 input
-    whose last axis has three elements is a frame, (N, H, W, 3).
+    Inputs and everything a convolution or pool touches are (N, C, H, W), but FRAME, and a uint8
+    input whose last axis has three elements, is a frame, (N, H, W, 3).
     """
     axes: dict[ir.Value, Axes] = {}
     for value in graph.inputs:
         shape = static_shape(value)
         if shape is not None and len(shape) == 4:
-            frame = value.dtype is ir.DataType.UINT8 and shape[3] == 3
+            frame = shape[3] == 3 and (value.name == FRAME or value.dtype is ir.DataType.UINT8)
             axes[value] = (1, 2) if frame else (2, 3)
     for node in graph:
         known = [axes[v] for v in node.inputs if v is not None and v in axes]

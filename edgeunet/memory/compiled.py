@@ -28,7 +28,7 @@ import numpy as np
 from edgeunet.graph.integer import with_integer_kernels
 from edgeunet.graph.view import GraphNode, GraphTensor, GraphView, TensorKind
 from edgeunet.memory.allocations import allocations_of
-from edgeunet.specs import Engine
+from edgeunet.specs import FRAME, Engine
 
 WORKSPACE_BYTES = 8_192_000
 """What convolutions compute in, to the byte, in almost every plan that was compiled."""
@@ -70,7 +70,7 @@ def compiled_view(view: GraphView) -> GraphView:
             continue
         first, last = readers[name][0], readers[name][-1]
         tensor = view.tensor(name)
-        if tensor.dtype != "uint8":
+        if tensor.dtype != "uint8" and name != FRAME:
             if all(view.nodes[index].op_type == _AVERAGE for index in readers[name]):
                 continue
             copies.append(_Kept(_copy(tensor, "copy", tensor.dtype), name, first, last))

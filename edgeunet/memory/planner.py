@@ -28,7 +28,7 @@ from edgeunet.memory.prediction import (
     region_bytes,
 )
 from edgeunet.memory.request import PlanRequest, Tile, over_the_end
-from edgeunet.specs import Engine, TensorSpec
+from edgeunet.specs import FRAME, Engine, TensorSpec
 from edgeunet.units import format_bytes, format_size
 
 # The default: windows as small as they get before this much is computed twice.
@@ -262,16 +262,16 @@ class Planner:
         return cuts_of(self._graph, self._levels, (self.height, self.width), self.engine)
 
     def _frame_bytes(self, cut: Cut) -> int:
-        """The outputs, and the padded copy of the frame that windows are cut from."""
-        height, width = self._frame
-        outputs = self._graph.outputs
-        size = sum(
-            border_size(border, height, width)
-            for stage in cut.stages
-            for border in stage.outputs
-            if border.name in outputs
-        )
-        return size + (self.height * self.width * 3 if cut.level else 0)
+        """The outputs, in floats also as bytes, and the frame's copy if padded or in floats."""
+        names = self._graph.outputs
+        borders = [b for stage in cut.stages for b in stage.outputs if b.name in names]
+        size = sum(border_size(border, *self._frame) for border in borders)
+        frame = next(b for stage in cut.stages for b in stage.inputs if b.name == FRAME)
+        if frame.dtype != "uint8":
+            size += sum(border_size(b, *self._frame) // 4 for b in borders if b.axes is not None)
+        elif not cut.level:
+            return size
+        return size + border_size(frame, *((self.height, self.width) if cut.level else self._frame))
 
     def _plan(self, cut: Cut, tiles: Sequence[Tile | None] | None) -> FramePlan:
         chosen = (None,) * len(cut.stages) if tiles is None else tuple(tiles)

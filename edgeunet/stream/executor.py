@@ -12,8 +12,9 @@ from edgeunet.bundle.tensors import held_specs, stage_borders
 from edgeunet.errors import BundleError, EngineError, SourceError
 from edgeunet.memory.held import lay_out
 from edgeunet.recipes import load_recipe, recipe_names
-from edgeunet.specs import FRAME, Array, TensorSpec
+from edgeunet.specs import FRAME, Array, FrameType, TensorSpec
 from edgeunet.stream.device_space import DeviceSpace, DeviceUse
+from edgeunet.stream.float_frames import Rounding
 from edgeunet.stream.frames import Image
 from edgeunet.stream.opening import Note, OpenedSpace, open_space, open_without_gpu
 from edgeunet.stream.spaces import Space
@@ -48,6 +49,8 @@ class Executor:
         self._name = bundle.path.name
         self._busy = threading.Lock()
         self._closed = False
+        floats = manifest.frame_type is FrameType.FLOAT32
+        self._rounding = Rounding(manifest) if floats else None
         notes: list[str] = []
         try:
             opened = open_space(bundle, engine, threads=threads, on_note=notes.append)
@@ -85,7 +88,8 @@ class Executor:
         try:
             if self._closed:
                 raise EngineError(f"{self._name} was closed", hint="open it again")
-            return self._space.run(image)
+            answers = self._space.run(image)
+            return answers if self._rounding is None else self._rounding.of(answers)
         finally:
             self._busy.release()
 
@@ -131,11 +135,11 @@ class Executor:
 
     def _buffers(self, manifest: Manifest) -> dict[str, Any]:
         """Return a whole buffer for the frame, every held tensor and every output."""
-        space, size = self._space, (self.height, self.width)
-        outputs = {entry.name: space.output(entry.spec(*size)) for entry in manifest.outputs}
+        space, size, kind = self._space, (self.height, self.width), manifest.frame_type
+        outputs = {entry.name: space.output(entry.spec(*size, kind)) for entry in manifest.outputs}
         plan = manifest.plan
         padded = size if plan is None else (plan.height, plan.width)
-        spec = TensorSpec(FRAME, (1, *padded, 3), "uint8")
+        spec = TensorSpec(FRAME, (1, *padded, 3), str(kind))
         frame = space.frame(spec, size, padded=plan is not None)
         held = held_specs(manifest)
         if not held:
@@ -195,6 +199,8 @@ def _export_command(manifest: Manifest, height: int, width: int) -> str:
         if recipe.network.width != shipped:
             command += f" --width {recipe.network.width}"
     command += f" --{manifest.precision}"
+    if manifest.frame_type is FrameType.FLOAT32:
+        command += " --frame float"
     if manifest.calibration:
         command += f" --calibration {manifest.calibration}"
     if manifest.quantization is not None:

@@ -119,7 +119,7 @@ class HostCopy:
 
 
 class HostSpace:
-    """Numpy arrays. What is given to a run goes in without a copy, unless it must be padded."""
+    """Numpy arrays. A frame goes in without a copy, unless it must be padded or made floats."""
 
     alignment_bytes = 64
 
@@ -133,7 +133,7 @@ class HostSpace:
         self._calls: tuple[Call, ...] = ()
 
     def frame(self, spec: TensorSpec, size: tuple[int, int], *, padded: bool) -> Array:
-        if not padded:
+        if not padded and spec.dtype == "uint8":
             return np.broadcast_to(np.uint8(0), spec.shape)
         frame = np.zeros(spec.shape, spec.dtype)
         self._pixels = frame[0, : size[0], : size[1]]

@@ -88,7 +88,7 @@ PLANNED: dict[str, Change] = {
     "its plan lists a tensor twice": with_a_tensor_twice,
     "the tensor 'soft' has no place in the frame": held(1, axes=(1, 1)),
     "the tensor 'soft' is not as large as the padded frame": held(1, stride=2),
-    "its plan has no frame of 48x64 pixels": held(0, dtype="int8"),
+    "its plan has no uint8 frame of 48x64 pixels": held(0, dtype="int8"),
     "its plan does not list 'soft' of stage 'once'": without_the_held_tensor,
     "'frame' of stage 'once' is not as large as its window": bordered(shape=(1, 16, 16, 3)),
     "stage 'once' has no possible window": tiled(align=0),
@@ -104,7 +104,7 @@ PLANNED: dict[str, Change] = {
 }
 
 WHOLE: dict[str, Change] = {
-    "its first stage takes no frame of 32x64 pixels": lambda m: replace(m, height=32),
+    "its first stage takes no uint8 frame of 32x64 pixels": lambda m: replace(m, height=32),
     "it has several stages or tiles, and no plan": lambda m: replace(
         m,
         stages=(

@@ -88,7 +88,7 @@ def test_a_digest_does_not_depend_on_fields_of_a_later_version() -> None:
         ({"stages": []}, "it has no stages"),
         ({"height": 0}, "a frame of 0x64 pixels"),
         ({"width": -64}, "a frame of 48x-64 pixels"),
-        ({"height": 64}, "its first stage takes no frame of 64x64 pixels"),
+        ({"height": 64}, "its first stage takes no uint8 frame of 64x64 pixels"),
         ({"outputs": [{"name": "ghost", "task": "denoise"}]}, "no stage makes the output 'ghost'"),
         (
             {"outputs": [{"name": "labels", "task": "denoise"}]},

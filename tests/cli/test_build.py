@@ -265,7 +265,7 @@ class TestTrtexec:
             (
                 "8.2.1",
                 (),
-                "TensorRT 8.2.1 has no uint8 tensors, and the frames of a bundle are uint8",
+                "TensorRT 8.2.1 has no uint8 tensors, and the frames of this bundle are uint8",
             ),
             (
                 "10.3",

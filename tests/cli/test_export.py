@@ -369,3 +369,27 @@ sys.exit(main(sys.argv[1:]))
         'hint: pip install "edgeunet[export]"',
     ]
     assert contents(there) == {}
+
+
+def test_float_frames_are_said_in_the_name_and_the_manifest(there: Path) -> None:
+    ran = edgeunet(*RANDOM, "--fp16", "--frame", "float", "--json")
+    assert ran.code == 0, ran.err
+    document = json.loads(ran.out)
+    assert document["frame_type"] == "float32"
+    assert document["bundle"] == "unetmm-w8-32x48-fp16-float.bundle"
+    manifest = open_bundle(there / document["bundle"]).manifest
+    assert manifest.frame_type == "float32"
+    assert min(entry.value or 99 for entry in manifest.parity) > 55
+    (stage,) = manifest.stages
+    assert {entry.dtype for entry in (*stage.inputs, *stage.outputs)} == {"float32"}
+
+
+def test_frames_nobody_has() -> None:
+    assert edgeunet(*RANDOM, "--frame", "floats").failure == (
+        "there is no frame 'floats'",
+        "did you mean 'float'? known: uint8, float",
+    )
+    assert edgeunet(*RANDOM, "--int8", "--frame", "float").failure == (
+        "--frame float is for TensorRT before 8.5, for which no INT8 graph is made",
+        "export --fp16 or --fp32, or leave --frame out",
+    )

@@ -131,7 +131,7 @@ def test_an_old_nano_runs_on_its_processor(tmp_path: Path) -> None:
     assert said(found, "tensorrt") == (
         "problem",
         "TensorRT 8.2.1 has bindings for Python 3.6 only, and edgeunet runs on 3.10 and later; "
-        "nor has it the uint8 tensors that frames are",
+        "nor has it the uint8 tensors that frames are without --frame float",
         ("edgeunet run SOURCE SINK --bundle BUNDLE --engine onnxruntime",),
     )
     assert "JetPack 4.6.1 itself has 3.6" in of(found, "python").text

@@ -34,7 +34,7 @@ from edgeunet.memory.planner import FramePlan, Prediction, StagePlan
 from edgeunet.memory.prediction import StageCost
 from edgeunet.memory.request import PlanRequest, Tile
 from edgeunet.recipes import recipe_names
-from edgeunet.specs import FRAME, Array, Engine, Precision, Task, TensorSpec
+from edgeunet.specs import FRAME, Array, Engine, FrameType, Precision, Task, TensorSpec
 from edgeunet.stream.executor import Executor
 from edgeunet.tiling import Halo, smallest_window
 from tests.bundle.tiny import tiny_manifest
@@ -82,7 +82,7 @@ class FloatEntry(OutputEntry, frozen=True, kw_only=True):
 
     channels: int
 
-    def spec(self, height: int, width: int) -> TensorSpec:
+    def spec(self, height: int, width: int, frame_type: FrameType = FrameType.UINT8) -> TensorSpec:
         if self.task is Task.DENOISE:
             return TensorSpec(self.name, (1, height, width, self.channels), "float32")
         return TensorSpec(self.name, (1, self.channels, height, width), "float32")

@@ -1,7 +1,7 @@
 """The ``trtexec`` commands that build a bundle's plans, for boards whose Python is too old for us.
 
-Its flags changed with the versions: workspace and build-only in 8.6 and 10.0, precisions left in
-11.0. TensorRT itself is not needed to write them down.
+Its flags changed with the versions: workspace in 8.4, build-only in 8.6, precisions in 10.0, and
+they left in 11.0. TensorRT itself is not needed to write them down.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from edgeunet.bundle.manifest import StageEntry, TensorEntry
 from edgeunet.engine.trt.options import BuildOptions
 from edgeunet.engine.trt.plans import plan_path
 from edgeunet.errors import UsageError
-from edgeunet.specs import Precision
+from edgeunet.specs import FrameType, Precision
 from edgeunet.units import MIB
 
 _SKIPS_INFERENCE = (8, 6)
@@ -23,8 +23,12 @@ _HAS_LEVELS = (8, 6)
 _STRONGLY_TYPED = (10, 0)
 _TYPED_ALWAYS = (11, 0)
 
-# The first with uint8 tensors, which frames are (github.com/NVIDIA/TensorRT/issues/1503).
+_HAS_POOLS = (8, 4)
+
+# The first with uint8 tensors (github.com/NVIDIA/TensorRT/issues/1503); 8.0 reads opset 13, which
+# graphs for float frames have (onnx-tensorrt, docs/operators.md).
 _HAS_UINT8 = (8, 5)
+_OLDEST = (8, 0)
 
 _VERSION = re.compile(r"\d+(\.\d+){1,3}")
 _FORMATS = {
@@ -53,7 +57,7 @@ def trtexec_commands(bundle: Bundle, options: BuildOptions, version_text: str) -
     Raises UsageError for what that version's trtexec cannot do.
     """
     version = read_version(version_text)
-    _check(version, version_text, options)
+    _check(version, version_text, options, bundle.manifest.frame_type)
     return [
         shlex.join(
             [
@@ -70,12 +74,19 @@ def trtexec_commands(bundle: Bundle, options: BuildOptions, version_text: str) -
     ]
 
 
-def _check(version: tuple[int, ...], text: str, options: BuildOptions) -> None:
-    if version < _HAS_UINT8:
+def _check(
+    version: tuple[int, ...], text: str, options: BuildOptions, frame_type: FrameType
+) -> None:
+    if version < _OLDEST:
         raise UsageError(
-            f"TensorRT {text} has no uint8 tensors, and the frames of a bundle are uint8",
-            hint="8.5 (JetPack 5) is the first that has; older boards run the bundle on their CPU "
-            "with --engine onnxruntime",
+            f"TensorRT {text} does not read a bundle's graphs",
+            hint="8.0 (JetPack 4.6) is the first that does; the processor runs the bundle with "
+            "--engine onnxruntime",
+        )
+    if version < _HAS_UINT8 and frame_type is FrameType.UINT8:
+        raise UsageError(
+            f"TensorRT {text} has no uint8 tensors, and the frames of this bundle are uint8",
+            hint="export it with --frame float; 8.5 (JetPack 5) is the first that takes bytes",
         )
     if options.tactic_bytes is not None:
         raise UsageError(
@@ -122,7 +133,11 @@ def _formats(entries: Sequence[TensorEntry]) -> str:
 def _limits(version: tuple[int, ...], options: BuildOptions) -> list[str]:
     words = []
     if options.workspace_bytes is not None:
-        words.append(f"--memPoolSize=workspace:{max(1, options.workspace_bytes // MIB)}")
+        mebibytes = max(1, options.workspace_bytes // MIB)
+        pools = version >= _HAS_POOLS
+        words.append(
+            f"--memPoolSize=workspace:{mebibytes}" if pools else f"--workspace={mebibytes}"
+        )
     if options.optimization_level is not None:
         words.append(f"--builderOptimizationLevel={options.optimization_level}")
     if version >= _HAS_LEVELS:
