@@ -88,7 +88,9 @@ def command(
     ] = "no",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Train a recipe, whatever its outputs; resumable, with a model card beside the weights.
+    """Train a recipe, whatever its outputs.
+
+    A run can be resumed, and a model card lies beside the weights.
 
     On several GPUs or hosts: accelerate launch -m edgeunet train ...
     """

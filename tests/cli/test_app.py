@@ -37,6 +37,13 @@ def fail(monkeypatch: pytest.MonkeyPatch) -> Fail:
     return plant
 
 
+def test_the_overview_says_every_command_whole() -> None:
+    _, _, commands = edgeunet("--help").out.partition("Commands:\n")
+    lines = [line.split(maxsplit=1) for line in commands.splitlines() if line]
+    assert [name for name, _ in lines] == list(VERBS)
+    assert [name for name, what in lines if not what.endswith(".") or what.endswith("..")] == []
+
+
 def test_version() -> None:
     ran = edgeunet("--version")
     assert (ran.code, ran.out, ran.err) == (0, f"edgeunet {__version__}\n", "")
