@@ -37,7 +37,8 @@ def fail(monkeypatch: pytest.MonkeyPatch) -> Fail:
     return plant
 
 
-def test_the_overview_says_every_command_whole() -> None:
+def test_the_overview_says_every_command_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     _, _, commands = edgeunet("--help").out.partition("Commands:\n")
     lines = [line.split(maxsplit=1) for line in commands.splitlines() if line]
     assert [name for name, _ in lines] == list(VERBS)
