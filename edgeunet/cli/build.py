@@ -34,48 +34,68 @@ class BuildChoice:
 
 
 def command(
-    bundle: Annotated[Path, typer.Argument(help="The bundle folder that edgeunet export wrote.")],
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="The bundle folder that edgeunet export wrote.")
+    ],
     workspace: Annotated[
         str | None,
-        typer.Option("--workspace", help="Most memory of one kernel beside its tensors."),
+        typer.Option(
+            "--workspace", metavar="BYTES", help="Most memory of one kernel beside its tensors."
+        ),
     ] = None,
     tactic_memory: Annotated[
         str | None,
-        typer.Option("--tactic-memory", help="Most memory of the build, like 512MiB."),
+        typer.Option(
+            "--tactic-memory", metavar="BYTES", help="Most memory of the build, like 512MiB."
+        ),
     ] = None,
     optimization_level: Annotated[
         int | None,
-        typer.Option("--optimization-level", help="0 builds fastest, 5 runs fastest; 3 else."),
+        typer.Option(
+            "--optimization-level", metavar="0..5", help="0 builds fastest, 5 runs fastest; 3 else."
+        ),
     ] = None,
     dla: Annotated[
-        int | None, typer.Option("--dla", help="The DLA core to use, with the GPU behind it.")
+        int | None,
+        typer.Option("--dla", metavar="N", help="The DLA core to use, with the GPU behind it."),
     ] = None,
     aux_streams: Annotated[
-        int, typer.Option("--aux-streams", help="Kernels side by side; each takes memory.")
+        int,
+        typer.Option("--aux-streams", metavar="N", help="Kernels side by side; each takes memory."),
     ] = 0,
     timing_cache: Annotated[
         Path | None,
-        typer.Option("--timing-cache", help="Where timings are kept; else a cache folder."),
+        typer.Option(
+            "--timing-cache", metavar="FILE", help="Where timings are kept; else a cache folder."
+        ),
     ] = None,
     provider: Annotated[
         str | None, typer.Option("--provider", metavar="tensorrt|tensorrt-rtx", help="Whose.")
     ] = None,
     compute_capability: Annotated[
         str | None,
-        typer.Option("--compute-capability", help="For tensorrt-rtx: GPUs, like 8.6 or 8.6,8.9."),
+        typer.Option(
+            "--compute-capability",
+            metavar="LIST",
+            help="For tensorrt-rtx: GPUs, like 8.6 or 8.6,8.9.",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Build what is up to date too.")] = False,
     trtexec: Annotated[
         bool, typer.Option("--trtexec", help="Print trtexec's commands; build nothing.")
     ] = False,
     for_version: Annotated[
-        str | None, typer.Option("--for-version", help="For --trtexec: the board's TensorRT.")
+        str | None,
+        typer.Option(
+            "--for-version", metavar="VERSION", help="For --trtexec: the board's TensorRT."
+        ),
     ] = None,
     adopt: Annotated[
-        Path | None, typer.Option("--adopt", help="Take in a plan that trtexec built.")
+        Path | None,
+        typer.Option("--adopt", metavar="FILE", help="Take in a plan that trtexec built."),
     ] = None,
     stage: Annotated[
-        str | None, typer.Option("--stage", help="For --adopt: whose plan it is.")
+        str | None, typer.Option("--stage", metavar="NAME", help="For --adopt: whose plan it is.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:

@@ -36,7 +36,9 @@ def command(
     name: Annotated[str, typer.Option("--name", metavar="SET", help="What the set is called.")],
     frames: Annotated[
         int | None,
-        typer.Option("--frames", help="Members of the set; 64, or what there is, unless given."),
+        typer.Option(
+            "--frames", metavar="N", help="Members of the set; 64, or what there is, unless given."
+        ),
     ] = None,
     size: Annotated[
         str | None,
@@ -54,7 +56,7 @@ def command(
             help="Noise levels in 8-bit units, like 0,15,25,50; 0..50 for six from 0 to 50.",
         ),
     ] = _SIGMAS,
-    seed: Annotated[int, typer.Option("--seed", help="Of the noise.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the noise.")] = 0,
     licence: Annotated[
         list[str] | None,
         typer.Option(
@@ -69,7 +71,7 @@ def command(
     ] = False,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", help="Only the first so many pictures of each INPUT."),
+        typer.Option("--limit", metavar="N", help="Only the first so many pictures of each INPUT."),
     ] = None,
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="The folder that SET.toml is written to.")

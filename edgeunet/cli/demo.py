@@ -28,7 +28,9 @@ _PHOTOGRAPHS = ("coffee", "rocket", "astronaut")
 
 
 def command(
-    out: Annotated[Path, typer.Option("--out", help="The folder to fill.")] = Path("demo"),
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to fill.")] = Path(
+        "demo"
+    ),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Make a noisy clip, export the flagship, clean the clip.

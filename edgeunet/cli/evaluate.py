@@ -102,9 +102,10 @@ def command(
         ),
     ] = "crop",
     limit: Annotated[
-        int | None, typer.Option("--limit", help="Only the first so many images of each DATA.")
+        int | None,
+        typer.Option("--limit", metavar="N", help="Only the first so many images of each DATA."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the noise.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the noise.")] = 0,
     clip: Annotated[
         bool,
         typer.Option(

@@ -54,18 +54,29 @@ _METRICS = {
 
 
 def command(
-    model: Annotated[str, typer.Option("--model", help="A recipe's name, or a path to one.")],
+    model: Annotated[
+        str, typer.Option("--model", metavar="MODEL", help="A recipe's name, or a path to one.")
+    ],
     size: Annotated[
-        str | None, typer.Option("--size", help="Frame size HxW, rows first, like 480x640.")
+        str | None,
+        typer.Option(
+            "--size",
+            metavar="HxW",
+            help="Frame size, rows first, like 480x640; the recipe's unless given.",
+        ),
     ] = None,
     width: Annotated[
-        str | None, typer.Option("--width", help="tiny, small, base, or a number of channels.")
+        str | None,
+        typer.Option("--width", metavar="N", help="tiny, small, base, or a number of channels."),
     ] = None,
     fp32: Annotated[bool, typer.Option("--fp32", help="32-bit floats (default).")] = False,
     fp16: Annotated[bool, typer.Option("--fp16", help="16-bit floats.")] = False,
     int8: Annotated[bool, typer.Option("--int8", help="8-bit integers.")] = False,
     weights: Annotated[
-        Path | None, typer.Option("--weights", help="A .safetensors file; default: shipped ones.")
+        Path | None,
+        typer.Option(
+            "--weights", metavar="FILE", help="A .safetensors file; the shipped one unless given."
+        ),
     ] = None,
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="Untrained, to measure memory and speed.")
@@ -79,7 +90,10 @@ def command(
         ),
     ] = "uint8",
     budget: Annotated[
-        str | None, typer.Option("--budget", help="Most activation memory of a run, like 128MiB.")
+        str | None,
+        typer.Option(
+            "--budget", metavar="BYTES", help="Most activation memory of a run, like 128MiB."
+        ),
     ] = None,
     tile: Annotated[
         str | None,
@@ -87,7 +101,11 @@ def command(
     ] = None,
     calibration: Annotated[
         str | None,
-        typer.Option("--calibration", help="For --int8: a calibration set's name, or its path."),
+        typer.Option(
+            "--calibration",
+            metavar="SET",
+            help="For --int8: a calibration set's name, or its path.",
+        ),
     ] = None,
     target_engine: Annotated[
         str | None,
@@ -115,7 +133,9 @@ def command(
     ] = None,
     board: Annotated[
         str | None,
-        typer.Option("--board", help="A Jetson module: its usable memory is the budget."),
+        typer.Option(
+            "--board", metavar="ID", help="A Jetson module: its usable memory is the budget."
+        ),
     ] = None,
     tune: Annotated[
         bool,
@@ -132,7 +152,9 @@ def command(
     build: Annotated[
         bool, typer.Option("--build", help="Build TensorRT plans too, for the GPU of this machine.")
     ] = False,
-    out: Annotated[Path | None, typer.Option("--out", help="The bundle folder to write.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="The bundle folder to write.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Export a network to a bundle, checked against torch FP32."""

@@ -41,7 +41,8 @@ def command(
         ),
     ],
     bundle: Annotated[
-        Path, typer.Option("--bundle", help="The folder that edgeunet export wrote.")
+        Path,
+        typer.Option("--bundle", metavar="BUNDLE", help="The folder that edgeunet export wrote."),
     ],
     sink: Annotated[
         str,
@@ -67,7 +68,7 @@ def command(
             "and report PSNR.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the noise.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the noise.")] = 0,
     view: Annotated[
         str | None,
         typer.Option(
@@ -78,10 +79,11 @@ def command(
         ),
     ] = None,
     frames: Annotated[
-        int | None, typer.Option("--frames", help="Stop after so many frames.")
+        int | None, typer.Option("--frames", metavar="N", help="Stop after so many frames.")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option("--threads", help="CPU threads; all cores without it.")
+        int | None,
+        typer.Option("--threads", metavar="N", help="CPU threads; all cores without it."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:

@@ -40,26 +40,34 @@ class InterruptedTrainingError(EdgeUnetError):
 
 
 def command(
-    model: Annotated[str, typer.Argument(help="A recipe's name, or a path to one.")],
-    out: Annotated[Path, typer.Option("--out", help="Where checkpoints and weights go.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A recipe's name, or a path to one.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where checkpoints and weights go.")
+    ],
     data: Annotated[
         list[Path] | None,
         typer.Option(
             "--data",
+            metavar="DIR",
             help="A folder of images; with labels: images/ and labels/, or a sub-folder per "
             "class. May be given again.",
         ),
     ] = None,
     width: Annotated[
-        str | None, typer.Option("--width", help="tiny, small, base, or a number of channels.")
+        str | None,
+        typer.Option("--width", metavar="N", help="tiny, small, base, or a number of channels."),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option("--steps", help="Instead of the recipe's number of steps.")
+        int | None,
+        typer.Option("--steps", metavar="N", help="Instead of the recipe's number of steps."),
     ] = None,
     init: Annotated[
         Path | None,
         typer.Option(
             "--init",
+            metavar="FILE",
             help="Weights to begin with: tensors of the same name and shape are taken. With "
             "--qat the shipped ones unless given.",
         ),
@@ -77,14 +85,27 @@ def command(
     ] = False,
     target: Annotated[
         str | None,
-        typer.Option("--target", help="With --qat: onnxruntime (default) or tensorrt."),
+        typer.Option(
+            "--target",
+            metavar="onnxruntime|tensorrt",
+            help="With --qat: onnxruntime (default) or tensorrt.",
+        ),
     ] = None,
     calibration: Annotated[
         str | None,
-        typer.Option("--calibration", help="With --qat: the set of frames ranges are measured on."),
+        typer.Option(
+            "--calibration",
+            metavar="SET",
+            help="With --qat: the set of frames ranges are measured on.",
+        ),
     ] = None,
     mixed_precision: Annotated[
-        str, typer.Option("--mixed-precision", help="no, bf16 or fp16 (as accelerate has it).")
+        str,
+        typer.Option(
+            "--mixed-precision",
+            metavar="no|bf16|fp16",
+            help="no, bf16 or fp16 (as accelerate has it).",
+        ),
     ] = "no",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:

@@ -30,7 +30,8 @@ def command(
         Path, typer.Argument(metavar="DIR", help="The model repository; other models in it stay.")
     ],
     name: Annotated[
-        str | None, typer.Option("--name", help="The model's name; the bundle's unless given.")
+        str | None,
+        typer.Option("--name", metavar="NAME", help="The model's name; the bundle's unless given."),
     ] = None,
     backend: Annotated[
         str,
@@ -42,20 +43,25 @@ def command(
     ] = "onnxruntime",
     max_batch: Annotated[
         int,
-        typer.Option("--max-batch", help="Frames that may run at once; 0: no dynamic batching."),
+        typer.Option(
+            "--max-batch", metavar="N", help="Frames that may run at once; 0: no dynamic batching."
+        ),
     ] = 0,
     queue_delay: Annotated[
         int,
         typer.Option("--queue-delay", metavar="US", help="Microseconds a frame waits for others."),
     ] = 0,
     instances: Annotated[
-        int, typer.Option("--instances", help="Copies that run side by side, per GPU.")
+        int, typer.Option("--instances", metavar="N", help="Copies that run side by side, per GPU.")
     ] = 1,
     device: Annotated[
         str, typer.Option("--device", metavar="auto|gpu|cpu", help="Where the copies run.")
     ] = "auto",
     version: Annotated[
-        int, typer.Option("--model-version", help="The version's folder; the highest is served.")
+        int,
+        typer.Option(
+            "--model-version", metavar="N", help="The version's folder; the highest is served."
+        ),
     ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
