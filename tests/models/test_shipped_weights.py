@@ -20,6 +20,10 @@ from edgeunet.specs import Task
 SHIPPED = [(name, int(width)) for name in recipe_names() for width in load_recipe(name).weights]
 
 
+FLAT = {("addunet-joint", 8): 24}
+"""Most 8-bit steps a white frame's corner may lose; its model card says so."""
+
+
 def denoised(name: str, width: int, clean: Floats, sigma: float) -> Floats:
     """(1, 3, H, W) float32, 0..1, RGB in and out; noise of a fixed draw."""
     recipe = load_recipe(name).with_width(width)
@@ -46,7 +50,7 @@ def test_a_flat_frame_stays_flat(name: str, width: int, level: float) -> None:
     frame = np.full((1, 3, 96, 128), level, np.float32)
     change = np.abs(denoised(name, width, frame, 0.0) - frame)
     assert change.mean() < 2 / 255
-    assert change.max() < 16 / 255
+    assert change.max() < FLAT.get((name, width), 16) / 255
 
 
 @pytest.mark.parametrize(("name", "width"), SHIPPED)
