@@ -12,7 +12,12 @@ pytest.importorskip("torch")
 pytest.importorskip("tensorrt_rtx")
 
 from edgeunet.bundle.manifest import StageEntry, TensorEntry
-from edgeunet.convert.network_graph import graph_of_recipe
+from edgeunet.convert.network_graph import (
+    frame_module,
+    graph_of_recipe,
+    module_to_graph,
+    network_for_export,
+)
 from edgeunet.engine.trt.builder import BuiltPlan, build_plan
 from edgeunet.engine.trt.options import BuildOptions
 from edgeunet.engine.trt.provider import load_provider
@@ -23,7 +28,7 @@ from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.graph.view import view_of_model, write_model
 from edgeunet.memory.compiled import WORKSPACE_BYTES, compiled_bytes
 from edgeunet.recipes import recipe_names
-from edgeunet.specs import Engine, Precision
+from edgeunet.specs import Engine, FrameType, Precision
 from tests.convert.small import BASE, base, small
 
 pytestmark = pytest.mark.slow
@@ -105,6 +110,19 @@ def test_the_prediction_is_the_compilers_beside_the_workspace(
         assert reported is not None
         assert reported > 1.2 * WORKSPACE_BYTES
         assert predicted - WORKSPACE_BYTES == pytest.approx(reported - WORKSPACE_BYTES, rel=0.2)
+
+
+@pytest.mark.parametrize("tiled", [False, True], ids=["whole", "tiled"])
+def test_float_frames_are_predicted_as_well(tiled: bool, tmp_path: Path) -> None:
+    """Older TensorRT reads the same graphs; none of it is here to compile them."""
+    recipe, side = small("unetmm"), 6 * BASE
+    module = frame_module(network_for_export(recipe, None), recipe, FrameType.FLOAT32)
+    graph = FrameGraph(module_to_graph(module, recipe, BASE, BASE, Precision.FP16))
+    for stage in graph.cut(LEVEL if tiled else 0):
+        plan, predicted = compiled(stage, Precision.FP16, tmp_path, side=side)
+        reported = plan.memory.activation_bytes
+        assert reported is not None
+        assert predicted == pytest.approx(reported, rel=0.2)
 
 
 def test_a_workspace_too_small_is_named(tmp_path: Path) -> None:
