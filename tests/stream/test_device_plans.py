@@ -16,7 +16,7 @@ from edgeunet.stream.executor import Executor
 from tests.bundle.tiny import tiled_bundle, tiny_bundle
 from tests.engine.simulated_gpu import Gpu
 from tests.engine.simulated_jetson import jetson
-from tests.engine.simulated_tensorrt import _Engine
+from tests.engine.simulated_runtime import Engine
 from tests.stream.comparing import answers
 from tests.stream.media import picture
 
@@ -124,7 +124,7 @@ def test_auto_gives_a_gpu_up_that_has_too_little_memory(
     machine = jetson(monkeypatch, gpu=gpu)
     bundle = machine.build(tiled_bundle(tmp_path))
     if not contexts:
-        monkeypatch.setattr(_Engine, "create_execution_context", lambda self, strategy: None)
+        monkeypatch.setattr(Engine, "create_execution_context", lambda self, strategy: None)
     notes: list[str] = []
     executor = Executor(bundle, threads=1, on_note=notes.append)
     assert executor.engine == "onnxruntime"
