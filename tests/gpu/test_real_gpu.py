@@ -20,6 +20,7 @@ from edgeunet.bundle.figures import report_of_bundle
 from edgeunet.engine.cuda import open_device
 from edgeunet.engine.cuda.driver import StridedCopy
 from edgeunet.engine.cuda.settings import read_settings
+from edgeunet.engine.trt.plans import read_info
 from edgeunet.errors import EdgeUnetError
 from edgeunet.specs import Precision
 from edgeunet.stream.executor import Executor
@@ -63,6 +64,14 @@ def test_auto_takes_it(made: Made) -> None:
     executor = Executor(made[1], on_note=notes.append)
     executor.close()
     assert executor.engine == "tensorrt", notes
+
+
+def test_the_json_beside_a_plan_says_what_it_is_given(made: Made, executor: Executor) -> None:
+    use = executor.device_use
+    assert use is not None
+    infos = [read_info(made[1], stage.name) for stage in made[1].manifest.stages]
+    assert {info.stage: info.device_memory_bytes for info in infos} == dict(use.work_bytes)
+    assert {info.device_memory_unknown for info in infos} == {None}
 
 
 def test_every_way_to_run_it_gives_the_same(made: Made) -> None:
