@@ -13,6 +13,7 @@ import typer
 from edgeunet.bundle import Bundle, open_bundle
 from edgeunet.bundle.manifest import StageEntry
 from edgeunet.cli.console import note, print_json, print_table, progress, warn
+from edgeunet.cli.options import AsJson
 from edgeunet.engine.trt.options import BuildOptions
 from edgeunet.errors import EngineError, MissingPackageError, UsageError, near_match
 from edgeunet.units import format_bytes, parse_bytes
@@ -97,7 +98,7 @@ def command(
     stage: Annotated[
         str | None, typer.Option("--stage", metavar="NAME", help="For --adopt: whose plan it is.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Build a bundle's TensorRT plans. Those that are up to date stay."""
     choice = BuildChoice(

@@ -12,6 +12,7 @@ import typer
 from edgeunet.calibrations import FEWEST_MEMBERS, FOLDER, calibration_names, is_set_name
 from edgeunet.cli.choices import missing_package
 from edgeunet.cli.console import note, print_json, print_table, progress, warn
+from edgeunet.cli.options import AsJson, Seed
 from edgeunet.errors import UsageError
 from edgeunet.units import format_size, parse_size, shorten
 
@@ -56,7 +57,7 @@ def command(
             help="Noise levels in 8-bit units, like 0,15,25,50; 0..50 for six from 0 to 50.",
         ),
     ] = _SIGMAS,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the noise.")] = 0,
+    seed: Seed = 0,
     licence: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,7 +77,7 @@ def command(
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="The folder that SET.toml is written to.")
     ] = FOLDER,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Choose frames of your pictures to measure INT8 ranges on."""
     _check(name, frames, limit, len(inputs), licence or [])

@@ -9,6 +9,7 @@ import typer
 
 from edgeunet.cli.choices import choose_weights, missing_package
 from edgeunet.cli.console import note, print_json, print_table, progress
+from edgeunet.cli.options import AsJson
 from edgeunet.recipes import load_recipe
 from edgeunet.specs import Precision
 from edgeunet.units import format_bytes, format_size
@@ -31,7 +32,7 @@ def command(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to fill.")] = Path(
         "demo"
     ),
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a noisy clip, export the flagship, clean the clip.
 

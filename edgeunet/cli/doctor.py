@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from edgeunet.cli.console import note, print_json, print_table, stdout
+from edgeunet.cli.options import AsJson
 from edgeunet.doctor import Examination, Level, Machine, examine
 from edgeunet.errors import EngineError
 
@@ -14,7 +11,7 @@ _WORD = {Level.OK: "", Level.NOTE: "note", Level.WARNING: "warning", Level.PROBL
 
 
 def command(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what this machine has and lacks for running bundles.
 

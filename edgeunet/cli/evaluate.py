@@ -14,6 +14,7 @@ import typer
 from edgeunet.cli.choices import choose_weights, is_bundle, missing_package, read_recipe_at
 from edgeunet.cli.console import note, print_json, progress, warn
 from edgeunet.cli.evaluate_report import check_report, make_report, print_report, write_report
+from edgeunet.cli.options import AsJson, Seed
 from edgeunet.errors import EdgeUnetError, UsageError
 from edgeunet.files import check_writable, replacing_file
 from edgeunet.specs import Task
@@ -105,7 +106,7 @@ def command(
         int | None,
         typer.Option("--limit", metavar="N", help="Only the first so many images of each DATA."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the noise.")] = 0,
+    seed: Seed = 0,
     clip: Annotated[
         bool,
         typer.Option(
@@ -131,7 +132,7 @@ def command(
             help="Write a page: quality, size, memory, speed, and the worst images side by side.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure PSNR, SSIM, mIoU, accuracy and flicker on your images."""
     _check(limit, csv_file)

@@ -37,6 +37,7 @@ from edgeunet.cli.int8 import (
     write_sensitivity,
 )
 from edgeunet.cli.memory_tables import print_plan, why_whole
+from edgeunet.cli.options import AsJson, Width
 from edgeunet.cli.triton import check_served, serve_bundle
 from edgeunet.errors import UsageError, near_match
 from edgeunet.specs import FrameType, Precision
@@ -65,10 +66,7 @@ def command(
             help="Frame size, rows first, like 480x640; the recipe's unless given.",
         ),
     ] = None,
-    width: Annotated[
-        str | None,
-        typer.Option("--width", metavar="N", help="tiny, small, base, or a number of channels."),
-    ] = None,
+    width: Width = None,
     fp32: Annotated[bool, typer.Option("--fp32", help="32-bit floats (default).")] = False,
     fp16: Annotated[bool, typer.Option("--fp16", help="16-bit floats.")] = False,
     int8: Annotated[bool, typer.Option("--int8", help="8-bit integers.")] = False,
@@ -155,7 +153,7 @@ def command(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="The bundle folder to write.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Export a network to a bundle, checked against torch FP32."""
     precision = read_precision(fp32=fp32, fp16=fp16, int8=int8)

@@ -16,6 +16,7 @@ from edgeunet.cli.choices import is_bundle, missing_package, read_plan_request, 
 from edgeunet.cli.console import note, print_json
 from edgeunet.cli.memory_device import device_document, predicted_plans, print_device, print_fit
 from edgeunet.cli.memory_tables import print_report, why_whole
+from edgeunet.cli.options import AsJson
 from edgeunet.errors import UsageError
 from edgeunet.memory.fit import fit_on
 from edgeunet.memory.request import PlanRequest
@@ -108,7 +109,7 @@ def command(
             show_default=False,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say how much memory a network needs, where, and for what."""
     wanted = _Wanted(

@@ -8,6 +8,7 @@ import typer
 
 from edgeunet.cli.choices import read_width
 from edgeunet.cli.console import note, print_json, print_table
+from edgeunet.cli.options import AsJson, Width
 from edgeunet.recipes import Recipe, load_recipe, recipe_names
 
 
@@ -16,11 +17,8 @@ def command(
         str | None,
         typer.Option("--model", metavar="MODEL", help="Only this recipe: a name or a path."),
     ] = None,
-    width: Annotated[
-        str | None,
-        typer.Option("--width", metavar="N", help="tiny, small, base, or a number of channels."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    width: Width = None,
+    as_json: AsJson = False,
 ) -> None:
     """List the recipes: tasks, parameters, MACs, skips, quality."""
     names = recipe_names() if model is None else (model,)

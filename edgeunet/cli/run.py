@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgeunet.cli import console
+from edgeunet.cli.options import AsJson, Seed
 from edgeunet.errors import EdgeUnetError, SourceError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def command(
             "and report PSNR.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the noise.")] = 0,
+    seed: Seed = 0,
     view: Annotated[
         str | None,
         typer.Option(
@@ -85,7 +86,7 @@ def command(
         int | None,
         typer.Option("--threads", metavar="N", help="CPU threads; all cores without it."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Run a bundle over a video, images or a camera."""
     from edgeunet.stream.pipeline import RunOptions, run_pipeline

@@ -11,6 +11,7 @@ import typer
 
 from edgeunet.cli.choices import missing_package, read_recipe_at
 from edgeunet.cli.console import note, print_json, print_table, progress, warn
+from edgeunet.cli.options import AsJson, Width
 from edgeunet.cli.qat import read_qat
 from edgeunet.errors import EdgeUnetError, UsageError
 
@@ -55,10 +56,7 @@ def command(
             "class. May be given again.",
         ),
     ] = None,
-    width: Annotated[
-        str | None,
-        typer.Option("--width", metavar="N", help="tiny, small, base, or a number of channels."),
-    ] = None,
+    width: Width = None,
     steps: Annotated[
         int | None,
         typer.Option("--steps", metavar="N", help="Instead of the recipe's number of steps."),
@@ -107,7 +105,7 @@ def command(
             help="no, bf16 or fp16 (as accelerate has it).",
         ),
     ] = "no",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a recipe, whatever its outputs.
 

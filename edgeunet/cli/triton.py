@@ -20,6 +20,7 @@ from edgeunet.bundle.triton import (
 )
 from edgeunet.cli.choices import missing_package
 from edgeunet.cli.console import note, print_json
+from edgeunet.cli.options import AsJson
 from edgeunet.errors import EngineError, UsageError, near_match
 from edgeunet.memory.request import PlanRequest
 
@@ -63,7 +64,7 @@ def command(
             "--model-version", metavar="N", help="The version's folder; the highest is served."
         ),
     ] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a bundle into a Triton server's model repository."""
     for option, value, known in (("backend", backend, BACKENDS), ("device", device, DEVICES)):
