@@ -134,7 +134,7 @@ def _measure(
     for form in FORMS:
         note(f"{recipe.name}: {form.name}")
         bundle = _bundle(form, recipe, weights, SIZE, WHOLE_FRAME, folder)
-        figures: Row = {"images": limit, **_quality(bundle, recipe, kodak, limit)}
+        figures: Row = {"images": limit, **quality(bundle, recipe, kodak, limit)}
         if Task.SEGMENT in recipe.tasks and camvid is not None:
             labelled = _bundle(form, recipe, weights, LABELLED_SIZE, WHOLE_FRAME, folder)
             figures["miou_percent"] = _miou_percent(labelled, recipe, camvid, limit)
@@ -190,7 +190,7 @@ def _bundle(
     return draft_bundle(order, folder / name)
 
 
-def _quality(bundle: Bundle, recipe: Recipe, folder: Path, limit: int) -> Row:
+def quality(bundle: Bundle, recipe: Recipe, folder: Path, limit: int) -> Row:
     output = next(p.output for p in recipe.pathways if p.head is Task.DENOISE)
     executor = Executor(bundle)
     try:
