@@ -46,6 +46,7 @@ from edgeunet.units import format_size
 
 # What equal to the last bit counts as, so that a mean has a value.
 _EQUAL_DB = 100.0
+_LARGEST_FACTOR = 2.0
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def make_quantizer(
     if selection is not None and order.on_selection is not None:
         order.on_selection(selection)
     placement = placement_of(model, order.engine, _numbers(selection))
-    for text in _reasons(placement, selection):
+    for text in _reasons(placement, selection, order.engine):
         report(text)
     return Quantizer(
         ranges.factors,
@@ -138,14 +139,18 @@ def make_quantizer(
     )
 
 
-def _reasons(placement: Placement, selection: Selection | None) -> Iterator[str]:
+def _reasons(placement: Placement, selection: Selection | None, engine: Engine) -> Iterator[str]:
     """Say what stays in floats and why, and what is lost."""
+    reason = {
+        Engine.ONNXRUNTIME: "makes the image, whose own steps are finer than 8 bits of its noise",
+        Engine.TENSORRT: "reads the frame, which symmetric 8 bits would coarsen",
+    }[engine]
     chosen = () if selection is None else selection.kept
     for layer in chosen:
         yield f"kept in floats: {layer.name} loses {layer.loss_db:.3f} dB alone"
     for name in placement.kept:
         if name not in {layer.name for layer in chosen}:
-            yield f"kept in floats: {name} reads the frame, which symmetric 8 bits would coarsen"
+            yield f"kept in floats: {name} {reason}"
     if selection is not None:
         labels = ""
         if selection.miou_points is not None:
@@ -263,14 +268,19 @@ def _measure(model: ir.Model, order: Int8Order, key: RangesKey) -> Ranges:
 
 
 def _factors(model: ir.Model, folder: Path, frames: Frames) -> tuple[float, ...]:
-    """Return the factors that bring the channels of every tensor to one reach."""
+    """Return factors that bring the channels of every tensor nearer to one reach.
+
+    Half of the way, and by one bit at most: a channel that the set hardly wakes would be clipped
+    on the frames that do, had it grown as far as the others.
+    """
     summed = model.clone()
     sum_small_terms_first(summed)
     shown = summed.clone()
     names = show_points(shown)
     write_model(shown, folder / "channels.onnx")
     reaches = channel_reaches(folder / "channels.onnx", names, frames)
-    return factors_of(summed, Points(summed, Engine.ONNXRUNTIME).values, reaches)
+    found = factors_of(summed, Points(summed, Engine.ONNXRUNTIME).values, reaches)
+    return tuple(min(float(f"{factor**0.5:.4g}"), _LARGEST_FACTOR) for factor in found)
 
 
 class Comparison:

@@ -18,7 +18,7 @@ import onnx_ir as ir
 
 from edgeunet.calibrations import CalibrationSet, Frame, OpenClip, pairs
 from edgeunet.errors import RecipeError, UsageError
-from edgeunet.graph.points import Points
+from edgeunet.graph.points import points_of
 from edgeunet.graph.quantized import Interval, quantize
 from edgeunet.graph.view import write_model
 from edgeunet.graph.work import macs_of_node
@@ -107,7 +107,7 @@ def select_floats(
 def _ranking(
     model: ir.Model, engine: Engine, trial: _Trial, report: Callable[[str], None]
 ) -> tuple[LayerLoss, ...]:
-    points = Points(model, engine)
+    points = points_of(model, engine)
     numbers = [i for i, n in enumerate(points.convolutions) if n in points.quantized]
     every = sum(macs_of_node(node) for node in model.graph)
     report(f"measuring what each of {len(numbers)} convolutions loses alone")

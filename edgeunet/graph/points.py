@@ -1,7 +1,8 @@
 """Which tensors of a network are stored in 8 bits, and which convolutions compute with them.
 
 What stays in floats: arithmetic on the frame itself, transposed convolutions (engines disagree on
-the axis their weights are quantized along), vectors, and what was asked for by name.
+the axis their weights are quantized along), vectors, for onnxruntime the convolution that makes the
+image, and what was asked for by name.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from edgeunet.graph.work import macs_of_node
 from edgeunet.specs import FRAME, Engine
 
 _MOVING = frozenset({"DepthToSpace", "MaxPool", "SpaceToDepth"})
+# What turns a convolution's result into an image, and nothing else.
+_FINISHING = frozenset({"Add", "Cast", "Clip", "Mul", "Pad", "Round", "Slice", "Transpose"})
 
 
 def moving(engine: Engine) -> frozenset[str]:
@@ -47,9 +50,11 @@ class Placement:
 
 
 class Points:
-    """The tensors of a float graph that are stored in 8 bits, the same at every frame size.
+    """The tensors of a float graph that can be stored in 8 bits, the same at every frame size.
 
-    They are found in execution order; names may differ between sizes, the order does not.
+    They are found in execution order; names may differ between sizes, the order does not. For
+    onnxruntime and without ``kept`` they are all that ranges are measured of; ``points_of`` has
+    those that are stored.
     """
 
     def __init__(self, model: ir.Model, engine: Engine, kept: Collection[int] = ()) -> None:
@@ -129,6 +134,37 @@ class Points:
         return tuple(groups)
 
 
+def points_of(model: ir.Model, engine: Engine, kept: Collection[int] = ()) -> Points:
+    """Return what is stored in 8 bits, with some convolutions, by number, in floats."""
+    return Points(model, engine, {*kept, *makers_of_images(model, engine)})
+
+
+def makers_of_images(model: ir.Model, engine: Engine) -> tuple[int, ...]:
+    """Return the convolutions, by number, that an image is made from by arithmetic alone.
+
+    For onnxruntime alone, which needs 8 bits behind a convolution to compute with integers: here
+    nothing reads them, and their 255 steps, over all the noise that there may be, would be coarser
+    than the image's own. TensorRT leaves such a result in floats as it is.
+    """
+    if engine is not Engine.ONNXRUNTIME:
+        return ()
+    convolutions = Points(model, engine).convolutions
+    return tuple(number for number, node in enumerate(convolutions) if _makes_image(node))
+
+
+def _makes_image(node: ir.Node) -> bool:
+    """Whether all that is made from a node's result, by arithmetic alone, are (N, H, W, C)."""
+    found = [node.outputs[0]]
+    for value in found:
+        readers = [use.node for use in value.uses()]
+        if any(reader.op_type not in _FINISHING for reader in readers):
+            return False
+        if not readers and (value.shape is None or len(value.shape) != 4):
+            return False
+        found += [reader.outputs[0] for reader in readers]
+    return True
+
+
 def quantization_key(model: ir.Model) -> tuple[str, str]:
     """Return digests of a float graph's weights and of its structure.
 
@@ -158,7 +194,7 @@ def show_points(model: ir.Model) -> tuple[str, ...]:
 
 def placement_of(model: ir.Model, engine: Engine, kept: Collection[int] = ()) -> Placement:
     """Return what ``quantize`` would compute in 8 bits of a float graph."""
-    points = Points(model, engine, kept)
+    points = points_of(model, engine, kept)
     every = sum(macs_of_node(node) for node in model.graph)
     inside = sum(macs_of_node(node) for node in points.quantized)
     floats = [n for n in points.convolutions if n not in points.quantized]

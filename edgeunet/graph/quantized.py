@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from edgeunet.graph.points import Points, moving
+from edgeunet.graph.points import Points, moving, points_of
 from edgeunet.graph.values import (
     Floats,
     add_initializer,
@@ -46,7 +46,7 @@ def quantize(
     everything = Points(model, Engine.ONNXRUNTIME).values
     if len(everything) != len(intervals):
         raise ValueError(f"{len(intervals)} intervals for {len(everything)} tensors")
-    points = Points(model, engine, kept)
+    points = points_of(model, engine, kept)
     table = _joined(dict(zip(everything, intervals, strict=True)), points.groups)
     rewriting = _Rewriting(graph, engine)
     stored = set(points.values)

@@ -186,3 +186,25 @@ def test_one_wrong_class_in_a_hundred_pixels_does_not_pass(
     figure = check_parity(module, says, recipe, Precision.FP32, frames)[1]
     assert figure.value == pytest.approx(0.01, rel=0.05)
     assert not figure.holds
+
+
+def test_in_8_bits_labels_count_where_the_network_is_decided(
+    module: FrameModule, recipe: Recipe
+) -> None:
+    """The same other labels everywhere: all of them count for FP32, for INT8 some."""
+    frame = parity_frames(*SIZE)["coffee"]
+    with torch.inference_mode():
+        answers = {n: y for n, y, _ in module.answers(torch.from_numpy(frame[None]))}
+    likely = torch.softmax(answers["labels"].float(), dim=1)
+    (best, second), places = likely.topk(2, dim=1).values[0], likely.topk(2, dim=1).indices[0]
+    limit = float((best - second).median())
+    wanted = float((best - second > limit).float().mean())
+    assert 0 < wanted < 1
+    says = Says(module, recipe)
+    says.altered = {"labels": places[1].numpy().astype(np.uint8)[None]}
+    tolerance = msgspec.structs.replace(recipe.tolerance, int8_probability=limit)
+    strict = msgspec.structs.replace(recipe, tolerance=tolerance)
+    for precision, share in ((Precision.FP32, 1.0), (Precision.INT8, wanted)):
+        found = check_parity(module, says, strict, precision, {"coffee": frame})
+        (labels,) = [figure for figure in found if figure.output == "labels"]
+        assert labels.value == pytest.approx(share, abs=2e-3)

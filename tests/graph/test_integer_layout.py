@@ -66,8 +66,9 @@ def test_every_integer_kernel_is_still_one(tmp_path: Path) -> None:
     after = kernels(model, tmp_path)
     assert after.count("QLinearConv") == before.count("QLinearConv") > 40
     assert after.count("QLinearAdd") == before.count("QLinearAdd")
-    # One copy for each shuffle; before, nearly every operator had some.
-    assert after.count("Transpose") == 10 < before.count("Transpose")
+    # One copy for each shuffle, and one for what makes the image in floats; before, nearly every
+    # operator had some.
+    assert after.count("Transpose") == 11 < before.count("Transpose")
 
 
 @pytest.mark.parametrize(

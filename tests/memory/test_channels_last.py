@@ -47,6 +47,11 @@ def test_the_kernels_are_those_of_the_profile(name: str, level: int, tmp_path: P
         model = finish(stage.at(*FRAME_SIZE), Engine.ONNXRUNTIME)
         ran = [kernel for kernel in profiled(model, tmp_path) if kernel[0] not in VIEWS]
         found = imitated(model)
+        if stage.name == "decode":
+            # For what makes the image in floats, its 8 bits are brought to the channels'
+            # old place first, a copy that is gone before the floats are at their most.
+            place = [kind for kind, _ in ran].index("DequantizeLinear") - 1
+            assert ran.pop(place)[0] == "Transpose"
         if stage.name == "core":
             # A sum of what comes in is brought to the channels' old place and back, as a whim.
             assert not Counter(found) - Counter(ran)

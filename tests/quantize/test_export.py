@@ -74,8 +74,12 @@ def test_the_bundle_says_how_it_was_quantized(place: Path) -> None:
     assert (str(manifest.precision), manifest.calibration) == ("int8", "street")
     found = manifest.quantization
     assert found is not None
-    assert (found.target, found.macs_share, found.kept) == ("onnxruntime", 1.0, ())
-    assert found.convolutions[0] == found.convolutions[1] > 20
+    assert found.target == "onnxruntime"
+    assert 0.97 < found.macs_share < 1.0
+    assert found.convolutions[0] == found.convolutions[1] - 1 > 20
+    (kept,) = found.kept
+    reason = "makes the image, whose own steps are finer than 8 bits of its noise"
+    assert f"kept in floats: {kept} {reason}" in (place / "notes").read_text()
     assert [entry.limit for entry in manifest.parity] == [20.0] * 5
     assert all(entry.value is None or entry.value > 20.0 for entry in manifest.parity)
     assert manifest.tools["onnxruntime"]
