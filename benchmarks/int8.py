@@ -1,14 +1,15 @@
 """What does INT8 lose, save and gain, beside FP32 and FP16?
 
-    python -m benchmarks.int8 --kodak FOLDER [--camvid FOLDER] [--only NAME] [--limit N] [--costs]
-        [--keep FOLDER]
+    python -m benchmarks.int8 --kodak FOLDER [--camvid FOLDER] [--only NAME] [--limit N]
+        [--labelled-limit N] [--quality | --costs] [--keep FOLDER]
 
 Every network at width 16 with its shipped weights, calibrated on the shipped set, which has none
 of these images. ``results/int8.csv`` has a row per network, form (fp32, fp16, int8 for
 onnxruntime, int8 for tensorrt, int8 with --max-drop 0.1dB) and run (whole, tiled).
 
 PSNR is in noise clipped to 8 bits, at sigma 15, 25 and 50, over the centres of the first N images;
-mIoU (networks with a label map) over CamVid's at sigma 15. FP16 and TensorRT's graphs run in
+mIoU (networks with a label map) in the same noise over the centres of ``labelled_images`` frames of
+CamVid, and what is lost of it in points. FP16 and TensorRT's graphs run in
 onnxruntime, which computes the same graph in floats: a simulation. All forms of a network see the
 same pixels. Losses are to FP32 of the same run. Bytes are of frames of 1080x1920, computed from the
 graph; ``predicted_bytes``: what the engine the graph is for is predicted to take, input and outputs
@@ -55,7 +56,10 @@ _WARM_UP, _RUNS = 2, 9
 COLUMNS = (
     *("model", "form", "run", "images"),
     *(f"{what}_{sigma:g}_db" for what in ("psnr", "loss") for sigma in SIGMAS),
-    *("miou_percent", "macs_share", "weight_bytes", "held_bytes", "skip_bytes"),
+    "labelled_images",
+    *(f"miou_{sigma:g}_percent" for sigma in SIGMAS),
+    *(f"miou_loss_{sigma:g}_points" for sigma in SIGMAS),
+    *("macs_share", "weight_bytes", "held_bytes", "skip_bytes"),
     *("peak_live_bytes", "predicted_bytes", "frame_ms", "times_as_fast"),
 )
 
@@ -93,6 +97,7 @@ def main() -> None:
     parser.add_argument("--camvid", type=Path, help="a folder with images/ and labels/")
     parser.add_argument("--only", choices=NETWORKS)
     parser.add_argument("--limit", type=int, default=24)
+    parser.add_argument("--labelled-limit", type=int, default=40)
     parser.add_argument("--costs", action="store_true", help="time forms in rows that exist")
     parser.add_argument("--quality", action="store_true", help="no bytes: PSNR and mIoU alone")
     parser.add_argument("--keep", type=Path, help="a folder for bundles and ranges")
@@ -110,7 +115,8 @@ def main() -> None:
                 _time(rows, recipe, weights, folder)
                 continue
             rows = [row for row in rows if row["model"] != name]
-            given = arguments.kodak, arguments.camvid, arguments.limit
+            limits = arguments.limit, arguments.labelled_limit
+            given = arguments.kodak, arguments.camvid, limits
             for row in _measure(recipe, weights, *given, folder, bytes_too=not arguments.quality):
                 rows.append(row)
                 write_csv(path, rows, {})
@@ -124,12 +130,16 @@ def _measure(
     weights: Path,
     kodak: Path,
     camvid: Path | None,
-    limit: int,
+    limits: tuple[int, int],
     folder: Path,
     *,
     bytes_too: bool,
 ) -> Iterator[Row]:
-    """Yield a row per form and run: FP32 first, the others against it."""
+    """Yield a row per form and run: FP32 first, the others against it.
+
+    limits: how many images PSNR is of, and how many labelled ones mIoU.
+    """
+    limit, labelled_limit = limits
     before: Row = {}
     for form in FORMS:
         note(f"{recipe.name}: {form.name}")
@@ -137,12 +147,16 @@ def _measure(
         figures: Row = {"images": limit, **quality(bundle, recipe, kodak, limit)}
         if Task.SEGMENT in recipe.tasks and camvid is not None:
             labelled = _bundle(form, recipe, weights, LABELLED_SIZE, WHOLE_FRAME, folder)
-            figures["miou_percent"] = _miou_percent(labelled, recipe, camvid, limit)
-        before = before or figures
+            figures |= _miou(labelled, recipe, camvid, labelled_limit)
+        before = before or dict(figures)
         for sigma in SIGMAS:
-            key = f"psnr_{sigma:g}_db"
-            lost = float(str(before[key])) - float(str(figures[key]))
-            figures[f"loss_{sigma:g}_db"] = round(lost, 4)
+            for key, lost in (
+                (f"psnr_{sigma:g}_db", f"loss_{sigma:g}_db"),
+                (f"miou_{sigma:g}_percent", f"miou_loss_{sigma:g}_points"),
+            ):
+                if key in figures:
+                    drop = float(str(before[key])) - float(str(figures[key]))
+                    figures[lost] = round(drop, 4)
         quantization = bundle.manifest.quantization
         share = "" if quantization is None else quantization.macs_share
         for run, request in RUNS.items():
@@ -209,24 +223,27 @@ def quality(bundle: Bundle, recipe: Recipe, folder: Path, limit: int) -> Row:
         executor.close()
 
 
-def _miou_percent(bundle: Bundle, recipe: Recipe, folder: Path, limit: int) -> float:
-    """Return the mIoU in % over frames spread over the set."""
+def _miou(bundle: Bundle, recipe: Recipe, folder: Path, limit: int) -> Row:
+    """Return the mIoU in % at every sigma, over frames spread over the set."""
     pathway = next(p for p in recipe.pathways if p.head is Task.SEGMENT)
     images = list_images(folder / "images")
+    count = min(limit, len(images))
+    chosen = [turn * len(images) // count for turn in range(count)]
+    matrices = {sigma: ConfusionMatrix(len(pathway.classes)) for sigma in SIGMAS}
     executor = Executor(bundle)
-    matrix = ConfusionMatrix(len(pathway.classes))
     try:
-        for index in range(0, len(images), max(1, len(images) // limit)):
+        for index in chosen:
             clean = _centre(read_photograph(images[index]), LABELLED_SIZE).transpose(2, 0, 1)
-            noisy = add_noise(
-                np.ascontiguousarray(clean), NoiseKind.UINT8, SIGMAS[0], seed=0, index=index
-            )
+            clean = np.ascontiguousarray(clean)
             truth = read_labels(folder / "labels" / f"{images[index].stem}.png")
-            answer = executor.run(_frame(noisy))[pathway.output][0]
-            matrix.update(answer, _centre(truth, LABELLED_SIZE))
+            for sigma, matrix in matrices.items():
+                noisy = add_noise(clean, NoiseKind.UINT8, sigma, seed=0, index=index)
+                answer = executor.run(_frame(noisy))[pathway.output][0]
+                matrix.update(answer, _centre(truth, LABELLED_SIZE))
     finally:
         executor.close()
-    return round(100 * matrix.mean_iou, 3)
+    found: Row = {f"miou_{s:g}_percent": round(100 * m.mean_iou, 3) for s, m in matrices.items()}
+    return {"labelled_images": len(chosen), **found}
 
 
 def _time(rows: list[Row], recipe: Recipe, weights: Path, folder: Path) -> None:
