@@ -1,62 +1,93 @@
 """Integer kernels as ONNX Runtime's CPU provider runs them: with the channels last.
 
-Where a tensor with the channels first comes in from another stage, or goes out to one, it is
-copied. From the library's profiles, 1.31.
+What comes in from another stage has its channels first, as what goes out to one must. A convolution
+reads a copy; a sum of such a tensor is made with the channels first, whatever else it adds, and so
+are sums of that. From the library's profiles, 1.31.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from edgeunet.graph.integer import BITS, is_integer_kernel
 from edgeunet.graph.view import GraphNode, GraphTensor, GraphView, TensorKind
+
+_SUM = "QLinearAdd"
+_FLOAT = frozenset({"Conv", "ConvTranspose"})
+_FIRST, _LAST = "first", "last"
 
 
 def with_channels_last(view: GraphView) -> GraphView:
     """Return the graph with these copies; one without integer kernels as it is."""
     if not any(map(is_integer_kernel, view.nodes)):
         return view
-    copies: dict[str, GraphTensor] = {}
-    nodes: list[GraphNode] = []
-    for node in view.nodes:
-        if is_integer_kernel(node):
-            nodes += _copied(node, view, copies)
-        elif node.op_type == "MaxPool" and view.tensor(node.inputs[0]).dtype in BITS:
-            nodes.append(replace(node, op_type="NhwcMaxPool"))
-        else:
-            nodes.append(node)
-    return replace(
-        view,
-        nodes=tuple(replace(node, index=index) for index, node in enumerate(nodes)),
-        tensors=(*view.tensors, *copies.values()),
-    )
+    return _Copying(view).view()
 
 
-def _copied(node: GraphNode, view: GraphView, copies: dict[str, GraphTensor]) -> list[GraphNode]:
-    """Return a kernel between a copy of what comes from outside and one of what leaves."""
-    found = []
-    inputs = list(node.inputs)
-    for place, name in enumerate(inputs):
-        tensor = view.tensor(name)
-        if tensor.kind is TensorKind.INPUT:
-            inputs[place] = _name(tensor)
-            if inputs[place] not in copies:
-                copies[inputs[place]] = _copy(tensor)
-                found.append(GraphNode(0, "", "Transpose", (name,), (inputs[place],)))
-    output = view.tensor(node.outputs[0])
-    if output.kind is not TensorKind.OUTPUT:
-        return [*found, replace(node, inputs=tuple(inputs))]
-    copies[_name(output)] = _copy(output)
-    return [
-        *found,
-        replace(node, inputs=tuple(inputs), outputs=(_name(output),)),
-        GraphNode(0, "", "Transpose", (_name(output),), (output.name,)),
-    ]
+@dataclass
+class _Copying:
+    source: GraphView
+    nodes: list[GraphNode] = field(default_factory=list)
+    copies: dict[str, GraphTensor] = field(default_factory=dict)
+    first: set[str] = field(default_factory=set)
 
+    def view(self) -> GraphView:
+        for name in self.source.inputs:
+            tensor = self.source.tensor(name)
+            if tensor.dtype in BITS and len(tensor.shape) == 4:
+                self.first.add(name)
+        for node in self.source.nodes:
+            if is_integer_kernel(node):
+                self._kernel(node)
+            elif node.op_type == "MaxPool" and self.source.tensor(node.inputs[0]).dtype in BITS:
+                self.nodes.append(replace(node, op_type="NhwcMaxPool"))
+            elif self._is_for_floats(node):
+                read = self._in(_FIRST, self.source.tensor(node.inputs[0]))
+                self.nodes.append(replace(node, inputs=(read, *node.inputs[1:])))
+            else:
+                self.nodes.append(node)
+        return replace(
+            self.source,
+            nodes=tuple(replace(node, index=index) for index, node in enumerate(self.nodes)),
+            tensors=(*self.source.tensors, *self.copies.values()),
+        )
 
-def _copy(tensor: GraphTensor) -> GraphTensor:
-    return replace(tensor, name=_name(tensor), kind=TensorKind.ACTIVATION)
+    def _is_for_floats(self, node: GraphNode) -> bool:
+        """Whether a node shows 8 bits to a convolution in floats, which reads channels first."""
+        shown = node.outputs[0]
+        return node.op_type == "DequantizeLinear" and any(
+            shown in reader.inputs[:1] and reader.op_type in _FLOAT for reader in self.source.nodes
+        )
 
+    def _kernel(self, node: GraphNode) -> None:
+        """Add a kernel, behind copies of what it reads and before one of what leaves."""
+        tensors = [self.source.tensor(name) for name in node.inputs]
+        order = _FIRST if node.op_type == _SUM and self.first & set(node.inputs) else _LAST
+        inputs = [
+            self._in(order, tensor) if tensor.kind is not TensorKind.WEIGHT else tensor.name
+            for tensor in tensors
+        ]
+        output = self.source.tensor(node.outputs[0])
+        if order is _FIRST:
+            self.first.add(output.name)
+        if output.kind is not TensorKind.OUTPUT or order is _FIRST:
+            self.nodes.append(replace(node, inputs=tuple(inputs)))
+            return
+        copy = self._copy(output, _LAST)
+        self.nodes.append(replace(node, inputs=tuple(inputs), outputs=(copy,)))
+        self.nodes.append(GraphNode(0, "", "Transpose", (copy,), (output.name,)))
 
-def _name(tensor: GraphTensor) -> str:
-    return f"{tensor.name} with channels last"
+    def _in(self, order: str, tensor: GraphTensor) -> str:
+        """Return a tensor in an order; the copy is made for its first reader."""
+        if (tensor.name in self.first) == (order is _FIRST):
+            return tensor.name
+        known = f"{tensor.name} with channels {order}"
+        if known not in self.copies:
+            self._copy(tensor, order)
+            self.nodes.append(GraphNode(0, "", "Transpose", (tensor.name,), (known,)))
+        return known
+
+    def _copy(self, tensor: GraphTensor, order: str) -> str:
+        name = f"{tensor.name} with channels {order}"
+        self.copies[name] = replace(tensor, name=name, kind=TensorKind.ACTIVATION)
+        return name
