@@ -216,7 +216,7 @@ def test_the_page_says_what_its_figures_are(place: Path) -> None:
     # No bundle is in windows: neither a column of dashes nor its meaning.
     assert "arena" in words
     assert "held" not in words
-    assert "street: 4 images with labels, against tiny.bundle" in ran.out.replace("\n", "")
+    assert "street: 4 images with labels, against tiny.bundle" in " ".join(ran.out.split())
     assert "flicker" not in ran.out
 
 
