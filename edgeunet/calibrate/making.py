@@ -273,9 +273,8 @@ def _count(order: SetOrder, survey: Survey) -> int:
     """Return how many members the set gets."""
     if survey.distinct < FEWEST_MEMBERS:
         raise SourceError(
-            f"{survey.candidates} frames were seen, and {survey.distinct} of them "
-            f"{'is' if survey.distinct == 1 else 'are'} not nearly the same as another: a set "
-            f"needs {FEWEST_MEMBERS}",
+            f"different frames: {survey.distinct} of the {survey.candidates} seen; a set needs "
+            f"{FEWEST_MEMBERS}",
             hint="give more pictures, like those the network will see",
         )
     most = survey.distinct * len(order.sigmas)

@@ -221,7 +221,7 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str, str, int]] = {
     "empty folder": (empty, "there are no images in", "supported: .bmp", 1),
     "duplicates only": (
         same,
-        "2 frames were seen, and 1 of them is not nearly the same as another: a set needs 5",
+        "different frames: 1 of the 2 seen; a set needs 5",
         "give more pictures, like those the network will see",
         1,
     ),
