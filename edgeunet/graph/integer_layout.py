@@ -33,6 +33,8 @@ from edgeunet.graph.values import (
     static_shape,
 )
 
+_SHUFFLES = frozenset({"DepthToSpace", "SpaceToDepth"})
+
 # Output channels from which on the kernels read pixels where they lie: more add arithmetic only.
 _ENOUGH = 32
 # So few input channels cost more to read than twice the arithmetic.
@@ -75,9 +77,6 @@ def lay_out_integers(model: ir.Model) -> IntegerLayoutCounts:
     return IntegerLayoutCounts(sum(shuffles), sum(widened))
 
 
-_SHUFFLES = frozenset({"DepthToSpace", "SpaceToDepth"})
-
-
 def _shuffle(graph: ir.Graph, node: ir.Node) -> bool:
     source = node.inputs[0]
     quantizer = source.producer() if source is not None else None
@@ -103,17 +102,12 @@ def _widen(graph: ir.Graph, conv: ir.Node) -> bool:
     found = _integer(conv)
     if found is None or group_of(conv) != 1 or not is_dense(conv):
         return False
-    kept, inputs, kernel_rows, kernel_columns = found.weight.shape
-    shape, width = _shape(conv.outputs[0]), _shape(found.source)[3]
-    pointwise = kernel_rows == kernel_columns == 1
-    in_blocks = pointwise or inputs % _TOGETHER != 0
-    if in_blocks and not pointwise:
-        together = _TOGETHER
-    else:
-        together = _columns(kept, 2 * _ENOUGH if inputs < _FEW and not pointwise else _ENOUGH)
+    kept, shape = len(found.weight), _shape(conv.outputs[0])
+    together, in_blocks = _wanted(found.weight.shape)
+    width = _shape(found.source)[3]
     while together > 1 and (shape[3] % together or (in_blocks and width % together)):
         together //= 2
-    if kept >= _ENOUGH or together == 1:
+    if together == 1:
         return False
     weight = over_columns(found.weight, together)
     if in_blocks:
@@ -129,12 +123,19 @@ def _widen(graph: ir.Graph, conv: ir.Node) -> bool:
     return True
 
 
-def _columns(kept: int, most: int) -> int:
-    """Return how many columns, a power of two, give at most so many channels."""
+def _wanted(weight: tuple[int, ...]) -> tuple[int, bool]:
+    """Return how many columns to give as channels, a power of two, and whether to read as many."""
+    kept, inputs, *kernel = weight
+    pointwise = kernel == [1, 1]
+    if kept >= _ENOUGH:
+        return 1, False
+    if inputs % _TOGETHER and not pointwise:
+        return _TOGETHER, True
+    most = 2 * _ENOUGH if inputs < _FEW and not pointwise else _ENOUGH
     together = 1
     while 2 * together * kept <= most:
         together *= 2
-    return together
+    return together, pointwise
 
 
 def _read_blocks(graph: ir.Graph, found: _Integer, weight: Floats, together: int) -> Floats:

@@ -68,9 +68,9 @@ class _Copying:
             for tensor in tensors
         ]
         output = self.source.tensor(node.outputs[0])
-        if order is _FIRST:
+        if order == _FIRST:
             self.first.add(output.name)
-        if output.kind is not TensorKind.OUTPUT or order is _FIRST:
+        if output.kind is not TensorKind.OUTPUT or order == _FIRST:
             self.nodes.append(replace(node, inputs=tuple(inputs)))
             return
         copy = self._copy(output, _LAST)
@@ -79,7 +79,7 @@ class _Copying:
 
     def _in(self, order: str, tensor: GraphTensor) -> str:
         """Return a tensor in an order; the copy is made for its first reader."""
-        if (tensor.name in self.first) == (order is _FIRST):
+        if (tensor.name in self.first) == (order == _FIRST):
             return tensor.name
         known = f"{tensor.name} with channels {order}"
         if known not in self.copies:
