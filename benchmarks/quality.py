@@ -141,7 +141,8 @@ def _measure_cost(denoiser: Denoiser, data: str) -> None:
     rows = _read(IMAGES)
     mine = [row for row in rows if (row["name"], row["data"]) == (denoiser.name, data)]
     if not mine:
-        raise SystemExit(f"{denoiser.name} has no rows yet: measure it without --costs first")
+        note(f"{denoiser.name} has no rows yet: measure it without --costs first")
+        return
     denoiser.prepare([], ())
     cost = _cost(denoiser)
     for row in mine:
