@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 
 import msgspec
 import onnx_ir as ir
 
 from edgeunet.convert.network_graph import graph_of_recipe
+from edgeunet.graph.points import Points
+from edgeunet.graph.quantized import quantize
 from edgeunet.recipes import Recipe, load_recipe
-from edgeunet.specs import Precision
+from edgeunet.specs import Engine, Precision
 
 
 def small(name: str, width: int = 8) -> Recipe:
@@ -35,3 +38,12 @@ BASE = 64
 def base(name: str) -> ir.Model:
     """The graph that stages are cut from: a frame that needs no padding. None changes it."""
     return graph_of_recipe(small(name), BASE, BASE, Precision.FP32)
+
+
+def quantized_copy(model: ir.Model, engine: Engine, kept: Collection[int] = ()) -> ir.Model:
+    """The graph in 8 bits with made-up intervals: 0 to 1.5 behind a ReLU, else -1 to 1.5."""
+    copy = model.clone()
+    makers = [value.producer() for value in Points(copy, Engine.ONNXRUNTIME).values]
+    lows = [0.0 if maker is not None and maker.op_type == "Relu" else -1.0 for maker in makers]
+    quantize(copy, [(low, 1.5) for low in lows], engine, kept=kept)
+    return copy

@@ -12,23 +12,17 @@ import pytest
 
 from edgeunet.engine.onnxruntime_session import DISABLED_OPTIMIZERS
 from edgeunet.graph.integer_layout import IntegerLayoutCounts, lay_out_integers
-from edgeunet.graph.points import Points
-from edgeunet.graph.quantized import quantize
 from edgeunet.graph.stages import FrameGraph
 from edgeunet.graph.values import Floats, static_shape
 from edgeunet.specs import Engine
-from tests.convert.small import base
+from tests.convert.small import base, quantized_copy
 
 NAMES = ("unetmm", "joint", "unet", "addunet-joint", "unetmm-naf")
 
 
 @functools.cache
 def quantized(name: str) -> ir.Model:
-    model = base(name).clone()
-    makers = [value.producer() for value in Points(model, Engine.ONNXRUNTIME).values]
-    lows = [0.0 if maker is not None and maker.op_type == "Relu" else -1.0 for maker in makers]
-    quantize(model, [(low, 1.5) for low in lows], Engine.ONNXRUNTIME)
-    return model
+    return quantized_copy(base(name), Engine.ONNXRUNTIME)
 
 
 @pytest.mark.parametrize("name", NAMES)

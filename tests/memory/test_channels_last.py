@@ -11,25 +11,16 @@ import pytest
 
 from edgeunet.graph.finish import finish
 from edgeunet.graph.integer import with_integer_kernels
-from edgeunet.graph.points import Points
-from edgeunet.graph.quantized import quantize
 from edgeunet.graph.stages import FrameGraph
 from edgeunet.graph.view import GraphView, view_of_model
 from edgeunet.memory.blocked import bytes_of, kernels_of
 from edgeunet.memory.channels_last import with_channels_last
 from edgeunet.specs import Engine
+from tests.convert.small import quantized_copy
 from tests.memory.graphs import Builder
 from tests.memory.test_blocked import FRAME_SIZE, Ran, network, profiled
 
 VIEWS = {"Reshape"}
-
-
-def quantized(name: str) -> ir.Model:
-    model = network(name).clone()
-    makers = [value.producer() for value in Points(model, Engine.ONNXRUNTIME).values]
-    lows = [0.0 if maker is not None and maker.op_type == "Relu" else -1.0 for maker in makers]
-    quantize(model, [(low, 1.5) for low in lows], Engine.ONNXRUNTIME)
-    return model
 
 
 def imitated(model: ir.Model) -> list[Ran]:
@@ -43,7 +34,7 @@ def imitated(model: ir.Model) -> list[Ran]:
 
 @pytest.mark.parametrize(("name", "level"), [("unetmm", 2), ("unetmm", 3), ("joint", 2)])
 def test_the_kernels_are_those_of_the_profile(name: str, level: int, tmp_path: Path) -> None:
-    for stage in FrameGraph(quantized(name)).cut(level):
+    for stage in FrameGraph(quantized_copy(network(name), Engine.ONNXRUNTIME)).cut(level):
         model = finish(stage.at(*FRAME_SIZE), Engine.ONNXRUNTIME)
         ran = [kernel for kernel in profiled(model, tmp_path) if kernel[0] not in VIEWS]
         found = imitated(model)

@@ -26,7 +26,7 @@ from edgeunet.graph.view import view_of_model
 from edgeunet.memory.report import analyse
 from edgeunet.specs import Engine, Precision
 from tests.convert.compiling import compiled, parsed
-from tests.convert.small import graph
+from tests.convert.small import graph, quantized_copy
 
 NAMES = ("unetmm", "joint", "unet", "unetmm-naf", "addunet-joint")
 BYTES = {Engine.ONNXRUNTIME: ir.DataType.UINT8, Engine.TENSORRT: ir.DataType.INT8}
@@ -34,12 +34,7 @@ BYTES = {Engine.ONNXRUNTIME: ir.DataType.UINT8, Engine.TENSORRT: ir.DataType.INT
 
 @functools.cache
 def quantized(name: str, engine: Engine, kept: tuple[int, ...] = ()) -> ir.Model:
-    model = graph(name, Precision.FP32).clone()
-    values = Points(model, Engine.ONNXRUNTIME).values
-    makers = [value.producer() for value in values]
-    lows = [0.0 if maker is not None and maker.op_type == "Relu" else -1.0 for maker in makers]
-    quantize(model, [(low, 1.5) for low in lows], engine, kept=kept)
-    return model
+    return quantized_copy(graph(name, Precision.FP32), engine, kept)
 
 
 @pytest.mark.parametrize("engine", list(Engine))
