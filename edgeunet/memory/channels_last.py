@@ -36,12 +36,14 @@ class _Copying:
             tensor = self.source.tensor(name)
             if tensor.dtype in BITS and len(tensor.shape) == 4:
                 self.first.add(name)
+        # A convolution in floats reads channels first, also what is made from 8 bits for it.
+        for_floats = {n.inputs[0] for n in self.source.nodes if n.op_type in _FLOAT}
         for node in self.source.nodes:
             if is_integer_kernel(node):
                 self._kernel(node)
             elif node.op_type == "MaxPool" and self.source.tensor(node.inputs[0]).dtype in BITS:
                 self.nodes.append(replace(node, op_type="NhwcMaxPool"))
-            elif self._is_for_floats(node):
+            elif node.op_type == "DequantizeLinear" and node.outputs[0] in for_floats:
                 read = self._in(_FIRST, self.source.tensor(node.inputs[0]))
                 self.nodes.append(replace(node, inputs=(read, *node.inputs[1:])))
             else:
@@ -50,13 +52,6 @@ class _Copying:
             self.source,
             nodes=tuple(replace(node, index=index) for index, node in enumerate(self.nodes)),
             tensors=(*self.source.tensors, *self.copies.values()),
-        )
-
-    def _is_for_floats(self, node: GraphNode) -> bool:
-        """Whether a node shows 8 bits to a convolution in floats, which reads channels first."""
-        shown = node.outputs[0]
-        return node.op_type == "DequantizeLinear" and any(
-            shown in reader.inputs[:1] and reader.op_type in _FLOAT for reader in self.source.nodes
         )
 
     def _kernel(self, node: GraphNode) -> None:
