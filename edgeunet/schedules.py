@@ -45,7 +45,8 @@ class TrainTable(_Table, frozen=True):
     in_bytes: of the crops, those whose noisy image is rounded and clipped to 8 bits.
     statistics_until: share of the steps after which batch norm keeps the statistics it has, so
     that the network is trained as it is deployed. quantized_for: the engine whose 8 bits the
-    network is fine-tuned with.
+    network is fine-tuned with. frozen: parts of the network, by name, that keep the weights they
+    begin with.
     """
 
     steps: int
@@ -70,6 +71,7 @@ class TrainTable(_Table, frozen=True):
     in_bytes: float = 0.0
     statistics_until: float = 1.0
     quantized_for: QuantizedFor | None = None
+    frozen: tuple[str, ...] = ()
 
     def keeps_statistics(self, step: int) -> bool:
         """Whether batch norm no longer follows the batches at a step."""

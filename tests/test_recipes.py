@@ -20,6 +20,7 @@ EXPECTED = {
     "umc-shared",
     "unet",
     "unetmm",
+    "unetmm-base",
     "unetmm-full",
     "unetmm-naf",
 }

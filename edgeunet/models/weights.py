@@ -10,12 +10,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from edgeunet.errors import WeightsError
-from edgeunet.files import replacing_file
+from edgeunet.files import replacing_file, sha256_of
 from edgeunet.models.network import Network
 from edgeunet.recipes import Recipe
 
 _PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".tar")
 _COUNTERS = "num_batches_tracked"
+
+# In the header: the file beside it that has the tensors this one has not, and its SHA-256.
+_SHARED, _SHARED_DIGEST = "shared", "shared_sha256"
 
 
 def save_weights(network: Network, recipe: Recipe, path: Path, *, note: str = "") -> None:
@@ -35,11 +38,48 @@ def save_weights(network: Network, recipe: Recipe, path: Path, *, note: str = ""
         beside.write_bytes(save(tensors, metadata))
 
 
-def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Return (tensors by name, metadata) of a safetensors file.
+def leave_out(path: Path, shared: Path, out: Path) -> None:
+    """Write weights without the tensors that another file has: smaller, and of no use alone.
 
-    Raises WeightsError when the file is missing or truncated.
+    path: weights of a network that began with those of ``shared`` and kept some. out: the file to
+    write; ``shared`` must lie beside it to be read. Raises WeightsError when they share nothing.
     """
+    tensors, metadata = read_tensors(path)
+    others, _ = read_tensors(shared)
+    own = {n: t for n, t in tensors.items() if n not in others or not torch.equal(t, others[n])}
+    if len(own) == len(tensors):
+        raise WeightsError(
+            f"{path.name} and {shared.name} have no tensor in common",
+            hint="only weights with [train] frozen parts share any",
+        )
+    metadata |= {_SHARED: shared.name, _SHARED_DIGEST: sha256_of(shared)}
+    with replacing_file(out) as beside:
+        beside.write_bytes(save(own, metadata))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Return (tensors by name, metadata) of a safetensors file, and of the file it shares with.
+
+    Raises WeightsError when a file is missing, truncated, or not the one that was shared with.
+    """
+    tensors, metadata = _read_one(path)
+    if _SHARED in metadata:
+        shared = path.parent / Path(metadata[_SHARED]).name
+        if not shared.is_file():
+            raise WeightsError(
+                f"{path.name} holds only what differs from {shared.name}, which is not beside it",
+                hint=f"put {shared.name} into {str(path.parent)!r} as well",
+            )
+        if sha256_of(shared) != metadata.get(_SHARED_DIGEST):
+            raise WeightsError(
+                f"{path.name} was made for another {shared.name} than the one beside it",
+                hint="take both files from the same release",
+            )
+        tensors = {**_read_one(shared)[0], **tensors}
+    return tensors, metadata
+
+
+def _read_one(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     if not path.is_file():
         raise WeightsError(
             f"there is no weight file {str(path)!r}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,23 @@ def load_matching(network: nn.Module, path: Path) -> Initial:
             )
         wanted[name].copy_(tensor)
     return Initial(path.name, sha256_of(path), len(matching), len(wanted))
+
+
+def freeze(network: nn.Module, parts: Sequence[str]) -> None:
+    """Keep parts of a network as they are: no gradients, no decay. parts: names of modules.
+
+    Raises WeightsError when the network has no such part.
+    """
+    for part in parts:
+        found = [p for name, p in network.named_parameters() if f"{name}.".startswith(f"{part}.")]
+        if not found:
+            raise WeightsError(
+                f"[train] frozen names {part!r}, which is no part of this network",
+                hint="its parts are "
+                + ", ".join(f"{name!r}" for name, _ in network.named_children()),
+            )
+        for parameter in found:
+            parameter.requires_grad_(False)
 
 
 def check_whole(initial: Initial | None) -> None:

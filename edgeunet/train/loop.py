@@ -27,7 +27,7 @@ from edgeunet.train.crops import Crops
 from edgeunet.train.curve import FILE_NAME as CURVE_FILE
 from edgeunet.train.curve import Curve
 from edgeunet.train.fake_quantization import FakeQuantization
-from edgeunet.train.initial import Initial, check_whole, load_matching
+from edgeunet.train.initial import Initial, check_whole, freeze, load_matching
 from edgeunet.train.interruption import TrainingInterrupted, held_back
 from edgeunet.train.losses import JointLoss
 from edgeunet.train.processes import (
@@ -49,6 +49,7 @@ from edgeunet.train.validation import (
 _LATER_KEYS = (
     *("growth", "noise", "gain", "rotations", "image_loss", "class_weights", "weights"),
     *("labelled_share", "generated", "in_bytes", "statistics_until", "quantized_for"),
+    "frozen",
 )
 
 
@@ -145,8 +146,9 @@ def train(
     is not finite is skipped and counted. ``resume`` without a checkpoint starts from the
     beginning; ``init``: weights to begin with. ``fake_quantization``: where the schedule is
     ``quantized_for`` an engine. ``notice`` is told what a person should know.
-    Raises what ``check_run`` and ``FakeQuantization.begin`` raise, WeightsError, and
-    TrainingInterrupted for Ctrl-C and SystemExit, after the steps done are saved.
+    Raises what ``check_run`` and ``FakeQuantization.begin`` raise, UsageError where frozen parts
+    have nothing to begin with, WeightsError, and TrainingInterrupted for Ctrl-C and
+    SystemExit, after the steps done are saved.
     """
     table = check_run(recipe, out, resume=resume)
     if (table.quantized_for is None) != (fake_quantization is None):
@@ -164,6 +166,12 @@ def train(
     before = Standing(processes=processes)
     if init is not None:
         before = Standing(processes=processes, initial=load_matching(network, init))
+    elif table.frozen and not going_on:
+        raise UsageError(
+            f"recipe {recipe.name!r} has frozen parts, and no weights to keep in them",
+            hint="give the weights they come from with --init",
+        )
+    freeze(network, table.frozen)
     if fake_quantization is not None and not going_on:
         check_whole(before.initial)
         before = replace(before, quantization=fake_quantization.begin(network))

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from edgeunet.errors import WeightsError
 from edgeunet.models import build_network
-from edgeunet.models.weights import load_weights, save_weights
+from edgeunet.models.weights import leave_out, load_weights, save_weights
 from edgeunet.recipes import load_recipe
 
 RECIPE = load_recipe("unetmm").with_width(8)
@@ -99,3 +99,51 @@ def test_weights_that_are_not_finite(tmp_path: Path) -> None:
     save_file(state, tmp_path / "nan.safetensors")
     with pytest.raises(WeightsError, match="not finite, first in 'stem.weight'"):
         load_weights(build_network(RECIPE), tmp_path / "nan.safetensors")
+
+
+@pytest.fixture
+def sharing(tmp_path: Path) -> tuple[Path, Path]:
+    """Weights that share all but the stem with others, and those others."""
+    network = build_network(RECIPE, seed=1)
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    save_weights(network, RECIPE, first)
+    with torch.no_grad():
+        network.stem.weight.add_(1)  # type: ignore[union-attr]
+    save_weights(network, RECIPE, second)
+    leave_out(second, first, tmp_path / "small.safetensors")
+    second.rename(tmp_path / "whole.safetensors")
+    return tmp_path / "small.safetensors", first
+
+
+def test_what_another_file_has_is_read_from_there(sharing: tuple[Path, Path]) -> None:
+    small, first = sharing
+    assert small.stat().st_size < first.stat().st_size / 10
+    networks = [build_network(RECIPE, seed=seed) for seed in (2, 3)]
+    for network, path in zip(networks, (small, small.with_name("whole.safetensors")), strict=True):
+        load_weights(network, path)
+    wanted = networks[1].state_dict()
+    assert all(torch.equal(t, wanted[n]) for n, t in networks[0].state_dict().items())
+
+
+def test_the_shared_file_is_not_there(sharing: tuple[Path, Path]) -> None:
+    small, first = sharing
+    first.unlink()
+    with pytest.raises(WeightsError, match=r"only what differs from first\.safetensors") as caught:
+        load_weights(build_network(RECIPE), small)
+    assert "put first.safetensors into" in caught.value.hint
+
+
+def test_the_shared_file_is_another(sharing: tuple[Path, Path]) -> None:
+    small, first = sharing
+    save_weights(build_network(RECIPE, seed=7), RECIPE, first)
+    with pytest.raises(WeightsError, match=r"made for another first\.safetensors"):
+        load_weights(build_network(RECIPE), small)
+
+
+def test_weights_with_nothing_in_common(saved: Path, tmp_path: Path) -> None:
+    recipe = RECIPE.with_width(4)
+    other = tmp_path / "other.safetensors"
+    save_weights(build_network(recipe, seed=4), recipe, other)
+    with pytest.raises(WeightsError, match="no tensor in common"):
+        leave_out(other, saved, tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()

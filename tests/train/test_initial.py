@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from edgeunet.errors import WeightsError
 from edgeunet.models import build_network
 from edgeunet.models.weights import save_weights
-from edgeunet.train.initial import load_matching
+from edgeunet.train.initial import freeze, load_matching
 from tests.train.toys import toy_recipe
 
 
@@ -58,3 +58,19 @@ def test_weights_that_are_not_finite(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="there is no weight file"):
         load_matching(build_network(toy_recipe()), tmp_path / "nowhere.safetensors")
+
+
+def test_frozen_parts_are_whole_modules() -> None:
+    network = build_network(toy_recipe())
+    freeze(network, ("encoder.1", "middle"))
+    still = {name for name, value in network.named_parameters() if not value.requires_grad}
+    wanted = {n for n, _ in network.named_parameters() if n.startswith(("encoder.1.", "middle."))}
+    assert still == wanted
+    assert still
+
+
+@pytest.mark.parametrize("part", ["encoder.9", "mid", ""])
+def test_a_frozen_part_that_is_not_there(part: str) -> None:
+    with pytest.raises(WeightsError, match="is no part of this network") as caught:
+        freeze(build_network(toy_recipe()), (part,))
+    assert "'encoder'" in caught.value.hint
