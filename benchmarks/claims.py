@@ -21,15 +21,14 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 from torch import nn
 
+from benchmarks.block_time import equal_time
 from benchmarks.claim_arms import (
     PHOTOGRAPHS,
     SIGMAS,
@@ -43,22 +42,18 @@ from benchmarks.claim_arms import (
 from benchmarks.record import RESULTS, provenance, read_csv, write_csv
 from benchmarks.short_runs import Trained, train_short
 from edgeunet.cli.console import note, print_table
-from edgeunet.convert.export import ExportOrder, draft_bundle
-from edgeunet.engine import open_session
 from edgeunet.evaluate.data import Fit
 from edgeunet.evaluate.evaluation import Figures, Levels, evaluate
 from edgeunet.evaluate.interval import estimate
 from edgeunet.evaluate.opening import open_data
 from edgeunet.evaluate.protocol import NoiseKind
-from edgeunet.recipes import Recipe, load_recipe
-from edgeunet.specs import FRAME, Precision, Task
+from edgeunet.recipes import Recipe
+from edgeunet.specs import Task
 from edgeunet.train.data import Data, read_data
 from edgeunet.train.validation import validate, validation_noise
 
 TEST_SIZE = (256, 256)
 STREET_FRAMES = 50
-TIMED_SIZE = (256, 256)
-TIMED_RUNS = 15
 FILE = RESULTS / "claims.csv"
 COLUMNS = (
     *("claim", "arm", "seed", "sigma", "psnr_db", "mean_iou", "accuracy", "gates"),
@@ -81,7 +76,7 @@ def main() -> None:
     for seed in range(arguments.seeds):
         for name in names:
             if name == "block" and name not in known:
-                known[name], remark = _block(arguments.width)
+                known[name], remark = _block(arguments.width, rows)
             claim = known[name]
             folders = _folders(claim, arguments)
             if folders is None:
@@ -167,40 +162,16 @@ def _folders(claim: Claim, arguments: argparse.Namespace) -> tuple[Path, Path] |
     return None if streets is None else (streets / "train", streets / "val")
 
 
-def _block(width: int) -> tuple[Claim, str]:
-    """Return the claim at the NAF width that takes about as long as residual blocks."""
-    with tempfile.TemporaryDirectory(prefix="edgeunet-") as folder:
-        found = {}
-        for naf in range(max(2, width // 2), width * 2 + 1, 2):
-            found[naf] = _time_ratio(Path(folder), width, naf)
-            note(f"naf blocks of width {naf} take {found[naf]:.2f} of residual ones of {width}")
-            if found[naf] > 1:
-                break
-    naf = min(found, key=lambda width: abs(found[width] - 1))
-    remark = f"naf of width {naf} takes {found[naf]:.2f} of the time of residual of width {width}"
+def _block(width: int, rows: Sequence[Row]) -> tuple[Claim, str]:
+    """Return the claim at the NAF width of rows that are there, else at that of equal time."""
+    for row in rows:
+        if row["claim"] == "block" and row["arm"] == "naf":
+            for naf in range(1, 2 * width + 1):
+                claim = block_claim((width, naf))
+                if str(claim.arms[1].params) == str(row["params"]):
+                    return claim, str(row["note"])
+    naf, remark = equal_time(width)
     return block_claim((width, naf)), remark
-
-
-def _time_ratio(folder: Path, residual: int, naf: int) -> float:
-    """Return the median of NAF seconds over residual seconds, measured in turns."""
-    sessions = []
-    for name, width in (("unetmm", residual), ("unetmm-naf", naf)):
-        recipe = load_recipe(name).with_width(width)
-        order = ExportOrder(recipe, *TIMED_SIZE, Precision.FP32)
-        bundle = draft_bundle(order, folder / f"{name}-{width}.bundle")
-        sessions.append(open_session(bundle.file(bundle.manifest.stages[0].graph), "onnxruntime"))
-    frame = np.random.default_rng(0).integers(0, 256, (1, *TIMED_SIZE, 3)).astype(np.uint8)
-    ratios = []
-    for _ in range(TIMED_RUNS):
-        seconds = []
-        for session in sessions:
-            start = time.perf_counter()
-            session.run({FRAME: frame})
-            seconds.append(time.perf_counter() - start)
-        ratios.append(seconds[1] / seconds[0])
-    for session in sessions:
-        session.close()
-    return statistics.median(ratios)
 
 
 def _answer(claim: Claim, rows: Sequence[Row]) -> None:
