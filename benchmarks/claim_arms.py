@@ -130,7 +130,7 @@ def _cascade(width: int) -> Claim:
         pathways = (recipe.pathways[0], labels)
         arms.append(_arm(cascade, msgspec.structs.replace(recipe, pathways=pathways)))
     shared = arms[0]
-    size = _pair_width(shared)
+    size = pair_width(shared.recipe)
     for name, chained in (("separate pair", False), ("chained pair", True)):
         arms.append(_pair_arm(name, shared.recipe, size, chained=chained))
     cascades = [arm.name for arm in arms[:3]]
@@ -201,7 +201,7 @@ def _arm(name: str, recipe: Recipe) -> Arm:
 
 
 def _pair_arm(name: str, cascade: Recipe, width: int, *, chained: bool) -> Arm:
-    denoiser, labeller = _halves(cascade, width)
+    denoiser, labeller = halves(cascade, width)
     counts = [count(recipe) for recipe in (denoiser, labeller)]
 
     def build(seed: int) -> nn.Module:
@@ -221,20 +221,21 @@ def _pair_arm(name: str, cascade: Recipe, width: int, *, chained: bool) -> Arm:
     )
 
 
-def _halves(cascade: Recipe, width: int) -> tuple[Recipe, Recipe]:
-    recipe = _network(cascade, width=width, cascade="shared")
+def halves(joint: Recipe, width: int) -> tuple[Recipe, Recipe]:
+    """Return the two networks that do apart, at some width, what the pathways of one do."""
+    recipe = _network(joint, width=width, cascade="shared")
     one, two = (msgspec.structs.replace(recipe, pathways=(p,)) for p in recipe.pathways)
     return one, two
 
 
-def _pair_width(cascade: Arm) -> int:
-    """Return the width at which two networks have about as many parameters as the cascade."""
+def pair_width(joint: Recipe) -> int:
+    """Return the width at which two networks have about as many parameters as one with both."""
+    params = count(joint).params
 
     def size(width: int) -> int:
-        return sum(count(recipe).params for recipe in _halves(cascade.recipe, width))
+        return sum(count(recipe).params for recipe in halves(joint, width))
 
-    widest = cascade.recipe.network.width
-    return min(range(2, widest + 1), key=lambda width: abs(size(width) - cascade.params))
+    return min(range(2, joint.network.width + 1), key=lambda width: abs(size(width) - params))
 
 
 def with_schedule(recipe: Recipe, seed: int, steps: int | None) -> Recipe:
