@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import errno
-import math
 import os
 import signal
 from pathlib import Path
@@ -20,43 +19,16 @@ from edgeunet.errors import RecipeError, UsageError
 from edgeunet.models import build_network
 from edgeunet.models.network import Network
 from edgeunet.models.weights import load_weights
-from edgeunet.recipes import Recipe, load_recipe
+from edgeunet.recipes import load_recipe
 from edgeunet.schedules import GrowthTable
 from edgeunet.train import loop, processes
 from edgeunet.train.checkpoint import FILE_NAME
 from edgeunet.train.crops import Batch, Crops
 from edgeunet.train.curve import FILE_NAME as CURVE_FILE
 from edgeunet.train.interruption import TrainingInterrupted
-from edgeunet.train.loop import Outcome, Progress, train
-from tests.train.toys import TABLE, labelled_samples, toy_recipe, toy_samples
-
-STOP = 6
-
-
-def run(
-    recipe: Recipe,
-    out: Path,
-    *,
-    resume: bool = False,
-    stop_at: int | None = None,
-    stop: type[BaseException] = KeyboardInterrupt,
-    save_every: int = STOP // 2,
-    init: Path | None = None,
-) -> Outcome:
-    def report(progress: Progress) -> None:
-        if progress.step == stop_at:
-            raise stop
-
-    return train(
-        recipe,
-        [*labelled_samples(classes=8), *toy_samples([(20, 24)])],
-        out,
-        validation=labelled_samples([(20, 28)], classes=8),
-        resume=resume,
-        save_every=save_every,
-        report=report,
-        init=init,
-    )
+from edgeunet.train.loop import train
+from tests.train.toy_runs import STOP, run
+from tests.train.toys import TABLE, toy_recipe, toy_samples
 
 
 def curve(out: Path) -> list[list[str]]:
@@ -253,74 +225,6 @@ def test_the_last_checkpoint_survives_a_full_disk(
     run(toy_recipe(), tmp_path / "whole")
     assert_same_checkpoint(tmp_path, tmp_path / "whole")
     assert curve(tmp_path) == curve(tmp_path / "whole")
-
-
-def spoil(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
-    """Plant a NaN in one batch."""
-    batch = Crops.batch
-
-    def spoilt(crops: Crops, step: int) -> Batch:
-        good = batch(crops, step)
-        if step == at:
-            good.noisy[0, 0, 0, 0] = np.nan
-        return good
-
-    monkeypatch.setattr(Crops, "batch", spoilt)
-
-
-# With batch norm the NaN is in the running statistics before the loss is known.
-@pytest.mark.parametrize("name", ["unetmm", "unet", "joint"])
-def test_a_step_that_is_not_finite_is_skipped_and_counted(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spoil(monkeypatch, at=4)
-    losses: list[float] = []
-    said: list[str] = []
-    outcome = train(
-        toy_recipe(name),
-        labelled_samples(),
-        tmp_path,
-        validation=toy_samples([(20, 28)]),
-        report=lambda progress: losses.append(progress.loss),
-        notice=said.append,
-    )
-    assert said == ["step 5 skipped: its loss or gradient is not finite"]
-    assert [step for step, loss in enumerate(losses) if not math.isfinite(loss)] == [4]
-    assert len(losses) == TABLE.steps
-    assert outcome.skipped_steps == 1
-    assert math.isfinite(outcome.figures["psnr_db"])
-    load_weights(build_network(toy_recipe(name)), outcome.weights)  # raises for what is not finite
-
-
-def test_skipped_steps_are_still_counted_after_a_resume(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spoil(monkeypatch, at=4)
-    with pytest.raises(KeyboardInterrupt):
-        run(toy_recipe(), tmp_path, stop_at=STOP)
-    assert run(toy_recipe(), tmp_path, resume=True).skipped_steps == 1
-
-
-def test_a_gradient_that_is_not_finite_is_skipped_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    step = 0
-
-    def overflow(gradient: torch.Tensor) -> torch.Tensor:
-        nonlocal step
-        step += 1
-        return gradient * math.inf if step == 5 else gradient
-
-    def build(recipe: Recipe, *, seed: int) -> torch.nn.Module:
-        network = build_network(recipe, seed=seed)
-        next(network.parameters()).register_hook(overflow)  # type: ignore[no-untyped-call]
-        return network
-
-    monkeypatch.setattr(loop, "build_network", build)
-    outcome = run(toy_recipe(), tmp_path)
-    assert step == TABLE.steps
-    assert outcome.skipped_steps == 1
-    load_weights(build_network(toy_recipe()), outcome.weights)
 
 
 def test_batch_norm_keeps_its_statistics_from_where_the_schedule_says(tmp_path: Path) -> None:
