@@ -92,7 +92,8 @@ def choose_weights(
         raise UsageError(
             f"there are no shipped weights for {recipe.name} at width {recipe.network.width} "
             f"(widths with weights: {trained or 'none yet'})",
-            hint="give --weights FILE.safetensors, or --random-weights to measure untrained",
+            hint=f"{_trained_alike(recipe)}give --weights FILE.safetensors, or --random-weights to "
+            "measure untrained",
         )
     if weights is None and not chosen.is_file():
         raise WeightsError(
@@ -101,6 +102,15 @@ def choose_weights(
             "or give --weights FILE.safetensors or --random-weights",
         )
     return chosen
+
+
+def _trained_alike(recipe: Recipe) -> str:
+    """Name the recipe that is this one grown otherwise than in width, if one is shipped."""
+    for name, width in WIDTH_NAMES.items():
+        other = f"{recipe.name}-{name}"
+        if width == recipe.network.width and other in recipe_names():
+            return f"--model {other} is trained; or "
+    return ""
 
 
 def read_plan_request(

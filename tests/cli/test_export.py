@@ -208,6 +208,11 @@ WRONG = {
         "no shipped weights for unetmm at width 24 (widths with weights: 8, 16)",
         "--random-weights",
     ),
+    "no weights at this width, but of a deeper network": (
+        ("export", "--model", "unetmm", "--width", "base"),
+        "no shipped weights for unetmm at width 32 (widths with weights: 8, 16)",
+        "--model unetmm-base is trained; or give --weights FILE.safetensors",
+    ),
     "no weights at all": (
         ("export", "--model", "nafnet"),
         "no shipped weights for nafnet at width 32 (widths with weights: none yet)",
