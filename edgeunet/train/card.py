@@ -59,6 +59,9 @@ def write_card(outcome: Outcome, recipe: Recipe, given: Given) -> Path:
         ("steps", f"{outcome.steps} ({outcome.skipped_steps} skipped), {outcome.seconds:.0f} s"),
         ("machine", _machine(outcome)),
     ]
+    if table.frozen:
+        kept = ", ".join(f"`{part}`" for part in table.frozen)
+        rows.insert(-2, ("frozen, as begun with", kept))
     if table.quantized_for is not None:
         rows.insert(-1, ("8 bits", _bits(recipe, table)))
     for name, task in zip(all_figure_names(recipe), itertools.cycle(recipe.tasks), strict=False):
@@ -191,8 +194,12 @@ def _terms(outcome: Outcome, given: Given) -> str:
 def _command(outcome: Outcome, recipe: Recipe, given: Given) -> list[str]:
     command = ["edgeunet", "train", given.model, "--width", str(recipe.network.width)]
     command += [word for folder in given.data for word in ("--data", str(folder))]
-    if given.init is not None:
-        command += ["--init", str(given.init)]
+    init = given.init
+    if init is None and outcome.initial is not None and not given.qat:
+        # A resumed run is not told again what it began with.
+        init = Path(outcome.initial.file)
+    if init is not None:
+        command += ["--init", str(init)]
     if given.qat and recipe.train is not None and recipe.train.quantized_for is not None:
         command += ["--qat", "--target", recipe.train.quantized_for]
     if given.calibration is not None:

@@ -127,3 +127,12 @@ def test_what_was_not_measured_is_not_claimed(outcome: Outcome, tmp_path: Path) 
     unmeasured = replace(outcome, figures={})
     card = write_card(unmeasured, toy_recipe(), Given("unetmm", [tmp_path]))
     assert "sigma 25 | not measured |" in card.read_text()
+
+
+def test_the_card_of_a_resumed_run_says_what_it_began_with(outcome: Outcome) -> None:
+    table = msgspec.structs.replace(TABLE, frozen=("middle", "encoder.1"))
+    resumed = replace(outcome, initial=Initial("trunk-4.safetensors", "00", 20, 30))
+    given = Given("unetmm", [Path("photos")])
+    text = write_card(resumed, toy_recipe(table=table), given).read_text()
+    assert "| frozen, as begun with | `middle`, `encoder.1` |" in text
+    assert "--data photos --init trunk-4.safetensors --steps" in text
