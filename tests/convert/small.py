@@ -11,7 +11,7 @@ import onnx_ir as ir
 from edgeunet.convert.network_graph import graph_of_recipe
 from edgeunet.graph.points import Points
 from edgeunet.graph.quantized import quantize
-from edgeunet.recipes import Recipe, load_recipe
+from edgeunet.recipes import Recipe, load_recipe, recipe_names
 from edgeunet.specs import Engine, Precision
 
 
@@ -32,6 +32,8 @@ def graph(name: str, precision: Precision) -> ir.Model:
 
 
 BASE = 64
+MEANS = tuple(n for n in recipe_names() if load_recipe(n).network.attention == "all")
+"""Networks whose encoder averages the whole frame: no window can make its values again."""
 
 
 @functools.cache

@@ -18,9 +18,7 @@ from edgeunet.graph.split import Part, extract, split_at
 from edgeunet.graph.values import Floats, static_shape
 from edgeunet.recipes import recipe_names
 from edgeunet.specs import FRAME, Precision
-from tests.convert.small import BASE, base, small
-
-MEANS = ("nafnet", "unetmm-full")
+from tests.convert.small import BASE, MEANS, base, small
 
 
 def cuts() -> list[tuple[str, int, int]]:

@@ -18,7 +18,7 @@ from edgeunet.graph.values import Floats
 from edgeunet.recipes import recipe_names
 from edgeunet.specs import FRAME
 from edgeunet.tiling import Halo, Window, recompute_ratio, windows
-from tests.convert.small import base
+from tests.convert.small import MEANS, base
 
 
 def session(model: ir.Model) -> ort.InferenceSession:
@@ -84,8 +84,7 @@ def combinations(count: int) -> list[tuple[str, int, int, tuple[int, int], tuple
         level = int(generator.integers(1, 4))
         size = tuple(16 * int(n) for n in generator.integers(2, 17, 2))
         tile = tuple(8 * int(n) for n in generator.integers(14, 25, 2))
-        means = name in ("nafnet", "unetmm-full")
-        recompute = 0 if means else int(generator.integers(level + 1))
+        recompute = 0 if name in MEANS else int(generator.integers(level + 1))
         found.append((name, level, recompute, size, tile))
     return found  # type: ignore[return-value]
 

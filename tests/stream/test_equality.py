@@ -38,13 +38,12 @@ from edgeunet.specs import FRAME, Array, Engine, FrameType, Precision, Task, Ten
 from edgeunet.stream.executor import Executor
 from edgeunet.tiling import Halo, smallest_window
 from tests.bundle.tiny import tiny_manifest
-from tests.convert.small import small
+from tests.convert.small import MEANS, small
 
 WIDTH = 4
 BASE = 64
 LEVELS = 4
 MULTIPLE = 1 << LEVELS
-MEANS = ("nafnet", "unetmm-full")
 COMBINATIONS = 20
 # What a convolution multiplies the scale of its input by.
 TRAINED, LARGE = 0.5, 1.0
@@ -159,7 +158,7 @@ def stages_of(
 def combinations(name: str) -> Iterator[Combination]:
     generator = np.random.default_rng(recipe_names().index(name))
     for index in range(COMBINATIONS):
-        level = int(generator.choice([1, 1, 2, 2, 3, 4]))
+        level = min(int(generator.choice([1, 1, 2, 2, 3, 4])), small(name).network.levels)
         recompute = 0 if name in MEANS else int(generator.integers(level + 1))
         low, high = (16, 48) if index % 5 == 0 else (48, 180)
         frame = (int(generator.integers(low, high)), int(generator.integers(low, high)))
