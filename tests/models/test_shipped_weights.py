@@ -20,7 +20,7 @@ from edgeunet.specs import Task
 SHIPPED = [(name, int(width)) for name in recipe_names() for width in load_recipe(name).weights]
 
 
-FLAT = {("addunet-joint", 8): 24}
+FLAT = {("addunet-joint", 8): 24, ("nafnet-small", 12): 20}
 """Most 8-bit steps a white frame's corner may lose; its model card says so."""
 
 
