@@ -146,7 +146,8 @@ def command(
     else:
         recipe = with_quantization(recipe, choice.int8.engine, steps)
     folders = data or []
-    table = check_run(recipe, out, resume=resume)
+    begin_with = init if choice is None else choice.init
+    table = check_run(recipe, out, resume=resume, init=begin_with)
     if not folders and not table.generated:
         raise UsageError(
             f"recipe {recipe.name!r} needs images to train on", hint="give --data FOLDER"
@@ -188,7 +189,7 @@ def command(
                 out,
                 validation=read.held_out,
                 resume=resume,
-                init=init if choice is None else choice.init,
+                init=begin_with,
                 mixed_precision=mixed_precision,
                 fake_quantization=None if choice is None else choice.exported_bits(recipe, say),
                 report=report,

@@ -86,12 +86,12 @@ class Outcome:
     processes: int = 1
 
 
-def check_run(recipe: Recipe, out: Path, *, resume: bool) -> TrainTable:
+def check_run(recipe: Recipe, out: Path, *, resume: bool, init: Path | None = None) -> TrainTable:
     """Return the schedule, before anything expensive is done.
 
     Raises RecipeError when the recipe has no [train] or several pathways with one kind of
-    labels, UsageError when a new run would write over an earlier one, OSError when nothing can
-    be written to ``out``.
+    labels, UsageError when a new run would write over an earlier one or when frozen parts have
+    nothing to begin with, OSError when nothing can be written to ``out``.
     """
     if recipe.train is None:
         raise RecipeError(
@@ -100,6 +100,11 @@ def check_run(recipe: Recipe, out: Path, *, resume: bool) -> TrainTable:
         )
     for task in (Task.SEGMENT, Task.CLASSIFY):
         pathway_of(recipe, task)
+    if recipe.train.frozen and init is None and not (resume and (out / FILE_NAME).is_file()):
+        raise UsageError(
+            f"recipe {recipe.name!r} has frozen parts, and no weights to keep in them",
+            hint="give the weights they come from with --init",
+        )
     # The others would find what the one that writes has just written.
     if not is_main_process():
         return recipe.train
@@ -146,11 +151,10 @@ def train(
     is not finite is skipped and counted. ``resume`` without a checkpoint starts from the
     beginning; ``init``: weights to begin with. ``fake_quantization``: where the schedule is
     ``quantized_for`` an engine. ``notice`` is told what a person should know.
-    Raises what ``check_run`` and ``FakeQuantization.begin`` raise, UsageError where frozen parts
-    have nothing to begin with, WeightsError, and TrainingInterrupted for Ctrl-C and
-    SystemExit, after the steps done are saved.
+    Raises what ``check_run`` and ``FakeQuantization.begin`` raise, WeightsError, and
+    TrainingInterrupted for Ctrl-C and SystemExit, after the steps done are saved.
     """
-    table = check_run(recipe, out, resume=resume)
+    table = check_run(recipe, out, resume=resume, init=init)
     if (table.quantized_for is None) != (fake_quantization is None):
         raise ValueError("fake quantization is for a schedule that is quantized_for an engine")
     accelerator = make_accelerator(mixed_precision)
@@ -166,11 +170,6 @@ def train(
     before = Standing(processes=processes)
     if init is not None:
         before = Standing(processes=processes, initial=load_matching(network, init))
-    elif table.frozen and not going_on:
-        raise UsageError(
-            f"recipe {recipe.name!r} has frozen parts, and no weights to keep in them",
-            hint="give the weights they come from with --init",
-        )
     freeze(network, table.frozen)
     if fake_quantization is not None and not going_on:
         check_whole(before.initial)

@@ -14,7 +14,7 @@ from edgeunet.models import build_network
 from edgeunet.models.weights import leave_out, load_weights, save_weights
 from edgeunet.train.checkpoint import FILE_NAME
 from edgeunet.train.interruption import TrainingInterrupted
-from edgeunet.train.loop import Outcome, Progress, train
+from edgeunet.train.loop import Outcome, Progress, check_run, train
 from tests.train.toys import TABLE, toy_recipe, toy_samples
 
 FROZEN = ("middle", "encoder.1", "pathways.0.stages.1")
@@ -73,7 +73,11 @@ def test_the_frozen_parts_can_be_left_out_of_the_file(trunk: Path, tmp_path: Pat
 
 
 def test_nothing_to_keep(tmp_path: Path) -> None:
+    """It is found before anything is written, or read."""
     with pytest.raises(UsageError, match="has frozen parts, and no weights to keep") as caught:
         run(tmp_path / "out", None)
     assert "--init" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UsageError, match="no weights to keep"):
+        check_run(RECIPE, tmp_path / "out", resume=True)
+    assert check_run(RECIPE, tmp_path / "out", resume=False, init=tmp_path / "any").frozen
