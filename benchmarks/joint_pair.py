@@ -6,8 +6,9 @@
 The shipped ``joint`` against a network that only denoises and one that only segments, each at the
 width (13) at which both together are as large. The pair gets what ``joint`` got: ``unetmm``'s
 training on photographs to begin with (one at their width, which both start from), and then
-``joint``'s own schedule, steps and images, each network by itself. Trainings that were interrupted
-go on, those that are finished in ``--runs`` are kept; all of them take some hours.
+``joint``'s own schedule and images, each network by itself and for half of its steps, so that all
+trainings of the pair are together as many steps. Trainings that were interrupted go on, those that
+are finished in ``--runs`` are kept; all of them take some hours.
 
 photographs: to train ``unetmm`` on. streets: a folder with ``train`` and ``val``, each with
 ``images`` and ``labels`` (CamVid's 11 classes). PSNR and mIoU over ``val``, on torch, with the same
@@ -83,13 +84,13 @@ def trained_pair(joint: Recipe, arguments: argparse.Namespace) -> list[Network]:
 
 
 def pair_recipes(joint: Recipe) -> list[Recipe]:
-    """Return the recipes that do apart what one does, of the same size and schedule."""
+    """Return the recipes that do apart what one does, of the same size, together as long."""
     found = []
     for role, recipe in zip(ROLES, halves(joint, pair_width(joint)), strict=True):
         table = recipe.train
         assert table is not None
         own = {p.output: table.weight(p.output) for p in recipe.pathways}
-        table = msgspec.structs.replace(table, weights=own)
+        table = msgspec.structs.replace(table, weights=own, steps=table.steps // 2)
         found.append(msgspec.structs.replace(recipe, name=f"pair-{role}", train=table))
     return found
 
