@@ -72,7 +72,6 @@ def shares(recipe: Recipe, weights: Path, samples: Sequence[Sample], batches: in
     names, parameters = zip(*network.named_parameters(), strict=True)
     parts = [_part(name) for name in names]
     squares: dict[tuple[str, str], float] = defaultdict(float)
-    reached: dict[str, set[str]] = defaultdict(set)
     for step in range(batches):
         batch = crops.batch(step)
         clean, noisy = (image_tensor(x, device) for x in (batch.clean, batch.noisy))
@@ -83,9 +82,8 @@ def shares(recipe: Recipe, weights: Path, samples: Sequence[Sample], batches: in
             for part, gradient in zip(parts, found, strict=True):
                 if gradient is not None:
                     squares[part, output] += float(gradient.square().sum())
-                    reached[part].add(output)
     outputs = [pathway.output for pathway in recipe.pathways]
-    shared = dict.fromkeys(part for part in parts if reached[part] == set(outputs))
+    shared = [p for p in dict.fromkeys(parts) if all((p, output) in squares for output in outputs)]
     return [
         _row(recipe, part, output, {o: math.sqrt(squares[part, o] / batches) for o in outputs})
         for part in shared
