@@ -5,6 +5,7 @@ Label images too: class numbers, one per pixel.
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,31 @@ def png_of(pixels: NDArray[np.uint8]) -> bytes:
     """Return (H, W, 3) uint8 RGB as the bytes of a PNG file."""
     encoded: bytes = _module("imageio.v3").imwrite("<bytes>", pixels, extension=".png")
     return encoded
+
+
+def jpeg_coded(pixels: Photograph, quality: int, subsampling: str) -> Photograph:
+    """Return an image (H, W, 3) uint8 RGB as it comes out of a JPEG file.
+
+    quality: 1..100, as libjpeg counts it. subsampling: of the colours, such as ``4:2:0``.
+    """
+    pillow = _module("PIL.Image")
+    file = io.BytesIO()
+    pillow.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling=subsampling)
+    with pillow.open(file) as image:
+        return np.asarray(image)
+
+
+def resized(pixels: Photograph, height: int, width: int) -> Photograph:
+    """Return an image (H, W, 3) uint8 RGB at another size, by Lanczos resampling."""
+    pillow = _module("PIL.Image")
+    return np.asarray(pillow.fromarray(pixels).resize((width, height), pillow.Resampling.LANCZOS))
+
+
+def resized_plane(plane: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """Return a plane (H, W) float32 at another size, by bicubic interpolation."""
+    pillow = _module("PIL.Image")
+    image = pillow.fromarray(np.ascontiguousarray(plane))
+    return np.asarray(image.resize((width, height), pillow.Resampling.BICUBIC))
 
 
 def list_images(folder: Path) -> list[Path]:

@@ -15,9 +15,10 @@ MOST_GENERATED = 100_000
 _LARGEST_SEED = 2**63 - 1
 
 NoiseKind = Literal["gaussian", "camera"]
-ImageLoss = Literal["l1", "charbonnier"]
+ImageLoss = Literal["l1", "charbonnier", "psnr"]
 ClassWeights = Literal["median", "sqrt-median", "none"]
 QuantizedFor = Literal["onnxruntime", "tensorrt"]
+DemosaicKind = Literal["bilinear", "malvar", "menon"]
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -34,6 +35,44 @@ class GrowthTable(_Table, frozen=True):
     start: float
     crop: int
     batch: int | None = None
+
+
+class CameraTable(_Table, frozen=True):
+    """A camera's noise, and the ranges its parts are drawn from; every crop draws its own.
+
+    share: of the crops, those that go through the camera. reduction: by which photographs are
+    made smaller first, so that their own coding does not show. gain: of shot noise, variance
+    per signal. exposure: in stops below full scale. row: deviation of row offsets, in
+    deviations of the read noise. bits: of the converter. red_gain, blue_gain: white balance.
+    tone: strength of the S-curve, 0..1. resize: scale, in ``resize_share`` of the shots.
+    luma_smoothing, chroma_smoothing: Gaussian sigma in pixels. smooths_scene: share of shots
+    whose smoothing blurs the scene as well. sharpening: amount of the unsharp mask.
+    halves_colours: share of shots with colours at half resolution, clean ones alike. jpeg:
+    quality, in ``jpeg_share`` of the shots. h264: constant rate factor, in ``h264_share``.
+    """
+
+    share: float = 0.6
+    reduction: tuple[float, float] = (0.5, 1.0)
+    gain: tuple[float, float] = (1e-4, 2e-2)
+    exposure: tuple[float, float] = (-2.0, 0.0)
+    row: tuple[float, float] = (0.0, 0.3)
+    bits: tuple[int, int] = (10, 14)
+    red_gain: tuple[float, float] = (1.2, 2.6)
+    blue_gain: tuple[float, float] = (1.2, 2.6)
+    tone: tuple[float, float] = (0.0, 1.0)
+    demosaic: tuple[DemosaicKind, ...] = ("bilinear", "malvar", "menon")
+    resize: tuple[float, float] = (0.6, 1.2)
+    resize_share: float = 0.25
+    luma_smoothing: tuple[float, float] = (0.0, 2.0)
+    chroma_smoothing: tuple[float, float] = (0.0, 7.0)
+    wide_share: tuple[float, float] = (0.3, 1.0)
+    smooths_scene: float = 0.2
+    sharpening: tuple[float, float] = (0.0, 1.0)
+    halves_colours: float = 0.5
+    jpeg: tuple[int, int] = (80, 99)
+    jpeg_share: float = 0.85
+    h264: tuple[int, int] = (16, 32)
+    h264_share: float = 0.1
 
 
 class TrainTable(_Table, frozen=True):
@@ -72,6 +111,8 @@ class TrainTable(_Table, frozen=True):
     statistics_until: float = 1.0
     quantized_for: QuantizedFor | None = None
     frozen: tuple[str, ...] = ()
+    camera: CameraTable | None = None
+    pairs_share: float | None = None
 
     def keeps_statistics(self, step: int) -> bool:
         """Whether batch norm no longer follows the batches at a step."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeunet.camera.chain import MARGIN, draw_shot, take
 from edgeunet.errors import SourceError
 from edgeunet.noise import Floats, add_camera, add_gaussian, as_handed_over, draw_camera
-from edgeunet.schedules import TrainTable
+from edgeunet.photographs import LabelMap, Photograph, fill_frame, resized
+from edgeunet.schedules import CameraTable, TrainTable
 from edgeunet.train.samples import Sample, large_enough
 
 VOID = -1
@@ -30,6 +33,19 @@ class Batch:
     numbers: NDArray[np.int64]
 
 
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """A square of a sample: see ``Sample``.
+
+    image, noisy: (side, side, 3) float32, RGB, 0..1. noisy: None where noise is to be added.
+    """
+
+    image: Floats
+    noisy: Floats | None
+    labels: LabelMap | None
+    number: int | None
+
+
 class Crops:
     """Random square crops, flipped and rotated, with blind noise.
 
@@ -43,22 +59,22 @@ class Crops:
                 f"no training image is at least {table.largest_crop} pixels on both sides",
                 hint="use larger images, or a smaller crop in the recipe's [train]",
             )
-        self._samples = usable
-        self._labelled = [sample for sample in usable if sample.labelled]
-        self._unlabelled = [sample for sample in usable if not sample.labelled]
+        self._pairs = [sample for sample in usable if sample.noisy is not None]
+        self._samples = [sample for sample in usable if sample.noisy is None]
+        self._labelled = [sample for sample in self._samples if sample.labelled]
+        self._unlabelled = [sample for sample in self._samples if not sample.labelled]
         self._table = table
         self._process = process
 
     def __len__(self) -> int:
-        return len(self._samples)
+        return len(self._samples) + len(self._pairs)
 
     def batch(self, step: int) -> Batch:
         table = self._table
         count, side = table.crops_at(step)
         generator = np.random.default_rng([table.seed, step, self._process])
-        crops = [self._crop(generator, side) for _ in range(count)]
-        clean = np.stack([crop.image for crop in crops]).astype(np.float32) / np.float32(255)
-        clean = np.ascontiguousarray(clean.transpose(0, 3, 1, 2))
+        crops = [self._draw(generator, side) for _ in range(count)]
+        clean = np.stack([crop.image.transpose(2, 0, 1) for crop in crops])
         labels = np.full((count, side, side), VOID, np.int64)
         numbers = np.full(count, VOID, np.int64)
         for index, crop in enumerate(crops):
@@ -71,6 +87,9 @@ class Crops:
         if table.in_bytes:
             chosen = generator.random(count) < table.in_bytes
             noisy[chosen] = as_handed_over(noisy[chosen])
+        for index, crop in enumerate(crops):
+            if crop.noisy is not None:
+                noisy[index] = crop.noisy.transpose(2, 0, 1)
         return Batch(clean, noisy, labels, numbers)
 
     def _noisy(self, clean: Floats, generator: np.random.Generator) -> Floats:
@@ -82,9 +101,43 @@ class Crops:
         sigma = generator.uniform(*table.sigma, size=each).astype(np.float32)
         return add_gaussian(clean, sigma, generator)
 
-    def _crop(self, generator: np.random.Generator, side: int) -> Sample:
-        samples = self._pool(generator)
-        sample = samples[int(generator.integers(len(samples)))]
+    def _draw(self, generator: np.random.Generator, side: int) -> Crop:
+        table = self._table
+        if self._pairs and table.pairs_share and generator.random() < table.pairs_share:
+            return _crop(self._cut(self._pairs, side, generator))
+        if table.camera is not None and generator.random() < table.camera.share:
+            return self._through_camera(table.camera, side, generator)
+        return _crop(self._cut(self._pool(generator), side, generator))
+
+    def _through_camera(
+        self, table: CameraTable, side: int, generator: np.random.Generator
+    ) -> Crop:
+        """Return a crop as a camera drawn from ``[train.camera]`` sees it.
+
+        An image with labels is neither reduced nor resized, so that they stay at their pixels.
+        """
+        pool = self._pool(generator)
+        sample = pool[int(generator.integers(len(pool)))]
+        moves = sample.labels is None
+        shot = draw_shot(table, side, generator, resizes=moves)
+        reduction = generator.uniform(*table.reduction) if moves else 1.0
+        wanted = math.ceil(shot.sensor_side / reduction)
+        cut = self._cut([sample], min(wanted, sample.side), generator)
+        scene, whole = cut.image, shot.sensor_side
+        if len(scene) > whole:
+            scene = resized(scene, whole, whole)
+        noisy, clean = take(fill_frame(scene, whole, whole), shot, generator)
+        # Anywhere in the grid of the camera's coding.
+        top, left = (int(n) for n in generator.integers(MARGIN // 2, MARGIN * 3 // 2 + 1, 2))
+        inner = (slice(top, top + side), slice(left, left + side))
+        labels = cut.labels
+        if labels is not None:
+            labels = fill_frame(labels, shot.side, shot.side)[inner]
+        return Crop(clean[inner], noisy[inner], labels, cut.number)
+
+    def _cut(self, pool: Sequence[Sample], side: int, generator: np.random.Generator) -> Sample:
+        """Return a random square of one of the samples, turned and mirrored."""
+        sample = pool[int(generator.integers(len(pool)))]
         height, width = sample.image.shape[:2]
         top = int(generator.integers(height - side + 1))
         left = int(generator.integers(width - side + 1))
@@ -96,10 +149,21 @@ class Crops:
             return crop[:, ::-1] if flipped else crop
 
         labels = None if sample.labels is None else cut(sample.labels)
-        return Sample(cut(sample.image), labels, sample.number)
+        noisy = None if sample.noisy is None else cut(sample.noisy)
+        return Sample(cut(sample.image), labels, sample.number, noisy)
 
     def _pool(self, generator: np.random.Generator) -> list[Sample]:
         share = self._table.labelled_share
         if share is None or not self._labelled or not self._unlabelled:
             return self._samples
         return self._labelled if generator.random() < share else self._unlabelled
+
+
+def _crop(cut: Sample) -> Crop:
+    noisy = None if cut.noisy is None else _floats(cut.noisy)
+    return Crop(_floats(cut.image), noisy, cut.labels, cut.number)
+
+
+def _floats(image: Photograph) -> Floats:
+    values: Floats = image.astype(np.float32) / np.float32(255)
+    return values

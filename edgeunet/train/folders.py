@@ -38,6 +38,9 @@ def load_samples(folders: Sequence[Path], recipe: Recipe, *, notice: Notice) -> 
                 samples += _label_maps(folder, len(segment.classes), notice)
                 continue
             paths = list_images(folder / "images")
+        elif denoises and (folder / "noisy").is_dir() and (folder / "clean").is_dir():
+            samples += _pairs(folder, notice)
+            continue
         else:
             paths = list_images(folder)
         names = [] if classify is None else [entry.name for entry in classify.classes]
@@ -105,6 +108,15 @@ def _label_maps(folder: Path, classes: int, notice: Notice) -> list[Sample]:
         )
         more = f" and {len(others)} more" if others else ""
         notice(f"{first}{more}: the recipe has {classes} classes, void instead: {numbers}")
+    return samples
+
+
+def _pairs(folder: Path, notice: Notice) -> list[Sample]:
+    samples = []
+    for path in list_images(folder / "clean"):
+        noisy, clean = _image(folder / "noisy" / path.name, notice), _image(path, notice)
+        if noisy is not None and clean is not None:
+            samples.append(Sample(clean, noisy=noisy))
     return samples
 
 

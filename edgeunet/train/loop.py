@@ -29,6 +29,7 @@ from edgeunet.train.curve import Curve
 from edgeunet.train.fake_quantization import FakeQuantization
 from edgeunet.train.initial import Initial, check_whole, freeze, load_matching
 from edgeunet.train.interruption import TrainingInterrupted, held_back
+from edgeunet.train.loading import batches
 from edgeunet.train.losses import JointLoss
 from edgeunet.train.processes import (
     is_main_process,
@@ -49,7 +50,7 @@ from edgeunet.train.validation import (
 _LATER_KEYS = (
     *("growth", "noise", "gain", "rotations", "image_loss", "class_weights", "weights"),
     *("labelled_share", "generated", "in_bytes", "statistics_until", "quantized_for"),
-    "frozen",
+    *("frozen", "camera", "pairs_share"),
 )
 
 
@@ -226,12 +227,13 @@ def train(
     done, saved, whole = before.step, before.step, True
     weights = weights_path(recipe, out)
     try:
-        for step in range(before.step, table.steps):
+        steps = range(before.step, table.steps)
+        prepared_batches = batches(crops, steps, ahead=table.camera is not None)
+        for step, batch in zip(steps, prepared_batches, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(table, step)
             if table.keeps_statistics(step):
                 keep_statistics(network)
-            batch = crops.batch(step)
             with held_back():
                 whole = False
                 statistics = [buffer.clone() for buffer in network.buffers()]

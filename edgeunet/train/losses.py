@@ -19,6 +19,9 @@ from edgeunet.train.samples import Sample, class_frequencies, number_frequencies
 # Below it a Charbonnier loss is a square: a quarter of a grey level.
 _CHARBONNIER_EPSILON = 1e-3
 
+# Added to the squares of a PSNR loss: beyond 55 dB nothing is left to learn.
+_PSNR_FLOOR = 10**-5.5
+
 
 class JointLoss:
     """The loss of every output of a recipe, and their sum with the recipe's weights."""
@@ -58,8 +61,16 @@ class JointLoss:
 
 
 def image_loss(image: Tensor, clean: Tensor, kind: str) -> Tensor:
-    """Return the mean absolute difference, or Charbonnier's smooth form of it (a scalar)."""
+    """Return how far images are from the clean ones (a scalar).
+
+    ``l1``: the mean absolute difference. ``charbonnier``: its smooth form. ``psnr``: the mean
+    over images of the logarithm of the mean squared difference, which weighs a strong noise no
+    more than a weak one.
+    """
     difference = image - clean
+    if kind == "psnr":
+        squares = difference.square().mean(dim=(1, 2, 3))
+        return (squares + _PSNR_FLOOR).log10().mean()
     if kind == "charbonnier":
         return (difference.square() + _CHARBONNIER_EPSILON**2).sqrt().mean()
     return difference.abs().mean()

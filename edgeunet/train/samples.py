@@ -19,12 +19,14 @@ class Sample:
     """An image, and its labels where there are any.
 
     image: (H, W, 3) uint8 RGB. labels: (H, W) uint8, a class number per pixel; a number that is
-    no class is void. number: the class of the whole image.
+    no class is void. number: the class of the whole image. noisy: (H, W, 3) uint8 RGB, the same
+    scene as a real camera saw it; None where noise is to be added.
     """
 
     image: Photograph
     labels: LabelMap | None = None
     number: int | None = None
+    noisy: Photograph | None = None
 
     @property
     def labelled(self) -> bool:
@@ -38,7 +40,8 @@ class Sample:
     def corner(self, side: int) -> Sample:
         """Return the top left corner, at most ``side`` pixels high and wide."""
         labels = None if self.labels is None else self.labels[:side, :side]
-        return Sample(self.image[:side, :side], labels, self.number)
+        noisy = None if self.noisy is None else self.noisy[:side, :side]
+        return Sample(self.image[:side, :side], labels, self.number, noisy)
 
 
 def large_enough(samples: Sequence[Sample], crop: int) -> list[Sample]:

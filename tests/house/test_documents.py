@@ -21,7 +21,7 @@ from edgeunet.recipes import (
     load_recipe,
     recipe_names,
 )
-from edgeunet.schedules import GrowthTable, TrainTable
+from edgeunet.schedules import CameraTable, GrowthTable, TrainTable
 from tests.house.source import ROOT
 
 EXPORT = ROOT / "export" / "README.md"
@@ -69,6 +69,7 @@ def _default_as_written(cell: str) -> Any:
         (EXPORT, "### `[export]`", ExportTable),
         (EXPORT, "### `[tolerance]`", ToleranceTable),
         (EXPORT, "### `[train]`", TrainTable),
+        (EXPORT, "### `[train.camera]`", CameraTable),
         (EXPORT, "### `[[train.growth]]`", GrowthTable),
         (CALIBRATION, "## Fields", CalibrationSet),
         (CALIBRATION, "### `[[members]]`", Member),

@@ -23,7 +23,9 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "aiohttp": ("stream/preview.py",),
     "matplotlib": ("memory/plot.py", "quantize/plot.py"),
     "skimage": ("photographs.py", "evaluate/ssim.py"),
-    "scipy": ("evaluate/interval.py", "graph/mincut.py"),
+    "scipy": ("camera/finishing.py", "evaluate/interval.py", "graph/mincut.py"),
+    "av": ("camera/coding.py",),
+    "colour_demosaicing": ("camera/demosaicing.py",),
     "imageio": ("photographs.py",),
     "PIL": ("photographs.py",),
 }

@@ -1,0 +1,118 @@
+"""Colour and tone: between the light a sensor counts and the values of an sRGB file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+# Linear sRGB to CIE XYZ under D65 (IEC 61966-2-1).
+_SRGB_TO_XYZ = np.array(
+    [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+)
+
+# CIE XYZ to the camera's own colours under D65, times 10000: ColorMatrix2 of Adobe's DNG
+# profiles, as dcraw lists them.
+_XYZ_TO_CAMERA = {
+    "Canon EOS 5D Mark II": (4716, 603, -830, -7798, 15474, 2480, -1496, 1937, 6651),
+    "Canon EOS 5D Mark III": (6722, -635, -963, -4287, 12460, 2028, -908, 2162, 5668),
+    "Canon EOS 6D": (7034, -804, -1014, -4420, 12564, 2058, -851, 1994, 5758),
+    "Nikon D800": (7866, -2108, -555, -4869, 12483, 2681, -1176, 2069, 7501),
+    "Sony ILCE-7R": (4913, -541, -202, -6130, 13513, 2906, -1564, 2151, 7183),
+}
+
+_TABLE_POINTS = 1025
+
+
+def decode_srgb(values: Floats) -> Floats:
+    """Return linear light, 0..1, of sRGB values, 0..1 (IEC 61966-2-1)."""
+    linear: Floats = np.where(
+        values <= 0.04045, values / 12.92, ((np.maximum(values, 0) + 0.055) / 1.055) ** 2.4
+    ).astype(np.float32)
+    return linear
+
+
+def encode_srgb(linear: Floats) -> Floats:
+    """Return the sRGB values, 0..1, of linear light, 0..1 (IEC 61966-2-1)."""
+    values: Floats = np.where(
+        linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 1e-8) ** (1 / 2.4) - 0.055
+    ).astype(np.float32)
+    return values
+
+
+def apply_tone(values: Floats, strength: float) -> Floats:
+    """Return ``values`` after an S-curve: ``(1 - s) x + s (3 x^2 - 2 x^3)``.
+
+    Strength 1 is the curve of Brooks et al. (CVPR 2019). values: any shape, 0..1, after the
+    sRGB curve. strength: 0..1.
+    """
+    s = np.float32(strength)
+    curved: Floats = values * (1 - s) + s * values * values * (3 - 2 * values)
+    return curved
+
+
+def undo_tone(values: Floats, strength: float) -> Floats:
+    """Return what ``apply_tone`` makes ``values`` of, by interpolation in a table."""
+    if strength == 0:
+        return values
+    points = np.linspace(0, 1, _TABLE_POINTS, dtype=np.float32)
+    found: Floats = np.interp(values, apply_tone(points, strength), points).astype(np.float32)
+    return found
+
+
+def camera_matrix(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the (3, 3) matrix from linear sRGB to a camera's colours.
+
+    shares: one weight per known camera; their sum is 1. The matrix is the weighted mean of the
+    cameras' own. Every row has the sum 1, so that grey stays grey.
+    """
+    stack = np.array(list(_XYZ_TO_CAMERA.values()), np.float64).reshape(-1, 3, 3)
+    matrix = np.tensordot(shares, stack, axes=1) @ _SRGB_TO_XYZ
+    normalised: NDArray[np.float64] = matrix / matrix.sum(axis=1, keepdims=True)
+    return normalised
+
+
+def known_cameras() -> int:
+    """Return how many cameras ``camera_matrix`` mixes."""
+    return len(_XYZ_TO_CAMERA)
+
+
+def apply_matrix(image: Floats, matrix: NDArray[Any]) -> Floats:
+    """Return an image (H, W, 3) with every pixel's colour multiplied by a (3, 3) matrix."""
+    product: Floats = image @ matrix.T.astype(np.float32)
+    return product
+
+
+def undo_white_balance(image: Floats, gains: NDArray[np.float64]) -> Floats:
+    """Return an image (H, W, 3) divided by its white balance gains (3,).
+
+    Values near white are left bright, or clipped highlights would come out coloured. The blend
+    is that of Brooks et al. (CVPR 2019): ``max(1/g, (1 - m) / g + m)`` with
+    ``m = (max(x - t, 0) / (1 - t))^2``, where x is the pixel's mean and t is 0.9.
+    """
+    grey = image.mean(axis=2, keepdims=True)
+    mask = (np.maximum(grey - np.float32(0.9), 0) / np.float32(0.1)) ** 2
+    inverse = (1 / gains).astype(np.float32)
+    factor = np.maximum(inverse, (1 - mask) * inverse + mask)
+    divided: Floats = image * factor
+    return divided
+
+
+def to_luma_chroma(image: Floats) -> Floats:
+    """Return (H, W, 3) RGB as luma and two colour differences (BT.601, as JPEG has them)."""
+    luma = image @ np.array([0.299, 0.587, 0.114], np.float32)
+    blue = (image[:, :, 2] - luma) * np.float32(0.564)
+    red = (image[:, :, 0] - luma) * np.float32(0.713)
+    return np.stack([luma, blue, red], axis=2)
+
+
+def from_luma_chroma(planes: Floats) -> Floats:
+    """Return the RGB image whose ``to_luma_chroma`` is ``planes``."""
+    luma = planes[:, :, 0]
+    blue = luma + planes[:, :, 1] / np.float32(0.564)
+    red = luma + planes[:, :, 2] / np.float32(0.713)
+    green = (luma - np.float32(0.299) * red - np.float32(0.114) * blue) / np.float32(0.587)
+    return np.stack([red, green, blue], axis=2)

@@ -1,0 +1,68 @@
+"""The sensor: a colour filter per pixel, counted light, and the noise of counting and reading."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from edgeunet.camera.colour import Floats
+
+PATTERNS = ("RGGB", "GRBG", "GBRG", "BGGR")
+
+
+def mosaic(image: Floats, pattern: str) -> Floats:
+    """Return what a sensor with a Bayer filter sees of an image (H, W, 3): (H, W).
+
+    pattern: the colours of the top left 2x2 pixels, row by row.
+    """
+    seen = np.empty(image.shape[:2], np.float32)
+    for place, colour in enumerate(pattern):
+        rows, columns = slice(place // 2, None, 2), slice(place % 2, None, 2)
+        seen[rows, columns] = image[rows, columns, "RGB".index(colour)]
+    return seen
+
+
+def read_noise_variance(gain: float, deviation: float) -> float:
+    """Return the variance of the read noise that cameras have at a shot-noise gain.
+
+    Brooks et al. (CVPR 2019) fitted ``log(read) = 2.18 log(gain) + 1.2`` to cameras, with a
+    deviation of 0.26. gain: variance per signal, for a signal of 0..1. deviation: this
+    camera's, in natural logarithms.
+    """
+    return math.exp(2.18 * math.log(gain) + 1.2 + deviation)
+
+
+def add_shot_and_read_noise(
+    signal: Floats, gain: float, read: float, generator: np.random.Generator
+) -> Floats:
+    """Return a signal (H, W), 0..1, with noise of the variance ``gain * signal + read``.
+
+    The normal approximation of Foi et al. (IEEE Trans. Image Processing 17, 2008).
+    """
+    variance = np.maximum(signal, 0) * np.float32(gain) + np.float32(read)
+    noise = generator.standard_normal(signal.shape, dtype=np.float32)
+    noisy: Floats = signal + noise * np.sqrt(variance)
+    return noisy
+
+
+def add_row_noise(signal: Floats, deviation: float, generator: np.random.Generator) -> Floats:
+    """Return a signal (H, W) with an offset of its own in every row: banding.
+
+    deviation: of the offsets, in units of the signal.
+    """
+    offsets = generator.standard_normal((signal.shape[0], 1), dtype=np.float32)
+    noisy: Floats = signal + offsets * np.float32(deviation)
+    return noisy
+
+
+def quantize(signal: Floats, bits: int, pedestal: float) -> Floats:
+    """Return a signal as a converter with so many bits counts it, clipped at white.
+
+    pedestal: added before and taken away after, so that noise around black is not cut off
+    before it; in units of the signal.
+    """
+    steps = np.float32(2**bits - 1)
+    counted = np.rint((signal + np.float32(pedestal)) * steps)
+    clipped: Floats = np.clip(counted, 0, steps) / steps - np.float32(pedestal)
+    return clipped

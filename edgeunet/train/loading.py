@@ -1,0 +1,43 @@
+"""Batches in the order of the steps, prepared in a second process where that takes long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset
+
+from edgeunet.train.crops import Batch, Crops
+
+_AHEAD = 4
+
+
+class _Steps(Dataset[Batch]):
+    """The batch of every step, by its number."""
+
+    def __init__(self, crops: Crops) -> None:
+        self._crops = crops
+
+    def __getitem__(self, step: int) -> Batch:
+        return self._crops.batch(step)
+
+
+def batches(crops: Crops, steps: range, *, ahead: bool) -> Iterator[Batch]:
+    """Yield the batch of every step.
+
+    ahead: prepare them in a process of its own. They are the same ones: a batch depends on its
+    step alone.
+    """
+    loader: DataLoader[Batch] = DataLoader(
+        _Steps(crops),
+        batch_size=None,
+        sampler=steps,
+        num_workers=1 if ahead else 0,
+        prefetch_factor=_AHEAD if ahead else None,
+        collate_fn=_unchanged,
+    )
+    return iter(loader)
+
+
+def _unchanged(batch: Any) -> Any:
+    return batch
