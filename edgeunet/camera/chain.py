@@ -35,8 +35,9 @@ class Shot:
     """One camera and one exposure; every field is drawn from a range of ``CameraTable``.
 
     side: of the square image that it makes, in pixels, margins included. sensor_side: of what
-    its sensor sees. lens: sigma of its blur in pixels of the sensor. exposure: light that falls on the sensor, 0..1 of full scale. push: digital
-    gain behind the converter. quality: of JPEG; rate_factor: of H.264; at most one is set.
+    its sensor sees. lens: sigma of its blur in pixels of the sensor. exposure: light that falls
+    on the sensor, 0..1 of full scale. push: digital gain behind the converter. quality: of
+    JPEG; rate_factor: of H.264; at most one of the two is set.
     """
 
     side: int
