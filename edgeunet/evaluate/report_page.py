@@ -182,7 +182,8 @@ def _level(figures: Figures) -> str:
 def _written(value: float | None, measure: Measure) -> str:
     if value is None or math.isnan(value):
         return "-"
-    return "equal" if math.isinf(value) else format(measure.scale * value, measure.form)
+    # A gain of -inf: what was equal to the clean image no longer is.
+    return "equal" if value == math.inf else format(measure.scale * value, measure.form)
 
 
 def _difference(value: float | None, reference: float | None, measure: Measure) -> str:
