@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet.cli.console import print_table
 from edgeunet.convert.export import ExportOrder, draft_bundle
-from edgeunet.convert.network_graph import frame_module, network_for_export
+from edgeunet.convert.network_graph import graphs_of_recipe
 from edgeunet.convert.planning import planner_of
 from edgeunet.engine.onnxruntime_session import ARENA_LIMIT
 from edgeunet.errors import BudgetError, EdgeUnetError, EngineError
@@ -56,8 +56,8 @@ def main() -> None:
             if not left:
                 continue
             recipe = load_recipe(name).with_width(WIDTH)
-            module = frame_module(network_for_export(recipe, None), recipe)
-            planner = planner_of(module, recipe, *parse_size(size), Precision.FP32)
+            graphs = graphs_of_recipe(recipe)
+            planner = planner_of(graphs, *parse_size(size), Precision.FP32)
             known: dict[tuple[object, ...], dict[str, object]] = {}
             for budget in left:
                 rows.append(_row(planner, recipe, size, budget, known))

@@ -24,7 +24,7 @@ from edgeunet.calibrate.making import SetOrder, make_set
 from edgeunet.calibrations import load_calibration_set
 from edgeunet.cli.choices import choose_weights
 from edgeunet.cli.console import print_table
-from edgeunet.convert.network_graph import frame_module, module_to_graph, network_for_export
+from edgeunet.convert.network_graph import graphs_of_recipe
 from edgeunet.convert.quantizing import Int8Order, ranges_of
 from edgeunet.errors import EdgeUnetError
 from edgeunet.recipes import load_recipe
@@ -130,9 +130,9 @@ def _measure(order: Mapping[str, Any]) -> dict[str, Any]:
     recipe = load_recipe(order["model"])
     weights = choose_weights(order["model"], recipe)
     calibration = load_calibration_set(f"{order['folder']}/frames.toml")
-    module = frame_module(network_for_export(recipe, weights), recipe)
+    graphs = graphs_of_recipe(recipe, weights)
     height, width = order["size"]
-    model = module_to_graph(module, recipe, height, width, Precision.FP32)
+    model = graphs.at(height, width, Precision.FP32)
     found: dict[str, Any] = {}
 
     def run() -> None:

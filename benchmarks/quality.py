@@ -36,7 +36,7 @@ import numpy as np
 from benchmarks.denoisers import MEGAPIXEL, Denoiser, Image, denoisers
 from benchmarks.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet.cli.console import note, print_table
-from edgeunet.evaluate.protocol import SIGMAS, NoiseKind, add_noise, as_floats
+from edgeunet.evaluate.protocol import ADDED, SIGMAS, NoiseKind, add_noise, as_floats
 from edgeunet.evaluate.ssim import ssim
 from edgeunet.metrics import psnr_db
 from edgeunet.photographs import list_images, read_photograph
@@ -167,7 +167,7 @@ def _summary(data: str) -> list[Row]:
     summary: list[Row] = []
     for images in sorted(set(sets.values()), key=len, reverse=True):
         for name in (name for name in names if sets[name] >= images):
-            for kind in NoiseKind:
+            for kind in ADDED:
                 for sigma in SIGMAS:
                     group = [
                         row

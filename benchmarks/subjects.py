@@ -12,7 +12,7 @@ import torch
 from benchmarks.peers import ONNXRUNTIME, OPENVINO, PEERS, write_plain_onnx
 from edgeunet.bundle import Bundle
 from edgeunet.convert.export import ExportOrder, draft_bundle
-from edgeunet.convert.network_graph import frame_module, network_for_export
+from edgeunet.convert.network_graph import graphs_of_recipe
 from edgeunet.convert.planning import planner_of
 from edgeunet.memory.planner import FramePlan, Planner, choose_plan
 from edgeunet.memory.request import WHOLE_FRAME, PlanRequest
@@ -167,5 +167,5 @@ class Subject:
 
     @functools.cache  # noqa: B019 - a subject lives as long as its rows are made
     def _planner(self, precision: Precision) -> Planner:
-        module = frame_module(network_for_export(self.recipe, self.weights), self.recipe)
-        return planner_of(module, self.recipe, *self.size, precision)
+        graphs = graphs_of_recipe(self.recipe, self.weights)
+        return planner_of(graphs, *self.size, precision)

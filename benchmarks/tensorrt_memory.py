@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet.bundle.manifest import StageEntry, TensorEntry
 from edgeunet.cli.console import print_table
-from edgeunet.convert.network_graph import frame_module, module_to_graph, network_for_export
+from edgeunet.convert.network_graph import graphs_of_recipe
 from edgeunet.engine.trt.builder import build_plan
 from edgeunet.engine.trt.options import BuildOptions
 from edgeunet.engine.trt.provider import Provider, load_provider
@@ -75,8 +75,8 @@ def main() -> None:
 def _graph(name: str, precision: Precision) -> FrameGraph:
     recipe = load_recipe(name).with_width(WIDTH)
     side = _BASE_CELLS << recipe.network.levels
-    module = frame_module(network_for_export(recipe, None), recipe)
-    return FrameGraph(module_to_graph(module, recipe, side, side, precision))
+    graphs = graphs_of_recipe(recipe)
+    return FrameGraph(graphs.at(side, side, precision))
 
 
 def _planner(graph: FrameGraph, name: str, size: str) -> Planner:

@@ -42,18 +42,20 @@ class CameraTable(_Table, frozen=True):
 
     share: of the crops, those that go through the camera. reduction: by which photographs are
     made smaller first, so that their own coding does not show. gain: of shot noise, variance
-    per signal. exposure: in stops below full scale. row: deviation of row offsets, in
-    deviations of the read noise. bits: of the converter. red_gain, blue_gain: white balance.
-    tone: strength of the S-curve, 0..1. resize: scale, in ``resize_share`` of the shots.
-    luma_smoothing, chroma_smoothing: Gaussian sigma in pixels. smooths_scene: share of shots
-    whose smoothing blurs the scene as well. sharpening: amount of the unsharp mask.
-    halves_colours: share of shots with colours at half resolution, clean ones alike. jpeg:
-    quality, in ``jpeg_share`` of the shots. h264: constant rate factor, in ``h264_share``.
+    per signal. lens: sigma of its blur in pixels of the sensor. exposure: in stops below full
+    scale. row: deviation of row offsets, in deviations of the read noise. bits: of the
+    converter. red_gain, blue_gain: white balance. tone: strength of the S-curve, 0..1. resize:
+    scale, in ``resize_share`` of the shots. luma_smoothing, chroma_smoothing: Gaussian sigma
+    in pixels, for ``wide_share`` of the amplitude. smooths_scene: share of shots whose
+    smoothing blurs the scene as well. sharpening: amount of the unsharp mask. halves_colours:
+    share of shots with colours at half resolution, clean ones alike. jpeg: quality, in
+    ``jpeg_share`` of the shots. h264: constant rate factor, in ``h264_share``.
     """
 
     share: float = 0.6
     reduction: tuple[float, float] = (0.5, 1.0)
     gain: tuple[float, float] = (1e-4, 2e-2)
+    lens: tuple[float, float] = (0.0, 1.5)
     exposure: tuple[float, float] = (-2.0, 0.0)
     row: tuple[float, float] = (0.0, 0.3)
     bits: tuple[int, int] = (10, 14)

@@ -35,8 +35,9 @@ class Shot:
     """One camera and one exposure; every field is drawn from a range of ``CameraTable``.
 
     side: of the square image that it makes, in pixels, margins included. sensor_side: of what
-    its sensor sees. exposure: light that falls on the sensor, 0..1 of full scale. push: digital
-    gain behind the converter. quality: of JPEG; rate_factor: of H.264; at most one is set.
+    its sensor sees. lens: sigma of its blur in pixels of the sensor. exposure: light that falls
+    on the sensor, 0..1 of full scale. push: digital gain behind the converter. quality: of
+    JPEG; rate_factor: of H.264; at most one of the two is set.
     """
 
     side: int
@@ -62,6 +63,7 @@ class Shot:
     quality: int | None
     subsampling: str
     rate_factor: int | None
+    lens: float
 
 
 def draw_shot(
@@ -104,6 +106,7 @@ def draw_shot(
         quality=int(generator.integers(table.jpeg[0], table.jpeg[1] + 1)) if jpeg else None,
         subsampling=_SUBSAMPLINGS[int(generator.integers(len(_SUBSAMPLINGS)))],
         rate_factor=int(generator.integers(table.h264[0], table.h264[1] + 1)) if h264 else None,
+        lens=draw(*table.lens),
     )
 
 
@@ -132,6 +135,7 @@ def _light(scene: Bytes, shot: Shot) -> Floats:
     table = colour.decode_srgb(colour.undo_tone(values, shot.tone))
     linear = colour.apply_matrix(table[scene], shot.matrix)
     linear = colour.undo_white_balance(np.maximum(linear, 0), shot.balance)
+    linear = sensor.blur(linear, shot.lens)
     light: Floats = sensor.mosaic(linear, shot.pattern) * np.float32(shot.exposure)
     return light
 

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from edgeunet.camera.colour import Floats, from_luma_chroma, to_luma_chroma
+from edgeunet.camera.sensor import SMALLEST_SIGMA
 from edgeunet.photographs import resized_plane
 
 # A camera smooths over several scales: beside the wide blur there is one of half its sigma.
@@ -58,7 +59,7 @@ def resize(image: Floats, side: int) -> Floats:
 
 
 def _blurred(plane: Floats, sigma: float) -> Floats:
-    if sigma < 0.1:
+    if sigma < SMALLEST_SIGMA:
         return plane
     blurred: Floats = gaussian_filter(plane, sigma, mode="reflect", truncate=3.0)
     return blurred

@@ -5,10 +5,26 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from edgeunet.camera.colour import Floats
 
 PATTERNS = ("RGGB", "GRBG", "GBRG", "BGGR")
+
+SMALLEST_SIGMA = 0.1
+"""Of a Gaussian in pixels; a smaller one changes nothing."""
+
+
+def blur(image: Floats, sigma: float) -> Floats:
+    """Return an image (H, W, 3) as a lens draws it on the sensor: blurred by a Gaussian.
+
+    Lens, focus and the filter before a sensor leave no detail as fine as its pixels. sigma: in
+    pixels.
+    """
+    if sigma < SMALLEST_SIGMA:
+        return image
+    blurred: Floats = gaussian_filter(image, (sigma, sigma, 0), mode="reflect", truncate=3.0)
+    return blurred
 
 
 def mosaic(image: Floats, pattern: str) -> Floats:

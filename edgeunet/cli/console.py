@@ -21,7 +21,8 @@ from rich.table import Table
 
 
 def stdout() -> Console:
-    return Console(highlight=False, soft_wrap=True)
+    # Names of files may hold brackets, which are no markup.
+    return Console(highlight=False, soft_wrap=True, markup=False)
 
 
 def stderr() -> Console:
@@ -64,7 +65,7 @@ def print_table(
     for row in rows:
         table.add_row(*row)
     # A table cut to a narrow pipe would lose figures; files and pipes get full width.
-    console = stdout() if sys.stdout.isatty() else Console(highlight=False, width=200)
+    console = stdout() if sys.stdout.isatty() else Console(highlight=False, width=200, markup=False)
     console.print(table)
 
 

@@ -45,7 +45,7 @@ def command(
         typer.Argument(
             metavar="DATA...",
             help="A folder of images, one with images/ and labels/, one with a folder per class, "
-            "an image, or a video.",
+            "one of real pairs with noisy/ and clean/, an image, or a video.",
             show_default=False,
         ),
     ],
@@ -55,7 +55,7 @@ def command(
             "--sigma",
             metavar="LIST",
             help="Noise levels in 8-bit units; 15,25,50 unless given, 0 for a network that "
-            "does not denoise.",
+            "does not denoise. Real pairs have noise of their own.",
         ),
     ] = None,
     noise: Annotated[
@@ -140,11 +140,12 @@ def command(
     try:
         from edgeunet.cli.evaluate_tables import document_of, print_figures
         from edgeunet.evaluate.evaluation import Levels
-        from edgeunet.evaluate.opening import open_data
+        from edgeunet.evaluate.opening import holds_pairs, open_data
         from edgeunet.evaluate.protocol import CLEAN, SIGMAS, parse_sigmas
         from edgeunet.stream.noise import check_noise
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="evaluating", extra="eval") from error
+    given = [name for name, value in (("--sigma", sigma), ("--noise", noise)) if value is not None]
     how = _read_fit(fit)
     sigmas = None if sigma is None else parse_sigmas(sigma)
     check_noise(0, seed)
@@ -166,6 +167,11 @@ def command(
         return Levels(kinds, sigmas or (SIGMAS if denoises else CLEAN), seed)
 
     def open_sets(backend: Backend) -> list[DataSet]:
+        if given and all(holds_pairs(Path(text), backend.heads) for text in data):
+            raise UsageError(
+                f"{given[0]} is for noise that is added, and real pairs have noise of their own",
+                hint=f"leave {given[0]} out, or evaluate clean images too",
+            )
         return [
             open_data(text, backend.heads, frame=backend.frame, fit=how, limit=limit)
             for text in data
@@ -223,13 +229,13 @@ def _read_fit(text: str) -> Fit:
 
 
 def _read_noise(text: str | None, targets: Sequence[str]) -> tuple[NoiseKind, ...]:
-    from edgeunet.evaluate.protocol import NoiseKind
+    from edgeunet.evaluate.protocol import ADDED, NoiseKind
 
     if text not in (None, *_NOISES):
         raise UsageError(f"there is no noise {shorten(text)!r}", hint="use float, uint8 or both")
     bundle = next((target for target in targets if is_bundle(target)), None)
     if bundle is None:
-        return tuple(NoiseKind) if text in (None, "both") else (NoiseKind(text),)
+        return ADDED if text in (None, "both") else (NoiseKind(text),)
     if text in ("float", "both"):
         raise UsageError(
             f"float noise cannot go through {Path(bundle).name}: a bundle takes 8-bit frames",
@@ -285,10 +291,12 @@ def _open_network(
 
 def _tell(backend: Backend, sets: Sequence[DataSet]) -> None:
     """Say what will not be measured, and what the figures must not be taken for."""
+    from edgeunet.evaluate.data import PAIRS
     from edgeunet.evaluate.folders import LABELLED, has_labels
     from edgeunet.evaluate.protocol import NoiseKind
 
-    if NoiseKind.FLOAT not in backend.kinds:
+    noise_is_added = any(entry.kind != PAIRS for entry in sets)
+    if noise_is_added and NoiseKind.FLOAT not in backend.kinds:
         note(
             f"{backend.name} takes 8-bit frames: the noise is clipped to them, so the figures "
             "are not those of the literature's float noise"
@@ -309,7 +317,10 @@ def _tell(backend: Backend, sets: Sequence[DataSet]) -> None:
 
 def _evaluate(backend: Backend, entry: DataSet, levels: Levels, *, clip: bool) -> Result:
     from edgeunet.evaluate.evaluation import evaluate
+    from edgeunet.pairs import swapped_in_words
 
+    if entry.swapped:
+        warn(f"{entry.name}: {swapped_in_words(entry.swapped)}")
     with progress(" images/s") as bar:
         task = bar.add_task(entry.name, total=entry.count, rate="-")
         start_s = time.perf_counter()

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import platform
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,6 +113,7 @@ def make_report(
                 images=candidates[0].results[number].figures[0].images,
                 cropped=entry.cropped,
                 left_out=tuple(entry.left_out),
+                swapped=tuple(entry.swapped),
             )
             for number, entry in enumerate(sets)
         ),
@@ -126,8 +127,7 @@ def make_report(
             "processor": f"{processor_name()}, {os.cpu_count()} cores",
             "python": platform.python_version(),
             **{name: _version(name) for name in ("edgeunet", "onnxruntime", "numpy")},
-            "noise": f"additive white Gaussian, seed {chosen.seed}; uint8: clipped to 8 bits, "
-            "float: not clipped",
+            "noise": _noise_in_words({entry.kind for entry in sets}, chosen.seed),
             "milliseconds": "median over the frames evaluated, in one process, in turn",
         },
     )
@@ -152,12 +152,16 @@ def write_report(path: Path, report: Report) -> dict[str, Any]:
 # Key in the document, head of the column, scale, form.
 _COLUMNS = (
     ("psnr_db", "PSNR dB", 1, ".2f"),
+    ("gain_db", "gain dB", 1, ".2f"),
+    ("worst_gain_db", "worst gain dB", 1, ".2f"),
     ("ssim", "SSIM", 1, ".4f"),
     ("mean_iou", "mIoU %", 100, ".2f"),
     ("accuracy", "accuracy %", 100, ".2f"),
     ("flicker", "flicker", 1, ".2f"),
     ("label_change_share", "labels changed %", 100, ".2f"),
 )
+# All forms see the same noisy images, so gains differ as PSNR does: no column of differences.
+_GAIN = "gain_db"
 
 
 def print_report(document: dict[str, Any]) -> None:
@@ -173,21 +177,45 @@ def print_report(document: dict[str, Any]) -> None:
         rows = []
         for candidate, result in zip(document["candidates"], entry["results"], strict=True):
             for level, reference in zip(result["levels"], before, strict=True):
-                row = [candidate["name"], level["noise"], f"{level['sigma']:g}"]
+                row = [candidate["name"], *_level(level)]
                 for key, _, scale, form in columns:
                     value, known = level[key], reference[key]
                     unknown = candidate is first or value is None or known is None
                     row.append("-" if value is None else format(scale * value, form))
-                    row.append("" if unknown else format(scale * (value - known), f"+{form}"))
+                    if key != _GAIN:
+                        row.append("" if unknown else format(scale * (value - known), f"+{form}"))
                 row.append(f"{candidate['frame_ms']:.1f}")
                 rows.append(row)
-        heads = [text for _, head, _, _ in columns for text in (head, "")]
+        heads = [
+            text
+            for key, head, _, _ in columns
+            for text in ((head,) if key == _GAIN else (head, ""))
+        ]
         print_table(
             f"{entry['data']}: {counted(entry['images'], entry['kind'])}, against {first['name']}",
             ("form", "noise", "sigma", *heads, "ms per frame"),
             rows,
             text_columns=2,
         )
+
+
+def _noise_in_words(kinds: Collection[str], seed: int) -> str:
+    """Return which noise sets of these kinds are evaluated with."""
+    from edgeunet.evaluate.data import PAIRS
+
+    real = "pairs: as the camera made it, none added"
+    if set(kinds) == {PAIRS}:
+        return real
+    added = f"additive white Gaussian, seed {seed}; uint8: clipped to 8 bits, float: not clipped"
+    return f"{added}; {real}" if PAIRS in kinds else added
+
+
+def _level(level: dict[str, Any]) -> tuple[str, str]:
+    from edgeunet.evaluate.protocol import NoiseKind
+
+    if level["sigma"] is None:
+        return NoiseKind(level["noise"]).words, "-"
+    return level["noise"], f"{level['sigma']:g}"
 
 
 def _distinct(texts: Iterable[str]) -> str:

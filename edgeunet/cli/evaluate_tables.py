@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgeunet.cli.console import note, print_table
-from edgeunet.evaluate.protocol import NoiseKind
+from edgeunet.evaluate.data import PAIRS
 from edgeunet.evaluate.temporal import STATIC_THRESHOLD
 from edgeunet.units import format_size
 
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from edgeunet.evaluate.evaluation import Figures, Levels, Result
     from edgeunet.evaluate.interval import Estimate
 
-_PROTOCOLS = {
-    NoiseKind.FLOAT: "float, not clipped",
-    NoiseKind.UINT8: "clipped to uint8",
-}
 _DIGITS = 5
 _EQUAL = "equal"
 
@@ -31,7 +27,9 @@ def document_of(
 ) -> dict[str, Any]:
     """Return the JSON document: PSNR in dB, null for equal images; shares and SSIM 0..1.
 
-    interval: 95 % by Student's t over images. Sizes are HxW in pixels.
+    sigma: null for a camera's own noise. gain_db: of the answer over the noisy image; null where
+    only one of them is equal to the clean one. interval: 95 % by Student's t over images. Sizes
+    are HxW in pixels.
     """
     return {
         "model": backend.recipe.name,
@@ -50,6 +48,7 @@ def document_of(
                 "images": result.figures[0].images,
                 "cropped": entry.cropped,
                 "left_out": entry.left_out,
+                "swapped": entry.swapped,
                 "results": [_figures(figures) for figures in result.figures],
             }
             for entry, result in zip(sets, results, strict=True)
@@ -62,7 +61,8 @@ def print_figures(backend: Backend, sets: Sequence[DataSet], results: Sequence[R
     for entry, result in zip(sets, results, strict=True):
         figures = result.figures
         count = figures[0].images
-        images = f"{count} image" if count == 1 else f"{count} images"
+        what = "pair" if entry.kind == PAIRS else "image"
+        images = f"{count} {what}" if count == 1 else f"{count} {what}s"
         size = f", {format_size(*backend.frame)}" if backend.frame else ""
         who = f"{backend.name}, {backend.engine} {backend.precision}"
         print_table(
@@ -81,10 +81,31 @@ def print_figures(backend: Backend, sets: Sequence[DataSet], results: Sequence[R
                 for f in figures
             ],
         )
+        _print_gains(figures)
         _print_labels(figures)
         _print_classes(figures)
         _print_temporal(figures)
     note("± is half of a 95 % interval over images, by Student's t")
+
+
+def _print_gains(figures: Sequence[Figures]) -> None:
+    rows = [
+        (
+            *_level(f),
+            _gain(f.gain_db.mean),
+            _half_width(f.gain_db, ".2f"),
+            _gain(f.worst_gain_db),
+            f.worst_gain_image or "-",
+        )
+        for f in figures
+        if f.gain_db is not None and f.worst_gain_db is not None
+    ]
+    if rows:
+        print_table(
+            "gain: PSNR of the answer minus PSNR of the noisy image, image by image",
+            ("noise", "sigma", "gain dB", "±", "worst image's dB", "worst image"),
+            rows,
+        )
 
 
 def _print_labels(figures: Sequence[Figures]) -> None:
@@ -144,6 +165,9 @@ def _figures(figures: Figures) -> dict[str, Any]:
         "sigma": figures.sigma,
         "psnr_noisy_db": _estimate(figures.psnr_noisy_db),
         "psnr_db": _estimate(figures.psnr_db),
+        "gain_db": _estimate(figures.gain_db),
+        "worst_gain_db": _finite(figures.worst_gain_db),
+        "worst_gain_image": figures.worst_gain_image,
         "ssim_noisy": _estimate(figures.ssim_noisy),
         "ssim": _estimate(figures.ssim),
         "labels": labels
@@ -178,7 +202,7 @@ def _finite(value: float | None) -> float | None:
 
 
 def _level(figures: Figures) -> tuple[str, str]:
-    return _PROTOCOLS[figures.noise], f"{figures.sigma:g}"
+    return figures.noise.words, "-" if figures.sigma is None else f"{figures.sigma:g}"
 
 
 def _mean(value: Estimate | None, form: str) -> str:
@@ -191,6 +215,10 @@ def _half_width(value: Estimate | None, form: str) -> str:
 
 def _percent(share: float | None) -> str:
     return _shown(None if share is None else 100 * share, ".2f")
+
+
+def _gain(value: float) -> str:
+    return "-" if math.isnan(value) else format(value, "+.2f")
 
 
 def _shown(value: float | None, form: str) -> str:

@@ -129,7 +129,7 @@ def command(
     _check_pictures(pictures)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="edgeunet-")))
-        subject = _subject(target, wanted, folder if measure else None)
+        subject = _subject(target, wanted, folder if measure else None, draws=bool(pictures))
         measured = None
         if measure and subject.runnable is not None:
             from edgeunet.stream.measure import measure as measure_frames
@@ -178,14 +178,18 @@ def _check_pictures(paths: Sequence[Path]) -> None:
         check_suffix(path)
 
 
-def _subject(target: str, wanted: _Wanted, folder: Path | None) -> _Subject:
-    """Analyse what the target names; a recipe's graph is written to ``folder`` if given."""
+def _subject(target: str, wanted: _Wanted, folder: Path | None, *, draws: bool) -> _Subject:
+    """Analyse what the target names.
+
+    folder: a recipe's bundle is written there, if given. draws: a plan is drawn beside the whole
+    frame, which is then analysed as well.
+    """
     path = Path(target)
     if path.suffix.lower() == ".onnx":
         return _of_file(path, wanted)
     if is_bundle(target):
         return _of_bundle(path, wanted)
-    return _of_recipe(target, wanted, folder)
+    return _of_recipe(target, wanted, folder, draws=draws)
 
 
 def _of_file(path: Path, wanted: _Wanted) -> _Subject:
@@ -206,34 +210,41 @@ def _of_bundle(path: Path, wanted: _Wanted) -> _Subject:
     return _Subject(report, path)
 
 
-def _of_recipe(target: str, wanted: _Wanted, folder: Path | None) -> _Subject:
+def _of_recipe(target: str, wanted: _Wanted, folder: Path | None, *, draws: bool) -> _Subject:
     from edgeunet.recipes import load_recipe
 
     recipe = load_recipe(target).with_width(wanted.width)
     try:
-        return _of_loaded_recipe(recipe, wanted, folder)
+        return _of_loaded_recipe(recipe, wanted, folder, draws=draws)
     except ModuleNotFoundError as error:
         purpose = f"making the graph of {recipe.name}"
         raise missing_package(error, purpose=purpose, extra="export") from error
 
 
-def _of_loaded_recipe(recipe: Recipe, wanted: _Wanted, folder: Path | None) -> _Subject:
+def _of_loaded_recipe(
+    recipe: Recipe, wanted: _Wanted, folder: Path | None, *, draws: bool
+) -> _Subject:
     from edgeunet.convert.export import ExportOrder, draft_bundle
-    from edgeunet.convert.planning import report_of_recipe, report_of_request
+    from edgeunet.convert.network_graph import graphs_of_recipe
+    from edgeunet.convert.planning import report_of_frame, report_of_request
 
     height, width = wanted.size or recipe.export.size
     precision = wanted.precision or Precision.FP32
+    graphs = graphs_of_recipe(recipe)
+    plan, whole = None, None
     if wanted.planned:
-        plan, report = report_of_request(recipe, height, width, precision, wanted.request)
+        plan, report = report_of_request(graphs, height, width, precision, wanted.request)
         if not plan.tiled and not wanted.request.whole:
             note(why_whole(wanted.request, (height, width)))
-        whole = report_of_recipe(recipe, height, width, precision) if plan.tiled else None
+        if plan.tiled and draws:
+            whole = report_of_frame(graphs, height, width, precision)
     else:
-        report, whole = report_of_recipe(recipe, height, width, precision), None
+        report = report_of_frame(graphs, height, width, precision)
     if folder is None:
         return _Subject(report, None, whole)
     order = ExportOrder(recipe, height, width, precision, request=wanted.request)
-    return _Subject(report, draft_bundle(order, folder / f"{recipe.name}.bundle").path, whole)
+    target = folder / f"{recipe.name}.bundle"
+    return _Subject(report, draft_bundle(order, target, graphs=graphs, plan=plan).path, whole)
 
 
 def _refuse_contradictions(name: str, kind: str, wanted: _Wanted, report: MemoryReport) -> None:

@@ -27,13 +27,11 @@ from edgeunet.bundle.manifest import (
     PlanEntry,
     StageEntry,
 )
-from edgeunet.convert.frame_module import FrameModule
 from edgeunet.convert.network_graph import (
+    NetworkGraphs,
     check_frame_size,
     check_precision,
-    frame_module,
-    module_to_graph,
-    network_for_export,
+    graphs_of_recipe,
     within_memory,
 )
 from edgeunet.convert.parity import ParityFigure, check_parity, parity_frames, require_parity
@@ -112,13 +110,13 @@ def export_bundle(
         tempfile.TemporaryDirectory(prefix="edgeunet-") as scratch,
     ):
         report("building the network")
-        module = _module(order)
-        draft = _draft(order, module, Path(scratch) / target.name, report)
+        graphs = _graphs(order)
+        draft = _draft(order, graphs, Path(scratch) / target.name, report)
         report("comparing with torch FP32")
         runner = open_runner(draft)
         try:
             frames = parity_frames(order.height, order.width)
-            figures = check_parity(module, runner.run, order.recipe, order.precision, frames)
+            figures = check_parity(graphs.module, runner.run, order.recipe, order.precision, frames)
         finally:
             runner.close()
         require_parity(figures)
@@ -131,26 +129,31 @@ def export_bundle(
     return Exported(bundle, figures)
 
 
-def draft_bundle(order: ExportOrder, target: Path, *, plan: FramePlan | None = None) -> Bundle:
+def draft_bundle(
+    order: ExportOrder,
+    target: Path,
+    *,
+    graphs: NetworkGraphs | None = None,
+    plan: FramePlan | None = None,
+) -> Bundle:
     """Write a bundle that nobody has compared with torch: to measure memory and time.
 
-    plan: what was planned for this order already. Raises as ``export_bundle`` does.
+    graphs: of the order's network, where they were exported already. plan: what was planned for
+    this order already. Raises as ``export_bundle`` does.
     """
     check_precision(order.precision, order.int8)
     check_frame_size(order.recipe, order.height, order.width)
     with within_memory(order.recipe, order.height, order.width):
-        module = _module(order)
-        return _draft(order, module, target, lambda text: None, plan)
+        return _draft(order, graphs or _graphs(order), target, lambda text: None, plan)
 
 
-def _module(order: ExportOrder) -> FrameModule:
-    network = network_for_export(order.recipe, order.weights)
-    return frame_module(network, order.recipe, order.frame_type)
+def _graphs(order: ExportOrder) -> NetworkGraphs:
+    return graphs_of_recipe(order.recipe, order.weights, order.frame_type)
 
 
 def _draft(
     order: ExportOrder,
-    module: FrameModule,
+    graphs: NetworkGraphs,
     target: Path,
     report: Callable[[str], None],
     plan: FramePlan | None = None,
@@ -158,13 +161,12 @@ def _draft(
     recipe, engine = order.recipe, target_of(order.precision)
     quantizer = None
     if order.int8 is not None:
-        quantizer = make_quantizer(order.int8, module, recipe, report)
+        quantizer = make_quantizer(order.int8, graphs, report)
         engine = quantizer.engine
     if plan is None and order.request != WHOLE_FRAME:
         report("planning")
         plan = plan_frames(
-            module,
-            recipe,
+            graphs,
             order.height,
             order.width,
             order.precision,
@@ -174,19 +176,19 @@ def _draft(
         )
     report("exporting to ONNX")
     with tempfile.TemporaryDirectory(prefix="edgeunet-") as scratch:
-        graphs = Path(scratch)
-        with naming(graphs):
+        folder = Path(scratch)
+        with naming(folder):
             if plan is None or not plan.tiled:
                 size = (order.height, order.width)
-                model = module_to_graph(module, recipe, *size, order.precision, quantizer)
+                model = graphs.at(*size, order.precision, quantizer)
                 finish(model, engine)
-                stages = write_whole(model, graphs)
+                stages = write_whole(model, folder)
                 view = view_of_model(model)
                 region = whole_region_bytes(view) if engine is Engine.ONNXRUNTIME else 0
                 memory = memory_entry(analyse(view, model=recipe.name), region)
                 entry = None
             else:
-                stages = write_stages(plan, graphs)
+                stages = write_stages(plan, folder)
                 region = plan.region_bytes if engine is Engine.ONNXRUNTIME else 0
                 memory = memory_entry(report_of(plan, recipe.name, order.precision), region)
                 entry = plan_entry(plan, order.request.budget_bytes)
@@ -197,7 +199,7 @@ def _draft(
                 calibration=order.int8.calibration.name,
                 quantization=quantization_entry(order.int8, quantizer),
             )
-        return write_bundle(target, manifest, {s.graph: graphs / s.graph for s in stages})
+        return write_bundle(target, manifest, {s.graph: folder / s.graph for s in stages})
 
 
 def _manifest(

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from edgeunet.convert.bound_weights import bind, trained_names
-from edgeunet.convert.network_graph import frame_module, module_to_graph
+from edgeunet.convert.network_graph import NetworkGraphs, frame_module
 from edgeunet.convert.quantizing import Int8Order, make_quantizer
 from edgeunet.convert.replay import Replay
 from edgeunet.errors import RecipeError
@@ -52,7 +52,7 @@ class ExportedBits:
         module = frame_module(copy.deepcopy(network).eval(), self._recipe)
         with tempfile.TemporaryDirectory(prefix="edgeunet-") as folder:
             order = replace(self._order, folder=Path(folder))
-            quantizer = make_quantizer(order, module, self._recipe, self._heard)
+            quantizer = make_quantizer(order, NetworkGraphs(module, self._recipe), self._heard)
         if not quantizer.placement.convolutions[0]:
             raise RecipeError(
                 f"recipe {self._recipe.name!r} has no convolution that {quantizer.engine} "
@@ -92,7 +92,7 @@ def graph_for_replay(network: Network, recipe: Recipe) -> ir.Model:
     """Return a network's float graph, small; the network is changed to BGR order."""
     side = _SIDE * network.multiple
     module = frame_module(network.eval(), recipe)
-    return module_to_graph(module, recipe, side, side, Precision.FP32)
+    return NetworkGraphs(module, recipe).at(side, side, Precision.FP32)
 
 
 @torch.no_grad()

@@ -20,6 +20,7 @@ from edgeunet.graph.fold import fold
 from edgeunet.graph.half import to_half
 from edgeunet.graph.opset import for_older_readers, lower_opset
 from edgeunet.graph.rematerialise import reread_inputs
+from edgeunet.graph.resize import at_sizes
 from edgeunet.graph.unshuffle import join_unshuffles
 from edgeunet.models import Network, build_network
 from edgeunet.models.weights import load_weights
@@ -29,6 +30,8 @@ from edgeunet.units import LARGEST_SIDE, format_size
 
 # What torch's exporter writes; graph/opset.py lowers it to what the oldest TensorRT reads.
 _TORCH_OPSET = 18
+# The size that graphs are exported at: no padding, and some rows left at the deepest level.
+_BASE_CELLS = 4
 # torch has no exception of its own for memory that the CPU does not have.
 _NO_MEMORY = re.compile(r"allocate memory|tried to allocate|DefaultCPUAllocator", re.IGNORECASE)
 
@@ -93,6 +96,65 @@ def check_precision(precision: Precision, quantize: object | None = None) -> Non
         )
 
 
+class NetworkGraphs:
+    """The graphs of one network, at any frame size and precision.
+
+    torch's exporter, which takes seconds, runs once for all frames that need no padding, and
+    once more for each size that does.
+    """
+
+    def __init__(self, module: FrameModule, recipe: Recipe) -> None:
+        self.module = module
+        self.recipe = recipe
+        self._exported: dict[tuple[int, int], ir.Model] = {}
+
+    @property
+    def base_size(self) -> tuple[int, int]:
+        """A small frame, (height, width), that needs no padding: what planners cut up."""
+        side = _BASE_CELLS << self.recipe.network.levels
+        return side, side
+
+    def at(
+        self, height: int, width: int, precision: Precision, quantize: Quantize | None = None
+    ) -> ir.Model:
+        """Return the graph for frames of (height, width) pixels; it is the caller's own.
+
+        quantize: for INT8. Raises UsageError for INT8 without it.
+        """
+        check_precision(precision, quantize)
+        model = self._floats(height, width)
+        if precision is Precision.FP16:
+            to_half(model, fp32_ops=self.recipe.export.fp32_ops)
+        if precision is Precision.INT8 and quantize is not None:
+            quantize(model)
+        if self.module.frame_type is FrameType.FLOAT32:
+            for_older_readers(model)
+        return model
+
+    def _floats(self, height: int, width: int) -> ir.Model:
+        levels = self.recipe.network.levels
+        needs_padding = any(side % (1 << levels) for side in (height, width))
+        if needs_padding:
+            return self._export(height, width).clone()
+        base = self._export(*self.base_size)
+        return at_sizes(base, {FRAME: (height, width)})
+
+    def _export(self, height: int, width: int) -> ir.Model:
+        size = (height, width)
+        if size not in self._exported:
+            self._exported[size] = _exported(self.module, self.recipe, height, width)
+        return self._exported[size]
+
+
+def graphs_of_recipe(
+    recipe: Recipe, weights: Path | None = None, frame_type: FrameType = FrameType.UINT8
+) -> NetworkGraphs:
+    """Return the graphs of a recipe's network. weights: random ones when None."""
+    return NetworkGraphs(
+        frame_module(network_for_export(recipe, weights), recipe, frame_type), recipe
+    )
+
+
 def graph_of_recipe(
     recipe: Recipe,
     height: int,
@@ -107,23 +169,11 @@ def graph_of_recipe(
     """
     check_frame_size(recipe, height, width)
     with within_memory(recipe, height, width):
-        module = frame_module(network_for_export(recipe, weights), recipe)
-        return module_to_graph(module, recipe, height, width, precision)
+        return graphs_of_recipe(recipe, weights).at(height, width, precision)
 
 
-def module_to_graph(
-    module: FrameModule,
-    recipe: Recipe,
-    height: int,
-    width: int,
-    precision: Precision,
-    quantize: Quantize | None = None,
-) -> ir.Model:
-    """Export, lower, fold, let the frame be read again, and set the precision.
-
-    quantize: for INT8.
-    """
-    check_precision(precision, quantize)
+def _exported(module: FrameModule, recipe: Recipe, height: int, width: int) -> ir.Model:
+    """Export, lower, fold, and let the frame be read again. The graph computes in FP32."""
     in_floats = module.frame_type is FrameType.FLOAT32
     frame = torch.zeros(1, height, width, 3, dtype=torch.float32 if in_floats else torch.uint8)
     with quiet_exporter():
@@ -146,12 +196,6 @@ def module_to_graph(
     join_unshuffles(model)
     fold(model)
     reread_inputs(model)
-    if precision is Precision.FP16:
-        to_half(model, fp32_ops=recipe.export.fp32_ops)
-    if precision is Precision.INT8 and quantize is not None:
-        quantize(model)
-    if in_floats:
-        for_older_readers(model)
     model.graph.name = f"{recipe.name}-{recipe.network.width}"
     return model
 

@@ -7,14 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from edgeunet.convert.frame_module import FrameModule
 from edgeunet.convert.network_graph import (
+    NetworkGraphs,
     check_frame_size,
     check_precision,
-    frame_module,
-    graph_of_recipe,
-    module_to_graph,
-    network_for_export,
     within_memory,
 )
 from edgeunet.convert.quantizing import Quantizer
@@ -27,14 +23,10 @@ from edgeunet.memory.planner import FramePlan, Planner, choose_plan
 from edgeunet.memory.report import MemoryReport, analyse
 from edgeunet.memory.request import PlanRequest, Tile
 from edgeunet.memory.tuning import fastest_plan
-from edgeunet.recipes import Recipe
 from edgeunet.specs import Engine, Precision
 
 TimeGraph = Callable[[Path], float]
 """Measures the seconds of one run of an ONNX file on this machine."""
-
-# The graph is cut at a size that needs no padding, with some rows left at the deepest level.
-_BASE_CELLS = 4
 
 
 def target_of(precision: Precision) -> Engine:
@@ -43,17 +35,16 @@ def target_of(precision: Precision) -> Engine:
 
 
 def planner_of(
-    module: FrameModule,
-    recipe: Recipe,
+    graphs: NetworkGraphs,
     height: int,
     width: int,
     precision: Precision,
     quantizer: Quantizer | None = None,
 ) -> Planner:
     """Return a planner for frames of (height, width) pixels. quantizer: for INT8."""
+    recipe = graphs.recipe
     levels = recipe.network.levels
-    side = _BASE_CELLS << levels
-    model = module_to_graph(module, recipe, side, side, precision, quantizer)
+    model = graphs.at(*graphs.base_size, precision, quantizer)
     return Planner(
         FrameGraph(model),
         height,
@@ -66,8 +57,7 @@ def planner_of(
 
 
 def plan_frames(
-    module: FrameModule,
-    recipe: Recipe,
+    graphs: NetworkGraphs,
     height: int,
     width: int,
     precision: Precision,
@@ -81,7 +71,7 @@ def plan_frames(
     time_graph: given, the plan is the fastest that fits instead of the one with least arithmetic.
     quantizer: for INT8.
     """
-    planner = planner_of(module, recipe, height, width, precision, quantizer)
+    planner = planner_of(graphs, height, width, precision, quantizer)
     if time_graph is None or request.whole or request.tile is not None:
         return choose_plan(planner, request)
     with tempfile.TemporaryDirectory(prefix="edgeunet-") as folder:
@@ -94,33 +84,36 @@ def plan_frames(
         return fastest_plan(planner, planner.activation_budget(request), time_stage)
 
 
-def report_of_recipe(recipe: Recipe, height: int, width: int, precision: Precision) -> MemoryReport:
-    """Return the memory figures of a whole frame, as an export of random weights would run it.
+def report_of_frame(
+    graphs: NetworkGraphs, height: int, width: int, precision: Precision
+) -> MemoryReport:
+    """Return the memory figures of a whole frame of (height, width) pixels.
 
-    Raises as ``graph_of_recipe`` does.
+    Raises UsageError for a frame that is too small or a precision this cannot make.
     """
-    model = graph_of_recipe(recipe, height, width, precision)
-    return analyse(view_of_model(finish(model, target_of(precision))), model=recipe.name)
+    check_frame_size(graphs.recipe, height, width)
+    with within_memory(graphs.recipe, height, width):
+        model = graphs.at(height, width, precision)
+    return analyse(view_of_model(finish(model, target_of(precision))), model=graphs.recipe.name)
 
 
 def report_of_request(
-    recipe: Recipe, height: int, width: int, precision: Precision, request: PlanRequest
+    graphs: NetworkGraphs, height: int, width: int, precision: Precision, request: PlanRequest
 ) -> tuple[FramePlan, MemoryReport]:
     """Return the plan a request asks for and its figures, predicted bytes and gains with them.
 
-    Raises as ``choose_plan`` and ``graph_of_recipe`` do.
+    Raises as ``choose_plan`` and ``report_of_frame`` do.
     """
     check_precision(precision)
-    check_frame_size(recipe, height, width)
-    with within_memory(recipe, height, width):
-        module = frame_module(network_for_export(recipe, None), recipe)
-        planner = planner_of(module, recipe, height, width, precision)
+    check_frame_size(graphs.recipe, height, width)
+    with within_memory(graphs.recipe, height, width):
+        planner = planner_of(graphs, height, width, precision)
         plan = choose_plan(planner, request)
         gains = gains_of(planner, plan)
         if plan.tiled:
-            return plan, replace(report_of(plan, recipe.name, precision), gains=gains)
+            return plan, replace(report_of(plan, graphs.recipe.name, precision), gains=gains)
     return plan, replace(
-        report_of_recipe(recipe, height, width, precision),
+        report_of_frame(graphs, height, width, precision),
         predicted_bytes=plan.prediction.total_bytes,
         engine=str(plan.engine),
         gains=gains,

@@ -13,8 +13,7 @@ import onnx_ir as ir
 
 from edgeunet.bundle.manifest import QuantizationEntry
 from edgeunet.calibrations import FEWEST_MEMBERS, CalibrationSet, Frame, OpenClip, pairs
-from edgeunet.convert.frame_module import FrameModule
-from edgeunet.convert.network_graph import check_frame_size, module_to_graph
+from edgeunet.convert.network_graph import NetworkGraphs, check_frame_size
 from edgeunet.convert.sensitivity import Selection, select_floats
 from edgeunet.errors import RecipeError
 from edgeunet.graph.equalize import factors_of, prepare, sum_small_terms_first
@@ -94,18 +93,17 @@ class Quantizer:
 
 def make_quantizer(
     order: Int8Order,
-    module: FrameModule,
-    recipe: Recipe,
+    graphs: NetworkGraphs,
     report: Callable[[str], None] = lambda text: None,
 ) -> Quantizer:
     """Return what quantizes a network, with ranges that are kept or measured now.
 
     Raises RecipeError for a set that nothing can be measured on, or ranges that do not fit.
     """
-    calibration = order.calibration
+    calibration, recipe = order.calibration, graphs.recipe
     check_frame_size(recipe, calibration.height, calibration.width)
     size = (calibration.height, calibration.width)
-    model = module_to_graph(module, recipe, *size, Precision.FP32)
+    model = graphs.at(*size, Precision.FP32)
     ranges = ranges_of(model, recipe, order, report)
     prepare(model, ranges.factors)
     chosen = order.calibrator or ranges.best(order.engine)

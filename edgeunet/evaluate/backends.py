@@ -62,7 +62,7 @@ class Backend(Protocol):
 
     @property
     def kinds(self) -> tuple[NoiseKind, ...]:
-        """The kinds of images it takes."""
+        """The kinds of added noise it takes; a camera's images go in as uint8 ones do."""
         ...
 
     @property

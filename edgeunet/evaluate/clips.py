@@ -24,6 +24,7 @@ class ClipData:
         self.name = self._source.name
         self.cropped = 0
         self.left_out: list[str] = []
+        self.swapped: list[str] = []
         self.kind = CLIP
         # The files of a glob need not be consecutive frames.
         self.consecutive = len(self._source.paths) < 2

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from edgeunet.errors import SourceError
 from edgeunet.units import format_size
 
+PAIRS = "pairs"
+"""The kind of a set whose noisy images are real: no noise is added to it."""
+
 # SSIM's window must fit.
 SMALLEST_SIDE = 11
 
@@ -39,7 +42,8 @@ class Sample:
     index: its place in the set, broken and left out ones counted, so that its noise is the same
     whatever lies beside it. clean: (3, H, W) uint8, RGB. labels: (H, W) uint8, void from the
     number of classes on. true_class: its number. sequence: consecutive samples of one sequence
-    are consecutive frames.
+    are consecutive frames. noisy: like clean, the same scene as a camera made it; in sets of
+    the kind ``PAIRS`` alone, None where noise is to be added.
     """
 
     name: str
@@ -48,15 +52,18 @@ class Sample:
     labels: NDArray[np.uint8] | None = None
     true_class: int | None = None
     sequence: str = ""
+    noisy: NDArray[np.uint8] | None = None
 
 
 class DataSet(Protocol):
     """Images to iterate over once.
 
-    kind: images, labels, classes or clip. consecutive: they are frames of a video for certain.
+    kind: images, labels, classes, clip or pairs. consecutive: they are frames of a video for
+    certain.
     count: how many there will be, None when nobody knows.
     cropped, left_out: how many were cropped, and a line for each that was not evaluated; both are
-    whole only after the iteration.
+    whole only after the iteration. swapped: the names of pairs whose clean image is noisier than
+    the noisy one.
     """
 
     name: str
@@ -65,6 +72,7 @@ class DataSet(Protocol):
     count: int | None
     cropped: int
     left_out: list[str]
+    swapped: list[str]
 
     def __iter__(self) -> Iterator[Sample]: ...
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edgeunet.evaluate.backends import Answer, Backend, head_of
-from edgeunet.evaluate.data import DataSet, Sample
+from edgeunet.evaluate.data import PAIRS, DataSet, Sample
 from edgeunet.evaluate.interval import Estimate, estimate
 from edgeunet.evaluate.protocol import NoiseKind, Planes, add_noise
 from edgeunet.evaluate.ssim import ssim
@@ -21,16 +21,19 @@ from edgeunet.specs import Task
 class Row:
     """One image at one noise level; None for what was not measured.
 
-    PSNR in dB, ``inf`` for equal images; shares 0..1. given_class: a class's name.
+    sigma: in 8-bit units; None for a camera's own noise. PSNR in dB, ``inf`` for equal images.
+    gain_db: the PSNR of the answer minus that of the noisy image; 0 when both are equal to the
+    clean one. Shares 0..1. given_class: a class's name.
     """
 
     image: str
     height: int
     width: int
     noise: str
-    sigma: float
+    sigma: float | None
     psnr_noisy_db: float
     psnr_db: float | None
+    gain_db: float | None
     ssim_noisy: float
     ssim: float | None
     pixel_accuracy: float | None = None
@@ -63,13 +66,21 @@ class ClassFigures:
 
 @dataclass(frozen=True)
 class Figures:
-    """One set at one noise level. images: how many. None for what was not measured."""
+    """One set at one noise level. images: how many. None for what was not measured.
+
+    sigma: None for a camera's own noise. gain_db: over the gains of the images, so that its
+    interval is that of their differences. worst_gain_db: the smallest of these, which is
+    worst_gain_image's; below 0 the network did harm.
+    """
 
     noise: NoiseKind
-    sigma: float
+    sigma: float | None
     images: int
     psnr_noisy_db: Estimate | None
     psnr_db: Estimate | None
+    gain_db: Estimate | None
+    worst_gain_db: float | None
+    worst_gain_image: str | None
     ssim_noisy: Estimate | None
     ssim: Estimate | None
     labels: LabelFigures | None
@@ -87,11 +98,26 @@ class Result:
 
 @dataclass(frozen=True)
 class Levels:
-    """Which noise: kinds x sigmas, in 8-bit units, one draw per image from the seed."""
+    """Which noise is added: kinds x sigmas, in 8-bit units, one draw per image from the seed."""
 
     kinds: Sequence[NoiseKind]
     sigmas: Sequence[float]
     seed: int = 0
+
+    def of(self, data: DataSet) -> list[tuple[NoiseKind, float | None]]:
+        """Return the levels that a set is evaluated at; real pairs have their own alone."""
+        if data.kind == PAIRS:
+            return [(NoiseKind.CAMERA, None)]
+        return [(kind, sigma) for kind in self.kinds for sigma in self.sigmas]
+
+
+def noisy_image(sample: Sample, kind: NoiseKind, sigma: float | None, *, seed: int) -> Planes:
+    """Return what the network is given of a sample, at one of the levels of its set."""
+    if sigma is not None:
+        return add_noise(sample.clean, kind, sigma, seed=seed, index=sample.index)
+    if sample.noisy is None:
+        raise ValueError(f"{sample.name} has no noisy image")
+    return sample.noisy
 
 
 def evaluate(
@@ -107,15 +133,11 @@ def evaluate(
     clip: consecutive samples of a sequence are consecutive frames: measure them as such too.
     on_image: called with the number of images done.
     """
-    cells = [
-        _Cell(backend, kind, sigma, clip=clip) for kind in levels.kinds for sigma in levels.sigmas
-    ]
+    cells = [_Cell(backend, kind, sigma, clip=clip) for kind, sigma in levels.of(data)]
     rows = []
     for done, sample in enumerate(data, 1):
         for cell in cells:
-            noisy = add_noise(
-                sample.clean, cell.kind, cell.sigma, seed=levels.seed, index=sample.index
-            )
+            noisy = noisy_image(sample, cell.kind, cell.sigma, seed=levels.seed)
             rows.append(cell.add(sample, noisy, backend.run(noisy)))
         on_image(done)
     return Result(tuple(cell.figures() for cell in cells), tuple(rows))
@@ -127,7 +149,7 @@ class _Cell:
 
     backend: Backend
     kind: NoiseKind
-    sigma: float
+    sigma: float | None
     clip: bool
     rows: list[Row] = field(default_factory=list)
 
@@ -157,14 +179,17 @@ class _Cell:
         if self.clip:
             moment = Moment(sample.sequence, clean, noisy, answer.denoised, answer.labels)
             self._temporal.add(moment)
+        before = _psnr_db(noisy, sample)
+        after = None if answer.denoised is None else _psnr_db(answer.denoised, sample)
         row = Row(
             image=sample.name,
             height=clean.shape[1],
             width=clean.shape[2],
             noise=str(self.kind),
             sigma=self.sigma,
-            psnr_noisy_db=_psnr_db(noisy, sample),
-            psnr_db=None if answer.denoised is None else _psnr_db(answer.denoised, sample),
+            psnr_noisy_db=before,
+            psnr_db=after,
+            gain_db=None if after is None else _gain_db(before, after),
             ssim_noisy=ssim(noisy, clean),
             ssim=None if answer.denoised is None else ssim(answer.denoised, clean),
             pixel_accuracy=accuracy,
@@ -176,12 +201,17 @@ class _Cell:
 
     def figures(self) -> Figures:
         rows = self.rows
+        gains = [(row.gain_db, row.image) for row in rows if row.gain_db is not None]
+        worst = min(gains, default=(None, None), key=lambda gain: gain[0])
         return Figures(
             noise=self.kind,
             sigma=self.sigma,
             images=len(rows),
             psnr_noisy_db=estimate([row.psnr_noisy_db for row in rows]),
             psnr_db=estimate([row.psnr_db for row in rows if row.psnr_db is not None]),
+            gain_db=estimate([gain for gain, _ in gains]),
+            worst_gain_db=worst[0],
+            worst_gain_image=worst[1],
             ssim_noisy=estimate([row.ssim_noisy for row in rows]),
             ssim=estimate([row.ssim for row in rows if row.ssim is not None]),
             labels=self._label_figures(),
@@ -207,6 +237,11 @@ class _Cell:
             if totals[number]
         }
         return ClassFigures(matrix.pixel_accuracy, by_class)
+
+
+def _gain_db(before: float, after: float) -> float:
+    # Two infinite figures have no difference.
+    return 0.0 if before == after else after - before
 
 
 def _psnr_db(image: Planes, sample: Sample) -> float:

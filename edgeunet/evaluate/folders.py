@@ -51,6 +51,7 @@ class FolderData:
         self.consecutive = False
         self.cropped = 0
         self.left_out: list[str] = []
+        self.swapped: list[str] = []
         self._frame = frame
         self._items: list[Item] = []
         for item in items:
@@ -150,10 +151,11 @@ def has_labels(path: Path) -> bool:
 
 def _sorted(folder: Path) -> list[Path]:
     """Return the images below a folder, frame_2 before frame_10."""
-    return sorted(list_images(folder), key=lambda path: _natural(str(path)))
+    return sorted(list_images(folder), key=lambda path: natural_order(str(path)))
 
 
-def _natural(text: str) -> list[tuple[int, str]]:
+def natural_order(text: str) -> list[tuple[int, str]]:
+    """Return a key that sorts frame_2 before frame_10."""
     parts = re.findall(r"\d+|\D+", text)
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 

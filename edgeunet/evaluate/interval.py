@@ -17,7 +17,8 @@ class Estimate:
     """A mean and the half-width of its 95 % confidence interval.
 
     By Student's t over images, taken as independent draws: the frames of a clip are not, so for
-    a clip the interval is too narrow. half_width: None for a single value, or infinite ones.
+    a clip the interval is too narrow. half_width: None for a single value, or infinite ones. mean:
+    NaN when infinite ones of both signs are among them.
     """
 
     mean: float
@@ -35,8 +36,10 @@ def estimate(values: Sequence[float]) -> Estimate | None:
     if not values:
         return None
     array = np.asarray(values, np.float64)
+    if not np.isfinite(array).all():
+        return Estimate(sum(values) / len(values), None)
     mean = float(array.mean())
-    if len(array) < 2 or not math.isfinite(mean):
+    if len(array) < 2:
         return Estimate(mean, None)
     quantile = float(stdtrit(len(array) - 1, (1 + CONFIDENCE) / 2))
     return Estimate(mean, quantile * float(array.std(ddof=1)) / math.sqrt(len(array)))

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from edgeunet.errors import UsageError
 from edgeunet.evaluate.backends import Answer, Backend, BundleBackend, Head, head_of
 from edgeunet.evaluate.data import DataSet, Sample
-from edgeunet.evaluate.evaluation import Levels, Result, Row
-from edgeunet.evaluate.protocol import NoiseKind, add_noise, as_floats
+from edgeunet.evaluate.evaluation import Levels, Result, Row, noisy_image
+from edgeunet.evaluate.protocol import NoiseKind, as_floats, level_in_words
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Task
 from edgeunet.units import format_size
@@ -76,13 +76,14 @@ class Candidate:
 class Spot:
     """An image at one noise level, and how much worse a candidate is there.
 
+    sigma: None for a camera's own noise.
     loss: in dB of PSNR, else in the share of right pixels; from the first candidate's figure, or,
     of the first itself, 0. figure: the candidate's own. measure: PSNR or pixel accuracy.
     """
 
     image: str
     noise: str
-    sigma: float
+    sigma: float | None
     figure: float
     loss: float
     measure: str
@@ -208,7 +209,9 @@ def worst_spots(first: Result, result: Result, count: int) -> list[Spot]:
         measure = _PIXELS if row.psnr_db is None else _PSNR
         spots.append(Spot(row.image, row.noise, row.sigma, own, before - own, measure))
     itself = result is first
-    spots.sort(key=lambda spot: (spot.figure if itself else -spot.loss, spot.image, spot.sigma))
+    spots.sort(
+        key=lambda spot: (spot.figure if itself else -spot.loss, spot.image, spot.sigma or 0.0)
+    )
     chosen: dict[str, Spot] = {}
     for spot in spots:
         chosen.setdefault(spot.image, spot)
@@ -238,11 +241,11 @@ def scenes_of(
 
 
 def _scene(spot: Spot, sample: Sample, levels: Levels, first: Backend, other: Backend) -> Scene:
-    kind = NoiseKind(spot.noise)
-    noisy = add_noise(sample.clean, kind, spot.sigma, seed=levels.seed, index=sample.index)
+    noisy = noisy_image(sample, NoiseKind(spot.noise), spot.sigma, seed=levels.seed)
     answers = [first.run(noisy)] if first is other else [first.run(noisy), other.run(noisy)]
     titles = [first.name] if first is other else [first.name, other.name]
-    pictures = [("clean", sample.clean), (f"noisy, sigma {spot.sigma:g}", _bytes(noisy))]
+    level = level_in_words(spot.noise, spot.sigma)
+    pictures = [("clean", sample.clean), (f"noisy, {level}", _bytes(noisy))]
     denoised = [_bytes(a.denoised) for a in answers if a.denoised is not None]
     pictures += list(zip(titles, denoised, strict=False))
     reference = denoised[0] if len(denoised) > 1 else sample.clean

@@ -11,6 +11,7 @@ from edgeunet.evaluate.report import Candidate, Colour, Scene
 from edgeunet.evaluate.report_measures import (
     accuracy,
     flicker,
+    gain_db,
     label_changes,
     mean_iou,
     noisy_flicker,
@@ -18,6 +19,7 @@ from edgeunet.evaluate.report_measures import (
     psnr_noisy_db,
     ssim,
     ssim_noisy,
+    worst_gain_db,
 )
 from edgeunet.units import format_size
 
@@ -26,13 +28,17 @@ _DIGITS = 5
 
 @dataclasses.dataclass(frozen=True)
 class Evaluated:
-    """A set as it was evaluated; left_out: a line for each image that was not."""
+    """A set as it was evaluated; left_out: a line for each image that was not.
+
+    swapped: the names of pairs that look swapped.
+    """
 
     name: str
     kind: str
     images: int
     cropped: int
     left_out: tuple[str, ...]
+    swapped: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +86,7 @@ def document_of_report(report: Report) -> dict[str, Any]:
                 "images": entry.images,
                 "cropped": entry.cropped,
                 "left_out": list(entry.left_out),
+                "swapped": list(entry.swapped),
                 "results": [
                     {
                         "name": candidate.name,
@@ -110,6 +117,9 @@ def _level(figures: Figures) -> dict[str, Any]:
             "sigma": figures.sigma,
             "psnr_noisy_db": psnr_noisy_db(figures),
             "psnr_db": psnr_db(figures),
+            "gain_db": gain_db(figures),
+            "worst_gain_db": worst_gain_db(figures),
+            "worst_gain_image": figures.worst_gain_image,
             "ssim_noisy": ssim_noisy(figures),
             "ssim": ssim(figures),
             "mean_iou": mean_iou(figures),

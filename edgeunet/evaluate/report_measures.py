@@ -19,6 +19,14 @@ def psnr_noisy_db(figures: Figures) -> float | None:
     return _mean(figures.psnr_noisy_db)
 
 
+def gain_db(figures: Figures) -> float | None:
+    return _mean(figures.gain_db)
+
+
+def worst_gain_db(figures: Figures) -> float | None:
+    return figures.worst_gain_db
+
+
 def ssim(figures: Figures) -> float | None:
     return _mean(figures.ssim)
 
@@ -65,6 +73,8 @@ class Measure:
 
 MEASURES = (
     Measure("PSNR in dB", psnr_db, ".2f", noisy=psnr_noisy_db),
+    Measure("gain in dB: PSNR of the answer minus PSNR of the noisy image", gain_db, ".2f"),
+    Measure("gain of the image that gains least, in dB; below 0 is harm", worst_gain_db, ".2f"),
     Measure("SSIM", ssim, ".4f", noisy=ssim_noisy),
     Measure("mIoU in %", mean_iou, ".2f", 100),
     Measure("accuracy of classes in %", accuracy, ".2f", 100),

@@ -7,9 +7,12 @@ import math
 from collections.abc import Sequence
 from html import escape
 
+from edgeunet.evaluate.evaluation import Figures
+from edgeunet.evaluate.protocol import level_in_words
 from edgeunet.evaluate.report import WINDOW, Candidate, Colour, Scene
 from edgeunet.evaluate.report_document import Evaluated, Report
 from edgeunet.evaluate.report_measures import MEASURES, Measure
+from edgeunet.pairs import swapped_in_words
 from edgeunet.photographs import png_of
 from edgeunet.units import format_bytes
 
@@ -46,6 +49,7 @@ _COUNTED = {
     "labels": "image{s} with labels",
     "classes": "image{s} in classes",
     "clip": "frame{s} of a clip",
+    "pairs": "pair{s} of noisy and clean images",
 }
 
 
@@ -76,7 +80,9 @@ def page_of(report: Report) -> str:
 def _apart(entry: Evaluated) -> list[str]:
     """Return what was not evaluated as it lies there."""
     cropped = [f"{entry.cropped} larger than the frame: their centre is evaluated"]
-    return (cropped if entry.cropped else []) + [f"left out: {line}" for line in entry.left_out]
+    swapped = [swapped_in_words(entry.swapped)] if entry.swapped else []
+    left_out = [f"left out: {line}" for line in entry.left_out]
+    return (cropped if entry.cropped else []) + swapped + left_out
 
 
 def counted(images: int, kind: str) -> str:
@@ -164,14 +170,20 @@ def _measure(candidates: Sequence[Candidate], number: int, measure: Measure) -> 
                 cell += _difference(measure.read(figures), measure.read(before), measure)
             row.append(cell)
         rows.append(row)
-    heads = ["", *(f"sigma {f.sigma:g}, {f.noise}" for f in first)]
+    heads = ["", *(_level(f) for f in first)]
     return _table(measure.title, heads, rows)
+
+
+def _level(figures: Figures) -> str:
+    words = level_in_words(figures.noise, figures.sigma)
+    return words if figures.sigma is None else f"{words}, {figures.noise}"
 
 
 def _written(value: float | None, measure: Measure) -> str:
     if value is None or math.isnan(value):
         return "-"
-    return "equal" if math.isinf(value) else format(measure.scale * value, measure.form)
+    # A gain of -inf: what was equal to the clean image no longer is.
+    return "equal" if value == math.inf else format(measure.scale * value, measure.form)
 
 
 def _difference(value: float | None, reference: float | None, measure: Measure) -> str:
@@ -214,7 +226,8 @@ def _scenes(candidate: Candidate, scenes: Sequence[Scene], first: Candidate) -> 
         scale, unit = (1, "dB") if spot.in_db else (100, "%")
         against = "" if itself else f" ({_signed(-scale * spot.loss, '.2f')} against {first.name})"
         parts.append(
-            f"<p>{escape(spot.image)}, sigma {spot.sigma:g}: {escape(spot.measure)} "
+            f"<p>{escape(spot.image)}, {level_in_words(spot.noise, spot.sigma)}: "
+            f"{escape(spot.measure)} "
             f"{scale * spot.figure:.2f} {unit}{escape(against)}; "
             f"window from row {scene.top}, column {scene.left}</p>"
             '<div class="scene">'

@@ -18,6 +18,12 @@ from edgeunet.specs import Task
 from edgeunet.train.loop import Outcome
 from edgeunet.train.validation import IN_BITS, all_figure_names
 
+_IMAGE_LOSSES = {
+    "l1": "L1",
+    "charbonnier": "Charbonnier",
+    "psnr": "logarithm of each crop's mean square",
+}
+
 # Folders that say which part of a data set they are, not which data set.
 _PARTS = frozenset({"train", "training", "val", "validation", "test", "images", "data"})
 
@@ -150,7 +156,7 @@ def _loss(recipe: Recipe, table: TrainTable) -> str:
         "sqrt-median": "weighted by the square root of median frequency",
         "none": "not weighted",
     }[table.class_weights]
-    images = {"l1": "L1", "charbonnier": "Charbonnier"}[table.image_loss]
+    images = _IMAGE_LOSSES[table.image_loss]
     terms = []
     for pathway in recipe.pathways:
         what = images if pathway.head is Task.DENOISE else f"cross-entropy, {weighting}"

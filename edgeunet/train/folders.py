@@ -1,7 +1,8 @@
 """Folders of images, with or without labels, into samples.
 
-Three kinds. ``images/`` and ``labels/``: every image has a label image of the same stem. One
-sub-folder per class of the recipe, named after it. Anything else: photographs without labels.
+Four kinds. ``images/`` and ``labels/``: every image has a label image of the same stem. One
+sub-folder per class of the recipe, named after it. ``noisy/`` and ``clean/``: real pairs, see
+``edgeunet.pairs``. Anything else: photographs without labels.
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from edgeunet.errors import SourceError
-from edgeunet.photographs import LabelMap, list_images, read_labels, read_photograph
+from edgeunet.pairs import find_pairs, has_pairs, look_swapped, read_pair, swapped_in_words
+from edgeunet.photographs import (
+    IMAGE_SUFFIXES,
+    LabelMap,
+    list_images,
+    read_labels,
+    read_photograph,
+)
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Task
 from edgeunet.train.samples import Sample, pathway_of
@@ -33,20 +41,18 @@ def load_samples(folders: Sequence[Path], recipe: Recipe, *, notice: Notice) -> 
     denoises = any(pathway.head is Task.DENOISE for pathway in recipe.pathways)
     samples: list[Sample] = []
     for folder in folders:
-        if (folder / "images").is_dir() and (folder / "labels").is_dir():
-            if segment is not None:
-                samples += _label_maps(folder, len(segment.classes), notice)
-                continue
-            paths = list_images(folder / "images")
-        elif denoises and (folder / "noisy").is_dir() and (folder / "clean").is_dir():
-            samples += _pairs(folder, notice)
+        has_labels = (folder / "images").is_dir() and (folder / "labels").is_dir()
+        if has_labels and segment is not None:
+            samples += _label_maps(folder, len(segment.classes), notice)
             continue
-        else:
-            paths = list_images(folder)
         names = [] if classify is None else [entry.name for entry in classify.classes]
         if any((folder / name).is_dir() for name in names):
             samples += _class_folders(folder, names, notice)
             continue
+        if denoises and has_pairs(folder) and not has_labels:
+            samples += _pairs(folder, notice)
+            continue
+        paths = list_images(folder / "images" if has_labels else folder)
         if not denoises:
             wanted = segment or classify
             raise SourceError(
@@ -112,11 +118,21 @@ def _label_maps(folder: Path, classes: int, notice: Notice) -> list[Sample]:
 
 
 def _pairs(folder: Path, notice: Notice) -> list[Sample]:
-    samples = []
-    for path in list_images(folder / "clean"):
-        noisy, clean = _image(folder / "noisy" / path.name, notice), _image(path, notice)
-        if noisy is not None and clean is not None:
-            samples.append(Sample(clean, noisy=noisy))
+    pairing = find_pairs(folder, IMAGE_SUFFIXES)
+    for alone in pairing.alone:
+        notice(f"{alone.message}: skipped")
+    samples, swapped = [], []
+    for pair in pairing.pairs:
+        try:
+            noisy, clean = read_pair(pair)
+        except SourceError as error:
+            notice(f"{error.message}: skipped")
+            continue
+        if look_swapped(noisy, clean):
+            swapped.append(pair.name)
+        samples.append(Sample(clean, noisy=noisy))
+    if swapped:
+        notice(f"{folder}: {swapped_in_words(swapped)}")
     return samples
 
 

@@ -92,10 +92,12 @@ def test_the_table_names_the_protocols(models: Path, images: Path) -> None:
     ran = edgeunet("eval", *_model(models, "denoise"), images, "--sigma", "25")
     assert ran.code == 0, ran.err
     assert "2 images, toy, torch fp32" in " ".join(ran.out.split())
-    assert [line.split("  ")[1] for line in ran.out.splitlines() if "25  " in line] == [
-        "float, not clipped",
-        "clipped to uint8",
-    ]
+    figures, gains = ran.out.split("gain: PSNR of the answer minus PSNR of the noisy image")
+    for table in (figures, gains):
+        assert [line.split("  ")[1] for line in table.splitlines() if "25  " in line] == [
+            "float, not clipped",
+            "clipped to uint8",
+        ]
 
 
 def test_one_image_and_no_noise(models: Path, images: Path) -> None:
@@ -104,7 +106,12 @@ def test_one_image_and_no_noise(models: Path, images: Path) -> None:
     (result,) = _document(edgeunet("eval", *words, "--json"))["data"][0]["results"]
     assert result["psnr_noisy_db"] == {"mean": None, "interval": None}
     assert result["psnr_db"]["interval"] is None
-    assert "equal" in edgeunet("eval", *words).out
+    assert (result["gain_db"], result["worst_gain_db"]) == ({"mean": None, "interval": None}, None)
+    assert result["worst_gain_image"] == "image_1.png"
+    shown = edgeunet("eval", *words).out
+    assert "equal" in shown
+    # What is equal to the clean image can only be made worse.
+    assert "-inf" in shown
 
 
 def test_a_bundle_takes_8_bit_noise_and_says_so(bundle: Path, images: Path) -> None:

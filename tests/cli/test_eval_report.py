@@ -274,6 +274,16 @@ def test_a_loss_is_marked_and_a_gain_is_not() -> None:
     assert _difference(float("inf"), 30.0, psnr) == ""
 
 
+def test_only_what_is_equal_is_called_so() -> None:
+    from edgeunet.evaluate.report_measures import MEASURES
+    from edgeunet.evaluate.report_page import _written
+
+    psnr, gain = MEASURES[0], next(m for m in MEASURES if m.title.startswith("gain in dB"))
+    assert _written(float("inf"), psnr) == "equal"
+    assert _written(float("-inf"), gain) == "-inf"
+    assert _written(float("nan"), gain) == "-"
+
+
 def test_label_maps_have_a_legend() -> None:
     from edgeunet.evaluate.report import _colours
     from edgeunet.evaluate.report_page import _legend

@@ -21,7 +21,6 @@ from edgeunet.convert.frame_module import FrameModule
 from edgeunet.errors import UsageError
 from edgeunet.memory.request import WHOLE_FRAME, PlanRequest
 from edgeunet.recipes import Recipe, folder
-from edgeunet.specs import Precision
 from edgeunet.stream.executor import Executor
 from edgeunet.units import MIB
 from tests.cli.command import Ran, contents, edgeunet
@@ -57,25 +56,17 @@ def _small(line: str) -> str:
 @pytest.fixture(scope="module", autouse=True)
 def _exported_once() -> Iterator[None]:
     """Torch's exporter takes a second or two: every graph that is planned is made once."""
-    make = network_graph.module_to_graph
+    make = network_graph._exported
     known: dict[tuple[object, ...], ir.Model] = {}
 
-    def make_once(
-        module: FrameModule,
-        recipe: Recipe,
-        height: int,
-        width: int,
-        precision: Precision,
-        quantize: None = None,
-    ) -> ir.Model:
-        key = (recipe.name, recipe.network.width, height, width, precision)
+    def make_once(module: FrameModule, recipe: Recipe, height: int, width: int) -> ir.Model:
+        key = (recipe.name, recipe.network.width, height, width)
         if key not in known:
-            known[key] = make(module, recipe, height, width, precision)
+            known[key] = make(module, recipe, height, width)
         return known[key].clone()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edgeunet.convert.planning.module_to_graph", make_once)
-        patch.setattr(network_graph, "module_to_graph", make_once)
+        patch.setattr(network_graph, "_exported", make_once)
         yield
 
 

@@ -11,7 +11,7 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from edgeunet.convert.network_graph import frame_module, graph_of_recipe, module_to_graph
+from edgeunet.convert.network_graph import NetworkGraphs, frame_module, graph_of_recipe
 from edgeunet.errors import UsageError
 from edgeunet.models import Network
 from edgeunet.recipes import recipe_names
@@ -36,7 +36,7 @@ def test_graph_says_what_the_network_says(
     recipe = small(name)
     height, width = 37, 52
     module = frame_module(scattered_network(recipe), recipe)
-    model = module_to_graph(module, recipe, height, width, precision)
+    model = NetworkGraphs(module, recipe).at(height, width, precision)
     proto = ir.to_proto(model)
     onnx.checker.check_model(proto, full_check=True)
     session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -120,7 +120,7 @@ def test_layer_scales_and_gates_are_folded(scattered_network: Networks) -> None:
     for name in ("unetmm-naf", "addunet"):
         recipe = small(name)
         module = frame_module(scattered_network(recipe), recipe)
-        model = module_to_graph(module, recipe, 32, 48, Precision.FP32)
+        model = NetworkGraphs(module, recipe).at(32, 48, Precision.FP32)
         constants = [
             node.name
             for node in model.graph

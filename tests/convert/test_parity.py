@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from edgeunet.convert.frame_module import FrameModule
-from edgeunet.convert.network_graph import frame_module, module_to_graph
+from edgeunet.convert.network_graph import NetworkGraphs, frame_module
 from edgeunet.convert.parity import (
     Frame,
     ParityFigure,
@@ -128,7 +128,7 @@ def test_one_level_everywhere_is_48_db(
 def test_a_damaged_weight_is_found_and_named(tmp_path: Path) -> None:
     recipe = small("unetmm")
     module = frame_module(build_network(recipe).eval(), recipe)
-    model = module_to_graph(module, recipe, *SIZE, Precision.FP32)
+    model = NetworkGraphs(module, recipe).at(*SIZE, Precision.FP32)
     ir.save(model, tmp_path / "whole.onnx")
     require_parity(figures(module, runs(tmp_path / "whole.onnx"), recipe))
     heads = {

@@ -13,7 +13,8 @@ from edgeunet.bundle import Bundle
 from edgeunet.bundle.figures import report_of_bundle
 from edgeunet.bundle.tensors import held_specs, stage_borders
 from edgeunet.convert.export import ExportOrder, draft_bundle
-from edgeunet.convert.planning import report_of_recipe, report_of_request, target_of
+from edgeunet.convert.network_graph import graphs_of_recipe
+from edgeunet.convert.planning import report_of_frame, report_of_request, target_of
 from edgeunet.engine.onnxruntime_session import ARENA_LIMIT
 from edgeunet.errors import EngineError
 from edgeunet.memory.held import lay_out
@@ -52,7 +53,7 @@ def two_levels(name: str) -> Recipe:
 def reported(
     name: str, precision: Precision, request: PlanRequest
 ) -> tuple[FramePlan, MemoryReport]:
-    return report_of_request(two_levels(name), *SIZE, precision, request)
+    return report_of_request(graphs_of_recipe(two_levels(name)), *SIZE, precision, request)
 
 
 def bundle_of(name: str, precision: Precision, request: PlanRequest, folder: Path) -> Bundle:
@@ -124,10 +125,12 @@ def test_the_figures_of_a_plan_hang_together(
 
 def test_a_whole_frame_has_the_figures_of_its_graph() -> None:
     recipe = two_levels("unetmm")
-    plan, report = report_of_request(recipe, *SIZE, Precision.FP32, PlanRequest(budget_bytes=GIB))
+    plan, report = report_of_request(
+        graphs_of_recipe(recipe), *SIZE, Precision.FP32, PlanRequest(budget_bytes=GIB)
+    )
     assert not plan.tiled
     document = report.document()
-    plain = report_of_recipe(recipe, *SIZE, Precision.FP32).document()
+    plain = report_of_frame(graphs_of_recipe(recipe), *SIZE, Precision.FP32).document()
     assert document.pop("predicted_bytes") == plan.prediction.total_bytes
     assert plain.pop("predicted_bytes") is None
     gains = document.pop("gains")
@@ -141,8 +144,10 @@ def test_gains_lead_from_the_graph_as_exported_to_the_plan() -> None:
     recipe = two_levels("unetmm")
     for precision, before in ((Precision.FP32, 3), (Precision.FP16, 1)):
         request = PlanRequest(tile=(64, 96))
-        plan, report = report_of_request(recipe, *SIZE, precision, request)
-        whole, _ = report_of_request(recipe, *SIZE, precision, PlanRequest(whole=True))
+        plan, report = report_of_request(graphs_of_recipe(recipe), *SIZE, precision, request)
+        whole, _ = report_of_request(
+            graphs_of_recipe(recipe), *SIZE, precision, PlanRequest(whole=True)
+        )
         taken = [gain.predicted_bytes for gain in report.gains]
         assert len(taken) == before + 1
         assert taken[:-1] == sorted(taken[:-1], reverse=True)
@@ -152,7 +157,9 @@ def test_gains_lead_from_the_graph_as_exported_to_the_plan() -> None:
 
 def test_writing_in_place_is_a_gain_of_its_own() -> None:
     recipe = two_levels("unet")
-    _, report = report_of_request(recipe, *SIZE, Precision.FP32, PlanRequest(whole=True))
+    _, report = report_of_request(
+        graphs_of_recipe(recipe), *SIZE, Precision.FP32, PlanRequest(whole=True)
+    )
     apart, in_place = report.gains[:2]
     assert in_place.predicted_bytes <= apart.predicted_bytes
 

@@ -9,7 +9,7 @@ import pytest
 
 from edgeunet.calibrations import load_calibration_set
 from edgeunet.convert import quantizing
-from edgeunet.convert.network_graph import frame_module, module_to_graph, network_for_export
+from edgeunet.convert.network_graph import graphs_of_recipe
 from edgeunet.convert.quantizing import Int8Order, ranges_of
 from edgeunet.graph.points import Points
 from edgeunet.recipes import folder, load_recipe, recipe_names, recipe_path
@@ -39,9 +39,10 @@ def test_exporting_needs_no_measurement(
     monkeypatch.setattr(quantizing, "pairs", nobody)
     recipe = load_recipe(name).with_width(width)
     weights = recipe.trained_weights(recipe_path(name).parent)
-    module = frame_module(network_for_export(recipe, weights), recipe)
     calibration = load_calibration_set(SET)
-    model = module_to_graph(module, recipe, calibration.height, calibration.width, Precision.FP32)
+    model = graphs_of_recipe(recipe, weights).at(
+        calibration.height, calibration.width, Precision.FP32
+    )
     order = Int8Order(calibration, tmp_path, Engine.ONNXRUNTIME, shipped=folder("calibration"))
     ranges = ranges_of(model, recipe, order)
     assert len(ranges.tensors) == len(Points(model, Engine.ONNXRUNTIME).values)

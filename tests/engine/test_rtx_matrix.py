@@ -12,12 +12,7 @@ pytest.importorskip("torch")
 pytest.importorskip("tensorrt_rtx")
 
 from edgeunet.bundle.manifest import StageEntry, TensorEntry
-from edgeunet.convert.network_graph import (
-    frame_module,
-    graph_of_recipe,
-    module_to_graph,
-    network_for_export,
-)
+from edgeunet.convert.network_graph import graph_of_recipe, graphs_of_recipe
 from edgeunet.engine.trt.builder import BuiltPlan, build_plan
 from edgeunet.engine.trt.options import BuildOptions
 from edgeunet.engine.trt.provider import load_provider
@@ -116,8 +111,8 @@ def test_the_prediction_is_the_compilers_beside_the_workspace(
 def test_float_frames_are_predicted_as_well(tiled: bool, tmp_path: Path) -> None:
     """Older TensorRT reads the same graphs; none of it is here to compile them."""
     recipe, side = small("unetmm"), 6 * BASE
-    module = frame_module(network_for_export(recipe, None), recipe, FrameType.FLOAT32)
-    graph = FrameGraph(module_to_graph(module, recipe, BASE, BASE, Precision.FP16))
+    graphs = graphs_of_recipe(recipe, None, FrameType.FLOAT32)
+    graph = FrameGraph(graphs.at(BASE, BASE, Precision.FP16))
     for stage in graph.cut(LEVEL if tiled else 0):
         plan, predicted = compiled(stage, Precision.FP16, tmp_path, side=side)
         reported = plan.memory.activation_bytes

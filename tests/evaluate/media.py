@@ -30,6 +30,21 @@ def write_folder(folder: Path, count: int = 2, height: int = 24, width: int = 32
     return folder
 
 
+def with_noise(pixels: Bytes, seed: int = 0, sigma: float = 8) -> Bytes:
+    """Return a picture with white noise, sigma in 8-bit units, clipped."""
+    noise = np.random.default_rng(seed).normal(0, sigma, pixels.shape)
+    return np.clip(np.rint(pixels + noise), 0, 255).astype(np.uint8)
+
+
+def write_pairs(folder: Path, count: int = 3, height: int = 24, width: int = 32) -> Path:
+    """Write ``noisy/`` and ``clean/``; the second pair is noisier than the first, and so on."""
+    for index in range(count):
+        pixels, name = picture(index, height, width), f"image_{index + 1}.png"
+        write(folder / "clean" / name, pixels)
+        write(folder / "noisy" / name, with_noise(pixels, index, 6 + 2 * index))
+    return folder
+
+
 def brightest(pixels: Bytes) -> Bytes:
     """Return which of blue, green and red is the brightest, as ``tiny_bundle`` labels it."""
     labels: Bytes = pixels[:, :, ::-1].argmax(axis=2).astype(np.uint8)

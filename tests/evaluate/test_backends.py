@@ -15,17 +15,17 @@ from edgeunet.evaluate.data import Fit
 from edgeunet.evaluate.evaluation import Figures, Levels, evaluate
 from edgeunet.evaluate.folders import open_folder
 from edgeunet.evaluate.opening import open_data
-from edgeunet.evaluate.protocol import NoiseKind, add_noise
+from edgeunet.evaluate.protocol import ADDED, NoiseKind, add_noise
 from edgeunet.evaluate.torch_backend import TorchBackend
 from edgeunet.memory.request import WHOLE_FRAME, PlanRequest
 from edgeunet.models import build_network
 from edgeunet.models.weights import save_weights
-from edgeunet.photographs import fill_frame, shipped_photographs
+from edgeunet.photographs import fill_frame, read_photograph, shipped_photographs
 from edgeunet.recipes import Recipe, load_recipe, recipe_path
 from edgeunet.specs import Precision
 from tests.bundle.tiny import tiny_bundle
 from tests.convert.small import small
-from tests.evaluate.media import brightest, picture, write
+from tests.evaluate.media import brightest, picture, with_noise, write
 
 SIZE = (64, 96)
 LEVELS = Levels((NoiseKind.UINT8,), (15.0, 50.0))
@@ -105,10 +105,29 @@ def test_bundles_agree_with_torch_whole_in_windows_and_in_half(
     assert half == pytest.approx(wanted, abs=0.05)
 
 
+def test_bundles_agree_with_torch_on_real_pairs(tmp_path: Path, photographs: Path) -> None:
+    for path in photographs.iterdir():
+        clean = read_photograph(path)
+        write(tmp_path / "pairs" / "clean" / path.name, clean)
+        write(tmp_path / "pairs" / "noisy" / path.name, with_noise(clean))
+    network = _toy(tmp_path)
+    torch_backend = TorchBackend(*network)
+    data = open_data(str(tmp_path / "pairs"), torch_backend.heads, frame=None)
+    (wanted,) = evaluate(torch_backend, data, LEVELS).figures
+    (found,) = _of_bundle(
+        tmp_path / "bundle", tmp_path / "pairs", Precision.FP32, WHOLE_FRAME, network
+    )
+    assert wanted.gain_db is not None
+    assert found.gain_db is not None
+    assert found.gain_db.mean == pytest.approx(wanted.gain_db.mean, abs=0.01)
+    assert found.psnr_noisy_db == wanted.psnr_noisy_db
+    assert found.worst_gain_image == wanted.worst_gain_image
+
+
 def test_shipped_weights_clean_a_photograph_in_both_protocols(photographs: Path) -> None:
     backend = TorchBackend(*_shipped())
     data = open_data(str(photographs), backend.heads, frame=None)
-    levels = Levels(tuple(NoiseKind), (25.0,))
+    levels = Levels(ADDED, (25.0,))
     for figures in evaluate(backend, data, levels).figures:
         assert figures.psnr_db is not None
         assert figures.psnr_noisy_db is not None

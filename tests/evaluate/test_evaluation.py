@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from edgeunet.evaluate.backends import Answer, Head
-from edgeunet.evaluate.data import Sample
+from edgeunet.evaluate.data import PAIRS, Sample
 from edgeunet.evaluate.evaluation import Levels, evaluate
-from edgeunet.evaluate.protocol import NoiseKind, Planes, add_noise
+from edgeunet.evaluate.interval import estimate
+from edgeunet.evaluate.protocol import ADDED, NoiseKind, Planes, add_noise
 from edgeunet.metrics import psnr_db
 from edgeunet.recipes import Recipe, load_recipe
 from edgeunet.specs import Task
@@ -66,12 +67,13 @@ class Listed:
     count: int | None = None
     cropped: int = 0
     left_out: list[str] = field(default_factory=list)
+    swapped: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Sample]:
         return iter(self.samples)
 
 
-LEVELS = Levels(tuple(NoiseKind), (25.0,))
+LEVELS = Levels(ADDED, (25.0,))
 
 
 def test_both_protocols_have_figures_of_their_own() -> None:
@@ -134,6 +136,49 @@ def test_what_the_network_or_the_data_lacks_is_not_measured() -> None:
     assert (figures.psnr_db, figures.ssim) == (None, None)
     assert (figures.labels, figures.classes, figures.temporal) == (None, None, None)
     assert figures.psnr_noisy_db is not None
+
+
+def test_the_gain_is_that_of_each_image() -> None:
+    samples = [Sample(str(index), index, CLEAN) for index in range(3)]
+    result = evaluate(Fixed(), Listed(samples), Levels((NoiseKind.UINT8,), (0.5, 25.0)))
+    for figures, rows in zip(result.figures, (result.rows[::2], result.rows[1::2]), strict=True):
+        gains = [row.psnr_db - row.psnr_noisy_db for row in rows if row.psnr_db is not None]
+        assert [row.gain_db for row in rows] == gains
+        assert figures.gain_db == estimate(gains)
+        assert figures.worst_gain_db == min(gains)
+        assert figures.worst_gain_image == str(int(np.argmin(gains)))
+    # One step off everywhere is worse than weak noise, and better than strong noise.
+    weak, strong = (figures.worst_gain_db for figures in result.figures)
+    assert weak is not None
+    assert strong is not None
+    assert weak < 0 < strong
+
+
+def test_an_untouched_clean_image_gains_nothing_and_a_touched_one_loses_all() -> None:
+    class Untouched(Fixed):
+        def run(self, image: Planes) -> Answer:
+            return Answer(image)
+
+    levels = Levels((NoiseKind.UINT8,), (0.0,))
+    for backend, gain in ((Untouched(heads=ALL[:1]), 0.0), (Fixed(heads=ALL[:1]), -math.inf)):
+        (figures,) = evaluate(backend, Listed([Sample("a", 0, CLEAN)]), levels).figures
+        assert figures.worst_gain_db == gain
+        assert figures.gain_db is not None
+        assert figures.gain_db.mean == gain
+
+
+def test_real_pairs_are_given_as_they_are() -> None:
+    noisy = CLEAN + np.uint8(3)
+    backend = Fixed()
+    data = Listed([Sample("a", 0, CLEAN, noisy=noisy)], kind=PAIRS)
+    result = evaluate(backend, data, LEVELS)
+    (figures,), (row,) = result.figures, result.rows
+    assert (figures.noise, figures.sigma) == (NoiseKind.CAMERA, None)
+    assert (row.noise, row.sigma) == ("camera", None)
+    assert [image is noisy for image in backend.seen] == [True]
+    assert row.psnr_noisy_db == pytest.approx(20 * math.log10(255 / 3))
+    # The answer is one step off, the noisy image three.
+    assert row.gain_db == pytest.approx(20 * math.log10(3))
 
 
 def test_frames_are_compared_when_they_are_consecutive() -> None:

@@ -68,3 +68,7 @@ def test_an_interval_that_has_no_meaning_is_left_out() -> None:
     assert estimate([30.0]) == Estimate(30.0, None)
     assert estimate([30.0, math.inf]) == Estimate(math.inf, None)
     assert Estimate(30.0, None).interval is None
+    both = estimate([math.inf, -math.inf])
+    assert both is not None
+    assert math.isnan(both.mean)
+    assert both.half_width is None

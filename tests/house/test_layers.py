@@ -13,7 +13,7 @@ LAYERS = (
     ("errors",),
     ("units", "specs", "files", "tiling", "schedules"),
     ("recipes", "boards", "photographs", "noise", "metrics"),
-    ("calibrations", "camera", "graph", "models", "doctor"),
+    ("calibrations", "camera", "pairs", "graph", "models", "doctor"),
     ("memory", "quantize", "train"),
     ("bundle",),
     ("convert",),

@@ -23,7 +23,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "aiohttp": ("stream/preview.py",),
     "matplotlib": ("memory/plot.py", "quantize/plot.py"),
     "skimage": ("photographs.py", "evaluate/ssim.py"),
-    "scipy": ("camera/finishing.py", "evaluate/interval.py", "graph/mincut.py"),
+    "scipy": ("camera/finishing.py", "camera/sensor.py", "evaluate/interval.py", "graph/mincut.py"),
     "av": ("camera/coding.py",),
     "colour_demosaicing": ("camera/demosaicing.py",),
     "imageio": ("photographs.py",),

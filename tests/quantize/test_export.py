@@ -16,7 +16,7 @@ pytest.importorskip("torch")
 from edgeunet.bundle import open_bundle
 from edgeunet.calibrations import frames, load_calibration_set
 from edgeunet.convert import quantizing, sensitivity
-from edgeunet.convert.network_graph import frame_module, module_to_graph, network_for_export
+from edgeunet.convert.network_graph import graphs_of_recipe
 from edgeunet.convert.sensitivity import select_floats
 from edgeunet.graph.points import Points
 from edgeunet.graph.view import write_model
@@ -250,8 +250,7 @@ def test_the_fewest_layers_stay_in_floats_for_a_loss(
 ) -> None:
     """Weights that nobody trained can gain by rounding: here the float answer is the truth."""
     recipe = load_recipe(str(copy / "tiny.toml"))
-    module = frame_module(network_for_export(recipe, copy / "1.safetensors"), recipe)
-    model = module_to_graph(module, recipe, 64, 64, Precision.FP32)
+    model = graphs_of_recipe(recipe, copy / "1.safetensors").at(64, 64, Precision.FP32)
     write_model(model, copy / "float.onnx")
     run = runner_of(copy / "float.onnx", ["denoised"])
     calibration = load_calibration_set(str(copy / "street.toml"))

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 
 from edgeunet.bundle import open_bundle
 from edgeunet.calibrations import load_calibration_set, pairs
-from edgeunet.convert.network_graph import frame_module, module_to_graph, network_for_export
+from edgeunet.convert.network_graph import graphs_of_recipe
 from edgeunet.graph.view import write_model
 from edgeunet.models import build_network
 from edgeunet.models.weights import save_weights
@@ -64,8 +64,8 @@ def mean_iou(given: list[Array], wanted: list[Array]) -> float:
 def test_points_of_miou_are_to_the_float_labels(place: tuple[Path, Ran]) -> None:
     folder, ran = place
     recipe = load_recipe(str(folder / "tiny.toml"))
-    module = frame_module(network_for_export(recipe, folder / "tiny.safetensors"), recipe)
-    write_model(module_to_graph(module, recipe, SIDE, SIDE, Precision.FP32), folder / "float.onnx")
+    graphs = graphs_of_recipe(recipe, folder / "tiny.safetensors")
+    write_model(graphs.at(SIDE, SIDE, Precision.FP32), folder / "float.onnx")
     in_floats = runner_of(folder / "float.onnx", ["labels"])
     calibration = load_calibration_set(str(folder / "street.toml"))
     _, held = held_back(calibration)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -25,6 +26,12 @@ def picture(index: int, height: int = 48, width: int = 64) -> Image:
 def write_video(
     path: Path, frames: int, height: int = 48, width: int = 64, rate: float = 12.5
 ) -> Path:
+    return write_frames(path, [picture(index, height, width) for index in range(frames)], rate)
+
+
+def write_frames(path: Path, frames: Sequence[Image], rate: float = 12.5) -> Path:
+    """Write frames of one size, (H, W, 3) uint8 BGR, as a video."""
+    height, width = frames[0].shape[:2]
     writer = cv2.VideoWriter(
         str(path),
         cv2.CAP_FFMPEG,
@@ -32,8 +39,8 @@ def write_video(
         rate,
         (width, height),
     )
-    for index in range(frames):
-        writer.write(picture(index, height, width))
+    for frame in frames:
+        writer.write(frame)
     writer.release()
     return path
 

@@ -12,15 +12,8 @@ from edgeunet.errors import SourceError
 from edgeunet.stream import opencv
 from edgeunet.stream.frames import Frame, Image, Source, SourceReport
 from edgeunet.stream.sources.captured import CapturedFrames
+from edgeunet.stream.sources.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from edgeunet.units import format_size
-
-# fmt: off
-VIDEO_SUFFIXES = (
-    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
-    ".ogv", ".ts", ".webm", ".wmv",
-)
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-# fmt: on
 
 DEFAULT_FRAME_RATE = 25.0
 # Some containers only estimate their frame count; a smaller gap than this says nothing.
