@@ -87,7 +87,8 @@ class TrainTable(_Table, frozen=True):
     statistics_until: share of the steps after which batch norm keeps the statistics it has, so
     that the network is trained as it is deployed. quantized_for: the engine whose 8 bits the
     network is fine-tuned with. frozen: parts of the network, by name, that keep the weights they
-    begin with.
+    begin with. bursts_share: of the crops, those that are two shots of one burst, without any
+    clean image.
     """
 
     steps: int
@@ -115,6 +116,7 @@ class TrainTable(_Table, frozen=True):
     frozen: tuple[str, ...] = ()
     camera: CameraTable | None = None
     pairs_share: float | None = None
+    bursts_share: float | None = None
 
     def keeps_statistics(self, step: int) -> bool:
         """Whether batch norm no longer follows the batches at a step."""
@@ -171,6 +173,10 @@ def schedule_problems(
             f"generated must be from 0 to {MOST_GENERATED}",
         ),
         (0 <= table.in_bytes <= 1, "in_bytes must be from 0 to 1"),
+        (
+            table.bursts_share is None or 0 < table.bursts_share <= 1,
+            "bursts_share must be above 0, at most 1",
+        ),
         (0 < table.statistics_until <= 1, "statistics_until must be above 0, at most 1"),
         (
             all(0 < start < 1 for start in starts) and starts == sorted(set(starts)),
