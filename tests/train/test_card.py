@@ -159,7 +159,7 @@ def test_the_card_of_a_run_on_bursts(outcome: Outcome, tmp_path: Path) -> None:
     for fact in (
         "| data | `desk`: 3 bursts, 3 more held out |",
         "| noise | in 100% of the crops that of the bursts, which are also the targets |",
-        "| loss | root of the mean square |",
+        "| loss | root of each crop's mean square |",
         "| PSNR on the held-out images, noise of real shots | 31.00 dB |",
         "inherit the terms of the images",
         f"--bursts {tmp_path / 'desk'} --steps 12",
@@ -172,7 +172,7 @@ def test_the_card_of_a_run_on_bursts(outcome: Outcome, tmp_path: Path) -> None:
     for fact in (
         "7 images and 3 bursts",
         "in 50% of the crops that of the bursts, which are also the targets; else additive white",
-        "L1, in bursts root of the mean square",
+        "L1, in bursts root of each crop's mean square",
     ):
         assert fact in text
 
@@ -180,4 +180,4 @@ def test_the_card_of_a_run_on_bursts(outcome: Outcome, tmp_path: Path) -> None:
 def test_a_loss_by_psnr_has_a_name(outcome: Outcome) -> None:
     recipe = toy_recipe(table=msgspec.structs.replace(TABLE, image_loss="psnr"))
     text = write_card(outcome, recipe, Given("unetmm", [Path("photos")])).read_text()
-    assert "| loss | logarithm of the mean square |" in text
+    assert "| loss | logarithm of each crop's mean square |" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -68,6 +69,7 @@ def test_each_image_has_one_fixed_shot() -> None:
     (sample,) = toy_samples([(40, 33)])
     first, again, other = (through_camera(sample, CAMERA, index) for index in (3, 3, 4))
     assert first.noisy is not None
+    assert again.noisy is not None
     assert other.noisy is not None
     assert first.image.shape == first.noisy.shape == (32, 32, 3)
     assert np.array_equal(first.noisy, again.noisy)
@@ -93,10 +95,10 @@ def test_labels_stay_at_their_pixels(size: tuple[int, int]) -> None:
         )
 
 
-def centre(weights: NDArray[np.generic]) -> tuple[float, float]:
+def centre(weights: NDArray[Any]) -> tuple[float, float]:
     """Return the row and the column of the centre of gravity."""
     rows, columns = np.mgrid[0 : weights.shape[0], 0 : weights.shape[1]]
-    return tuple(float(np.average(axis, weights=weights)) for axis in (rows, columns))
+    return float(np.average(rows, weights=weights)), float(np.average(columns, weights=weights))
 
 
 def test_real_pairs_keep_their_own_noise() -> None:
