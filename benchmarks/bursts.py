@@ -3,8 +3,9 @@
     python -m benchmarks.bursts --photographs FOLDER [--coding none|camera] [--steps N]
 
 Bursts are made by ``edgeunet/camera/chain.py``, so the clean image is known: photographs, each
-through one of six fixed cameras (gain 2e-3 or more: noise that is seen), several shots with noise of their own. ``unetmm`` at width 8 is
-trained from its shipped weights, or those of ``--init``, with the schedule of ``--bursts``:
+through one of six fixed cameras (shot noise of gain 2e-3 or more: noise that is seen), several
+shots with noise of their own. ``unetmm`` at width 8 is trained from its shipped weights, or those
+of ``--init``, with the schedule of ``--bursts``:
 
 - ``clean``: shots as inputs, the clean image of the same camera as target;
 - ``clean, squares``: the same with the loss that bursts have, the root of each crop's mean square;
