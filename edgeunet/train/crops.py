@@ -114,6 +114,8 @@ class Crops:
             gain, read = draw_camera(table.gain, len(clean), generator)
             return add_camera(clean, gain.reshape(each), read.reshape(each), generator)
         sigma = generator.uniform(*table.sigma, size=each).astype(np.float32)
+        if table.clean_share:
+            sigma[generator.random(len(clean)) < table.clean_share] = 0
         return add_gaussian(clean, sigma, generator)
 
     def _draw(self, generator: np.random.Generator, side: int) -> Crop:

@@ -46,7 +46,7 @@ from edgeunet.train.views import Figure, all_figures, make_views, measure
 _LATER_KEYS = (
     *("growth", "noise", "gain", "rotations", "image_loss", "class_weights", "weights"),
     *("labelled_share", "generated", "in_bytes", "statistics_until", "quantized_for"),
-    *("frozen", "camera", "pairs_share", "bursts_share"),
+    *("frozen", "clean_share", "camera", "pairs_share", "bursts_share"),
 )
 
 
