@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from edgeunet.evaluate.ssim import ssim
 from edgeunet.evaluate.temporal import Moment, TemporalFigures, TemporalMeter
 from edgeunet.metrics import ConfusionMatrix, psnr_db
 from edgeunet.specs import Task
+from edgeunet.stream.meter import IDENTICAL_DB
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,11 @@ class ClassFigures:
 
 @dataclass(frozen=True)
 class Figures:
-    """One set at one noise level. images: how many. None for what was not measured."""
+    """One set at one noise level. images: how many. None for what was not measured.
+
+    PSNR: the mean over images in dB. It is ``inf`` where all images are equal; where only some
+    are, each of those counts as ``IDENTICAL_DB``.
+    """
 
     noise: NoiseKind
     sigma: float
@@ -180,8 +186,8 @@ class _Cell:
             noise=self.kind,
             sigma=self.sigma,
             images=len(rows),
-            psnr_noisy_db=estimate([row.psnr_noisy_db for row in rows]),
-            psnr_db=estimate([row.psnr_db for row in rows if row.psnr_db is not None]),
+            psnr_noisy_db=_mean_psnr_db([row.psnr_noisy_db for row in rows]),
+            psnr_db=_mean_psnr_db([row.psnr_db for row in rows if row.psnr_db is not None]),
             ssim_noisy=estimate([row.ssim_noisy for row in rows]),
             ssim=estimate([row.ssim for row in rows if row.ssim is not None]),
             labels=self._label_figures(),
@@ -207,6 +213,13 @@ class _Cell:
             if totals[number]
         }
         return ClassFigures(matrix.pixel_accuracy, by_class)
+
+
+def _mean_psnr_db(values: Sequence[float]) -> Estimate | None:
+    """Return the mean PSNR; one equal image, black for example, does not make it infinite."""
+    if all(math.isinf(value) for value in values):
+        return estimate(values)
+    return estimate([min(value, IDENTICAL_DB) for value in values])
 
 
 def _psnr_db(image: Planes, sample: Sample) -> float:
