@@ -18,6 +18,7 @@ from tests.house.source import PACKAGE, module_paths
 HEAVY = (
     "camera/chain.py",
     "camera/finishing.py",
+    "camera/night.py",
     "models/",
     "train/",
     "convert/",
