@@ -183,6 +183,14 @@ def encode_image(image: Image, suffix: str) -> bytes:
     return bytes(data)
 
 
+def blend(frame: Image, denoised: Image, strength: float, out: Image) -> None:
+    """Write ``(1 - strength) * frame + strength * denoised``, rounded, into ``out``.
+
+    All are (H, W, 3) uint8. strength: 0..1; at 0 and at 1 ``out`` equals one of the two.
+    """
+    cv2.addWeighted(frame, 1 - strength, denoised, strength, 0, dst=out)
+
+
 def draw_caption(image: Image, text: str) -> None:
     """Write a small white-on-black caption into the lower left corner, in place."""
     height = image.shape[0]

@@ -154,11 +154,12 @@ class Crops:
         pool = self._pool(generator)
         sample = pool[int(generator.integers(len(pool)))]
         moves = sample.labels is None
-        shot = draw_shot(table, side, generator, resizes=moves)
+        shot = draw_shot(table, (side, side), generator, resizes=moves)
         reduction = generator.uniform(*table.reduction) if moves else 1.0
-        wanted = math.ceil(shot.sensor_side / reduction)
+        whole = shot.sensor_size[0]
+        wanted = math.ceil(whole / reduction)
         cut = self._cut([sample], min(wanted, sample.side), generator)
-        scene, whole = cut.image, shot.sensor_side
+        scene = cut.image
         if len(scene) > whole:
             scene = resized(scene, whole, whole)
         noisy, clean = take(fill_frame(scene, whole, whole), shot, generator)
@@ -167,7 +168,7 @@ class Crops:
         inner = (slice(top, top + side), slice(left, left + side))
         labels = cut.labels
         if labels is not None:
-            labels = fill_frame(labels, shot.side, shot.side)[inner]
+            labels = fill_frame(labels, *shot.size)[inner]
         return Crop(clean[inner], noisy[inner], labels, cut.number)
 
     def _cut(self, pool: Sequence[Sample], side: int, generator: np.random.Generator) -> Sample:

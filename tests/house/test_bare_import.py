@@ -19,6 +19,7 @@ HEAVY = (
     "camera/chain.py",
     "camera/finishing.py",
     "camera/sensor.py",
+    "camera/night.py",
     "models/",
     "train/",
     "convert/",

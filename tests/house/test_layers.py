@@ -12,7 +12,7 @@ from tests.house.source import PACKAGE, imports_of, module_paths
 LAYERS = (
     ("errors",),
     ("units", "specs", "files", "tiling", "schedules"),
-    ("recipes", "boards", "photographs", "noise", "metrics"),
+    ("recipes", "boards", "charts", "photographs", "noise", "metrics"),
     ("calibrations", "camera", "pairs", "graph", "models", "doctor"),
     ("memory", "quantize", "train"),
     ("bundle",),
