@@ -134,11 +134,11 @@ def make_scenes(folder: Path, count: int, shots: int, coding: str) -> list[Scene
     table = CameraTable(gain=_GAIN)
     if coding == "none":
         table = CameraTable(gain=_GAIN, jpeg_share=0, h264_share=0)
-    cameras = [draw_shot(table, _SIDE, generator) for _ in range(_CAMERAS)]
+    cameras = [draw_shot(table, (_SIDE, _SIDE), generator) for _ in range(_CAMERAS)]
     scenes = []
     for index, path in enumerate(list_images(folder)[:count]):
         camera = cameras[index % _CAMERAS]
-        photograph = fill_frame(read_photograph(path), camera.sensor_side, camera.sensor_side)
+        photograph = fill_frame(read_photograph(path), *camera.sensor_size)
         scene = _scene(photograph, camera, shots, generator)
         check_still(path.name, scene.shots, range(1, shots + 1))
         scenes.append(scene)

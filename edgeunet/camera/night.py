@@ -50,4 +50,5 @@ def night_shot(height: int, width: int) -> Shot:
         quality=90,
         subsampling="4:2:0",
         rate_factor=None,
+        lens=0.7,
     )

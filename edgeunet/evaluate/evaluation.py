@@ -71,10 +71,10 @@ class Figures:
     """One set at one noise level. images: how many. None for what was not measured.
 
     sigma: None for a camera's own noise. gain_db: over the gains of the images, so that its
-    interval is that of their differences; a clean image has no gain. worst_gain_db: the smallest of these, which is
-    worst_gain_image's; below 0 the network did harm.
-    PSNR: the mean over images in dB. It is ``inf`` where all images are equal; where only some
-    are, each of those counts as ``IDENTICAL_DB``.
+    interval is that of their differences; a clean image has no gain. worst_gain_db: the smallest
+    of these, which is worst_gain_image's; below 0 the network did harm. PSNR: the mean over
+    images in dB. It is ``inf`` where all images are equal; where only some are, each of those
+    counts as ``IDENTICAL_DB``.
     """
 
     noise: NoiseKind

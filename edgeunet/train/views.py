@@ -101,7 +101,7 @@ def through_camera(sample: Sample, table: CameraTable, index: int) -> Sample:
     side = sample.side - sample.side % 2
     top, left = ((whole - side) // 2 for whole in sample.image.shape[:2])
     square = (slice(top, top + side), slice(left, left + side))
-    shot = draw_shot(table, side, generator, resizes=False)
+    shot = draw_shot(table, (side, side), generator, resizes=False)
     margins = ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0))
     noisy, clean = take(np.pad(sample.image[square], margins, "symmetric"), shot, generator)
     labels = None if sample.labels is None else sample.labels[square]

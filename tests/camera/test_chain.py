@@ -33,6 +33,7 @@ def plain_shot() -> Shot:
         gain=0.0,
         read=0.0,
         row=0.0,
+        lens=0.0,
         bits=14,
         luma_smoothing=0.0,
         chroma_smoothing=0.0,

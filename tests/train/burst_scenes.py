@@ -36,7 +36,7 @@ class Known:
 
 def camera(side: int, table: CameraTable = CAMERA, seed: int = 7) -> Shot:
     """Return a fixed camera for images of so many pixels."""
-    return draw_shot(table, side, np.random.default_rng(seed), resizes=False)
+    return draw_shot(table, (side, side), np.random.default_rng(seed), resizes=False)
 
 
 def known_scene(name: str, side: int, shots: int, *, seed: int = 0, moved: int = 0) -> Known:
@@ -44,8 +44,9 @@ def known_scene(name: str, side: int, shots: int, *, seed: int = 0, moved: int =
     shot = camera(side)
     picture = shipped_photographs()[name]
     height = min(picture.shape[:2])
-    scene = resized(picture[:height, :height], shot.sensor_side + 8, shot.sensor_side + 8)
-    scene = scene[: shot.sensor_side, 8 - moved : 8 - moved + shot.sensor_side]
+    rows, columns = shot.sensor_size
+    scene = resized(picture[:height, :height], rows + 8, columns + 8)
+    scene = scene[:rows, 8 - moved : 8 - moved + columns]
     generator = np.random.default_rng(seed)
     taken = [take(np.ascontiguousarray(scene), shot, generator) for _ in range(shots)]
     return Known(np.stack([_bytes(noisy) for noisy, _ in taken]), _bytes(taken[0][1]))
