@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -24,9 +25,10 @@ SETTLING_FRAMES = 8
 
 @dataclass(frozen=True)
 class Scan:
-    """A profile, and what a person should know of how it was made."""
+    """A profile, the files it was made from, and what a person should know of it."""
 
     profile: NoiseProfile
+    paths: tuple[Path, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -51,9 +53,7 @@ def scan(
         source.close()
 
 
-def _scan(
-    source: Source, frames: int | None, report: Callable[[int, int | None], None]
-) -> Scan:
+def _scan(source: Source, frames: int | None, report: Callable[[int, int | None], None]) -> Scan:
     if min(source.height, source.width) < SMALLEST_SIDE:
         raise SourceError(
             f"{source.name!r} is {format_size(source.height, source.width)} pixels, too small to "
@@ -99,7 +99,7 @@ def _scan(
         )
     if frames is not None and endless and taken < frames and not delivered.broken_off:
         warnings.append(f"{source.name} ended after {taken} frames")
-    return Scan(profile, tuple(warnings), tuple(notes))
+    return Scan(profile, source.paths, tuple(warnings), tuple(notes))
 
 
 def _name_of(source: Source, frame: Frame) -> str:

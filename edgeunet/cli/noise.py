@@ -88,6 +88,10 @@ def command(
             size=wanted,
             report=lambda done, total: bar.update(task, completed=done, total=total),
         )
+    if plot is not None and plot.resolve() in [path.resolve() for path in found.paths]:
+        raise UsageError(
+            f"--plot would write over {plot}, which is measured", hint="choose another name"
+        )
     for line in found.warnings:
         warn(line)
     for line in found.notes:
@@ -243,7 +247,8 @@ def _advice(profile: NoiseProfile, suiting: tuple[Suiting, ...]) -> list[str]:
         what = "white noise" if profile.white else "a camera's noise"
         return [
             *lines,
-            f"no shipped weights were trained for {what}: edgeunet train --noise-profile makes some",
+            f"no shipped weights were trained for {what}; train some: "
+            "edgeunet train RECIPE --noise-profile FILE.toml",
         ]
     names = ", ".join(
         f"{entry.recipe} (width {' or '.join(str(width) for width in entry.widths)})"

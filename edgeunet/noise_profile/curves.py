@@ -64,7 +64,7 @@ class CurveSums:
 
         blur: deviation by which the brightness of a pixel is known, per deviation of its noise.
         """
-        few = _FEWEST_SAMPLES if (self._samples >= _FEWEST_SAMPLES).any() else 1
+        few = min(_FEWEST_SAMPLES, max(float(self._samples.max()) / 4, 1))
         there = np.flatnonzero(self._samples >= few)
         samples = self._samples[there]
         signal = self._signals[there] / samples
@@ -94,9 +94,7 @@ class _Points:
     samples: Doubles
 
     def between(self, start: int, stop: int) -> _Points:
-        return _Points(
-            self.signal[start:stop], self.variance[start:stop], self.samples[start:stop]
-        )
+        return _Points(self.signal[start:stop], self.variance[start:stop], self.samples[start:stop])
 
 
 def fit_line(points: _Points, blur: float = 0.0) -> tuple[Fit | None, str]:

@@ -22,6 +22,9 @@ _STEP = 4
 _MEDIAN_TO_DEVIATION = 1.4826
 # A flat scene's residual is noise: its means over blocks are small, and no block has much more.
 _MOST_BLOCK_SHARE = 0.5
+# Luma noise that a Gaussian of two pixels has smoothed correlates by 0.37 at four pixels.
+_LAG = 4
+_MOST_CORRELATED = 0.5
 _MOST_UNEVEN = 8.0
 
 
@@ -60,13 +63,20 @@ def _check_flat(residual: Floats, source: str) -> None:
     share = float(means.std()) / deviation
     low, high = (float(value) for value in np.percentile(energies, (10, 90)))
     uneven = high / max(low, 1 / 12)
-    hint = (
-        "photograph an evenly lit wall out of focus, or give two or more shots of a static scene"
-    )
+    hint = "photograph an evenly lit wall out of focus, or give two or more shots of a static scene"
     if share > _MOST_BLOCK_SHARE:
         raise SourceError(
             f"{source!r} is a single shot, and its scene is not flat: {share:.0%} of what is not "
             f"smooth in it is larger than {BLOCK} pixels",
+            hint=hint,
+        )
+    across = float((residual[:, :-_LAG] * residual[:, _LAG:]).mean())
+    down = float((residual[:-_LAG] * residual[_LAG:]).mean())
+    correlation = (across + down) / 2 / deviation**2
+    if correlation > _MOST_CORRELATED:
+        raise SourceError(
+            f"{source!r} is a single shot, and its scene is not flat: pixels {_LAG} apart are "
+            f"alike (correlation {correlation:.2f}), as texture is",
             hint=hint,
         )
     if uneven > _MOST_UNEVEN:

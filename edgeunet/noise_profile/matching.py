@@ -25,10 +25,14 @@ SEED = 0
 
 Doubles = NDArray[np.float64]
 
-_DRAWS = (300, 200)
-_KEPT = (0.1, 0.15)
+DRAWS = 400
+"""Cameras that are drawn and measured; some seconds' work."""
+
+_FIRST_SHARE = 0.6
+_CHECKED_SHARE = 0.1
+_KEPT_SHARE = 0.1
 _PERCENTILES = (10.0, 90.0)
-_SIDE = 96
+_SIDE = 80
 _PATCHES = 4
 _BRIGHTNESSES = 5
 _FEWEST_VALUES = 4
@@ -70,24 +74,27 @@ class Matching:
     simulated: tuple[float, float, float]
 
 
-def match_camera(profile: NoiseProfile, table: CameraTable, *, seed: int = SEED) -> Matching:
+def match_camera(
+    profile: NoiseProfile, table: CameraTable, *, draws: int | None = None, seed: int = SEED
+) -> Matching:
     """Return ranges of ``[train.camera]`` that give noise like a profile's.
 
     table: the ranges to begin with; what noise does not show (share, reduction, lens,
-    smooths_scene, bits) is kept.
+    smooths_scene, bits) is kept. draws: cameras to measure, over all rounds; ``DRAWS`` unless
+    given. The same seed gives the same ranges.
     """
+    draws = DRAWS if draws is None else draws
     brightnesses = _brightnesses(profile.curves.luma)
     wanted = figures_of(profile, brightnesses)
-    first = _draw(table, _DRAWS[0], brightnesses, seed)
+    first = _draw(table, round(draws * _FIRST_SHARE), brightnesses, seed)
     scales = _scales([drawn.figures for drawn in first])
     distances = _distances(first, wanted, scales)
-    narrowed = _narrowed(table, _nearest(first, distances, _KEPT[0]))
-    second = _draw(narrowed, _DRAWS[1], brightnesses, seed + 1)
+    narrowed = _narrowed(table, _nearest(first, distances, _KEPT_SHARE))
+    second = _draw(narrowed, draws - len(first), brightnesses, seed + 1)
     # The near ones of the first round still count: the second may have lost some.
     both = [*first, *second]
-    kept = _nearest(both, _distances(both, wanted, scales), _KEPT[1] * _DRAWS[1] / len(both))
-    found = _narrowed(table, kept)
-    last = _draw(found, _DRAWS[1] // 4, brightnesses, seed + 2)
+    found = _narrowed(table, _nearest(both, _distances(both, wanted, scales), _KEPT_SHARE))
+    last = _draw(found, max(round(draws * _CHECKED_SHARE), 10), brightnesses, seed + 2)
     return Matching(
         table=found,
         before=float(np.median(distances)),
@@ -109,22 +116,22 @@ def distance_of(
 
 def measured_noise(shot: Shot, generator: np.random.Generator) -> NoiseProfile:
     """Return the noise of a simulated camera: two shots of 16 grey patches, measured."""
-    scene = _patches(shot.sensor_side)
-    inner = slice(MARGIN, shot.side - MARGIN)
+    scene = _patches(*shot.sensor_size)
+    height, width = (side - 2 * MARGIN for side in shot.size)
+    inner = (slice(MARGIN, MARGIN + height), slice(MARGIN, MARGIN + width))
     shots: list[Floats] = []
     for _ in range(2):
         noisy, _clean = take(scene, shot, generator)
-        shots.append(noisy[inner, inner] * np.float32(255))
+        shots.append(noisy[inner] * np.float32(255))
     sums = NoiseSums()
     sums.add_pair(*shots)
-    side = shot.side - 2 * MARGIN
-    return sums.profile("simulated", "temporal", 2, (side, side))
+    return sums.profile("simulated", "temporal", 2, (height, width))
 
 
 def figures_of(profile: NoiseProfile, brightnesses: Doubles) -> Figures:
     """Return what of a profile is compared; brightnesses: where, 0..1."""
     curves, found = profile.curves, profile.correlation
-    chroma = [(*found.cb.horizontal, *found.cb.vertical), (*found.cr.horizontal, *found.cr.vertical)]
+    chroma = [line for c in (found.cb, found.cr) for line in (c.horizontal, c.vertical)]
     luma = np.array([found.luma.horizontal, found.luma.vertical])
     grid = math.sqrt(max(profile.grid.columns * profile.grid.rows, 1e-3))
     return Figures(
@@ -132,7 +139,7 @@ def figures_of(profile: NoiseProfile, brightnesses: Doubles) -> Figures:
         cb=_logarithms(curves.cb, brightnesses),
         cr=_logarithms(curves.cr, brightnesses),
         neighbours=luma.mean(axis=0),
-        chroma_neighbours=np.array(chroma).reshape(4, 3).mean(axis=0),
+        chroma_neighbours=np.array(chroma).mean(axis=0),
         texture=np.log([grid, max(profile.row_offsets.against_white, 0.1)]),
     )
 
@@ -147,18 +154,18 @@ def _draw(table: CameraTable, count: int, brightnesses: Doubles, seed: int) -> l
     drawn = []
     for number in range(count):
         generator = np.random.default_rng([seed, number])
-        shot = draw_shot(table, _SIDE, generator)
+        shot = draw_shot(table, (_SIDE, _SIDE), generator)
         drawn.append(_Drawn(shot, figures_of(measured_noise(shot, generator), brightnesses)))
     return drawn
 
 
-def _patches(side: int) -> NDArray[np.uint8]:
-    """Return a scene of 4x4 grey patches, (side, side, 3), neighbours far apart in brightness."""
+def _patches(height: int, width: int) -> NDArray[np.uint8]:
+    """Return 4x4 grey patches, (height, width, 3), neighbours far apart in brightness."""
     greys = np.linspace(8, 247, _PATCHES**2).astype(np.uint8)
     order = np.arange(_PATCHES**2) * 7 % _PATCHES**2
     table = greys[order].reshape(_PATCHES, _PATCHES)
-    place = np.arange(side) * _PATCHES // side
-    return np.repeat(table[place][:, place, None], 3, axis=2)
+    rows, columns = (np.arange(side) * _PATCHES // side for side in (height, width))
+    return np.repeat(table[rows][:, columns, None], 3, axis=2)
 
 
 def _brightnesses(curve: Curve) -> Doubles:
@@ -210,7 +217,7 @@ def _nearest(drawn: Sequence[_Drawn], distances: Doubles, share: float) -> list[
 
 def _narrowed(table: CameraTable, shots: Sequence[Shot]) -> CameraTable:
     """Return a table whose ranges are those of some shots, and never wider than before."""
-    scales = [shot.side / shot.sensor_side for shot in shots]
+    scales = [shot.size[0] / shot.sensor_size[0] for shot in shots]
     resized = [scale for scale in scales if scale != 1]
     jpeg = [float(shot.quality) for shot in shots if shot.quality is not None]
     h264 = [float(shot.rate_factor) for shot in shots if shot.rate_factor is not None]

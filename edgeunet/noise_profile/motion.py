@@ -16,6 +16,9 @@ BLOCK = 32
 
 Doubles = NDArray[np.float64]
 
+MOST_MOVED = 0.05
+"""Share of the blocks that may hold an object that moves."""
+
 _CELL = 4
 _BLOCK_CELLS = BLOCK // _CELL
 
@@ -52,17 +55,23 @@ class Change:
 
 def change_between(first: Floats, second: Floats) -> Change:
     """Compare two shots, (H, W, 3) float32, RGB, 0..255; both sides at least 32 pixels."""
-    mean, difference = _cells((first + second) / 2), _cells(second - first)
-    light = np.stack([_line(mean[:, :, c], difference[:, :, c]) for c in range(3)])
-    # Between the two shots, so that the noise of neither is in both sides of the equation.
-    luma = mean.mean(axis=2)
-    change = (difference - (light[:, 0] + light[:, 1] * mean)).mean(axis=2)
-    displacement, displaced = _displacement(luma, change)
-    brightness = float((light[:, 0] + light[:, 1] * mean.mean(axis=(0, 1))).mean())
+    # Between the two shots, so that the noise of neither is in both sides of an equation.
+    between = (first + second) / np.float32(2)
+    mean, difference = _cells(between), _cells(second - first)
+    light = _light(mean, difference, np.ones(mean.shape[:2], np.bool_))
     left = (second - first).mean(axis=2) - (
-        light[:, 0].mean() + light[:, 1].mean() * (first + second).mean(axis=2) / 2
+        light[:, 0].mean() + light[:, 1].mean() * between.mean(axis=2)
     )
+    luma = mean.mean(axis=2)
     different, moved = _moved_blocks(left, _blocks(luma, _BLOCK_CELLS).mean(axis=(1, 3)))
+    still = np.ones(luma.shape, np.bool_)
+    if moved.mean() <= MOST_MOVED:
+        # An object is neither light nor a movement of the camera.
+        still = ~grown(moved, luma.shape[0], luma.shape[1], _BLOCK_CELLS)
+        light = _light(mean, difference, still)
+    change = (difference - (light[:, 0] + light[:, 1] * mean)).mean(axis=2)
+    displacement, displaced = _displacement(luma, change, still)
+    brightness = float((light[:, 0] + light[:, 1] * mean.mean(axis=(0, 1))).mean())
     return Change(light, brightness, displacement, displaced, different, moved)
 
 
@@ -73,11 +82,12 @@ def without_light(first: Floats, second: Floats, light: Doubles) -> Floats:
     return same
 
 
-def grown(blocks: Mask, height: int, width: int) -> Mask:
-    """Return a mask of pixels (height, width); what is not in a whole block goes with the last."""
-    rows = np.minimum(np.arange(height) // BLOCK, blocks.shape[0] - 1)
-    columns = np.minimum(np.arange(width) // BLOCK, blocks.shape[1] - 1)
-    return blocks[rows][:, columns]
+def grown(blocks: Mask, height: int, width: int, side: int = BLOCK) -> Mask:
+    """Return a mask (height, width); what is not in a whole block goes with the last one."""
+    rows = np.minimum(np.arange(height) // side, blocks.shape[0] - 1)
+    columns = np.minimum(np.arange(width) // side, blocks.shape[1] - 1)
+    mask: Mask = blocks[rows][:, columns]
+    return mask
 
 
 def _cells(image: Floats) -> Doubles:
@@ -94,6 +104,10 @@ def _blocks(plane: NDArray[np.floating], side: int) -> NDArray[np.floating]:
     return plane[:height, :width].reshape(height // side, side, width // side, side)
 
 
+def _light(mean: Doubles, difference: Doubles, still: Mask) -> Doubles:
+    return np.stack([_line(mean[still, c], difference[still, c]) for c in range(3)])
+
+
 def _line(mean: Doubles, difference: Doubles) -> Doubles:
     """Return offset and slope of a difference over brightness."""
     centred = mean - mean.mean()
@@ -102,16 +116,17 @@ def _line(mean: Doubles, difference: Doubles) -> Doubles:
     return np.array([difference.mean() - slope * mean.mean(), slope])
 
 
-def _displacement(luma: Doubles, change: Doubles) -> tuple[tuple[float, float], float]:
+def _displacement(luma: Doubles, change: Doubles, still: Mask) -> tuple[tuple[float, float], float]:
     """Return the displacement in pixels that explains a change best, and the share it explains.
 
     A small displacement changes a picture by its gradient times the displacement.
     """
     down = (luma[2:, 1:-1] - luma[:-2, 1:-1]) / (2 * _CELL)
     right = (luma[1:-1, 2:] - luma[1:-1, :-2]) / (2 * _CELL)
-    inner = change[1:-1, 1:-1]
-    gradients = np.stack([down.ravel(), right.ravel()], axis=1)
-    found = np.linalg.lstsq(gradients, -inner.ravel(), rcond=None)[0]
+    counted = still[1:-1, 1:-1]
+    inner = change[1:-1, 1:-1][counted]
+    gradients = np.stack([down[counted], right[counted]], axis=1)
+    found = np.linalg.lstsq(gradients, -inner, rcond=None)[0]
     whole = float((inner * inner).sum())
     explained = float(((gradients @ found) ** 2).sum())
     # Chance explains two of so many cells; smoothed noise has fewer that are independent.

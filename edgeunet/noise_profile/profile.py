@@ -31,9 +31,9 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class Fit(_Table, frozen=True):
     """A straight line through a curve: ``variance = gain * signal + read``, signal 0..1.
 
-    low, high: the signals between which the line holds. misfit: how far the measured
-    variances are from the line, relative to them, as a root mean square over the samples. The variance that rounding to 8 bits adds, 1/12 of a
-    level squared, is not part of ``read``.
+    low, high: the signals between which the line holds. misfit: how far the measured variances
+    are from the line, relative to them, as a root mean square over the samples. The variance
+    that rounding to 8 bits adds, 1/12 of a level squared, is not part of ``read``.
     """
 
     gain: float

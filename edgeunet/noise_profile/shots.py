@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from edgeunet.camera.colour import Floats
 from edgeunet.errors import SourceError
-from edgeunet.noise_profile.motion import BLOCK, Change, change_between, grown, without_light
+from edgeunet.noise_profile.motion import (
+    BLOCK,
+    MOST_MOVED,
+    Change,
+    change_between,
+    grown,
+    without_light,
+)
 from edgeunet.noise_profile.profile import NoiseProfile
 from edgeunet.noise_profile.sums import NoiseSums
 
@@ -23,7 +30,6 @@ SMALLEST_SIDE = 2 * BLOCK
 Bytes = NDArray[np.uint8]
 
 _MOST_DISPLACED = 0.05
-_MOST_MOVED = 0.05
 _NOTED_LEVELS = 2.0
 # Codecs repeat blocks of this side in pixels, and so many of them are worth a word.
 _CODED = 16
@@ -126,7 +132,7 @@ class StaticShots:
                 hint=_HINT,
             )
         share = 1.0 if change.different else float(change.moved.mean())
-        if share > _MOST_MOVED:
+        if share > MOST_MOVED:
             raise SourceError(
                 f"the scene is not static: {share:.0%} of the picture changes {where} by more "
                 "than noise",

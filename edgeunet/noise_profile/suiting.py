@@ -16,7 +16,7 @@ Kind = Literal["white", "camera"]
 
 # Light in the middle of a picture, of full scale; the sRGB curve makes it 0.48 of white.
 _MIDDLE_LIGHT = 0.2
-_SLOPE_THERE = 1.055 / 2.4 * _MIDDLE_LIGHT ** (1 / 2.4 - 1)
+_SLOPE_THERE: float = 1.055 / 2.4 * _MIDDLE_LIGHT ** (1 / 2.4 - 1)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def trained_deviations(table: TrainTable) -> tuple[float, float]:
 
 
 def _after_srgb(gain: float) -> float:
-    return 255 * _SLOPE_THERE * math.sqrt(gain * _MIDDLE_LIGHT)
+    return 255 * math.sqrt(gain * _MIDDLE_LIGHT) * _SLOPE_THERE
 
 
 def _trained_for(table: TrainTable) -> Kind:

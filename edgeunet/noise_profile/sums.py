@@ -36,7 +36,7 @@ class NoiseSums:
 
     def add_pair(self, first: Floats, second: Floats) -> None:
         """Add two shots of one scene, (H, W, 3) float32, RGB, 0..255."""
-        self.add((first + second) / 2, (second - first) / np.float32(math.sqrt(2)))
+        self.add((first + second) / np.float32(2), (second - first) / np.float32(math.sqrt(2)))
 
     def profile(
         self,

@@ -194,8 +194,6 @@ class _OffsetSums:
 def _without_slow_changes(means: Doubles) -> Doubles:
     length = min(_SMOOTHED_ROWS, len(means))
     window = np.ones(length)
-    smooth = np.convolve(means, window, "same") / np.convolve(
-        np.ones(len(means)), window, "same"
-    )
+    smooth = np.convolve(means, window, "same") / np.convolve(np.ones(len(means)), window, "same")
     changes: Doubles = means - smooth
     return changes
