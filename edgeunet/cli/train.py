@@ -11,6 +11,7 @@ import typer
 from edgeunet.cli.bursts import clip_reader, read_bursts, shipped, write_page
 from edgeunet.cli.choices import missing_package, read_recipe_at
 from edgeunet.cli.console import note, print_json, print_table, progress, warn
+from edgeunet.cli.noise_training import read_init, read_noise_profile, with_noise_profile
 from edgeunet.cli.options import AsJson, Width
 from edgeunet.cli.qat import read_qat
 from edgeunet.errors import EdgeUnetError, UsageError
@@ -76,8 +77,16 @@ def command(
         typer.Option(
             "--init",
             metavar="FILE",
-            help="Weights to begin with: tensors of the same name and shape are taken. With "
-            "--qat the shipped ones unless given.",
+            help="Weights to begin with: tensors of the same name and shape are taken. The word "
+            "shipped stands for the recipe's own, which --qat takes unless others are given.",
+        ),
+    ] = None,
+    noise_profile: Annotated[
+        Path | None,
+        typer.Option(
+            "--noise-profile",
+            metavar="FILE.toml",
+            help="Train for the noise that edgeunet noise measured: it gives [train.camera].",
         ),
     ] = None,
     resume: Annotated[
@@ -141,6 +150,8 @@ def command(
         from edgeunet.train.views import all_figures
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="training", extra="train") from error
+    given_init, init = init, read_init(init, model, recipe)
+    profile = read_noise_profile(noise_profile, recipe, only_bursts=bool(bursts) and not data)
     choice = read_qat(
         recipe,
         model,
@@ -179,6 +190,8 @@ def command(
     say, complain = (note, warn) if speaks else (_nothing, _nothing)
     if resume and not (out / FILE_NAME).exists():
         say(f"no checkpoint in {out}: starting from the beginning")
+    recipe = with_noise_profile(recipe, profile, say, complain)
+    table = recipe.train or table
     read = read_data(
         folders,
         recipe,
@@ -235,10 +248,11 @@ def command(
     if not speaks:
         return
     given = Given(
-        *(model, folders, init, len(read.held_out)),
+        *(model, folders, given_init, len(read.held_out)),
         qat=qat,
         calibration=None if choice is None else choice.set_name,
         bursts=scenes,
+        noise_profile=noise_profile,
     )
     card = write_card(outcome, recipe, given)
     page = None

@@ -7,12 +7,14 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import torch
 
 from edgeunet.files import replacing_file
 from edgeunet.recipes import Recipe
-from edgeunet.schedules import TrainTable
+from edgeunet.schedules import CameraTable, TrainTable
 from edgeunet.specs import Task
 from edgeunet.train.loop import Outcome
 
@@ -32,7 +34,7 @@ class Given:
 
     init: the weight file begun with. held_out: images that were only validated on. qat,
     calibration: whether 8 bits were asked for, and on which set they were measured. bursts: folders
-    of scenes.
+    of scenes. noise_profile: the file that the ranges of [train.camera] were made from.
     """
 
     model: str
@@ -42,6 +44,7 @@ class Given:
     qat: bool = False
     calibration: str | None = None
     bursts: Sequence[Path] = ()
+    noise_profile: Path | None = None
 
 
 def write_card(outcome: Outcome, recipe: Recipe, given: Given) -> Path:
@@ -65,6 +68,8 @@ def write_card(outcome: Outcome, recipe: Recipe, given: Given) -> Path:
         ("steps", f"{outcome.steps} ({outcome.skipped_steps} skipped), {outcome.seconds:.0f} s"),
         ("machine", _machine(outcome)),
     ]
+    if table.camera is not None and given.noise_profile is not None:
+        rows.insert(3, ("camera", _camera(table.camera, given.noise_profile)))
     if table.frozen:
         kept = ", ".join(f"`{part}`" for part in table.frozen)
         rows.insert(-2, ("frozen, as begun with", kept))
@@ -160,6 +165,21 @@ def _added_noise(table: TrainTable) -> str:
     return f"additive white Gaussian, sigma {low:g}..{high:g} (8-bit units), blind, {clipped}"
 
 
+def _camera(table: CameraTable, profile: Path) -> str:
+    """Return the ranges that a noise profile gave."""
+    fields = msgspec.structs.asdict(table)
+    ranges = ", ".join(f"{name} {_range(fields[name])}" for name in fields if name != "share")
+    return f"ranges fitted to the noise profile `{profile.name}`: {ranges}"
+
+
+def _range(value: Any) -> str:
+    if not isinstance(value, tuple):
+        return f"{value:g}"
+    if isinstance(value[0], str):
+        return " or ".join(value)
+    return f"{value[0]:g}..{value[1]:g}"
+
+
 def _loss(recipe: Recipe, table: TrainTable) -> str:
     weighting = {
         "median": "weighted by median frequency",
@@ -220,6 +240,8 @@ def _command(outcome: Outcome, recipe: Recipe, given: Given) -> list[str]:
         init = Path(outcome.initial.file)
     if init is not None:
         command += ["--init", str(init)]
+    if given.noise_profile is not None:
+        command += ["--noise-profile", str(given.noise_profile)]
     if given.qat and recipe.train is not None and recipe.train.quantized_for is not None:
         command += ["--qat", "--target", recipe.train.quantized_for]
     if given.calibration is not None:

@@ -32,6 +32,8 @@ HEAVY = (
     "memory/plot.py",
     "memory/prediction.py",
     "memory/tuning.py",
+    "noise_profile/matching.py",
+    "noise_profile/plot.py",
     "engine/onnxruntime_session.py",
     "evaluate/evaluation.py",
     "evaluate/interval.py",
