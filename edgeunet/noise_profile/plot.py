@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -113,7 +114,7 @@ def _write(figure: Figure, path: Path) -> None:
     check_suffix(path)
     kind = path.suffix[1:].lower()
     canvas = FigureCanvasSVG if kind == "svg" else FigureCanvasAgg
-    # Without the date the same figures give the same file.
+    # Without the date, and with names that are not drawn, the same figures give the same file.
     metadata = {"Date": None} if kind == "svg" else None
-    with replacing_file(path) as beside:
+    with replacing_file(path) as beside, rc_context({"svg.hashsalt": "edgeunet"}):
         canvas(figure).print_figure(beside, format=kind, dpi=_DPI, metadata=metadata)
