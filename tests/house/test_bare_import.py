@@ -43,6 +43,8 @@ HEAVY = (
     "evaluate/report_page.py",
     "evaluate/ssim.py",
     "evaluate/torch_backend.py",
+    "stream/camera_clip.py",
+    "stream/comparison.py",
     "stream/opencv.py",
     "stream/photo_clip.py",
     "stream/sinks/video.py",
