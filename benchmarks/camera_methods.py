@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.camera_rows import FP32_BUNDLE, INT8_BUNDLE, NOISY
+from benchmarks.camera_rows import BM3D, FP32_BUNDLE, GRIDS, INT8_BUNDLE, NLM, NOISY
 from benchmarks.denoisers import Bm3d, Image, NetworkDenoiser, NonLocalMeans
 from edgeunet.bundle import Bundle
 from edgeunet.cli.int8 import int8_order, read_int8
@@ -26,11 +26,7 @@ from edgeunet.specs import Precision, Task
 from edgeunet.stream.executor import Executor
 
 NETWORKS = (("unetmm", 8), ("unetmm", 16), ("unetmm-base", 16), ("joint", 16))
-STRENGTHS = (3, 4, 5, 6, 8)
-SIGMAS = (4, 6, 8)
-
 TORCH = "torch fp32"
-NLM, BM3D = NonLocalMeans.name, Bm3d.name
 
 # In 8-bit units, of the mean.
 _COLOUR_STEPS = 3.0
@@ -127,14 +123,15 @@ def methods(
             for n in networks
             for form in (FP32_BUNDLE, INT8_BUNDLE)
         ]
-    found += [
-        Method(NLM, "opencv", functools.partial(_non_local_means, float(h)), f"h {h}")
-        for h in STRENGTHS
-    ]
-    found += [
-        Method(BM3D, "bm3d", functools.partial(_bm3d, float(sigma)), f"sigma {sigma}", slow=True)
-        for sigma in SIGMAS
-    ]
+    for name, form, load, slow in (
+        (NLM, "opencv", _non_local_means, False),
+        (BM3D, "bm3d", _bm3d, True),
+    ):
+        grid = GRIDS[name]
+        found += [
+            Method(name, form, functools.partial(load, float(strength)), setting, slow=slow)
+            for strength, setting in zip(grid.strengths, grid.settings, strict=True)
+        ]
     return found
 
 

@@ -6,12 +6,14 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.camera_methods import BM3D, NLM
 from benchmarks.camera_rows import (
     ALL,
+    BM3D,
     FEW,
     FP32_BUNDLE,
+    GRIDS,
     INT8_BUNDLE,
+    NLM,
     NOISY,
     NONE,
     REAL,
@@ -23,7 +25,6 @@ from edgeunet.files import replacing_file
 BEGIN = "<!-- tables of camera.csv: begin -->"
 END = "<!-- tables of camera.csv: end -->"
 
-_STRENGTHS = {NLM: "h", BM3D: "sigma"}
 _FACTS = ("device", "edgeunet", "torch", "onnxruntime", "opencv-python", "bm3d", "scikit-image")
 
 Cells = Sequence[str]
@@ -144,13 +145,13 @@ def _int8_table(real: Sequence[SummaryRow]) -> Iterator[str]:
 
 def _strengths(real: Sequence[SummaryRow]) -> Iterator[str]:
     """Yield what every strength that was tried gives."""
-    for method, word in _STRENGTHS.items():
+    for method, grid in GRIDS.items():
         subset = ALL if any(r.method == method and r.subset == ALL for r in real) else FEW
         rows = [row for row in real if (row.method, row.subset) == (method, subset)]
         if rows:
             yield f"### Strengths of {method} that were tried, {rows[0].images} pairs"
             yield _table(
-                [word, *(row.setting.removeprefix(f"{word} ") for row in rows)],
+                [grid.word, *(row.setting.removeprefix(f"{grid.word} ") for row in rows)],
                 [["PSNR, dB", *(_decibels(row.psnr_db) for row in rows)]],
             )
 

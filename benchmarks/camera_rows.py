@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import TypeVar
@@ -22,11 +23,27 @@ ALL, FEW = "all", "every sixth"
 FEW_STEP, FEW_COUNT = 6, 10
 
 NOISY = "noisy"
+NLM, BM3D = "fastNlMeans", "BM3D"
 FP32_BUNDLE, INT8_BUNDLE = "bundle fp32", "bundle int8"
 
 _Row = TypeVar("_Row", "ImageRow", "SummaryRow")
 
 TOOLS = ("opencv-python", "bm3d", "scikit-image")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The strengths that a method is tried at. word: what its strength is called."""
+
+    word: str
+    strengths: tuple[int, ...]
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        return tuple(f"{self.word} {strength}" for strength in self.strengths)
+
+
+GRIDS = {NLM: Grid("h", (3, 4, 5)), BM3D: Grid("sigma", (4, 6, 8))}
 
 
 class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,21 +147,16 @@ def few(names: Iterable[str]) -> list[str]:
 def best_setting(rows: Sequence[ImageRow], images: frozenset[str]) -> str:
     """Return the setting with the highest mean PSNR over all of ``images``.
 
-    rows: of one method at one level. A setting that lacks an image takes no part. Raises
-    ValueError when that leaves none.
+    rows: of one method at one level. Raises ValueError when there are none, or a setting lacks an
+    image: the run was stopped, and the best setting of half a grid is nobody's best.
     """
     values: dict[str, dict[str, float]] = defaultdict(dict)
     for row in rows:
         if row.image in images:
             values[row.setting][row.image] = row.psnr_db
-    means = {
-        setting: fmean(found.values())
-        for setting, found in values.items()
-        if found.keys() == images
-    }
-    if not means or not images:
-        raise ValueError("no setting was measured on every image")
-    return max(means, key=lambda setting: means[setting])
+    if not values or any(found.keys() != images for found in values.values()):
+        raise ValueError("not every setting was measured on every image")
+    return max(values, key=lambda setting: fmean(values[setting].values()))
 
 
 def summarise(rows: Sequence[ImageRow]) -> list[SummaryRow]:
@@ -184,13 +196,21 @@ def _subsets(every: Mapping[str, str], noise: str) -> dict[str, frozenset[str]]:
 def _choice(
     rows: Sequence[ImageRow], subsets: Mapping[str, frozenset[str]]
 ) -> tuple[str, str] | None:
-    """Return a method's best setting and the subset that it is best on; None without one."""
-    for subset in (ALL, FEW):
-        try:
-            return best_setting(rows, subsets.get(subset, frozenset())), subset
-        except ValueError:
-            continue
-    return None
+    """Return a method's best setting and the subset that it is best on.
+
+    None where there are no rows, or its grid was not finished.
+    """
+    some = subsets.get(FEW, frozenset())
+    subset = FEW if all(row.image in some for row in rows) else ALL
+    wanted = {
+        setting for row in rows if row.method in GRIDS for setting in GRIDS[row.method].settings
+    }
+    if not wanted <= {row.setting for row in rows}:
+        return None
+    try:
+        return best_setting(rows, subsets.get(subset, frozenset())), subset
+    except ValueError:
+        return None
 
 
 def _of_subject(

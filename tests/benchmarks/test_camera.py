@@ -15,17 +15,19 @@ pytest.importorskip("torch")
 pytest.importorskip("cv2")
 pytest.importorskip("skimage")
 
-from benchmarks import camera, camera_methods
+from benchmarks import camera
 from benchmarks.camera_methods import Method, given_network
 from benchmarks.camera_page import BEGIN, END, split_page, tables, update_page
 from benchmarks.camera_rows import (
     ALL,
     FEW,
     FP32_BUNDLE,
+    GRIDS,
     INT8_BUNDLE,
     NOISY,
     NONE,
     REAL,
+    Grid,
     ImageRow,
     SummaryRow,
     best_setting,
@@ -81,8 +83,9 @@ def test_the_best_setting_has_the_highest_mean_over_all_images() -> None:
     ]
     assert best_setting(rows, images) == "h 4"
     assert best_setting(rows, frozenset("b")) == "h 3"
-    # A setting that was measured on the easier image alone takes no part.
-    assert best_setting([*rows, _row("m", "a", 50.0, setting="h 6")], images) == "h 4"
+    for unfinished in ([*rows, _row("m", "a", 50.0, setting="h 6")], []):
+        with pytest.raises(ValueError, match="not every setting was measured on every image"):
+            best_setting(unfinished, images)
     with pytest.raises(ValueError, match="every image"):
         best_setting(rows, frozenset("abc"))
 
@@ -129,6 +132,9 @@ def test_means_by_camera_and_on_the_images_of_slow_methods() -> None:
     }
     listed = {(r.subset, r.setting, r.best) for r in summary if r.method == "slow"}
     assert listed == {(FEW, "sigma 2", False), (FEW, "sigma 3", True)}
+    # A grid that was not finished is not shown.
+    stopped = summarise([*_noisy(), *means[:-1], *slow[:-1]])
+    assert {row.method for row in stopped} == {NOISY}
 
 
 def test_the_strength_for_clean_photographs_is_that_for_noisy_ones() -> None:
@@ -190,7 +196,7 @@ def test_a_run_measures_and_resumes(
 ) -> None:
     _write_pairs(tmp_path / "pairs")
     out = tmp_path / "out"
-    monkeypatch.setattr(camera_methods, "STRENGTHS", (4, 40))
+    monkeypatch.setitem(GRIDS, "fastNlMeans", Grid("h", (4, 40)))
     common = ("--pairs", tmp_path / "pairs", "--out", out, "--only", "fastNlMeans")
     _run(monkeypatch, *common)
     rows = read_images(out / "camera_images.csv")
@@ -293,7 +299,17 @@ def test_a_page_gets_its_tables_between_the_markers(tmp_path: Path) -> None:
         update_page(tmp_path / "none.md", summary)
 
 
-def test_a_page_says_in_words_who_gains_most() -> None:
+def test_a_grid_that_was_not_finished_has_no_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(GRIDS, "nlm", Grid("h", (3, 4)))
+    rows = [*_noisy(), *(_row("nlm", name, 30.5, setting="h 3") for name in NAMES)]
+    assert {row.method for row in summarise(rows)} == {NOISY}
+    rows += [_row("nlm", name, 30.4, setting="h 4") for name in NAMES]
+    assert _one(summarise(rows), method="nlm", subset=ALL, best=True).setting == "h 3"
+
+
+def test_a_page_says_in_words_who_gains_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(GRIDS, "fastNlMeans", Grid("h", (4,)))
+    monkeypatch.setitem(GRIDS, "BM3D", Grid("sigma", (6,)))
     rows = [*_noisy(), *(_row("net-8", name, 31.0, weights_sha256="1") for name in NAMES)]
     rows += [_row("net-16", name, 31.5, weights_sha256="2") for name in NAMES]
     text = tables(summarise(rows))
