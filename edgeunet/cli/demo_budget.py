@@ -72,7 +72,7 @@ def run_within_budget(
 ) -> Budgeted:
     """Export whole frames and windows in FP32, run both on a camera's frames, and measure both."""
     from edgeunet.convert.export import ExportOrder, export_bundle
-    from edgeunet.convert.network_graph import frame_module, network_for_export
+    from edgeunet.convert.network_graph import graphs_of_recipe
     from edgeunet.convert.planning import plan_frames
     from edgeunet.memory.request import WHOLE_FRAME, PlanRequest
     from edgeunet.specs import Precision
@@ -87,8 +87,8 @@ def run_within_budget(
         target = out / f"{recipe.name}-{format_size(*size)}-{word}.bundle"
         bundles.append(export_bundle(order, target, open_runner=Executor).bundle)
     whole, windows = bundles
-    module = frame_module(network_for_export(recipe, weights), recipe)
-    plan = plan_frames(module, recipe, *size, Precision.FP32, WHOLE_FRAME)
+    graphs = graphs_of_recipe(recipe, weights)
+    plan = plan_frames(graphs, *size, Precision.FP32, WHOLE_FRAME)
     tiled = windows.manifest.plan
     predicted = plan.prediction.total_bytes if tiled is None else tiled.predicted_bytes
     differing, largest = _difference(whole, windows, _frames(size))
