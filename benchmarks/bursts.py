@@ -58,6 +58,7 @@ LIMIT_DB = 0.3
 _CAMERAS = 6
 _IN_MEAN = 16
 _GAIN = (2e-3, 2e-2)
+_LENS = (0.0, 1.5)
 _SIDE = 256
 
 
@@ -131,9 +132,9 @@ def main() -> None:
 def make_scenes(folder: Path, count: int, shots: int, coding: str) -> list[Scene]:
     """Return so many scenes, (256, 256), every sixth through the same camera."""
     generator = np.random.default_rng(2018)
-    table = CameraTable(gain=_GAIN)
+    table = CameraTable(gain=_GAIN, lens=_LENS)
     if coding == "none":
-        table = CameraTable(gain=_GAIN, jpeg_share=0, h264_share=0)
+        table = CameraTable(gain=_GAIN, lens=_LENS, jpeg_share=0, h264_share=0)
     cameras = [draw_shot(table, (_SIDE, _SIDE), generator) for _ in range(_CAMERAS)]
     scenes = []
     for index, path in enumerate(list_images(folder)[:count]):
