@@ -174,7 +174,7 @@ def through_camera(sample: Sample, gain: float) -> View:
     generator = np.random.default_rng([sample.index, round(gain * 1e6)])
     table = msgspec.structs.replace(CameraTable(), gain=(gain, gain), exposure=(EXPOSURE, EXPOSURE))
     side = SCENE - 2 * MARGIN
-    shot = replace(draw_shot(table, side, generator, resizes=False), push=2.0**-EXPOSURE)
+    shot = replace(draw_shot(table, (side, side), generator, resizes=False), push=2.0**-EXPOSURE)
     scene = cropped(sample.clean, (SCENE, SCENE)).transpose(1, 2, 0)
     images = take(np.ascontiguousarray(scene), shot, generator)
     inner = slice(MARGIN, MARGIN + side)

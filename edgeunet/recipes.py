@@ -111,11 +111,13 @@ class ExportTable(_Table, frozen=True):
     size: (height, width) in pixels.
     fp32_ops: operators that stay in FP32 in an FP16 graph.
     int8_calibrator: how ranges are chosen for INT8; without it the one that proves best.
+    int8_floats: parts of the network, by name, whose convolutions stay in floats in an INT8 graph.
     """
 
     size: tuple[int, int] = (480, 640)
     fp32_ops: tuple[str, ...] = ()
     int8_calibrator: CalibratorKind | None = None
+    int8_floats: tuple[str, ...] = ()
 
 
 class ToleranceTable(_Table, frozen=True):

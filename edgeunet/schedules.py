@@ -55,7 +55,7 @@ class CameraTable(_Table, frozen=True):
     share: float = 0.6
     reduction: tuple[float, float] = (0.5, 1.0)
     gain: tuple[float, float] = (1e-4, 2e-2)
-    lens: tuple[float, float] = (0.0, 1.5)
+    lens: tuple[float, float] = (0.0, 2.2)
     exposure: tuple[float, float] = (-2.0, 0.0)
     row: tuple[float, float] = (0.0, 0.3)
     bits: tuple[int, int] = (10, 14)
@@ -83,11 +83,13 @@ class TrainTable(_Table, frozen=True):
     crop: side of the square training crops in pixels. sigma: range of Gaussian noise in 8-bit
     units. gain: range of the camera's shot noise (``noise.add_camera``). weights: of the outputs'
     losses, 1 where not named. labelled_share: of the crops, from images with labels.
-    in_bytes: of the crops, those whose noisy image is rounded and clipped to 8 bits.
+    clean_share: of the crops with Gaussian noise, those that get none. in_bytes: of the crops,
+    those whose noisy image is rounded and clipped to 8 bits.
     statistics_until: share of the steps after which batch norm keeps the statistics it has, so
     that the network is trained as it is deployed. quantized_for: the engine whose 8 bits the
     network is fine-tuned with. frozen: parts of the network, by name, that keep the weights they
-    begin with.
+    begin with. bursts_share: of the crops, those that are two shots of one burst, without any
+    clean image.
     """
 
     steps: int
@@ -113,8 +115,10 @@ class TrainTable(_Table, frozen=True):
     statistics_until: float = 1.0
     quantized_for: QuantizedFor | None = None
     frozen: tuple[str, ...] = ()
+    clean_share: float = 0.0
     camera: CameraTable | None = None
     pairs_share: float | None = None
+    bursts_share: float | None = None
 
     def keeps_statistics(self, step: int) -> bool:
         """Whether batch norm no longer follows the batches at a step."""
@@ -171,6 +175,11 @@ def schedule_problems(
             f"generated must be from 0 to {MOST_GENERATED}",
         ),
         (0 <= table.in_bytes <= 1, "in_bytes must be from 0 to 1"),
+        (
+            table.bursts_share is None or 0 < table.bursts_share <= 1,
+            "bursts_share must be above 0, at most 1",
+        ),
+        (0 <= table.clean_share <= 1, "clean_share must be from 0 to 1"),
         (0 < table.statistics_until <= 1, "statistics_until must be above 0, at most 1"),
         (
             all(0 < start < 1 for start in starts) and starts == sorted(set(starts)),

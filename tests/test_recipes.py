@@ -21,6 +21,7 @@ EXPECTED = {
     "umc-shared",
     "unet",
     "unetmm",
+    "unetmm-awgn",
     "unetmm-base",
     "unetmm-full",
     "unetmm-naf",

@@ -127,13 +127,16 @@ class OutputEntry(_Entry, frozen=True):
 
 
 class ParityEntry(_Entry, frozen=True):
-    """Agreement of one output with torch FP32 on one frame; a null value is bit equality."""
+    """Agreement of one output with torch FP32 on one frame; a null value is bit equality.
+
+    limit: null where nothing was demanded.
+    """
 
     frame: str
     output: str
     metric: str
     value: float | None
-    limit: float
+    limit: float | None
 
 
 class MemoryEntry(_Entry, frozen=True):

@@ -34,14 +34,14 @@ _SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0", "4:2:0")
 class Shot:
     """One camera and one exposure; every field is drawn from a range of ``CameraTable``.
 
-    side: of the square image that it makes, in pixels, margins included. sensor_side: of what
-    its sensor sees. lens: sigma of its blur in pixels of the sensor. exposure: light that falls
-    on the sensor, 0..1 of full scale. push: digital gain behind the converter. quality: of
-    JPEG; rate_factor: of H.264; at most one of the two is set.
+    size: (height, width) in pixels of the image that it makes, margins included. sensor_size: of
+    what its sensor sees. All are even. lens: sigma of its blur in pixels of the sensor. exposure:
+    light that falls on the sensor, 0..1 of full scale. push: digital gain behind the converter.
+    quality: of JPEG; rate_factor: of H.264; at most one of the two is set.
     """
 
-    side: int
-    sensor_side: int
+    size: tuple[int, int]
+    sensor_size: tuple[int, int]
     pattern: str
     demosaic: DemosaicKind
     matrix: NDArray[np.float64]
@@ -67,14 +67,19 @@ class Shot:
 
 
 def draw_shot(
-    table: CameraTable, side: int, generator: np.random.Generator, *, resizes: bool = True
+    table: CameraTable,
+    size: tuple[int, int],
+    generator: np.random.Generator,
+    *,
+    resizes: bool = True,
 ) -> Shot:
-    """Draw a camera and an exposure for images of ``side`` pixels, margins not counted.
+    """Draw a camera and an exposure for images of a size, (height, width) without margins.
 
     resizes: whether the camera may resize; not where labels belong to the pixels.
     """
     draw = generator.uniform
-    whole = side + 2 * MARGIN
+    # Bayer filters, and colours at half resolution, come in squares of 2x2 pixels.
+    height, width = (side + side % 2 + 2 * MARGIN for side in size)
     scale = draw(*table.resize) if resizes and draw() < table.resize_share else 1.0
     gain = math.exp(draw(math.log(table.gain[0]), math.log(table.gain[1])))
     read = sensor.read_noise_variance(gain, generator.normal(0, 0.26))
@@ -83,8 +88,8 @@ def draw_shot(
     jpeg = coder < table.jpeg_share
     h264 = not jpeg and coder < table.jpeg_share + table.h264_share
     return Shot(
-        side=whole,
-        sensor_side=2 * round(whole / scale / 2),
+        size=(height, width),
+        sensor_size=(2 * round(height / scale / 2), 2 * round(width / scale / 2)),
         pattern=sensor.PATTERNS[int(generator.integers(len(sensor.PATTERNS)))],
         demosaic=table.demosaic[int(generator.integers(len(table.demosaic)))],
         matrix=colour.camera_matrix(generator.dirichlet(np.ones(colour.known_cameras()))),
@@ -111,9 +116,9 @@ def draw_shot(
 
 
 def take(scene: Bytes, shot: Shot, generator: np.random.Generator) -> tuple[Floats, Floats]:
-    """Return (noisy, clean), (side, side, 3) float32, RGB, 0..1; the noisy one has 8 bits.
+    """Return (noisy, clean), (H, W, 3) float32, RGB, 0..1; the noisy one has 8 bits.
 
-    scene: (sensor_side, sensor_side, 3) uint8, RGB.
+    scene: (H, W, 3) uint8, RGB, of the shot's ``sensor_size``. The answers have its ``size``.
     """
     light = _light(scene, shot)
     clean = _developed(np.minimum(light, 1), shot)
@@ -158,7 +163,7 @@ def _developed(signal: Floats, shot: Shot) -> Floats:
 
 def _finished(image: Floats, shot: Shot) -> Floats:
     """Return an image at the size, the sharpness and the colour resolution it is written with."""
-    image = finishing.resize(image, shot.side)
+    image = finishing.resize(image, *shot.size)
     image = finishing.sharpen(image, shot.sharpening, shot.sharpening_sigma)
     return finishing.halve_colours(image) if shot.halves_colours else image
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,10 @@ def demosaic(seen: Floats, pattern: str, kind: DemosaicKind) -> Floats:
 
 def _library() -> Any:
     try:
-        return importlib.import_module("colour_demosaicing")
+        with warnings.catch_warnings():
+            # It imports by a path that SciPy calls deprecated; nobody here can change that.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return importlib.import_module("colour_demosaicing")
     except ModuleNotFoundError as error:
         raise MissingPackageError(
             "colour-demosaicing", purpose="simulating a camera", extra="train"

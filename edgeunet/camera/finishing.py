@@ -51,11 +51,11 @@ def halve_colours(image: Floats) -> Floats:
     return from_luma_chroma(planes)
 
 
-def resize(image: Floats, side: int) -> Floats:
-    """Return a square image (H, H, 3) at another size, by bicubic interpolation."""
-    if image.shape[0] == side:
+def resize(image: Floats, height: int, width: int) -> Floats:
+    """Return an image (H, W, 3) at another size, by bicubic interpolation."""
+    if image.shape[:2] == (height, width):
         return image
-    return np.stack([resized_plane(image[:, :, c], side, side) for c in range(3)], axis=2)
+    return np.stack([resized_plane(image[:, :, c], height, width) for c in range(3)], axis=2)
 
 
 def _blurred(plane: Floats, sigma: float) -> Floats:

@@ -1,7 +1,8 @@
-"""``edgeunet demo``: the whole tour on real photographs, in one folder."""
+"""``edgeunet demo``: the whole tour on a camera's noisy clip, in one folder."""
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from edgeunet.cli.choices import choose_weights, missing_package
 from edgeunet.cli.console import note, print_json, print_table, progress
+from edgeunet.cli.demo_budget import Budgeted, print_budgeted, run_within_budget
 from edgeunet.cli.options import AsJson
 from edgeunet.recipes import load_recipe
 from edgeunet.specs import Precision
@@ -16,16 +18,21 @@ from edgeunet.units import format_bytes, format_size
 
 if TYPE_CHECKING:
     from edgeunet.memory.report import MemoryReport
+    from edgeunet.stream.comparison import Comparison
     from edgeunet.stream.pipeline import RunSummary
 
-_SIZE = (288, 512)
+_SIZE = (288, 480)
 _FRAMES = 48
+_BURST_FRAMES = 12
 _FRAME_RATE = 12.0
-_SIGMA = 25.0
 _MODEL = "unetmm"
+_PHOTOGRAPHS = ("coffee", "rocket", "astronaut")
+
+_BUDGET_SIZE = (544, 960)
+_BUDGET_BYTES = 64 << 20
+
 _BASELINE = "nafnet"
 _PLOT_SIZE = (1080, 1920)
-_PHOTOGRAPHS = ("coffee", "rocket", "astronaut")
 
 
 def command(
@@ -34,66 +41,82 @@ def command(
     ),
     as_json: AsJson = False,
 ) -> None:
-    """Make a noisy clip, export the flagship, clean the clip.
+    """Make a noisy camera clip, export the flagship, clean the clip, keep to a byte limit.
 
     A plot shows where the memory goes.
     """
     try:
         from edgeunet.convert.export import ExportOrder, export_bundle
-        from edgeunet.photographs import shipped_photographs
-        from edgeunet.stream.photo_clip import write_photo_clip
+        from edgeunet.stream.executor import Executor
+
+        out.mkdir(parents=True, exist_ok=True)
+        _make_clips(out)
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="the demo", extra="all") from error
-    from edgeunet.stream.executor import Executor
-
-    out.mkdir(parents=True, exist_ok=True)
-    clip = out / "clean.mkv"
-    note(f"making {clip} from photographs")
-    shipped = shipped_photographs()
-    write_photo_clip(
-        clip,
-        [shipped[name][:, :, ::-1].copy() for name in _PHOTOGRAPHS],
-        height=_SIZE[0],
-        width=_SIZE[1],
-        frames=_FRAMES,
-        frame_rate=_FRAME_RATE,
-    )
     bundle = out / f"{_MODEL}-{format_size(*_SIZE)}-fp16.bundle"
     flagship = load_recipe(_MODEL)
-    order = ExportOrder(flagship, *_SIZE, Precision.FP16, weights=choose_weights(_MODEL, flagship))
+    weights = choose_weights(_MODEL, flagship)
+    order = ExportOrder(flagship, *_SIZE, Precision.FP16, weights=weights)
     export_bundle(order, bundle, open_runner=Executor, report=note)
-    summary = _clean(clip, bundle, out)
+    summary = _clean(bundle, out)
+    comparison = _compare(out)
+    budgeted = run_within_budget(flagship, weights, _BUDGET_SIZE, _BUDGET_BYTES, out)
     reports = _draw_memory(out)
-    document = _document(summary, reports)
     if as_json:
-        print_json(document)
+        print_json(_document(summary, comparison, budgeted, reports))
     else:
-        _print(summary, reports)
+        _print(summary, comparison, budgeted, reports)
     for path in sorted(out.iterdir()):
         note(f"  {path}")
 
 
-def _clean(clip: Path, bundle: Path, out: Path) -> RunSummary:
+def _make_clips(out: Path) -> None:
+    """Write clean.mkv and noisy.mkv, a pan over photographs, and burst.mkv, one still scene."""
+    from edgeunet.camera.night import night_shot
+    from edgeunet.photographs import shipped_photographs
+    from edgeunet.stream.camera_clip import camera_frames, write_clips
+    from edgeunet.stream.photo_clip import photo_frames
+
+    shot = night_shot(*_SIZE)
+    height, width = shot.sensor_size
+    shipped = shipped_photographs()
+    photographs = [shipped[name][:, :, ::-1].copy() for name in _PHOTOGRAPHS]
+    note("taking clips of photographs with a camera in software: a small sensor in a dark street")
+    scenes = photo_frames(photographs, height=height, width=width, frames=_FRAMES)
+    clips = {out / "noisy.mkv": 0, out / "clean.mkv": 1}
+    write_clips(clips, camera_frames(scenes, shot), _FRAME_RATE)
+    (still,) = photo_frames(photographs[-1:], height=height, width=width, frames=1)
+    burst = camera_frames(itertools.repeat(still, _BURST_FRAMES), shot, seed=1)
+    write_clips({out / "burst.mkv": 0}, burst, _FRAME_RATE)
+
+
+def _clean(bundle: Path, out: Path) -> RunSummary:
     from edgeunet.stream.pipeline import RunOptions, run_pipeline
 
-    def options(sink: Path, frames: int | None) -> RunOptions:
-        return RunOptions(
-            source=str(clip),
-            bundle=bundle,
-            sink=str(sink),
-            noise_sigma=_SIGMA,
-            view="side-by-side",
-            frame_limit=frames,
-        )
-
-    run_pipeline(options(out / "still.png", 1))
+    options = RunOptions(str(out / "noisy.mkv"), bundle, str(out / "denoised.mkv"))
     with progress(" frames/s") as bar:
-        task = bar.add_task("cleaning", total=None, rate="-")
+        task = bar.add_task("cleaning", total=_FRAMES, rate="-")
 
         def show(done: int, total: int | None, rate: float) -> None:
             bar.update(task, completed=done, total=total, rate=f"{rate:.1f}")
 
-        return run_pipeline(options(out / "side-by-side.mp4", None), on_frame=show, on_note=note)
+        return run_pipeline(options, on_frame=show, on_note=note)
+
+
+def _compare(out: Path) -> Comparison:
+    """Measure the clips and leave still.png and side-by-side.mp4."""
+    from edgeunet.stream.comparison import compare_clips, write_beside, write_still
+
+    noisy, denoised, clean = (out / f"{name}.mkv" for name in ("noisy", "denoised", "clean"))
+    note("comparing with non-local means")
+    with progress("") as bar:
+        task = bar.add_task("comparing", total=_FRAMES, rate="")
+        comparison = compare_clips(
+            noisy, denoised, clean, on_frame=lambda done: bar.update(task, completed=done)
+        )
+    write_still(out / "still.png", comparison.still)
+    write_beside(out / "side-by-side.mp4", noisy, denoised, _FRAME_RATE)
+    return comparison
 
 
 def _draw_memory(out: Path) -> list[MemoryReport]:
@@ -113,36 +136,54 @@ def _draw_memory(out: Path) -> list[MemoryReport]:
     return reports
 
 
-def _document(summary: RunSummary, reports: list[MemoryReport]) -> dict[str, Any]:
-    quality, latency = summary.quality, summary.latency_ms
+def _document(
+    summary: RunSummary,
+    comparison: Comparison,
+    budgeted: Budgeted,
+    reports: list[MemoryReport],
+) -> dict[str, Any]:
+    """Return the JSON document; PSNR is the mean over frames, to the clean clip."""
+    latency = summary.latency_ms
     return {
         "frames": summary.frames,
         "size": format_size(*_SIZE),
-        "sigma": _SIGMA,
-        "psnr_db_noisy": quality and quality.before,
-        "psnr_db_denoised": quality and quality.after,
+        "psnr_db_noisy": round(comparison.noisy_db, 3),
+        "psnr_db_non_local_means": round(comparison.non_local_means_db, 3),
+        "non_local_means_strength": comparison.strength,
+        "psnr_db_denoised": round(comparison.denoised_db, 3),
         "fps": summary.frames_per_second,
         "latency_ms_p50": latency and latency.p50,
+        "budget": budgeted.document(),
         "memory": [report.document() for report in reports],
     }
 
 
-def _print(summary: RunSummary, reports: list[MemoryReport]) -> None:
-    quality = summary.quality
-    if quality is not None and quality.after is not None:
-        print_table(
-            f"{_MODEL} fp16 on {summary.frames} frames of {format_size(*_SIZE)}, "
-            f"noise sigma {_SIGMA:g}, {summary.engine}",
-            ("PSNR noisy dB", "PSNR denoised dB", "frames per second"),
-            [
-                (
-                    f"{quality.before:.2f}",
-                    f"{quality.after:.2f}",
-                    f"{summary.frames_per_second:.1f}",
-                )
-            ],
-            text_columns=0,
-        )
+def _print(
+    summary: RunSummary,
+    comparison: Comparison,
+    budgeted: Budgeted,
+    reports: list[MemoryReport],
+) -> None:
+    print_table(
+        f"{summary.frames} frames of {format_size(*_SIZE)} from a camera in software, "
+        f"PSNR to the clean ones; {_MODEL} fp16, {summary.engine}",
+        (
+            "noisy dB",
+            f"non-local means dB (h {comparison.strength:g})",
+            f"{_MODEL} dB",
+            "frames per second",
+        ),
+        [
+            (
+                f"{comparison.noisy_db:.2f}",
+                f"{comparison.non_local_means_db:.2f}",
+                f"{comparison.denoised_db:.2f}",
+                f"{summary.frames_per_second:.1f}",
+            )
+        ],
+        text_columns=0,
+    )
+    print_budgeted(budgeted)
     print_table(
         f"activation memory at {format_size(*_PLOT_SIZE)} fp16, width 16, computed from the graph",
         ("network", "skip bytes", "peak live bytes", "arena bytes", "I/O bytes", "weight bytes"),

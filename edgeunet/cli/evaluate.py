@@ -54,8 +54,8 @@ def command(
         typer.Option(
             "--sigma",
             metavar="LIST",
-            help="Noise levels in 8-bit units; 15,25,50 unless given, 0 for a network that "
-            "does not denoise. Real pairs have noise of their own.",
+            help="Noise levels in 8-bit units; 0,15,25,50 unless given, 0 alone for a network "
+            "that does not denoise. Real pairs have noise of their own.",
         ),
     ] = None,
     noise: Annotated[

@@ -239,7 +239,7 @@ def command(
                 f.output,
                 _METRICS[f.metric],
                 "equal" if f.value is None else f"{f.value:.4g}",
-                f"{f.limit:.4g}",
+                "-" if f.limit is None else f"{f.limit:.4g}",
             )
             for f in exported.parity
         ],

@@ -79,6 +79,15 @@ def command(
             "overlay, unless given.",
         ),
     ] = None,
+    strength: Annotated[
+        float,
+        typer.Option(
+            "--strength",
+            metavar="0..1",
+            help="How much of the denoising is applied: 0 is the frame itself, 1 the network's "
+            "answer.",
+        ),
+    ] = 1.0,
     frames: Annotated[
         int | None, typer.Option("--frames", metavar="N", help="Stop after so many frames.")
     ] = None,
@@ -99,6 +108,7 @@ def command(
         noise_sigma=noise,
         seed=seed,
         view=view,
+        strength=strength,
         frame_limit=frames,
         threads=threads,
     )
@@ -165,14 +175,19 @@ def _stopping() -> Iterator[tuple[threading.Event, list[int]]]:
 
 
 def _document(summary: RunSummary) -> dict[str, Any]:
-    """Return the JSON document; sizes are HxW in pixels, rates in frames per second."""
+    """Return the JSON document; sizes are HxW in pixels, rates in frames per second.
+
+    strength: only where it is not 1.
+    """
     latency, quality = summary.latency_ms, summary.quality
+    strength = {} if summary.strength == 1 else {"strength": summary.strength}
     return {
         "source": summary.source,
         "sink": summary.sink,
         "bundle": summary.bundle,
         "engine": summary.engine,
         "view": summary.view,
+        **strength,
         "frames": summary.frames,
         "skipped": len(summary.skipped),
         "dropped": summary.dropped,
@@ -205,6 +220,8 @@ def _print(summary: RunSummary) -> None:
         ("engine", summary.engine),
         ("frames", str(summary.frames)),
     ]
+    if summary.strength != 1:
+        rows.append(("strength", f"{summary.strength:g}"))
     if summary.skipped:
         rows.append(("left out", str(len(summary.skipped))))
     if summary.dropped:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from edgeunet.cli.bursts import clip_reader, read_bursts, shipped, write_page
 from edgeunet.cli.choices import missing_package, read_recipe_at
 from edgeunet.cli.console import note, print_json, print_table, progress, warn
+from edgeunet.cli.noise_training import read_init, read_noise_profile, with_noise_profile
 from edgeunet.cli.options import AsJson, Width
 from edgeunet.cli.qat import read_qat
 from edgeunet.errors import EdgeUnetError, UsageError
@@ -56,6 +57,16 @@ def command(
             "class. May be given again.",
         ),
     ] = None,
+    bursts: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--bursts",
+            metavar="DIR",
+            help="A folder with a clip, or a sub-folder of images, per static scene: shots of one "
+            "scene train without clean images, from the shipped weights unless --init is given, in "
+            "2000 steps unless --steps is. May be given again.",
+        ),
+    ] = None,
     width: Width = None,
     steps: Annotated[
         int | None,
@@ -66,8 +77,16 @@ def command(
         typer.Option(
             "--init",
             metavar="FILE",
-            help="Weights to begin with: tensors of the same name and shape are taken. With "
-            "--qat the shipped ones unless given.",
+            help="Weights to begin with: tensors of the same name and shape are taken. The word "
+            "shipped stands for the recipe's own, which --qat takes unless others are given.",
+        ),
+    ] = None,
+    noise_profile: Annotated[
+        Path | None,
+        typer.Option(
+            "--noise-profile",
+            metavar="FILE.toml",
+            help="Train for the noise that edgeunet noise measured: it gives [train.camera].",
         ),
     ] = None,
     resume: Annotated[
@@ -121,16 +140,18 @@ def command(
         raise UsageError(f"{steps} steps train nothing", hint="give at least 1")
     recipe = read_recipe_at(model, width)
     try:
-        from edgeunet.train.card import Given, figure_label, figure_text, write_card
+        from edgeunet.train.card import Given, figure_text, write_card
         from edgeunet.train.checkpoint import FILE_NAME
         from edgeunet.train.data import read_data
         from edgeunet.train.fake_quantization import with_quantization
         from edgeunet.train.interruption import TrainingInterrupted
         from edgeunet.train.loop import Progress, check_run, train, with_steps
         from edgeunet.train.processes import is_main_process
-        from edgeunet.train.validation import all_figure_names
+        from edgeunet.train.views import all_figures
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="training", extra="train") from error
+    given_init, init = init, read_init(init, model, recipe)
+    profile = read_noise_profile(noise_profile, recipe, only_bursts=bool(bursts) and not data)
     choice = read_qat(
         recipe,
         model,
@@ -146,9 +167,22 @@ def command(
     else:
         recipe = with_quantization(recipe, choice.int8.engine, steps)
     folders = data or []
+    scenes = bursts or []
+    burst_choice = read_bursts(
+        recipe,
+        model,
+        scenes,
+        qat=choice is not None,
+        init=init,
+        steps=steps,
+        beside_images=bool(folders),
+        going_on=resume and (out / FILE_NAME).is_file(),
+    )
     begin_with = init if choice is None else choice.init
+    if burst_choice is not None:
+        recipe, begin_with = burst_choice.recipe, burst_choice.init
     table = check_run(recipe, out, resume=resume, init=begin_with)
-    if not folders and not table.generated:
+    if not folders and not scenes and not table.generated:
         raise UsageError(
             f"recipe {recipe.name!r} needs images to train on", hint="give --data FOLDER"
         )
@@ -156,15 +190,27 @@ def command(
     say, complain = (note, warn) if speaks else (_nothing, _nothing)
     if resume and not (out / FILE_NAME).exists():
         say(f"no checkpoint in {out}: starting from the beginning")
-    read = read_data(folders, recipe, table, notice=complain)
+    recipe = with_noise_profile(recipe, profile, say, complain)
+    table = recipe.train or table
+    read = read_data(
+        folders,
+        recipe,
+        table,
+        bursts=scenes,
+        open_clip=clip_reader() if scenes else None,
+        notice=complain,
+    )
     if small := read.too_small:
         are = "is" if small == 1 else "are"
         crop = table.largest_crop
         complain(f"{_images(small)} {are} smaller than {crop}x{crop} pixels")
     labelled = read.labelled
     with_labels = "" if labelled is None else f", {labelled} of them with labels"
-    say(f"{_images(len(read.training))} to train on{with_labels}, {len(read.held_out)} held out")
-    names = dict(zip(all_figure_names(recipe), itertools.cycle(recipe.tasks), strict=False))
+    trained = [_images(len(read.training))] if read.training or not read.bursts else []
+    if shots := sum(len(burst.shots) for burst in read.bursts):
+        trained.append(f"{shots} shots of {len(read.bursts)} scenes")
+    say(f"{' and '.join(trained)} to train on{with_labels}, {len(read.held_out)} held out")
+    measured = {figure.name: figure for figure in all_figures(recipe, read.held_out)}
     with progress(" steps/s") if speaks else contextlib.nullcontext() as bar:
         task = bar.add_task("training", total=None, rate="") if bar else None
 
@@ -172,7 +218,8 @@ def command(
             if bar is None or task is None:
                 return
             figures = "".join(
-                f" {figure_text(figure, names[name])}" for name, figure in state.figures.items()
+                f" {figure_text(figure, measured[name].task)}"
+                for name, figure in state.figures.items()
             )
             bar.update(
                 task,
@@ -187,6 +234,7 @@ def command(
                 recipe,
                 read.training,
                 out,
+                bursts=read.bursts,
                 validation=read.held_out,
                 resume=resume,
                 init=begin_with,
@@ -200,11 +248,16 @@ def command(
     if not speaks:
         return
     given = Given(
-        *(model, folders, init, len(read.held_out)),
+        *(model, folders, given_init, len(read.held_out)),
         qat=qat,
         calibration=None if choice is None else choice.set_name,
+        bursts=scenes,
+        noise_profile=noise_profile,
     )
     card = write_card(outcome, recipe, given)
+    page = None
+    if scenes:
+        page = write_page(outcome, recipe, [begin_with, shipped(recipe, model)], read.held_out)
     if as_json:
         print_json(
             {
@@ -214,9 +267,10 @@ def command(
                 "steps": outcome.steps,
                 "seconds": round(outcome.seconds, 1),
                 "skipped_steps": outcome.skipped_steps,
-                "held_out_noise": outcome.figures_noise,
-                "held_out": {name: outcome.figures.get(name) for name in names},
+                "held_out_noise": "; ".join(dict.fromkeys(f.noise for f in outcome.measured)),
+                "held_out": {name: outcome.figures.get(name) for name in measured},
             }
+            | ({} if page is None else {"page": str(page)})
         )
         return
     if outcome.skipped_steps:
@@ -228,9 +282,11 @@ def command(
         ("time", f"{outcome.seconds:.1f} s"),
         ("skipped steps", f"{outcome.skipped_steps}"),
     ]
-    for name, head in names.items():
-        label = f"{figure_label(name, head)}, held out, {outcome.figures_noise}"
-        rows.append((label, figure_text(outcome.figures.get(name), head)))
+    if page is not None:
+        rows.insert(2, ("before and after", str(page)))
+    for name, figure in measured.items():
+        label = f"{figure.label}, held out, {figure.noise}"
+        rows.append((label, figure_text(outcome.figures.get(name), figure.task)))
     print_table(None, ("figure", "value"), rows)
 
 

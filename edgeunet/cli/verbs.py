@@ -12,6 +12,7 @@ VERBS = {
     "build": "build",
     "run": "run",
     "calibrate": "calibrate",
+    "noise": "noise",
     "memory": "memory",
     "train": "train",
     "eval": "evaluate",

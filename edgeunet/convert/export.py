@@ -34,7 +34,13 @@ from edgeunet.convert.network_graph import (
     graphs_of_recipe,
     within_memory,
 )
-from edgeunet.convert.parity import ParityFigure, check_parity, parity_frames, require_parity
+from edgeunet.convert.parity import (
+    ParityFigure,
+    check_parity,
+    parity_frames,
+    require_parity,
+    shortfalls,
+)
 from edgeunet.convert.planning import TimeGraph, plan_frames, report_of, target_of
 from edgeunet.convert.quantizing import Int8Order, make_quantizer, quantization_entry
 from edgeunet.convert.staging import memory_entry, plan_entry, write_stages, write_whole
@@ -120,6 +126,8 @@ def export_bundle(
         finally:
             runner.close()
         require_parity(figures)
+        for text in shortfalls(figures, order.recipe):
+            report(text)
         report("writing the bundle")
         manifest = msgspec.structs.replace(
             draft.manifest, parity=tuple(_parity_entry(figure) for figure in figures)

@@ -21,8 +21,10 @@ from edgeunet.graph.points import (
     Placement,
     Points,
     placement_of,
+    points_of,
     quantization_key,
     show_points,
+    weight_name,
 )
 from edgeunet.graph.quantized import Interval, quantize
 from edgeunet.graph.view import write_model
@@ -74,8 +76,9 @@ class Int8Order:
 class Quantizer:
     """Quantizes any graph of one network, whatever its frame size, the same way.
 
-    factors, fidelity_db: see Ranges. placement: at the frame size of the set. selection: what
-    stays in floats for the sake of quality.
+    factors, fidelity_db: see Ranges. placement: at the frame size of the set. kept: convolutions
+    that stay in floats, by their numbers in execution order. selection: those of them that were
+    found by measuring.
     """
 
     factors: tuple[float, ...]
@@ -84,11 +87,12 @@ class Quantizer:
     calibrator: Calibrator
     fidelity_db: dict[Calibrator, float]
     placement: Placement
+    kept: tuple[int, ...] = ()
     selection: Selection | None = None
 
     def __call__(self, model: ir.Model) -> None:
         prepare(model, self.factors)
-        quantize(model, self.intervals, self.engine, kept=_numbers(self.selection))
+        quantize(model, self.intervals, self.engine, kept=self.kept)
 
 
 def make_quantizer(
@@ -123,8 +127,9 @@ def make_quantizer(
         )
     if selection is not None and order.on_selection is not None:
         order.on_selection(selection)
-    placement = placement_of(model, order.engine, _numbers(selection))
-    for text in _reasons(placement, selection, order.engine):
+    kept = _kept(model, recipe, order.engine, selection)
+    placement = placement_of(model, order.engine, kept)
+    for text in _reasons(placement, selection, recipe, order.engine):
         report(text)
     return Quantizer(
         ranges.factors,
@@ -133,11 +138,39 @@ def make_quantizer(
         chosen,
         ranges.fidelity_db[order.engine],
         placement,
+        kept,
         selection,
     )
 
 
-def _reasons(placement: Placement, selection: Selection | None, engine: Engine) -> Iterator[str]:
+def _kept(
+    model: ir.Model, recipe: Recipe, engine: Engine, selection: Selection | None
+) -> tuple[int, ...]:
+    """Return the convolutions that stay in floats: the recipe's, and those that were selected.
+
+    Raises RecipeError when the network has no such part.
+    """
+    names = [weight_name(node) for node in points_of(model, engine).convolutions]
+    found = set() if selection is None else {layer.number for layer in selection.kept}
+    for part in recipe.export.int8_floats:
+        numbers = [n for n, name in enumerate(names) if _is_in(name, part)]
+        if not numbers:
+            raise RecipeError(
+                f"[export] int8_floats names {part!r}, which has no convolution",
+                hint="name parts of the network, such as 'pathways.0.head'",
+            )
+        found.update(numbers)
+    return tuple(sorted(found))
+
+
+def _is_in(weight: str, part: str) -> bool:
+    """Say whether a weight, such as ``network.encoder.0.0.expand.weight_1``, is of a part."""
+    return weight.startswith(f"network.{part}.")
+
+
+def _reasons(
+    placement: Placement, selection: Selection | None, recipe: Recipe, engine: Engine
+) -> Iterator[str]:
     """Say what stays in floats and why, and what is lost."""
     reason = {
         Engine.ONNXRUNTIME: "makes the image, whose own steps are finer than 8 bits of its noise",
@@ -147,7 +180,9 @@ def _reasons(placement: Placement, selection: Selection | None, engine: Engine) 
     for layer in chosen:
         yield f"kept in floats: {layer.name} loses {layer.loss_db:.3f} dB alone"
     for name in placement.kept:
-        if name not in {layer.name for layer in chosen}:
+        if any(_is_in(name, part) for part in recipe.export.int8_floats):
+            yield f"kept in floats: {name}, as the recipe says"
+        elif name not in {layer.name for layer in chosen}:
             yield f"kept in floats: {name} {reason}"
     if selection is not None:
         labels = ""
@@ -189,10 +224,6 @@ def ranges_of(
             except OSError as error:
                 report(f"the ranges are not kept: {path}: {error.strerror}")
     return ranges
-
-
-def _numbers(selection: Selection | None) -> tuple[int, ...]:
-    return () if selection is None else tuple(layer.number for layer in selection.kept)
 
 
 def quantization_entry(order: Int8Order, quantizer: Quantizer) -> QuantizationEntry:

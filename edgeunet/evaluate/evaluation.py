@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from edgeunet.evaluate.ssim import ssim
 from edgeunet.evaluate.temporal import Moment, TemporalFigures, TemporalMeter
 from edgeunet.metrics import ConfusionMatrix, psnr_db
 from edgeunet.specs import Task
+from edgeunet.stream.meter import IDENTICAL_DB
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,10 @@ class Figures:
     """One set at one noise level. images: how many. None for what was not measured.
 
     sigma: None for a camera's own noise. gain_db: over the gains of the images, so that its
-    interval is that of their differences. worst_gain_db: the smallest of these, which is
-    worst_gain_image's; below 0 the network did harm.
+    interval is that of their differences; a clean image has no gain. worst_gain_db: the smallest
+    of these, which is worst_gain_image's; below 0 the network did harm. PSNR: the mean over
+    images in dB. It is ``inf`` where all images are equal; where only some are, each of those
+    counts as ``IDENTICAL_DB``.
     """
 
     noise: NoiseKind
@@ -189,7 +193,7 @@ class _Cell:
             sigma=self.sigma,
             psnr_noisy_db=before,
             psnr_db=after,
-            gain_db=None if after is None else _gain_db(before, after),
+            gain_db=None if after is None or math.isinf(before) else after - before,
             ssim_noisy=ssim(noisy, clean),
             ssim=None if answer.denoised is None else ssim(answer.denoised, clean),
             pixel_accuracy=accuracy,
@@ -207,8 +211,8 @@ class _Cell:
             noise=self.kind,
             sigma=self.sigma,
             images=len(rows),
-            psnr_noisy_db=estimate([row.psnr_noisy_db for row in rows]),
-            psnr_db=estimate([row.psnr_db for row in rows if row.psnr_db is not None]),
+            psnr_noisy_db=_mean_psnr_db([row.psnr_noisy_db for row in rows]),
+            psnr_db=_mean_psnr_db([row.psnr_db for row in rows if row.psnr_db is not None]),
             gain_db=estimate([gain for gain, _ in gains]),
             worst_gain_db=worst[0],
             worst_gain_image=worst[1],
@@ -239,9 +243,11 @@ class _Cell:
         return ClassFigures(matrix.pixel_accuracy, by_class)
 
 
-def _gain_db(before: float, after: float) -> float:
-    # Two infinite figures have no difference.
-    return 0.0 if before == after else after - before
+def _mean_psnr_db(values: Sequence[float]) -> Estimate | None:
+    """Return the mean PSNR; one equal image, black for example, does not make it infinite."""
+    if all(math.isinf(value) for value in values):
+        return estimate(values)
+    return estimate([min(value, IDENTICAL_DB) for value in values])
 
 
 def _psnr_db(image: Planes, sample: Sample) -> float:

@@ -21,10 +21,12 @@ from edgeunet.units import shorten
 Planes = NDArray[Any]
 """(3, H, W), RGB: uint8, 0..255, or float32, 0..1."""
 
-SIGMAS = (15.0, 25.0, 50.0)
+SIGMAS = (0.0, 15.0, 25.0, 50.0)
+"""With 0, so that what a network does to a clean image stands in every table."""
+
 CLEAN = (0.0,)
 
-_HINT = f"write numbers from 0 to {MAX_SIGMA:g}, in 8-bit units, like 15,25,50"
+_HINT = f"write numbers from 0 to {MAX_SIGMA:g}, in 8-bit units, like 0,15,25,50"
 
 
 class NoiseKind(str, enum.Enum):
@@ -59,7 +61,7 @@ def level_in_words(noise: str, sigma: float | None) -> str:
 
 
 def parse_sigmas(text: str) -> tuple[float, ...]:
-    """Read ``15,25,50``. Raises UsageError for what is no level, and for a level given twice."""
+    """Read ``0,15,25,50``. Raises UsageError for what is no level, and for a level given twice."""
     sigmas = []
     for word in text.split(","):
         try:

@@ -21,6 +21,7 @@ from edgeunet.evaluate.evaluation import Levels, Result, Row, noisy_image
 from edgeunet.evaluate.protocol import NoiseKind, as_floats, level_in_words
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Task
+from edgeunet.stream.meter import IDENTICAL_DB
 from edgeunet.units import format_size
 
 Pixels = NDArray[np.uint8]
@@ -28,8 +29,6 @@ Colour = tuple[int, int, int]
 
 # Side of the windows shown: single pixels can be seen, and a page stays small.
 WINDOW = 160
-# A PSNR that counts for equal images: the loss from it stays a number.
-_EQUAL_DB = 100.0
 _PSNR, _PIXELS = "PSNR", "pixel accuracy"
 # A difference is shown so many times as large.
 GAIN = 8
@@ -219,7 +218,7 @@ def worst_spots(first: Result, result: Result, count: int) -> list[Spot]:
 
 
 def _figure(row: Row) -> float | None:
-    return row.pixel_accuracy if row.psnr_db is None else min(row.psnr_db, _EQUAL_DB)
+    return row.pixel_accuracy if row.psnr_db is None else min(row.psnr_db, IDENTICAL_DB)
 
 
 def scenes_of(

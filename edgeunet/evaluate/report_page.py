@@ -16,7 +16,7 @@ from edgeunet.pairs import swapped_in_words
 from edgeunet.photographs import png_of
 from edgeunet.units import format_bytes
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --text: #1d2430; --page: #fff; --quiet: #566; --line: #dde;
   --worse: #b03020 }
 @media (prefers-color-scheme: dark) { :root { --text: #dde3ea; --page: #16191e; --quiet: #9aa6b2;
@@ -71,7 +71,7 @@ def page_of(report: Report) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(report.title)}</title><style>{_STYLE}</style></head>\n"
+        f"<title>{escape(report.title)}</title><style>{STYLE}</style></head>\n"
         f"<body><h1>{escape(report.title)}</h1>\n{''.join(parts)}"
         f'<h2>Measured with</h2><table class="facts">{facts}</table></body></html>\n'
     )

@@ -201,8 +201,14 @@ def placement_of(model: ir.Model, engine: Engine, kept: Collection[int] = ()) ->
     return Placement(
         (len(points.quantized), len(points.convolutions)),
         (inside, every),
-        tuple((node.inputs[1].name if node.inputs[1] else None) or "" for node in floats),
+        tuple(weight_name(node) for node in floats),
     )
+
+
+def weight_name(convolution: ir.Node) -> str:
+    """Return the name of a convolution's weight, which says where in the network it is."""
+    weight = convolution.inputs[1]
+    return (weight.name if weight is not None else None) or ""
 
 
 def is_convolution(node: ir.Node) -> bool:

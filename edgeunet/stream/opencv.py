@@ -183,6 +183,23 @@ def encode_image(image: Image, suffix: str) -> bytes:
     return bytes(data)
 
 
+def blend(frame: Image, denoised: Image, strength: float, out: Image) -> None:
+    """Write ``(1 - strength) * frame + strength * denoised``, rounded, into ``out``.
+
+    All are (H, W, 3) uint8. strength: 0..1; at 0 and at 1 ``out`` equals one of the two.
+    """
+    cv2.addWeighted(frame, 1 - strength, denoised, strength, 0, dst=out)
+
+
+def non_local_means(image: Image, strength: float) -> Image:
+    """Return an image (H, W, 3) uint8 BGR denoised by non-local means, in L*a*b* colours.
+
+    strength: h of brightness and of colours alike, in 8-bit units. Patches of 7x7 pixels are
+    looked for in 21x21, as Buades, Coll and Morel (Image Processing On Line 1, 2011) have it.
+    """
+    return cast("Image", cv2.fastNlMeansDenoisingColored(image, None, strength, strength, 7, 21))
+
+
 def draw_caption(image: Image, text: str) -> None:
     """Write a small white-on-black caption into the lower left corner, in place."""
     height = image.shape[0]

@@ -1,32 +1,23 @@
-"""A clip made of photographs: a slow pan and zoom over each, as a camera might move."""
+"""Frames of a clip made of photographs: a slow pan and zoom over each, as a camera might move."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from edgeunet.errors import UsageError
 from edgeunet.stream import opencv
-from edgeunet.stream.frames import Frame, Image, StreamShape
-from edgeunet.stream.sinks import VIDEO_CODECS
-from edgeunet.stream.sinks.video import VideoSink
+from edgeunet.stream.frames import Image
 
 _ZOOM = (1.0, 1.15)
 
 
-def write_photo_clip(
-    path: Path,
-    photographs: Sequence[Image],
-    *,
-    height: int,
-    width: int,
-    frames: int,
-    frame_rate: float,
-) -> None:
-    """Write a video of ``frames`` frames, an equal share of each photograph.
+def photo_frames(
+    photographs: Sequence[Image], *, height: int, width: int, frames: int
+) -> Iterator[Image]:
+    """Return ``frames`` frames, (height, width, 3) uint8 BGR, an equal share of each photograph.
 
     photographs: (H, W, 3) uint8 BGR, each at least as large as the frame.
-    Raises UsageError when one is smaller, SinkError when the file cannot be written.
+    Raises UsageError when one is smaller.
     """
     for photograph in photographs:
         if photograph.shape[0] < height or photograph.shape[1] < width:
@@ -35,15 +26,7 @@ def write_photo_clip(
                 f"frame of {height}x{width}",
                 hint="use larger photographs or a smaller frame",
             )
-    shape = StreamShape(height, width, frame_rate, frames)
-    sink = VideoSink(path, VIDEO_CODECS[path.suffix.lower()], shape)
-    try:
-        for index, image in enumerate(_images(photographs, height, width, frames)):
-            sink.write(image, Frame(index, index / frame_rate, image))
-    except BaseException:
-        sink.discard()
-        raise
-    sink.finish()
+    return _images(photographs, height, width, frames)
 
 
 def _images(photographs: Sequence[Image], height: int, width: int, frames: int) -> Iterator[Image]:

@@ -20,6 +20,7 @@ from edgeunet.stream.noise import GaussianNoise, check_noise
 from edgeunet.stream.opening import Note
 from edgeunet.stream.sinks import open_sink
 from edgeunet.stream.sources import open_source
+from edgeunet.stream.strength import FULL, Blender, check_strength
 
 _MS_PER_S = 1e3
 _NAMED_SKIPS = 5
@@ -34,6 +35,7 @@ class RunOptions:
 
     noise_sigma: noise added to clean footage, in 8-bit units; None adds none.
     view: what is written, one of ``edgeunet.stream.compose.View``; None chooses by the bundle.
+    strength: how much of the denoising is applied, from 0, the frame itself, to 1.
     frame_limit: stop after so many frames.
     threads: CPU threads of the engine; None takes every core.
     """
@@ -45,6 +47,7 @@ class RunOptions:
     noise_sigma: float | None = None
     seed: int = 0
     view: str | None = None
+    strength: float = FULL
     frame_limit: int | None = None
     threads: int | None = None
 
@@ -66,6 +69,7 @@ class RunSummary:
     bundle: str
     engine: str
     view: str
+    strength: float
     height: int
     width: int
     frame_rate: float
@@ -100,6 +104,7 @@ def run_pipeline(
     bundle = open_bundle(options.bundle)
     manifest = bundle.manifest
     view = choose_view(options.view, manifest)
+    blender = None if options.strength == FULL else Blender(options.strength, manifest)
     with contextlib.ExitStack() as stack:
         source = open_source(options.source, (manifest.height, manifest.width))
         stack.callback(source.close)
@@ -114,7 +119,7 @@ def run_pipeline(
             _smaller(source.frame_count, options.frame_limit),
         )
         sink = open_sink(options.sink, shape, source)
-        run = _Run(options, bundle, source, executor, composer, sink, shape.frame_count)
+        run = _Run(options, bundle, source, executor, blender, composer, sink, shape.frame_count)
         run.pump(on_frame, stop or threading.Event())
         report = source.report()
     return run.summary(report, str(view))
@@ -129,6 +134,7 @@ class _Run:
         bundle: Bundle,
         source: Source,
         executor: Executor,
+        blender: Blender | None,
         composer: Composer,
         sink: Sink,
         total: int | None,
@@ -137,6 +143,7 @@ class _Run:
         self._bundle = bundle
         self._source = source
         self._executor = executor
+        self._blender = blender
         self._composer = composer
         self._sink = sink
         self._total = total
@@ -189,6 +196,7 @@ class _Run:
             bundle=self._bundle.path.name,
             engine=self._executor.engine,
             view=view,
+            strength=self._options.strength,
             height=self._source.height,
             width=self._source.width,
             frame_rate=self._source.frame_rate,
@@ -220,6 +228,8 @@ class _Run:
         before_s = time.perf_counter()
         outputs = self._executor.run(seen)
         self._meter.add_latency(_MS_PER_S * (time.perf_counter() - before_s))
+        if self._blender is not None:
+            outputs = self._blender.blended(seen, outputs)
         if self._psnr is not None:
             after = None
             if self._denoised is not None:
@@ -243,6 +253,7 @@ class _Run:
 def _check(options: RunOptions) -> None:
     if options.noise_sigma is not None:
         check_noise(options.noise_sigma, options.seed)
+    check_strength(options.strength)
     if options.frame_limit is not None and options.frame_limit < 1:
         raise UsageError(
             f"{options.frame_limit} is not a number of frames", hint="use --frames 1 or more"

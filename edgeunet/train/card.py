@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import platform
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import torch
 
 from edgeunet.files import replacing_file
 from edgeunet.recipes import Recipe
-from edgeunet.schedules import TrainTable
+from edgeunet.schedules import CameraTable, TrainTable
 from edgeunet.specs import Task
 from edgeunet.train.loop import Outcome
-from edgeunet.train.validation import IN_BITS, all_figure_names
 
 _IMAGE_LOSSES = {
     "l1": "L1",
@@ -33,7 +33,8 @@ class Given:
     """What a person gave a run, as they gave it, to be given again.
 
     init: the weight file begun with. held_out: images that were only validated on. qat,
-    calibration: whether 8 bits were asked for, and on which set they were measured.
+    calibration: whether 8 bits were asked for, and on which set they were measured. bursts: folders
+    of scenes. noise_profile: the file that the ranges of [train.camera] were made from.
     """
 
     model: str
@@ -42,6 +43,8 @@ class Given:
     held_out: int = 0
     qat: bool = False
     calibration: str | None = None
+    bursts: Sequence[Path] = ()
+    noise_profile: Path | None = None
 
 
 def write_card(outcome: Outcome, recipe: Recipe, given: Given) -> Path:
@@ -52,7 +55,7 @@ def write_card(outcome: Outcome, recipe: Recipe, given: Given) -> Path:
     rows = [
         ("recipe", f"`{recipe.name}`, width {recipe.network.width}"),
         ("data", _data(outcome, table, given)),
-        ("noise", _noise(table)),
+        ("noise", _noise(outcome, table)),
         ("loss", _loss(recipe, table)),
         ("crops", _crops(table)),
         (
@@ -65,14 +68,16 @@ def write_card(outcome: Outcome, recipe: Recipe, given: Given) -> Path:
         ("steps", f"{outcome.steps} ({outcome.skipped_steps} skipped), {outcome.seconds:.0f} s"),
         ("machine", _machine(outcome)),
     ]
+    if table.camera is not None and given.noise_profile is not None:
+        rows.insert(3, ("camera", _camera(table.camera, given.noise_profile)))
     if table.frozen:
         kept = ", ".join(f"`{part}`" for part in table.frozen)
         rows.insert(-2, ("frozen, as begun with", kept))
     if table.quantized_for is not None:
         rows.insert(-1, ("8 bits", _bits(recipe, table)))
-    for name, task in zip(all_figure_names(recipe), itertools.cycle(recipe.tasks), strict=False):
-        label = f"{figure_label(name, task)} on the held-out images, {outcome.figures_noise}"
-        rows.append((label, figure_text(outcome.figures.get(name), task)))
+    for figure in outcome.measured:
+        label = f"{figure.label} on the held-out images, {figure.noise}"
+        rows.append((label, figure_text(outcome.figures.get(figure.name), figure.task)))
     lines = [
         *(f"# {outcome.weights.stem}", ""),
         *(f"{recipe.title} ({recipe.source}).", ""),
@@ -88,20 +93,6 @@ def write_card(outcome: Outcome, recipe: Recipe, given: Given) -> Path:
     return path
 
 
-def figure_label(name: str, task: Task) -> str:
-    """Return a figure's name for people; with its output where the figure's name has it."""
-    if name.startswith(IN_BITS):
-        return f"{figure_label(name.removeprefix(IN_BITS), task)} in 8 bits"
-    label = {
-        Task.DENOISE: "PSNR",
-        Task.SEGMENT: "mean IoU",
-        Task.CLASSIFY: "accuracy",
-    }[task]
-    plain = {Task.DENOISE: "psnr_db", Task.SEGMENT: "mean_iou", Task.CLASSIFY: "accuracy"}[task]
-    output = name.removeprefix(plain).removeprefix("_")
-    return f"{label} of {output}" if output else label
-
-
 def figure_text(figure: float | None, task: Task) -> str:
     """Return a figure with its unit."""
     if figure is None:
@@ -113,8 +104,13 @@ def _data(outcome: Outcome, table: TrainTable, given: Given) -> str:
     sources = [f"`{_data_name(folder)}`" for folder in given.data]
     if table.generated:
         sources.append(f"{table.generated} drawn images (`edgeunet/train/drawings.py`)")
-    images = f"{outcome.images} {'image' if outcome.images == 1 else 'images'}"
-    return f"{', '.join(sources)}: {images}, {given.held_out} more held out"
+    parts = []
+    if outcome.images or not outcome.bursts:
+        parts.append(f"{outcome.images} {'image' if outcome.images == 1 else 'images'}")
+    if outcome.bursts:
+        sources += [f"`{_data_name(folder)}`" for folder in given.bursts]
+        parts.append(f"{outcome.bursts} {'burst' if outcome.bursts == 1 else 'bursts'}")
+    return f"{', '.join(sources)}: {' and '.join(parts)}, {given.held_out} more held out"
 
 
 def _data_name(folder: Path) -> str:
@@ -137,7 +133,26 @@ def _bits(recipe: Recipe, table: TrainTable) -> str:
     )
 
 
-def _noise(table: TrainTable) -> str:
+def _noise(outcome: Outcome, table: TrainTable) -> str:
+    """Return what noise was trained on, by its share of the crops."""
+    kinds = []
+    rest = 1.0
+    if outcome.bursts and table.bursts_share:
+        share = table.bursts_share if outcome.images else 1.0
+        kinds.append(f"in {share:.0%} of the crops that of the bursts, which are also the targets")
+        rest -= share
+    if not rest:
+        return kinds[0]
+    if table.pairs_share:
+        kinds.append(f"in {table.pairs_share * rest:.0%} that of real pairs, if there were any")
+        rest *= 1 - table.pairs_share
+    if table.camera is not None:
+        kinds.append(f"in {table.camera.share * rest:.0%} through a camera ([train.camera])")
+    added = _added_noise(table)
+    return "; ".join([*kinds, f"else {added}"]) if kinds else added
+
+
+def _added_noise(table: TrainTable) -> str:
     clipped = "not clipped"
     if table.in_bytes:
         clipped = f"in {table.in_bytes:.0%} of the crops rounded and clipped to 8 bits"
@@ -150,6 +165,21 @@ def _noise(table: TrainTable) -> str:
     return f"additive white Gaussian, sigma {low:g}..{high:g} (8-bit units), blind, {clipped}"
 
 
+def _camera(table: CameraTable, profile: Path) -> str:
+    """Return the ranges that a noise profile gave."""
+    fields = msgspec.structs.asdict(table)
+    ranges = ", ".join(f"{name} {_range(fields[name])}" for name in fields if name != "share")
+    return f"ranges fitted to the noise profile `{profile.name}`: {ranges}"
+
+
+def _range(value: Any) -> str:
+    if not isinstance(value, tuple):
+        return f"{value:g}"
+    if isinstance(value[0], str):
+        return " or ".join(value)
+    return f"{value[0]:g}..{value[1]:g}"
+
+
 def _loss(recipe: Recipe, table: TrainTable) -> str:
     weighting = {
         "median": "weighted by median frequency",
@@ -157,6 +187,9 @@ def _loss(recipe: Recipe, table: TrainTable) -> str:
         "none": "not weighted",
     }[table.class_weights]
     images = _IMAGE_LOSSES[table.image_loss]
+    if table.bursts_share and table.image_loss != "psnr":
+        squares = "root of each crop's mean square"
+        images = squares if table.bursts_share == 1 else f"{images}, in bursts {squares}"
     terms = []
     for pathway in recipe.pathways:
         what = images if pathway.head is Task.DENOISE else f"cross-entropy, {weighting}"
@@ -188,7 +221,7 @@ def _machine(outcome: Outcome) -> str:
 
 def _terms(outcome: Outcome, given: Given) -> str:
     fresh = given.init is None and outcome.initial is None
-    if not given.data and fresh:
+    if not given.data and not given.bursts and fresh:
         return "All images were drawn by edgeunet itself: the weights have no terms but its own."
     began = "" if fresh else " and the weights they began with"
     return (
@@ -200,12 +233,15 @@ def _terms(outcome: Outcome, given: Given) -> str:
 def _command(outcome: Outcome, recipe: Recipe, given: Given) -> list[str]:
     command = ["edgeunet", "train", given.model, "--width", str(recipe.network.width)]
     command += [word for folder in given.data for word in ("--data", str(folder))]
+    command += [word for folder in given.bursts for word in ("--bursts", str(folder))]
     init = given.init
-    if init is None and outcome.initial is not None and not given.qat:
+    if init is None and outcome.initial is not None and not (given.qat or given.bursts):
         # A resumed run is not told again what it began with.
         init = Path(outcome.initial.file)
     if init is not None:
         command += ["--init", str(init)]
+    if given.noise_profile is not None:
+        command += ["--noise-profile", str(given.noise_profile)]
     if given.qat and recipe.train is not None and recipe.train.quantized_for is not None:
         command += ["--qat", "--target", recipe.train.quantized_for]
     if given.calibration is not None:

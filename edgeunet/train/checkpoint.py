@@ -89,8 +89,8 @@ def load_checkpoint(
     if metadata.get("recipe") != recipe_digest:
         raise WeightsError(
             f"{path} was made by another recipe",
-            hint="resume with the recipe, --width and --steps it was started with (and --qat, if "
-            "it was), or choose another --out",
+            hint="resume with the recipe, --width and --steps it was started with (and --qat or "
+            "--bursts, if it was), or choose another --out",
         )
     network.load_state_dict(_below("network.", tensors))
     average.load_state_dict(_below("average.", tensors))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from edgeunet.errors import SourceError
 from edgeunet.noise import Floats, add_camera, add_gaussian, as_handed_over, draw_camera
 from edgeunet.photographs import LabelMap, Photograph, fill_frame, resized
 from edgeunet.schedules import CameraTable, TrainTable
+from edgeunet.train.bursts import Burst
 from edgeunet.train.samples import Sample, large_enough
 
 VOID = -1
@@ -25,12 +26,14 @@ class Batch:
     """clean, noisy: (N, 3, crop, crop) float32, RGB; clean is 0..1, noise is not clipped.
 
     labels: (N, crop, crop) int64. numbers: (N,) int64. Class numbers, VOID where not known.
+    noisy_targets: (N,) bool, true where ``clean`` is another noisy shot of the same scene.
     """
 
     clean: Floats
     noisy: Floats
     labels: NDArray[np.int64]
     numbers: NDArray[np.int64]
+    noisy_targets: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,23 +41,33 @@ class Crop:
     """A square of a sample: see ``Sample``.
 
     image, noisy: (side, side, 3) float32, RGB, 0..1. noisy: None where noise is to be added.
+    noisy_target: whether ``image`` is a noisy shot as well.
     """
 
     image: Floats
     noisy: Floats | None
     labels: LabelMap | None
     number: int | None
+    noisy_target: bool = False
 
 
 class Crops:
     """Random square crops, flipped and rotated, with blind noise.
 
+    bursts: scenes of which two shots are a crop and its target, in ``bursts_share`` of the crops.
     process: the place of this process among those that train together; each has other batches.
     """
 
-    def __init__(self, samples: Sequence[Sample], table: TrainTable, *, process: int = 0) -> None:
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        table: TrainTable,
+        *,
+        bursts: Sequence[Burst] = (),
+        process: int = 0,
+    ) -> None:
         usable = large_enough(samples, table.largest_crop)
-        if not usable:
+        if not usable and not bursts:
             raise SourceError(
                 f"no training image is at least {table.largest_crop} pixels on both sides",
                 hint="use larger images, or a smaller crop in the recipe's [train]",
@@ -63,6 +76,7 @@ class Crops:
         self._samples = [sample for sample in usable if sample.noisy is None]
         self._labelled = [sample for sample in self._samples if sample.labelled]
         self._unlabelled = [sample for sample in self._samples if not sample.labelled]
+        self._bursts = bursts
         self._table = table
         self._process = process
 
@@ -90,7 +104,8 @@ class Crops:
         for index, crop in enumerate(crops):
             if crop.noisy is not None:
                 noisy[index] = crop.noisy.transpose(2, 0, 1)
-        return Batch(clean, noisy, labels, numbers)
+        targets = np.array([crop.noisy_target for crop in crops])
+        return Batch(clean, noisy, labels, numbers, targets)
 
     def _noisy(self, clean: Floats, generator: np.random.Generator) -> Floats:
         """Every crop draws its own strength of noise."""
@@ -99,15 +114,35 @@ class Crops:
             gain, read = draw_camera(table.gain, len(clean), generator)
             return add_camera(clean, gain.reshape(each), read.reshape(each), generator)
         sigma = generator.uniform(*table.sigma, size=each).astype(np.float32)
+        if table.clean_share:
+            sigma[generator.random(len(clean)) < table.clean_share] = 0
         return add_gaussian(clean, sigma, generator)
 
     def _draw(self, generator: np.random.Generator, side: int) -> Crop:
         table = self._table
-        if self._pairs and table.pairs_share and generator.random() < table.pairs_share:
+        if self._bursts and self._wanted(table.bursts_share, len(self), generator):
+            return self._two_shots(side, generator)
+        if self._pairs and self._wanted(table.pairs_share, len(self._samples), generator):
             return _crop(self._cut(self._pairs, side, generator))
         if table.camera is not None and generator.random() < table.camera.share:
             return self._through_camera(table.camera, side, generator)
         return _crop(self._cut(self._pool(generator), side, generator))
+
+    def _wanted(self, share: float | None, others: int, generator: np.random.Generator) -> bool:
+        """Draw whether a crop is of the kind with this share; always where there is no other."""
+        return not others or bool(share and generator.random() < share)
+
+    def _two_shots(self, side: int, generator: np.random.Generator) -> Crop:
+        """Return a square of one shot, and of another shot of the same scene as its target.
+
+        Lehtinen et al. (ICML 2018, "Noise2Noise"): where the noise of both is independent, the
+        mean of all possible targets is the mean of all shots.
+        """
+        shots = self._bursts[int(generator.integers(len(self._bursts)))].shots
+        seen = int(generator.integers(len(shots)))
+        target = (seen + 1 + int(generator.integers(len(shots) - 1))) % len(shots)
+        cut = self._cut([Sample(shots[target], noisy=shots[seen])], side, generator)
+        return replace(_crop(cut), noisy_target=True)
 
     def _through_camera(
         self, table: CameraTable, side: int, generator: np.random.Generator
@@ -119,11 +154,12 @@ class Crops:
         pool = self._pool(generator)
         sample = pool[int(generator.integers(len(pool)))]
         moves = sample.labels is None
-        shot = draw_shot(table, side, generator, resizes=moves)
+        shot = draw_shot(table, (side, side), generator, resizes=moves)
         reduction = generator.uniform(*table.reduction) if moves else 1.0
-        wanted = math.ceil(shot.sensor_side / reduction)
+        whole = shot.sensor_size[0]
+        wanted = math.ceil(whole / reduction)
         cut = self._cut([sample], min(wanted, sample.side), generator)
-        scene, whole = cut.image, shot.sensor_side
+        scene = cut.image
         if len(scene) > whole:
             scene = resized(scene, whole, whole)
         noisy, clean = take(fill_frame(scene, whole, whole), shot, generator)
@@ -132,7 +168,7 @@ class Crops:
         inner = (slice(top, top + side), slice(left, left + side))
         labels = cut.labels
         if labels is not None:
-            labels = fill_frame(labels, shot.side, shot.side)[inner]
+            labels = fill_frame(labels, *shot.size)[inner]
         return Crop(clean[inner], noisy[inner], labels, cut.number)
 
     def _cut(self, pool: Sequence[Sample], side: int, generator: np.random.Generator) -> Sample:

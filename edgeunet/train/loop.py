@@ -22,6 +22,7 @@ from edgeunet.models.weights import save_weights
 from edgeunet.recipes import Recipe
 from edgeunet.schedules import TrainTable
 from edgeunet.specs import Task
+from edgeunet.train.bursts import Burst
 from edgeunet.train.checkpoint import FILE_NAME, Standing, load_checkpoint, save_checkpoint
 from edgeunet.train.crops import Crops
 from edgeunet.train.curve import FILE_NAME as CURVE_FILE
@@ -38,19 +39,14 @@ from edgeunet.train.processes import (
     mean_over,
 )
 from edgeunet.train.samples import Sample, pathway_of
-from edgeunet.train.validation import (
-    IN_BITS,
-    all_figure_names,
-    image_tensor,
-    validate,
-    validation_noise,
-)
+from edgeunet.train.validation import IN_BITS, image_tensor
+from edgeunet.train.views import Figure, all_figures, make_views, measure
 
 # Keys of [train] that came after the first checkpoints: they count only when they are set.
 _LATER_KEYS = (
     *("growth", "noise", "gain", "rotations", "image_loss", "class_weights", "weights"),
     *("labelled_share", "generated", "in_bytes", "statistics_until", "quantized_for"),
-    *("frozen", "camera", "pairs_share"),
+    *("frozen", "clean_share", "camera", "pairs_share", "bursts_share"),
 )
 
 
@@ -69,10 +65,10 @@ class Progress:
 class Outcome:
     """A finished run.
 
-    images: those that were large enough to be trained on. seconds: of all its sessions.
-    figures: as ``validate`` returns them, with the noise they were measured at; empty where
-    nothing was held out, and in processes that do not write. Of a network that was fine-tuned
-    for 8 bits also its figures in these, with ``int8_`` before their names.
+    images: those that were large enough to be trained on. bursts: scenes that were.
+    seconds: of all its sessions. figures: as ``measure`` returns them; empty where nothing was
+    held out, and in processes that do not write. Of a network that was fine-tuned for 8 bits also
+    its figures in these, with ``int8_`` before their names. measured: what each figure is.
     """
 
     weights: Path
@@ -82,9 +78,10 @@ class Outcome:
     skipped_steps: int
     mixed_precision: str
     figures: Mapping[str, float] = field(default_factory=dict)
-    figures_noise: str = ""
+    measured: Sequence[Figure] = ()
     initial: Initial | None = None
     processes: int = 1
+    bursts: int = 0
 
 
 def check_run(recipe: Recipe, out: Path, *, resume: bool, init: Path | None = None) -> TrainTable:
@@ -136,6 +133,7 @@ def train(
     samples: Sequence[Sample],
     out: Path,
     *,
+    bursts: Sequence[Burst] = (),
     validation: Sequence[Sample] = (),
     resume: bool = False,
     init: Path | None = None,
@@ -149,9 +147,10 @@ def train(
 
     The curve goes to ``out/curve.csv``, the state to ``out/checkpoint.safetensors`` every
     ``save_every`` steps; of several processes the main one writes. A step whose loss or gradient
-    is not finite is skipped and counted. ``resume`` without a checkpoint starts from the
-    beginning; ``init``: weights to begin with. ``fake_quantization``: where the schedule is
-    ``quantized_for`` an engine. ``notice`` is told what a person should know.
+    is not finite is skipped and counted. ``bursts``: trained on without clean images. ``resume``
+    without a checkpoint starts from the beginning; ``init``: weights to begin with.
+    ``fake_quantization``: where the schedule is ``quantized_for`` an engine. ``notice`` is told
+    what a person should know.
     Raises what ``check_run`` and ``FakeQuantization.begin`` raise, WeightsError, and
     TrainingInterrupted for Ctrl-C and SystemExit, after the steps done are saved.
     """
@@ -160,10 +159,9 @@ def train(
         raise ValueError("fake quantization is for a schedule that is quantized_for an engine")
     accelerator = make_accelerator(mixed_precision)
     device, processes = accelerator.device, accelerator.num_processes
-    crops = Crops(samples, table, process=accelerator.process_index)
+    crops = Crops(samples, table, bursts=bursts, process=accelerator.process_index)
     joint_loss = JointLoss(recipe, table, samples, device)
     names = [pathway.output for pathway in recipe.pathways]
-    noise_name, add_noise = validation_noise(table)
     digest, checkpoint = recipe_digest(recipe), out / FILE_NAME
     going_on = resume and checkpoint.is_file()
 
@@ -196,15 +194,14 @@ def train(
     average.to(device)
     started, skipped = time.monotonic() - before.seconds, before.skipped_steps
     figures: dict[str, float] | None = None
-    columns = all_figure_names(recipe)
-    curve = Curve(out / CURVE_FILE, names, columns, keep_steps=before.step)
+    columns = all_figures(recipe, validation)
+    curve = Curve(out / CURVE_FILE, names, [c.name for c in columns], keep_steps=before.step)
+    views = make_views(table, validation) if accelerator.is_main_process else ()
 
     def measured() -> dict[str, float]:
-        if not validation or not accelerator.is_main_process:
-            return {}
-        found = validate(average, recipe.pathways, validation, add_noise)
+        found = measure(average, recipe, views)
         if in_bits is not None:
-            again = validate(in_bits, recipe.pathways, validation, add_noise)
+            again = measure(in_bits, recipe, views)
             found |= {f"{IN_BITS}{name}": figure for name, figure in again.items()}
         return found
 
@@ -238,12 +235,13 @@ def train(
                 whole = False
                 statistics = [buffer.clone() for buffer in network.buffers()]
                 clean, noisy = (image_tensor(x, device) for x in (batch.clean, batch.noisy))
-                labels, numbers = (
-                    torch.from_numpy(x).to(device) for x in (batch.labels, batch.numbers)
+                labels, numbers, noisy_targets = (
+                    torch.from_numpy(x).to(device)
+                    for x in (batch.labels, batch.numbers, batch.noisy_targets)
                 )
                 with accelerator.autocast():
                     outputs = prepared(noisy)
-                loss, losses = joint_loss(outputs, clean, labels, numbers)
+                loss, losses = joint_loss(outputs, clean, labels, numbers, noisy_targets)
                 value, *values = mean_over(
                     accelerator, torch.stack([loss.detach(), *(losses[n].detach() for n in names)])
                 )
@@ -296,9 +294,10 @@ def train(
         skipped_steps=skipped,
         mixed_precision=mixed_precision,
         figures=figures,
-        figures_noise=noise_name,
+        measured=columns,
         initial=before.initial,
         processes=processes,
+        bursts=len(bursts),
     )
 
 

@@ -40,24 +40,42 @@ class JointLoss:
         }
 
     def __call__(
-        self, outputs: Mapping[str, Tensor], clean: Tensor, labels: Tensor, numbers: Tensor
+        self,
+        outputs: Mapping[str, Tensor],
+        clean: Tensor,
+        labels: Tensor,
+        numbers: Tensor,
+        noisy_targets: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return (the sum, the loss by output name), scalars.
 
         outputs: as ``Network`` returns them. clean: (N, 3, H, W) 0..1. labels: (N, H, W) int64,
-        numbers: (N,) int64; void where they are no class.
+        numbers: (N,) int64; void where they are no class. noisy_targets: (N,) bool, the crops whose
+        ``clean`` is another noisy shot; None where there are none.
         """
         losses = {}
         for pathway in self._pathways:
             output = outputs[pathway.output].float()
             if pathway.head is Task.DENOISE:
-                losses[pathway.output] = image_loss(output, clean, self._table.image_loss)
+                losses[pathway.output] = self._image_loss(output, clean, noisy_targets)
             else:
                 truth = labels if pathway.head is Task.SEGMENT else numbers
                 weights = self._class_weights[pathway.output]
                 losses[pathway.output] = label_loss(output, truth, weights)
         weighted = [self._table.weight(name) * loss for name, loss in losses.items()]
         return torch.stack(weighted).sum(), losses
+
+    def _image_loss(self, image: Tensor, clean: Tensor, noisy_targets: Tensor | None) -> Tensor:
+        """Return the mean over crops, each by the loss that its target asks for."""
+        kind = self._table.image_loss
+        if noisy_targets is None or not noisy_targets.any():
+            return image_loss(image, clean, kind)
+        loss = noisy_target_loss(image[noisy_targets], clean[noisy_targets], kind)
+        if noisy_targets.all():
+            return loss
+        share = noisy_targets.float().mean()
+        others = image_loss(image[~noisy_targets], clean[~noisy_targets], kind)
+        return share * loss + (1 - share) * others
 
 
 def image_loss(image: Tensor, clean: Tensor, kind: str) -> Tensor:
@@ -74,6 +92,21 @@ def image_loss(image: Tensor, clean: Tensor, kind: str) -> Tensor:
     if kind == "charbonnier":
         return (difference.square() + _CHARBONNIER_EPSILON**2).sqrt().mean()
     return difference.abs().mean()
+
+
+def noisy_target_loss(image: Tensor, target: Tensor, kind: str) -> Tensor:
+    """Return how far images are from targets that are noisy themselves (a scalar).
+
+    A network that makes it small gives the mean of the possible targets. The absolute difference
+    would lead to their median, which is another value where noise is skewed, as it is in the dark
+    and near white. ``psnr`` already leads to the mean. For ``l1`` and ``charbonnier`` it is the
+    root of each crop's mean square, whose gradient is as large as that of the absolute difference,
+    so that both kinds of crops have the same say in one batch.
+    """
+    if kind == "psnr":
+        return image_loss(image, target, kind)
+    squares = (image - target).square().mean(dim=(1, 2, 3))
+    return (squares + _CHARBONNIER_EPSILON**2).sqrt().mean()
 
 
 def label_loss(logits: Tensor, truth: Tensor, weights: Tensor) -> Tensor:

@@ -54,15 +54,23 @@ def hold_out(
 ) -> tuple[list[Sample], list[Sample]]:
     """Return (training samples, validation corners): every 36th image is not trained on.
 
+    Of real pairs, of which there are few, it is every 12th.
     Of a held-out image only the top left ``side`` pixels are used, to validate quickly;
     ``labelled_side`` where it has a label map, because classes have their places in a frame.
     """
-    training = [sample for index, sample in enumerate(samples) if index % every]
-    held = [
-        sample.corner(side if sample.labels is None else labelled_side)
-        for sample in samples[::every]
-    ]
-    return (training, held) if training else (list(samples), [])
+    plain = [sample for sample in samples if sample.noisy is None]
+    pairs = [sample for sample in samples if sample.noisy is not None]
+    training: list[Sample] = []
+    held_out: list[Sample] = []
+    for kind, nth in ((plain, every), (pairs, max(2, every // 3))):
+        rest = [sample for index, sample in enumerate(kind) if index % nth]
+        training += rest or kind
+        if rest:
+            held_out += [
+                sample.corner(side if sample.labels is None else labelled_side)
+                for sample in kind[::nth]
+            ]
+    return training, held_out
 
 
 def pathway_of(recipe: Recipe, task: Task) -> PathwayTable | None:

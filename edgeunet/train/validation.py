@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from edgeunet.metrics import ConfusionMatrix, psnr_db
 from edgeunet.noise import Floats, add_camera, add_gaussian, as_handed_over
-from edgeunet.recipes import PathwayTable, Recipe
+from edgeunet.recipes import PathwayTable
 from edgeunet.schedules import TrainTable
 from edgeunet.specs import Task
 from edgeunet.train.samples import Sample
@@ -23,24 +23,17 @@ IN_BITS = "int8_"
 """Before the name of a figure: of the network in 8 bits, not in floats."""
 
 _SIGMA = 25.0
-_METRICS = {Task.DENOISE: "psnr_db", Task.SEGMENT: "mean_iou", Task.CLASSIFY: "accuracy"}
+METRICS = {Task.DENOISE: "psnr_db", Task.SEGMENT: "mean_iou", Task.CLASSIFY: "accuracy"}
 
 
 def figure_names(pathways: Sequence[PathwayTable]) -> list[str]:
     """Return the name of each pathway's figure; with its output where two would be the same."""
-    names = [_METRICS[pathway.head] for pathway in pathways]
+    names = [METRICS[pathway.head] for pathway in pathways]
     often = Counter(names)
     return [
         name if often[name] == 1 else f"{name}_{pathway.output}"
         for name, pathway in zip(names, pathways, strict=True)
     ]
-
-
-def all_figure_names(recipe: Recipe) -> list[str]:
-    """Return the names of all figures of a run: those in 8 bits, where it has them, last."""
-    names = figure_names(recipe.pathways)
-    bits = recipe.train is not None and recipe.train.quantized_for is not None
-    return [*names, *(f"{IN_BITS}{name}" for name in names if bits)]
 
 
 def validation_noise(table: TrainTable) -> tuple[str, AddNoise]:
@@ -74,7 +67,7 @@ def validate(
     samples: Sequence[Sample],
     add_noise: AddNoise,
 ) -> dict[str, float]:
-    """Return figure name -> figure over samples, each with one fixed draw of noise.
+    """Return figure name -> figure over samples: in their own noise, or else one fixed draw of it.
 
     ``psnr_db``: the mean over images, output clipped to 0..1. ``mean_iou``, ``accuracy``: 0..1,
     over all pixels or images that have a class; no entry where none has.
@@ -89,7 +82,10 @@ def validate(
     }
     for index, sample in enumerate(samples):
         clean = sample.image.astype(np.float32).transpose(2, 0, 1)[None] / np.float32(255)
-        noisy = add_noise(clean, np.random.default_rng([2024, index]))
+        if sample.noisy is None:
+            noisy = add_noise(clean, np.random.default_rng([2024, index]))
+        else:
+            noisy = sample.noisy.astype(np.float32).transpose(2, 0, 1)[None] / np.float32(255)
         outputs = network(image_tensor(noisy, device))
         for pathway in pathways:
             output = outputs[pathway.output]

@@ -5,26 +5,33 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("cv2")
 pytest.importorskip("matplotlib")
+pytest.importorskip("colour_demosaicing")
 
 from edgeunet.bundle import open_bundle
 from edgeunet.cli import demo
+from edgeunet.metrics import psnr_db
 from edgeunet.recipes import folder, load_recipe
 from tests.cli.command import edgeunet
 from tests.stream.media import read_image, read_video
 
 WEIGHTS = load_recipe("unetmm").trained_weights(folder("export"))
 HEIGHT, WIDTH, FRAMES = 64, 96, 7
+BUDGET_HEIGHT, BUDGET_WIDTH, BUDGET_MIB = 160, 224, 5
 
 
 @pytest.fixture
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "_SIZE", (HEIGHT, WIDTH))
     monkeypatch.setattr(demo, "_FRAMES", FRAMES)
+    monkeypatch.setattr(demo, "_BURST_FRAMES", 3)
+    monkeypatch.setattr(demo, "_BUDGET_SIZE", (BUDGET_HEIGHT, BUDGET_WIDTH))
+    monkeypatch.setattr(demo, "_BUDGET_BYTES", BUDGET_MIB << 20)
     monkeypatch.setattr(demo, "_PLOT_SIZE", (64, 96))
     # A NAFNet takes a while to export at any size.
     monkeypatch.setattr(demo, "_BASELINE", "unet")
@@ -38,30 +45,55 @@ def test_the_whole_tour(tmp_path: Path) -> None:
     ran = edgeunet("demo", "--out", out, "--json")
     assert ran.code == 0, ran.err
     bundle = f"unetmm-{HEIGHT}x{WIDTH}-fp16.bundle"
-    files = ["clean.mkv", "memory.png", "memory.svg", "side-by-side.mp4", "still.png", bundle]
+    limited = f"unetmm-{BUDGET_HEIGHT}x{BUDGET_WIDTH}-{BUDGET_MIB}MiB.bundle"
+    whole = f"unetmm-{BUDGET_HEIGHT}x{BUDGET_WIDTH}-whole.bundle"
+    files = [
+        *("burst.mkv", "clean.mkv", "denoised.mkv", "memory.png", "memory.svg", "noisy.mkv"),
+        *("side-by-side.mp4", "still.png", limited, whole, bundle),
+    ]
     assert sorted(path.name for path in out.iterdir()) == files
     assert [line.strip() for line in ran.err.splitlines()[-len(files) :]] == [
         str(out / name) for name in files
     ]
     assert open_bundle(out / bundle).manifest.weights == WEIGHTS.name  # type: ignore[union-attr]
 
-    clean, _ = read_video(out / "clean.mkv")
+    clips = {name: read_video(out / f"{name}.mkv")[0] for name in ("noisy", "denoised", "clean")}
+    for frames in clips.values():
+        assert len(frames) == FRAMES
+        assert frames[0].shape == (HEIGHT, WIDTH, 3)
     beside, rate = read_video(out / "side-by-side.mp4")
-    assert len(clean) == len(beside) == FRAMES
     assert rate == pytest.approx(demo._FRAME_RATE)
-    assert clean[0].shape == (HEIGHT, WIDTH, 3)
-    assert read_image(out / "still.png").shape == beside[0].shape
-    assert beside[0].shape[1] >= 2 * WIDTH
+    assert [frame.shape for frame in beside] == [(HEIGHT, 2 * WIDTH, 3)] * FRAMES
+    assert read_image(out / "still.png").shape == (HEIGHT, 4 * WIDTH, 3)
+    burst, _ = read_video(out / "burst.mkv")
+    assert len({frame.tobytes() for frame in burst}) == len(burst) == 3
 
     document = json.loads(ran.out)
     assert (document["frames"], document["size"]) == (FRAMES, f"{HEIGHT}x{WIDTH}")
-    assert document["sigma"] == 25
-    # Clipped to bytes, noise of sigma 25 is a little less than 20.2 dB below the peak.
-    assert 19.5 < document["psnr_db_noisy"] < 22
-    assert document["psnr_db_denoised"] > document["psnr_db_noisy"] + 5
+    for name in ("noisy", "denoised"):
+        found = [psnr_db(a, b, peak=255) for a, b in zip(clips[name], clips["clean"], strict=True)]
+        assert document[f"psnr_db_{name}"] == pytest.approx(np.mean(found), abs=2e-3)
+    # A small sensor in a dark street.
+    assert 20 < document["psnr_db_noisy"] < 28
+    assert document["psnr_db_non_local_means"] > document["psnr_db_noisy"]
+    assert document["non_local_means_strength"] > 0
+    assert document["psnr_db_denoised"] > document["psnr_db_noisy"] - 1
     assert [report["model"] for report in document["memory"]] == ["unet", "unetmm"]
     baseline, flagship = document["memory"]
     assert flagship["skip_bytes"] * 15 <= baseline["skip_bytes"] * 1.01
+
+    budget = document["budget"]
+    assert budget["budget_bytes"] == BUDGET_MIB << 20
+    assert (budget["whole"]["bundle"], budget["windows"]["bundle"]) == (whole, limited)
+    assert open_bundle(out / limited).manifest.plan is not None, "the budget has to bind"
+    assert budget["windows"]["predicted_bytes"] <= budget["budget_bytes"]
+    assert budget["budget_bytes"] < budget["whole"]["predicted_bytes"]
+    assert budget["largest_difference"] <= 1
+    assert budget["equal"] is (budget["differing_bytes"] == 0)
+    assert budget["differing_bytes"] < 1e-4 * 3 * BUDGET_HEIGHT * BUDGET_WIDTH * 3
+    for name in ("whole", "windows"):
+        measured = budget[name]["measured_bytes"]
+        assert measured is None or measured < 2 * budget[name]["predicted_bytes"]
 
 
 @pytest.mark.usefixtures("_small")

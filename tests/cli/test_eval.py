@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 
 from edgeunet.models import build_network
 from edgeunet.models.weights import save_weights
+from edgeunet.photographs import shipped_photographs
+from edgeunet.recipes import folder as shipped_folder
 from edgeunet.recipes import load_recipe
 from edgeunet.specs import Task
 from tests.bundle.tiny import tiny_bundle
@@ -69,10 +72,10 @@ def test_a_model_has_figures_of_both_protocols(models: Path, images: Path, tmp_p
     (entry,) = document["data"]
     assert (entry["kind"], entry["images"], entry["left_out"]) == ("images", 2, [])
     levels = [(result["noise"], result["sigma"]) for result in entry["results"]]
-    assert levels == [(kind, s) for kind in ("float", "uint8") for s in (15.0, 25.0, 50.0)]
+    assert levels == [(kind, s) for kind in ("float", "uint8") for s in (0.0, 15.0, 25.0, 50.0)]
     with table.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert len(rows) == 12
+    assert len(rows) == 16
     for result in entry["results"]:
         mine = [
             float(row["psnr_db"])
@@ -83,7 +86,9 @@ def test_a_model_has_figures_of_both_protocols(models: Path, images: Path, tmp_p
         low, high = result["psnr_db"]["interval"]
         assert low < result["psnr_db"]["mean"] < high
         # The noise's own figure, up to the draw: 20 log10(255 / sigma).
-        if result["noise"] == "float":
+        if result["sigma"] == 0:
+            assert result["psnr_noisy_db"] == {"mean": None, "interval": None}
+        elif result["noise"] == "float":
             wanted = 20 * math.log10(255 / result["sigma"])
             assert result["psnr_noisy_db"]["mean"] == pytest.approx(wanted, abs=0.4)
 
@@ -100,18 +105,36 @@ def test_the_table_names_the_protocols(models: Path, images: Path) -> None:
         ]
 
 
+def test_a_clean_photograph_is_a_row_of_the_table(tmp_path: Path) -> None:
+    """With shipped weights: what they do to an image without noise, as a number."""
+    weights = load_recipe("unetmm-awgn").with_width(8).trained_weights(shipped_folder("export"))
+    if weights is None or not weights.is_file():
+        pytest.skip("needs the shipped weights")
+    photograph = shipped_photographs()["chelsea"][:96, :128]
+    write(tmp_path / "photograph.png", photograph)
+    words = ("eval", "unetmm-awgn", tmp_path / "photograph.png", "--width", "8")
+    printed = edgeunet(*words, "--noise", "uint8").out
+    (row,) = [line.split() for line in printed.splitlines() if re.search(r"uint8 +0 ", line)]
+    assert row[3:5] == ["0", "equal"]
+    assert 36 < float(row[5]) < 60
+    results = _document(edgeunet(*words, "--json"))["data"][0]["results"]
+    clean = {entry["noise"]: entry for entry in results if entry["sigma"] == 0}
+    assert clean["uint8"]["psnr_db"]["mean"] == pytest.approx(float(row[5]), abs=0.006)
+    assert clean["float"]["psnr_db"]["mean"] == pytest.approx(float(row[5]), abs=0.2)
+    assert clean["uint8"]["ssim_noisy"]["mean"] == 1
+
+
 def test_one_image_and_no_noise(models: Path, images: Path) -> None:
     image = images / "image_1.png"
     words = (*_model(models, "denoise"), image, "--sigma", "0", "--noise", "uint8")
     (result,) = _document(edgeunet("eval", *words, "--json"))["data"][0]["results"]
     assert result["psnr_noisy_db"] == {"mean": None, "interval": None}
     assert result["psnr_db"]["interval"] is None
-    assert (result["gain_db"], result["worst_gain_db"]) == ({"mean": None, "interval": None}, None)
-    assert result["worst_gain_image"] == "image_1.png"
+    # A clean image has nothing to gain.
+    assert result["gain_db"] is result["worst_gain_db"] is result["worst_gain_image"] is None
     shown = edgeunet("eval", *words).out
     assert "equal" in shown
-    # What is equal to the clean image can only be made worse.
-    assert "-inf" in shown
+    assert "inf" not in shown
 
 
 def test_a_bundle_takes_8_bit_noise_and_says_so(bundle: Path, images: Path) -> None:
@@ -257,7 +280,7 @@ def test_a_folder_in_the_csvs_place(bundle: Path, images: Path, tmp_path: Path) 
         (
             ("--sigma", "strong"),
             "'strong' is not a noise level",
-            "write numbers from 0 to 255, in 8-bit units, like 15,25,50",
+            "write numbers from 0 to 255, in 8-bit units, like 0,15,25,50",
         ),
         (
             ("--sigma", "-25"),

@@ -179,7 +179,7 @@ def test_an_exported_plan_runs_and_names_its_stages(exported: tuple[Path, Ran]) 
     ]
     assert manifest.plan is not None
     assert manifest.plan.budget_bytes is None
-    assert len(manifest.parity) == 5, "parity is checked on the tiles"
+    assert len(manifest.parity) == 9, "parity is checked on the tiles"
     for word in ("planning", "encode", "core", "decode", "predicted on onnxruntime: "):
         assert word in ran.out + ran.err
     executor = Executor(open_bundle(path), threads=1)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -114,6 +115,25 @@ def test_json_is_one_document(run: Run, bundle: str) -> None:
     assert set(document["latency_ms"]) == {"p50", "p95", "p99", "mean"}
     assert document["psnr_db"]["after"] > document["psnr_db"]["before"]
     assert json.loads(run("test://?frames=1", "--json")[1])["psnr_db"] is None
+
+
+def test_strength_is_said_where_it_is_not_full(run: Run) -> None:
+    words = ("test://?frames=2", "--noise", "25")
+    code, printed, err = run(*words, "--strength", "0.25", "--json")
+    assert (code, err) == (0, "")
+    weak, full = json.loads(printed), json.loads(run(*words, "--strength", "1", "--json")[1])
+    assert weak["strength"] == 0.25
+    assert "strength" not in full
+    assert weak["psnr_db"]["after"] < full["psnr_db"]["after"]
+    assert re.search(r"strength +0\.25", run(*words, "--strength", "0.25")[1])
+    assert "strength" not in run(*words)[1]
+
+
+@pytest.mark.parametrize("strength", ["-0.5", "1.5", "nan"])
+def test_no_strength(run: Run, strength: str) -> None:
+    code, printed, err = run("test://", f"--strength={strength}")
+    assert (code, printed) == (2, "")
+    assert two_lines(err)[0] == f"{strength} is not a strength"
 
 
 def test_a_cut_video_is_kept_as_far_as_it_goes(run: Run, tmp_path: Path, out: Path) -> None:

@@ -11,6 +11,7 @@ import onnx_ir as ir
 import pytest
 import torch
 
+from edgeunet.charts import CHARTS, charts
 from edgeunet.convert.frame_module import FrameModule
 from edgeunet.convert.network_graph import NetworkGraphs, frame_module
 from edgeunet.convert.parity import (
@@ -19,6 +20,7 @@ from edgeunet.convert.parity import (
     check_parity,
     parity_frames,
     require_parity,
+    shortfalls,
 )
 from edgeunet.engine import open_session
 from edgeunet.errors import ParityError
@@ -29,6 +31,9 @@ from edgeunet.specs import FRAME, Array, Precision, Task
 from tests.convert.small import small
 
 SIZE = (32, 48)
+
+PHOTOGRAPHS, FLAT = ["astronaut", "coffee"], ["black", "white"]
+FRAMES = [*PHOTOGRAPHS, *FLAT, "noise", "text", "texture", "colours", "stars"]
 
 
 Run = Callable[[Frame], Mapping[str, Array]]
@@ -80,7 +85,7 @@ def runs(graph: Path) -> Run:
 
 def test_frames_are_real_and_extreme() -> None:
     frames = parity_frames(*SIZE)
-    assert list(frames) == ["astronaut", "coffee", "black", "white", "noise"]
+    assert list(frames) == FRAMES
     for frame in frames.values():
         assert frame.shape == (*SIZE, 3)
         assert frame.dtype == np.uint8
@@ -95,12 +100,14 @@ def test_frames_are_real_and_extreme() -> None:
 def test_frames_are_bgr() -> None:
     astronaut = shipped_photographs()["astronaut"]
     height, width = astronaut.shape[:2]
-    assert np.array_equal(parity_frames(height, width)["astronaut"][..., ::-1], astronaut)
+    frames = parity_frames(height, width)
+    assert np.array_equal(frames["astronaut"][..., ::-1], astronaut)
+    assert np.array_equal(frames["colours"][..., ::-1], charts(height, width)["colours"])
 
 
 def test_equal_answers_have_no_distance(module: FrameModule, recipe: Recipe) -> None:
     found = figures(module, Says(module, recipe), recipe)
-    assert len(found) == 5 * 3
+    assert len(found) == len(FRAMES) * 3
     assert {(f.output, f.metric, f.value) for f in found} == {
         ("denoised", "psnr_db", None),
         ("labels", "label_share", 0.0),
@@ -150,7 +157,7 @@ def test_a_damaged_weight_is_found_and_named(tmp_path: Path) -> None:
     assert caught.value.message == (
         f"the exported graph differs from torch FP32: denoised on the {missed[0].frame} frame "
         f"has psnr_db {missed[0].value:.4g}, the recipe asks for 80 "
-        f"({len(missed)} of 5 checks missed)"
+        f"({len(missed)} of {len(FRAMES)} checks missed)"
     )
     assert "fp32_ops" in caught.value.hint
 
@@ -208,3 +215,28 @@ def test_in_8_bits_labels_count_where_the_network_is_decided(
         found = check_parity(module, says, strict, precision, {"coffee": frame})
         (labels,) = [figure for figure in found if figure.output == "labels"]
         assert labels.value == pytest.approx(share, abs=2e-3)
+
+
+def test_charts_are_measured_in_8_bits_and_not_demanded(
+    module: FrameModule, recipe: Recipe
+) -> None:
+    says = Says(module, recipe)
+    name = recipe.pathways[0].output
+    says.altered[name] = np.full((1, *SIZE, 3), 128, np.uint8)
+    for precision in Precision:
+        found = [f for f in figures(module, says, recipe, precision) if f.output == name]
+        charted = [f for f in found if f.frame in CHARTS]
+        others = [f for f in found if f.frame not in CHARTS]
+        assert len(charted) == 4
+        assert all(f.value is not None and f.value < 25 for f in charted)
+        assert all(f.limit is not None and not f.holds for f in others)
+        free = precision is Precision.INT8
+        assert all((f.limit is None) is f.holds is free for f in charted)
+        said = shortfalls(found, recipe)
+        assert len(said) == (4 if free else 0)
+        if free:
+            figure = charted[0]
+            assert said[0] == (
+                f"8 bits harm the text chart: {name} has {figure.value:.4g} dB to torch FP32, "
+                f"the frames that must keep the limit have {recipe.tolerance.int8_db:.4g} or more"
+            )

@@ -103,6 +103,18 @@ def test_a_clean_image_equals_itself() -> None:
     assert figures.ssim_noisy.mean == pytest.approx(1.0)
 
 
+def test_one_equal_image_does_not_make_the_mean_infinite() -> None:
+    """``Fixed`` answers with one brighter image whatever it sees: equal to it, 48 dB from CLEAN."""
+    brighter: Planes = CLEAN + np.uint8(1)
+    samples = [Sample("a", 0, CLEAN), Sample("b", 1, brighter)]
+    result = evaluate(Fixed(), Listed(samples), Levels((NoiseKind.UINT8,), (0.0,)))
+    assert [row.psnr_db for row in result.rows][1] == math.inf
+    (figures,) = result.figures
+    assert figures.psnr_db is not None
+    assert figures.psnr_db.mean == pytest.approx((20 * math.log10(255) + 100) / 2, abs=1e-3)
+    assert figures.psnr_db.half_width is not None
+
+
 def test_labels_are_counted_over_all_images_and_void_is_not() -> None:
     labels = np.ones(CLEAN.shape[1:], np.uint8)
     half, void = labels.copy(), labels.copy()
@@ -154,17 +166,11 @@ def test_the_gain_is_that_of_each_image() -> None:
     assert weak < 0 < strong
 
 
-def test_an_untouched_clean_image_gains_nothing_and_a_touched_one_loses_all() -> None:
-    class Untouched(Fixed):
-        def run(self, image: Planes) -> Answer:
-            return Answer(image)
-
+def test_a_clean_image_has_no_gain() -> None:
     levels = Levels((NoiseKind.UINT8,), (0.0,))
-    for backend, gain in ((Untouched(heads=ALL[:1]), 0.0), (Fixed(heads=ALL[:1]), -math.inf)):
-        (figures,) = evaluate(backend, Listed([Sample("a", 0, CLEAN)]), levels).figures
-        assert figures.worst_gain_db == gain
-        assert figures.gain_db is not None
-        assert figures.gain_db.mean == gain
+    (figures,) = evaluate(Fixed(heads=ALL[:1]), Listed([Sample("a", 0, CLEAN)]), levels).figures
+    assert figures.psnr_db is not None
+    assert (figures.gain_db, figures.worst_gain_db, figures.worst_gain_image) == (None,) * 3
 
 
 def test_real_pairs_are_given_as_they_are() -> None:

@@ -12,14 +12,15 @@ from tests.house.source import PACKAGE, imports_of, module_paths
 LAYERS = (
     ("errors",),
     ("units", "specs", "files", "tiling", "schedules"),
-    ("recipes", "boards", "photographs", "noise", "metrics"),
+    ("recipes", "boards", "charts", "photographs", "noise", "metrics"),
     ("calibrations", "camera", "pairs", "graph", "models", "doctor"),
+    ("noise_profile",),
     ("memory", "quantize", "train"),
     ("bundle",),
     ("convert",),
     ("engine",),
     ("stream",),
-    ("evaluate", "calibrate"),
+    ("evaluate", "calibrate", "noise_scan"),
     ("cli",),
     ("__main__",),
 )

@@ -21,7 +21,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "cuda": ("engine/cuda/cuda_python_device.py",),
     "cv2": ("stream/opencv.py",),
     "aiohttp": ("stream/preview.py",),
-    "matplotlib": ("memory/plot.py", "quantize/plot.py"),
+    "matplotlib": ("memory/plot.py", "noise_profile/plot.py", "quantize/plot.py"),
     "skimage": ("photographs.py", "evaluate/ssim.py"),
     "scipy": ("camera/finishing.py", "camera/sensor.py", "evaluate/interval.py", "graph/mincut.py"),
     "av": ("camera/coding.py",),

@@ -17,7 +17,7 @@ from tests.house.source import PACKAGE, ROOT, module_paths
 
 pytestmark = pytest.mark.slow
 
-_SIZE_LIMIT_BYTES = 20 * 2**20
+_SIZE_LIMIT_BYTES = 32 * 2**20
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from edgeunet.recipes import folder, load_recipe, recipe_names
 TRAINED = [name for name in recipe_names() if load_recipe(name).trained_weights(folder("export"))]
 
 
-@pytest.mark.parametrize("frame", ["astronaut", "coffee", "black", "white", "noise"])
+@pytest.mark.parametrize("frame", parity_frames(16, 16))
 @pytest.mark.parametrize("name", TRAINED)
 def test_half_arithmetic_keeps_the_frame(name: str, frame: str) -> None:
     recipe = load_recipe(name)

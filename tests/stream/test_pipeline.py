@@ -8,6 +8,7 @@ import pytest
 
 from edgeunet.bundle import Bundle
 from edgeunet.errors import EngineError, SinkError, SourceError, UsageError
+from edgeunet.metrics import psnr_db
 from edgeunet.specs import Task
 from edgeunet.stream import RunOptions, RunSummary, pipeline, run_pipeline
 from edgeunet.stream.executor import Executor
@@ -96,6 +97,76 @@ def test_noise_without_a_denoiser_is_measured_before_only(tmp_path: Path) -> Non
     assert summary.quality is not None
     assert summary.quality.after is None
     assert summary.view == "overlay"
+
+
+def test_full_strength_makes_no_blender(
+    bundle: Bundle, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(bundle, "test://?size=48x64&frames=2", out / "before.mkv", noise_sigma=25.0)
+
+    def never(*arguments: object) -> None:
+        raise AssertionError("nothing is blended at full strength")
+
+    monkeypatch.setattr(pipeline, "Blender", never)
+    monkeypatch.setattr("edgeunet.stream.opencv.blend", never)
+    source = "test://?size=48x64&frames=2"
+    summary = run(bundle, source, out / "after.mkv", noise_sigma=25.0, strength=1.0)
+    assert summary.strength == 1
+    before, after = read_video(out / "before.mkv")[0], read_video(out / "after.mkv")[0]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("view", ["denoised", "side-by-side", "overlay"])
+def test_strength_is_a_share_of_the_denoising(tmp_path: Path, out: Path, view: str) -> None:
+    denoiser = tiny_bundle(tmp_path / "bundles", tasks=(Task.DENOISE,))
+    write_image(tmp_path / "shot.png", picture(3))
+    answer = Executor(denoiser).run(picture(3))["denoised"][0].astype(float)
+    for strength in (0.0, 0.3, 1.0):
+        target = out / f"{strength}.png"
+        run(denoiser, tmp_path / "shot.png", target, strength=strength, view=view)
+        # A caption and a separator are in the way at the bottom and in the middle.
+        written = read_image(target)[:20, -62:].astype(float)
+        wanted = picture(3) + strength * (answer - picture(3))
+        assert np.abs(written - wanted[:20, -62:]).max() <= 0.5 + 1e-4
+
+
+def test_psnr_is_that_of_what_is_written(bundle: Bundle, out: Path) -> None:
+    source = "test://?size=48x64&frames=3"
+    figures = [
+        run(bundle, source, noise_sigma=25.0, strength=strength).quality
+        for strength in (0.0, 0.5, 1.0)
+    ]
+    none, half, full = (figure.after for figure in figures if figure is not None)
+    assert none == figures[0].before  # type: ignore[union-attr]
+    assert none is not None
+    assert half is not None
+    assert full is not None
+    assert none < half < full
+    run(bundle, source, out / "clean.mkv", strength=0.0)
+    run(bundle, source, out / "half.mkv", noise_sigma=25.0, strength=0.5)
+    clean, written = read_video(out / "clean.mkv")[0], read_video(out / "half.mkv")[0]
+    found = [psnr_db(a, b, peak=255) for a, b in zip(written, clean, strict=True)]
+    assert half == pytest.approx(np.mean(found), abs=1e-3)
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.01, float("nan"), float("inf")])
+def test_what_is_no_strength(bundle: Bundle, out: Path, strength: float) -> None:
+    with pytest.raises(UsageError, match="is not a strength") as caught:
+        run(bundle, "test://", out / "out.mp4", strength=strength)
+    assert caught.value.message == f"{strength:g} is not a strength"
+    assert caught.value.hint == (
+        "use a number from 0, the frame itself, to 1, the network's answer"
+    )
+    assert listing(out) == []
+
+
+def test_a_strength_of_nothing(tmp_path: Path, out: Path) -> None:
+    labels_only = tiny_bundle(tmp_path, tasks=(Task.SEGMENT,))
+    with pytest.raises(UsageError, match="tiny has no denoised output") as caught:
+        run(labels_only, "test://", out / "out.mp4", strength=0.5)
+    assert caught.value.hint == "leave --strength out, or run a bundle that denoises"
+    assert listing(out) == []
+    assert run(labels_only, "test://?frames=1", strength=1.0).frames == 1
 
 
 def test_the_frame_limit_ends_the_run_whole(bundle: Bundle, out: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from edgeunet.recipes import load_recipe
@@ -14,6 +15,8 @@ from edgeunet.schedules import GrowthTable
 from edgeunet.train.card import Given, write_card
 from edgeunet.train.initial import Initial
 from edgeunet.train.loop import Outcome
+from edgeunet.train.samples import Sample
+from edgeunet.train.views import all_figures
 from tests.train.toys import TABLE, toy_recipe
 
 
@@ -27,7 +30,7 @@ def outcome(tmp_path: Path) -> Outcome:
         skipped_steps=2,
         mixed_precision="bf16",
         figures={"psnr_db": 29.876},
-        figures_noise="sigma 25",
+        measured=all_figures(toy_recipe(), []),
     )
 
 
@@ -73,6 +76,7 @@ def test_the_card_of_a_joint_run(outcome: Outcome, tmp_path: Path) -> None:
     joint = replace(
         outcome,
         figures={"psnr_db": 30.0, "mean_iou": 0.4567},
+        measured=all_figures(toy_recipe("joint"), []),
         initial=Initial("unetmm-4.safetensors", "00", 20, 30),
         processes=2,
     )
@@ -136,3 +140,44 @@ def test_the_card_of_a_resumed_run_says_what_it_began_with(outcome: Outcome) -> 
     text = write_card(resumed, toy_recipe(table=table), given).read_text()
     assert "| frozen, as begun with | `middle`, `encoder.1` |" in text
     assert "--data photos --init trunk-4.safetensors --steps" in text
+
+
+def test_the_card_of_a_run_on_bursts(outcome: Outcome, tmp_path: Path) -> None:
+    table = msgspec.structs.replace(TABLE, bursts_share=1.0, image_loss="l1")
+    recipe = toy_recipe(table=table)
+    seen = [Sample(np.zeros((8, 8, 3), np.uint8), noisy=np.ones((8, 8, 3), np.uint8))]
+    alone = replace(
+        outcome,
+        images=0,
+        bursts=3,
+        figures={"psnr_db_pairs": 31.0},
+        measured=all_figures(recipe, seen),
+        initial=Initial("unetmm-4.safetensors", "00", 30, 30),
+    )
+    given = Given("unetmm", [], held_out=3, bursts=[tmp_path / "desk"])
+    text = write_card(alone, recipe, given).read_text()
+    for fact in (
+        "| data | `desk`: 3 bursts, 3 more held out |",
+        "| noise | in 100% of the crops that of the bursts, which are also the targets |",
+        "| loss | root of each crop's mean square |",
+        "| PSNR on the held-out images, noise of real shots | 31.00 dB |",
+        "inherit the terms of the images",
+        f"--bursts {tmp_path / 'desk'} --steps 12",
+    ):
+        assert fact in text
+    assert "sigma 25" not in text
+    assert "--init" not in text
+    both = msgspec.structs.replace(table, bursts_share=0.5)
+    text = write_card(replace(alone, images=7), toy_recipe(table=both), given).read_text()
+    for fact in (
+        "7 images and 3 bursts",
+        "in 50% of the crops that of the bursts, which are also the targets; else additive white",
+        "L1, in bursts root of each crop's mean square",
+    ):
+        assert fact in text
+
+
+def test_a_loss_by_psnr_has_a_name(outcome: Outcome) -> None:
+    recipe = toy_recipe(table=msgspec.structs.replace(TABLE, image_loss="psnr"))
+    text = write_card(outcome, recipe, Given("unetmm", [Path("photos")])).read_text()
+    assert "| loss | logarithm of each crop's mean square |" in text

@@ -8,6 +8,7 @@ import pytest
 
 from edgeunet.errors import SourceError
 from edgeunet.schedules import GrowthTable, TrainTable
+from edgeunet.train.bursts import Burst
 from edgeunet.train.crops import VOID, Crops
 from edgeunet.train.samples import Sample
 from tests.train.toys import TABLE, labelled_samples, toy_samples
@@ -184,3 +185,49 @@ def test_some_crops_are_as_a_camera_hands_them_over(noise: str) -> None:
     kept = [np.array_equal(some.noisy[i], plain.noisy[i]) for i in range(64)]
     assert all(a != b for a, b in zip(clipped, kept, strict=True))
     assert 16 < sum(clipped) < 48
+
+
+def burst(shots: int = 3) -> Burst:
+    """Every pixel says where it is, and in blue of which shot it is."""
+    rows, columns = np.mgrid[0:20, 0:17].astype(np.uint8)
+    images = [np.stack([rows, columns, np.full_like(rows, n)], axis=2) for n in range(shots)]
+    return Burst("numbers", np.stack(images))
+
+
+def test_two_shots_of_a_burst_lie_alike_and_are_never_the_same() -> None:
+    crops = Crops([], table(batch=64, bursts_share=1.0), bursts=[burst()])
+    batch = crops.batch(0)
+    assert batch.noisy_targets.all()
+    assert np.array_equal(batch.clean[:, :2], batch.noisy[:, :2])
+    seen, target = (np.rint(x[:, 2] * 255).astype(int) for x in (batch.noisy, batch.clean))
+    pairs = {(int(a[0, 0]), int(b[0, 0])) for a, b in zip(seen, target, strict=True)}
+    assert pairs == {(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)}
+    lies = {
+        (int(plane[1, 0] > plane[0, 0]), int(plane[0, 1] > plane[0, 0]))
+        for plane in batch.clean[:, 0]
+    }
+    assert len(lies) > 2, "crops are turned"
+    assert np.unique(batch.labels).tolist() == [VOID]
+
+
+def test_the_share_of_crops_from_bursts() -> None:
+    def share(**changes: object) -> float:
+        crops = Crops(toy_samples(), table(batch=64, **changes), bursts=[burst()])
+        return float(np.mean([crops.batch(step).noisy_targets.mean() for step in range(10)]))
+
+    assert share(bursts_share=0.25) == pytest.approx(0.25, abs=0.06)
+    assert share(bursts_share=1.0) == 1
+    assert share() == 0
+
+
+def test_without_bursts_batches_are_what_they_were() -> None:
+    plain = Crops(toy_samples(), TABLE).batch(3)
+    asked = Crops(toy_samples(), table(bursts_share=0.5)).batch(3)
+    assert np.array_equal(plain.noisy, asked.noisy)
+    assert not plain.noisy_targets.any()
+
+
+def test_pairs_alone_are_all_there_is_to_draw_from() -> None:
+    image = np.full((20, 20, 3), 60, np.uint8)
+    batch = Crops([Sample(image, noisy=image + np.uint8(9))], table(batch=8)).batch(0)
+    assert np.allclose((batch.noisy - batch.clean) * 255, 9, atol=1e-3)

@@ -26,6 +26,7 @@ from edgeunet.train.fake_quantization import Quantization, with_quantization
 from edgeunet.train.interruption import TrainingInterrupted
 from edgeunet.train.loop import Outcome, Progress, recipe_digest, train
 from edgeunet.train.validation import validation_noise
+from edgeunet.train.views import all_figures
 from tests.train.toys import TABLE, toy_recipe, toy_samples
 
 TABLE_8 = msgspec.structs.replace(TABLE, quantized_for="onnxruntime")
@@ -125,7 +126,7 @@ def test_ordinary_weights_come_out_and_both_figures(begun: Path, tmp_path: Path)
     assert list(rows[0]) == ["step", "loss", "psnr_db", "int8_psnr_db"]
     assert float(rows[-1]["psnr_db"]) == pytest.approx(outcome.figures["psnr_db"], abs=1e-3)
     assert outcome.figures["int8_psnr_db"] != outcome.figures["psnr_db"]
-    assert outcome.figures_noise == "sigma 25 clipped"
+    assert {figure.noise for figure in outcome.measured} == {"sigma 25 clipped"}
 
 
 def test_only_a_whole_network_is_fine_tuned(begun: Path, tmp_path: Path) -> None:
@@ -196,7 +197,7 @@ def test_the_card_says_what_is_in_the_file(tmp_path: Path) -> None:
         skipped_steps=0,
         mixed_precision="no",
         figures={"psnr_db": 29.0, "int8_psnr_db": 28.5},
-        figures_noise="sigma 25 clipped",
+        measured=all_figures(toy_recipe(table=TABLE_8), []),
     )
     given = Given("unetmm", [tmp_path], qat=True, calibration="street")
     text = write_card(outcome, toy_recipe(table=TABLE_8), given).read_text()

@@ -10,7 +10,13 @@ import pytest
 import torch
 
 from edgeunet.train.crops import VOID
-from edgeunet.train.losses import JointLoss, class_weights, image_loss, label_loss
+from edgeunet.train.losses import (
+    JointLoss,
+    class_weights,
+    image_loss,
+    label_loss,
+    noisy_target_loss,
+)
 from edgeunet.train.samples import Sample
 from tests.train.toys import TABLE, labelled_samples, toy_recipe
 
@@ -83,3 +89,58 @@ def test_class_weights_come_from_the_samples() -> None:
     assert float(losses["labels"]) == pytest.approx(
         float(torch.nn.functional.cross_entropy(logits, truth, weight=weights))
     )
+
+
+def best_answer(kind: str, targets: torch.Tensor, *, noisy: bool) -> float:
+    """Return the grey that makes the mean loss to all targets smallest, by search."""
+    loss = noisy_target_loss if noisy else image_loss
+    greys = torch.linspace(0, 1, 201)
+    found = [
+        torch.stack([loss(torch.full_like(t, float(g)), t, kind) for t in targets]).mean()
+        for g in greys
+    ]
+    return float(greys[int(torch.stack(found).argmin())])
+
+
+@pytest.mark.parametrize("kind", ["l1", "charbonnier", "psnr"])
+def test_noisy_targets_are_answered_by_their_mean(kind: str) -> None:
+    # Skewed, as noise in the dark: its median is 0.07, its mean 0.1.
+    generator = torch.Generator().manual_seed(0)
+    targets = torch.empty(8, 1, 3, 64, 64).exponential_(10, generator=generator).clamp(0, 1)
+    assert best_answer(kind, targets, noisy=True) == pytest.approx(0.1, abs=0.006)
+    if kind != "psnr":
+        assert best_answer(kind, targets, noisy=False) == pytest.approx(0.07, abs=0.006)
+
+
+def test_only_crops_with_noisy_targets_get_their_loss() -> None:
+    recipe = toy_recipe()
+    assert recipe.train is not None
+    loss_of = JointLoss(recipe, recipe.train, [], torch.device("cpu"))
+    image, clean = torch.rand(2, 4, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    void = torch.full((4,), VOID)
+
+    def loss(*noisy: bool) -> float:
+        flags = torch.tensor(noisy)
+        return float(loss_of({"denoised": image}, clean, void, void, flags)[0])
+
+    plain = image_loss(image[:1], clean[:1], "l1")
+    assert loss(False, False, False, False) == pytest.approx(
+        float(loss_of({"denoised": image}, clean, void, void)[0])
+    )
+    squares = noisy_target_loss(image[1:], clean[1:], "l1")
+    assert loss(False, True, True, True) == pytest.approx(float(plain + 3 * squares) / 4)
+    assert loss(True, True, True, True) == pytest.approx(
+        float(noisy_target_loss(image, clean, "l1"))
+    )
+
+
+def test_both_kinds_of_crops_have_gradients_of_one_size() -> None:
+    generator = torch.Generator().manual_seed(2)
+    clean = torch.rand(1, 3, 32, 32, generator=generator)
+    norms = []
+    for loss in (image_loss, noisy_target_loss):
+        image = (clean + 0.05 * torch.randn(clean.shape, generator=generator)).requires_grad_()
+        torch.autograd.backward(loss(image, clean, "l1"))
+        assert image.grad is not None
+        norms.append(float(image.grad.norm()))
+    assert norms[0] == pytest.approx(norms[1], rel=0.01)

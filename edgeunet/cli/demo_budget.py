@@ -1,0 +1,169 @@
+"""The demo's second half: the same network within a byte limit says the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgeunet.cli.console import note, print_table
+from edgeunet.units import format_bytes, format_size
+
+if TYPE_CHECKING:
+    from edgeunet.bundle import Bundle
+    from edgeunet.recipes import Recipe
+    from edgeunet.stream.frames import Image
+
+_FRAMES = 3
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Bytes beside the weights: what was predicted, and what a process took.
+
+    measured_bytes: None where a system cannot measure it.
+    """
+
+    bundle: str
+    predicted_bytes: int
+    measured_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Budgeted:
+    """Whole frames and windows within a budget, on the same noisy frames.
+
+    differing_bytes: of all output bytes of all frames. largest_difference: in 8-bit steps.
+    """
+
+    size: tuple[int, int]
+    budget_bytes: int
+    frames: int
+    whole: Taken
+    windows: Taken
+    differing_bytes: int
+    largest_difference: int
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object; sizes are HxW in pixels."""
+        taken = {
+            name: {
+                "bundle": one.bundle,
+                "predicted_bytes": one.predicted_bytes,
+                "measured_bytes": one.measured_bytes,
+            }
+            for name, one in (("whole", self.whole), ("windows", self.windows))
+        }
+        return {
+            "size": format_size(*self.size),
+            "budget_bytes": self.budget_bytes,
+            "frames": self.frames,
+            "equal": self.differing_bytes == 0,
+            "differing_bytes": self.differing_bytes,
+            "largest_difference": self.largest_difference,
+            **taken,
+        }
+
+
+def run_within_budget(
+    recipe: Recipe, weights: Path | None, size: tuple[int, int], budget_bytes: int, out: Path
+) -> Budgeted:
+    """Export whole frames and windows in FP32, run both on a camera's frames, and measure both."""
+    from edgeunet.convert.export import ExportOrder, export_bundle
+    from edgeunet.convert.network_graph import graphs_of_recipe
+    from edgeunet.convert.planning import plan_frames
+    from edgeunet.memory.request import WHOLE_FRAME, PlanRequest
+    from edgeunet.specs import Precision
+    from edgeunet.stream.executor import Executor
+
+    bundles = []
+    budget = PlanRequest(budget_bytes=budget_bytes)
+    limit = format_bytes(budget_bytes).replace(" ", "").replace(".0", "")
+    for request, word in ((WHOLE_FRAME, "whole"), (budget, limit)):
+        note(f"exporting {recipe.name} {format_size(*size)}, {word}")
+        order = ExportOrder(recipe, *size, Precision.FP32, weights=weights, request=request)
+        target = out / f"{recipe.name}-{format_size(*size)}-{word}.bundle"
+        bundles.append(export_bundle(order, target, open_runner=Executor).bundle)
+    whole, windows = bundles
+    graphs = graphs_of_recipe(recipe, weights)
+    plan = plan_frames(graphs, *size, Precision.FP32, WHOLE_FRAME)
+    tiled = windows.manifest.plan
+    predicted = plan.prediction.total_bytes if tiled is None else tiled.predicted_bytes
+    differing, largest = _difference(whole, windows, _frames(size))
+    return Budgeted(
+        size,
+        budget_bytes,
+        _FRAMES,
+        Taken(whole.path.name, plan.prediction.total_bytes, _measured(whole)),
+        Taken(windows.path.name, predicted, _measured(windows)),
+        differing,
+        largest,
+    )
+
+
+def print_budgeted(found: Budgeted) -> None:
+    """Print what both take, and whether their outputs are equal."""
+    same = "are equal to the last bit"
+    if found.differing_bytes:
+        same = f"differ in {found.differing_bytes} bytes, by {found.largest_difference} at most"
+    print_table(
+        f"fp32 at {format_size(*found.size)}, bytes beside the weights; the outputs of "
+        f"{found.frames} frames {same}",
+        ("bundle", "byte limit", "predicted", "measured"),
+        [
+            (
+                one.bundle,
+                limit,
+                format_bytes(one.predicted_bytes),
+                "-" if one.measured_bytes is None else format_bytes(one.measured_bytes),
+            )
+            for one, limit in (
+                (found.whole, "none"),
+                (found.windows, format_bytes(found.budget_bytes)),
+            )
+        ],
+    )
+
+
+def _frames(size: tuple[int, int]) -> list[Image]:
+    """Return photographs, mirrored where they are too small, as the demo's camera takes them."""
+    from edgeunet.camera.night import night_shot
+    from edgeunet.photographs import fill_frame, shipped_photographs
+    from edgeunet.stream.camera_clip import camera_frames
+
+    shot = night_shot(*size)
+    photographs = list(shipped_photographs().values())[:_FRAMES]
+    scenes = [fill_frame(one, *shot.sensor_size)[:, :, ::-1] for one in photographs]
+    return [noisy for noisy, _ in camera_frames(scenes, shot)]
+
+
+def _difference(whole: Bundle, windows: Bundle, frames: list[Image]) -> tuple[int, int]:
+    """Return how many output bytes differ, and by how much at most."""
+    from edgeunet.stream.executor import Executor
+
+    differing = largest = 0
+    executors = [Executor(bundle) for bundle in (whole, windows)]
+    try:
+        for frame in frames:
+            answers = [executor.run(frame) for executor in executors]
+            for name, answer in answers[0].items():
+                apart = np.abs(answer.astype(np.int16) - answers[1][name])
+                differing += int(np.count_nonzero(apart))
+                largest = max(largest, int(apart.max()))
+    finally:
+        for executor in executors:
+            executor.close()
+    return differing, largest
+
+
+def _measured(bundle: Bundle) -> int | None:
+    from edgeunet.errors import EngineError
+    from edgeunet.stream.measure import measure
+
+    try:
+        return measure(bundle.path, engine="onnxruntime").measured_bytes
+    except EngineError as error:
+        note(f"not measured: {error.message}")
+        return None

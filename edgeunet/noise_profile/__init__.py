@@ -1,0 +1,1 @@
+"""The noise of a camera in figures: measured, kept in a file, compared, and simulated."""

@@ -1,0 +1,232 @@
+"""A noise profile: what ``edgeunet noise`` measured, as a TOML file, read and written."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from edgeunet.errors import RecipeError
+from edgeunet.files import replacing_file
+
+SCHEMA_VERSION = 1
+
+WHITE_LIMIT = 0.1
+"""Noise whose correlation to its neighbours is below this everywhere counts as white."""
+
+LAGS = (1, 2, 4)
+"""Distances in pixels at which the correlation is measured."""
+
+_HINT = "measure it again: edgeunet noise SOURCE --profile FILE.toml"
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A TOML table whose keys are all known."""
+
+
+class Fit(_Table, frozen=True):
+    """A straight line through a curve: ``variance = gain * signal + read``, signal 0..1.
+
+    low, high: the signals between which the line holds. misfit: how far the measured variances
+    are from the line, relative to them, as a root mean square over the samples. The variance
+    that rounding to 8 bits adds, 1/12 of a level squared, is not part of ``read``.
+    """
+
+    gain: float
+    read: float
+    low: float
+    high: float
+    misfit: float
+
+
+class Curve(_Table, frozen=True):
+    """Standard deviation against brightness, one entry per range of brightness.
+
+    signal: mean brightness, 0..1; of a chroma channel it is the luma. deviation: in 8-bit
+    units. samples: pixels times pairs of shots. clipped: black or white cuts some of the noise
+    off. fit: None where no straight line holds; no_fit then says why.
+    """
+
+    signal: tuple[float, ...]
+    deviation: tuple[float, ...]
+    samples: tuple[int, ...]
+    clipped: tuple[bool, ...]
+    fit: Fit | None = None
+    no_fit: str = ""
+
+    @property
+    def mean_deviation(self) -> float:
+        """The standard deviation over all pixels that are not clipped, in 8-bit units."""
+        open_ = [not cut for cut in self.clipped]
+        if not any(open_):
+            open_ = [True] * len(self.clipped)
+        rows = list(zip(self.deviation, self.samples, open_, strict=True))
+        total = sum(samples for _, samples, kept in rows if kept)
+        squares = sum(deviation**2 * samples for deviation, samples, kept in rows if kept)
+        return math.sqrt(squares / total)
+
+
+class Curves(_Table, frozen=True):
+    """The curves of all channels; luma, cb and cr as JPEG has them (BT.601)."""
+
+    red: Curve
+    green: Curve
+    blue: Curve
+    luma: Curve
+    cb: Curve
+    cr: Curve
+
+
+class Correlation(_Table, frozen=True):
+    """Correlation of a channel's noise to the neighbours at ``LAGS``, -1..1."""
+
+    horizontal: tuple[float, float, float]
+    vertical: tuple[float, float, float]
+    diagonal: tuple[float, float, float]
+
+    @property
+    def largest(self) -> float:
+        """The correlation that is farthest from 0."""
+        return max((*self.horizontal, *self.vertical, *self.diagonal), key=abs)
+
+
+class Correlations(_Table, frozen=True):
+    luma: Correlation
+    cb: Correlation
+    cr: Correlation
+
+    @property
+    def largest(self) -> float:
+        return max(self.luma.largest, self.cb.largest, self.cr.largest, key=abs)
+
+
+class Grid(_Table, frozen=True):
+    """The 8x8 grid of JPEG in the noise.
+
+    columns, rows: mean squared step of the luma noise across the borders of a grid of 8 pixels,
+    divided by that at other places; 1 without a grid.
+    """
+
+    columns: float
+    rows: float
+    found: bool
+
+
+class Offsets(_Table, frozen=True):
+    """Banding: an offset that all pixels of a row, or of a column, share.
+
+    deviation: of the offsets, in 8-bit units of luma. against_white: standard deviation of the
+    means of whole rows, divided by what white noise of the same strength would give.
+    """
+
+    deviation: float
+    against_white: float
+    found: bool
+
+
+class NoiseProfile(_Table, frozen=True):
+    """The noise that arrives from a camera, after its tone curve and its coding.
+
+    method: ``temporal`` from the differences between shots of a static scene, ``spatial`` from
+    one shot of a flat scene, ``pairs`` from shots beside clean images.
+    """
+
+    schema: int
+    source: str
+    method: Literal["temporal", "spatial", "pairs"]
+    shots: int
+    height: int
+    width: int
+    curves: Curves
+    correlation: Correlations
+    grid: Grid
+    row_offsets: Offsets
+    column_offsets: Offsets
+
+    @property
+    def white(self) -> bool:
+        """Whether the noise of a pixel says nothing about that of its neighbours."""
+        return abs(self.correlation.largest) < WHITE_LIMIT
+
+    @property
+    def sigma(self) -> float:
+        """The standard deviation over red, green and blue, in 8-bit units."""
+        colours = (self.curves.red, self.curves.green, self.curves.blue)
+        return math.sqrt(sum(curve.mean_deviation**2 for curve in colours) / len(colours))
+
+
+def write_profile(profile: NoiseProfile, path: Path) -> None:
+    """Write a profile as TOML, whole or not at all."""
+    comment = "# Written by edgeunet noise; read by edgeunet train --noise-profile."
+    lines = [comment, *_lines("", msgspec.to_builtins(profile))]
+    with replacing_file(path) as beside:
+        beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def read_profile(path: Path) -> NoiseProfile:
+    """Read and check a profile. Raises RecipeError when it is missing or not a profile."""
+    if not path.is_file():
+        raise RecipeError(f"there is no noise profile {str(path)!r}", hint=_HINT)
+    try:
+        table = msgspec.toml.decode(path.read_bytes())
+        # Asked first: a later schema may have fields that this version does not know.
+        schema = table.get("schema")
+        if schema != SCHEMA_VERSION:
+            raise RecipeError(
+                f"{path.name} is not a noise profile that can be read: its schema is {schema}, "
+                f"this version reads {SCHEMA_VERSION}",
+                hint=_HINT,
+            )
+        profile = msgspec.convert(table, type=NoiseProfile)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path.name} is not a noise profile: {error}", hint=_HINT) from error
+    problem = next(_problems(profile), None)
+    if problem is not None:
+        raise RecipeError(f"{path.name} is not a noise profile: {problem}", hint=_HINT)
+    return profile
+
+
+def _problems(profile: NoiseProfile) -> Iterator[str]:
+    """Yield what is wrong with a profile's values. NaN fails every comparison."""
+    for name in Curves.__struct_fields__:
+        curve: Curve = getattr(profile.curves, name)
+        lengths = {len(curve.signal), len(curve.deviation), len(curve.samples), len(curve.clipped)}
+        if len(lengths) != 1 or lengths == {0}:
+            yield f"the lists of curve {name!r} must have one length, and not be empty"
+        if not all(0 <= signal <= 1 for signal in curve.signal):
+            yield f"the signals of curve {name!r} must be from 0 to 1"
+        if list(curve.signal) != sorted(curve.signal):
+            yield f"the signals of curve {name!r} must rise"
+        if not all(0 <= deviation <= 255 for deviation in curve.deviation):
+            yield f"the deviations of curve {name!r} must be from 0 to 255"
+        if not all(samples >= 1 for samples in curve.samples):
+            yield f"the samples of curve {name!r} must be at least 1"
+    for name in Correlations.__struct_fields__:
+        correlation: Correlation = getattr(profile.correlation, name)
+        values = (*correlation.horizontal, *correlation.vertical, *correlation.diagonal)
+        if not all(-1.5 <= value <= 1.5 for value in values):
+            yield f"the correlations of {name!r} must be from -1 to 1"
+    ratios = (profile.grid.columns, profile.grid.rows)
+    if not all(0 <= ratio < math.inf for ratio in ratios):
+        yield "the ratios of [grid] must be numbers from 0"
+    for offsets in (profile.row_offsets, profile.column_offsets):
+        if not (0 <= offsets.deviation <= 255 and 0 <= offsets.against_white < math.inf):
+            yield "the offsets of rows and columns must be numbers from 0"
+
+
+def _lines(name: str, table: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of a TOML table, its own values before the tables inside it."""
+    if name:
+        yield from ("", f"[{name}]")
+    for key, value in table.items():
+        if value is not None and not isinstance(value, dict):
+            # Strings, numbers and lists are spelt alike in JSON and in TOML, but for DEL.
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+            yield f"{key} = {text}".replace("\x7f", "\\u007f")
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _lines(f"{name}.{key}" if name else key, value)

@@ -1,0 +1,61 @@
+"""Clips as a camera in software takes them: every frame noisy, and clean beside it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from edgeunet.camera.chain import MARGIN, Shot, take
+from edgeunet.stream.frames import Frame, Image, Sink, StreamShape
+from edgeunet.stream.sinks import VIDEO_CODECS
+from edgeunet.stream.sinks.video import VideoSink
+
+
+def camera_frames(
+    scenes: Iterable[Image], shot: Shot, *, seed: int = 0
+) -> Iterator[tuple[Image, Image]]:
+    """Yield (noisy, clean) of every scene, (H, W, 3) uint8 BGR, without the shot's margins.
+
+    scenes: uint8 BGR, of the shot's ``sensor_size``. The camera is the same for all; its noise is
+    drawn anew for every frame, from one generator.
+    """
+    generator = np.random.default_rng(seed)
+    inner = slice(MARGIN, -MARGIN)
+    for scene in scenes:
+        noisy, clean = take(np.ascontiguousarray(scene[:, :, ::-1]), shot, generator)
+        yield _bytes(noisy[inner, inner]), _bytes(clean[inner, inner])
+
+
+def write_clips(
+    clips: dict[Path, int], frames: Iterable[tuple[Image, ...]], frame_rate: float
+) -> None:
+    """Write videos side by side; every clip takes one image of each tuple, by its place.
+
+    clips: file to place. Raises SinkError when a file cannot be written; then none is left.
+    """
+    sinks: dict[Path, Sink] = {}
+    try:
+        for index, images in enumerate(frames):
+            if not sinks:
+                for path, place in clips.items():
+                    height, width = images[place].shape[:2]
+                    shape = StreamShape(height, width, frame_rate, None)
+                    sinks[path] = VideoSink(path, VIDEO_CODECS[path.suffix.lower()], shape)
+            for path, place in clips.items():
+                sinks[path].write(images[place], Frame(index, index / frame_rate, images[place]))
+    except BaseException:
+        for sink in sinks.values():
+            sink.discard()
+        raise
+    with contextlib.ExitStack() as stack:
+        for sink in sinks.values():
+            stack.callback(sink.finish)
+
+
+def _bytes(image: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Image:
+    """Return RGB, 0..1, as bytes in BGR."""
+    found: Image = np.rint(image[:, :, ::-1] * 255).astype(np.uint8)
+    return np.ascontiguousarray(found)

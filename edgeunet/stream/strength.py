@@ -1,0 +1,53 @@
+"""How much of the denoising is applied: between the frame itself and the network's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from edgeunet.bundle.manifest import Manifest
+from edgeunet.errors import UsageError
+from edgeunet.specs import Array, Task
+from edgeunet.stream.frames import Image
+
+FULL = 1.0
+
+
+def check_strength(strength: float) -> None:
+    """Raise UsageError for a strength outside 0..1, NaN included."""
+    if not 0.0 <= strength <= FULL:
+        raise UsageError(
+            f"{strength:g} is not a strength",
+            hint="use a number from 0, the frame itself, to 1, the network's answer",
+        )
+
+
+class Blender:
+    """Mixes frames with the network's denoised ones, in a buffer made once."""
+
+    def __init__(self, strength: float, manifest: Manifest) -> None:
+        """Prepare for frames of a bundle. Raises UsageError when it has no denoised output."""
+        outputs = [output.name for output in manifest.outputs if output.task is Task.DENOISE]
+        if not outputs:
+            raise UsageError(
+                f"{manifest.name} has no denoised output that a strength could be chosen for",
+                hint="leave --strength out, or run a bundle that denoises",
+            )
+        # Here, so that a run without OpenCV ends before its first frame.
+        from edgeunet.stream import opencv
+
+        self._blend = opencv.blend
+        self._strength = strength
+        self._output = outputs[0]
+        self._mixed: Image = np.empty((1, manifest.height, manifest.width, 3), np.uint8)
+
+    def blended(self, frame: Image, outputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the outputs with the denoised one, (1, H, W, 3) uint8 BGR, mixed.
+
+        frame: (H, W, 3) uint8 BGR, as it went into the network. The next call overwrites the
+        mixed frame.
+        """
+        denoised: Image = outputs[self._output]
+        self._blend(frame, denoised[0], self._strength, self._mixed[0])
+        return {**outputs, self._output: self._mixed}
