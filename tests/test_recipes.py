@@ -28,7 +28,7 @@ EXPECTED = {
 }
 
 
-def edited(tmp_path: Path, old: str, new: str, *, name: str = "unetmm") -> Path:
+def edited(tmp_path: Path, old: str, new: str, *, name: str = "unetmm-awgn") -> Path:
     text = (folder("export") / f"{name}.toml").read_text()
     assert old in text
     path = tmp_path / "mine.toml"
@@ -49,7 +49,7 @@ def test_recipe_reads_and_is_named_after_its_file(name: str) -> None:
 
 
 def test_a_users_recipe_is_found_by_path(tmp_path: Path) -> None:
-    path = edited(tmp_path, 'name = "unetmm"', 'name = "mine"')
+    path = edited(tmp_path, 'name = "unetmm-awgn"', 'name = "mine"')
     assert load_recipe(str(path)).name == "mine"
 
 
@@ -76,9 +76,9 @@ def test_missing_path() -> None:
         ('down = "conv"', 'down = "conv"\ncascade = "dense"', "one map that all pathways share"),
         ('head = "denoise"', 'head = "segment"', "needs at least two classes"),
         ('head = "denoise"', 'head = "denoise"\nchannels = 4', "must have 3 channels"),
-        ('name = "unetmm"', 'name = "../../evil"', "name '../../evil' must be of a-z"),
-        ('name = "unetmm"', 'name = "mine\\n"', "must be of a-z"),
-        ('name = "unetmm"', 'name = ""', "must be of a-z"),
+        ('name = "unetmm-awgn"', 'name = "../../evil"', "name '../../evil' must be of a-z"),
+        ('name = "unetmm-awgn"', 'name = "mine\\n"', "must be of a-z"),
+        ('name = "unetmm-awgn"', 'name = ""', "must be of a-z"),
         ('output = "denoised"', 'output = "De noised"', "output 'De noised' must be of a-z"),
         ('output = "denoised"', 'output = "frame"', "that is the input"),
         ("width = 16", "width = 1025", "width must be at most 1024"),

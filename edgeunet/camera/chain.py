@@ -157,7 +157,9 @@ def _developed(signal: Floats, shot: Shot) -> Floats:
     """Return the image, 0..1, that the camera makes of its sensor's signal."""
     linear = demosaic(signal, shot.pattern, shot.demosaic)
     linear = linear * (shot.balance * shot.push).astype(np.float32)
-    linear = colour.apply_matrix(np.minimum(linear, 1), np.linalg.inv(shot.matrix))
+    # What was white in the scene stays white: no channel may be brighter than that.
+    white = np.float32(min(1.0, shot.exposure * shot.push))
+    linear = colour.apply_matrix(np.minimum(linear, white), np.linalg.inv(shot.matrix))
     return colour.apply_tone(colour.encode_srgb(np.clip(linear, 0, 1)), shot.tone)
 
 

@@ -41,7 +41,7 @@ def command(
     ),
     as_json: AsJson = False,
 ) -> None:
-    """Make a noisy camera clip, export the flagship, clean the clip, keep to a byte limit.
+    """Make a noisy clip, export the flagship, clean the clip.
 
     A plot shows where the memory goes.
     """

@@ -63,7 +63,7 @@ def command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the noise that arrives from a camera, and say which shipped weights suit it.
+    """Measure the noise of a camera, and say which weights suit it.
 
     Camera and scene must hold still. Values are those of the image, after the camera's tone curve.
     """

@@ -310,7 +310,7 @@ def test_weights_that_cannot_be_used(spoil: str, error: str, there: Path, weight
 
 def test_parity_that_misses_writes_nothing(there: Path) -> None:
     text = (folder("export") / "joint.toml").read_text()
-    (there / "mine.toml").write_text(text.replace("int8_db = 24.0", "fp16_db = 1000.0"))
+    (there / "mine.toml").write_text(text + "[tolerance]\nfp16_db = 1000.0\n")
     before = contents(there)
     ran = edgeunet(
         "export", "--model", "mine.toml", *SMALL, "--fp16", "--random-weights", "--out", "b"

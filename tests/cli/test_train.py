@@ -50,9 +50,9 @@ def photographs(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
-    text = (folder("export") / "unetmm.toml").read_text()
+    text = (folder("export") / "unetmm-awgn.toml").read_text()
     for old, new in (
-        ('name = "unetmm"', 'name = "mine"'),
+        ('name = "unetmm-awgn"', 'name = "mine"'),
         ("width = 16", "width = 4"),
         ("crop = 64", "crop = 16"),
         ("batch = 16", "batch = 2"),

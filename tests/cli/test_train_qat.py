@@ -39,8 +39,8 @@ def photographs(tmp_path: Path) -> Path:
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     """Of one level: its export takes a second."""
-    text = (folder("export") / "unetmm.toml").read_text().partition("[train]")[0]
-    text = text.replace('name = "unetmm"', 'name = "mine"').replace("width = 16", "width = 4")
+    text = (folder("export") / "unetmm-awgn.toml").read_text().partition("[train]")[0]
+    text = text.replace('name = "unetmm-awgn"', 'name = "mine"').replace("width = 16", "width = 4")
     text = text.replace("[1, 1, 1, 1]", "[1]")
     path = tmp_path / "mine.toml"
     path.write_text(f"{text}[train]\nsteps = 8\nbatch = 2\ncrop = 16\n")

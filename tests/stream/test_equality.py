@@ -156,7 +156,9 @@ def stages_of(
 
 
 def combinations(name: str) -> Iterator[Combination]:
-    generator = np.random.default_rng(recipe_names().index(name))
+    # ``unetmm-awgn`` is the network of ``unetmm``.
+    others = [other for other in recipe_names() if other != "unetmm-awgn"]
+    generator = np.random.default_rng(others.index(name.removesuffix("-awgn")))
     for index in range(COMBINATIONS):
         level = min(int(generator.choice([1, 1, 2, 2, 3, 4])), small(name).network.levels)
         recompute = 0 if name in MEANS else int(generator.integers(level + 1))

@@ -172,7 +172,8 @@ def test_the_schedule_of_a_short_fine_tune() -> None:
     assert recipe.train is not None
     assert alone is not None
     assert beside is not None
-    assert (alone.steps, alone.learning_rate, alone.bursts_share) == (STEPS, LEARNING_RATE, 1)
+    rate = min(LEARNING_RATE, recipe.train.learning_rate)
+    assert (alone.steps, alone.learning_rate, alone.bursts_share) == (STEPS, rate, 1)
     assert (beside.steps, beside.bursts_share) == (50, 0.5)
     assert alone.crop == recipe.train.crop
     planned = toy_recipe(table=msgspec.structs.replace(TABLE, bursts_share=0.3))

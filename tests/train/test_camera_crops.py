@@ -64,12 +64,21 @@ def test_batches_of_a_second_process_are_the_same() -> None:
 def test_labels_stay_at_their_pixels() -> None:
     """Labels are the scene's red in steps, so those of a clean crop follow its brightness."""
     whole = msgspec.structs.replace(
-        CAMERAS, batch=16, camera=msgspec.structs.replace(CAMERA, share=1.0, tone=(0.0, 0.0))
+        CAMERAS,
+        batch=16,
+        camera=msgspec.structs.replace(
+            CAMERA, share=1.0, tone=(0.0, 0.0), lens=(0.0, 0.0), smooths_scene=0.0
+        ),
     )
     batch = Crops(samples(labelled=True), whole).batch(0)
-    for red, labels in zip(batch.clean[:, 0], batch.labels, strict=True):
-        if labels.std() > 0.5:
-            assert np.corrcoef(red.ravel(), labels.ravel())[0, 1] > 0.8
+    # Where labels hardly change, their steps are coarser than the scene.
+    varied = [
+        np.corrcoef(red.ravel(), labels.ravel())[0, 1]
+        for red, labels in zip(batch.clean[:, 0], batch.labels, strict=True)
+        if labels.std() > 1
+    ]
+    assert len(varied) >= 3
+    assert min(varied) > 0.8
 
 
 def test_every_crop_through_the_camera_is_in_bytes_and_noisy() -> None:
