@@ -4,8 +4,8 @@
 
 Bursts are made by ``edgeunet/camera/chain.py``, so the clean image is known: photographs, each
 through one of six fixed cameras (shot noise of gain 2e-3 or more: noise that is seen), several
-shots with noise of their own. ``unetmm`` at width 8 is trained from its shipped weights, or those
-of ``--init``, with the schedule of ``--bursts``:
+shots with noise of their own. ``unetmm-awgn`` at width 8, which knows white noise alone, is trained
+from its shipped weights, or those of ``--init``, with the schedule of ``--bursts``:
 
 - ``clean``: shots as inputs, the clean image of the same camera as target;
 - ``clean, squares``: the same with the loss that bursts have, the root of each crop's mean square;
@@ -55,6 +55,7 @@ Row = dict[str, object]
 NAME = "bursts"
 ARMS = ("clean", "clean, squares", "bursts", "bursts, image_loss", "same shot")
 LIMIT_DB = 0.3
+_RECIPE = "unetmm-awgn"
 _CAMERAS = 6
 _IN_MEAN = 16
 _GAIN = (2e-3, 2e-2)
@@ -86,8 +87,8 @@ def main() -> None:
     parser.add_argument("--coding", choices=("none", "camera"), default="none")
     parser.add_argument("--mixed-precision", default="bf16")
     arguments = parser.parse_args()
-    recipe = load_recipe("unetmm").with_width(8)
-    init = arguments.init or recipe.trained_weights(recipe_path("unetmm").parent)
+    recipe = load_recipe(_RECIPE).with_width(8)
+    init = arguments.init or recipe.trained_weights(recipe_path(_RECIPE).parent)
     if init is None:
         parser.error("there are no shipped weights: give --init")
     recipe = with_bursts(recipe, arguments.steps, beside_images=False)
