@@ -18,16 +18,16 @@ from pathlib import Path
 
 from benchmarks.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet.cli.console import print_table
-from edgeunet.convert.export import ExportOrder, draft_bundle
+from edgeunet.convert.exporting import ExportOrder, draft_bundle
 from edgeunet.convert.network_graph import graphs_of_recipe
-from edgeunet.convert.planning import planner_of
+from edgeunet.convert.network_plan import planner_of
 from edgeunet.engine.onnxruntime_session import ARENA_LIMIT
 from edgeunet.errors import BudgetError, EdgeUnetError, EngineError
-from edgeunet.memory.planner import FramePlan, Planner
-from edgeunet.memory.request import PlanRequest
+from edgeunet.planning.planner import FramePlan, Planner
+from edgeunet.planning.request import PlanRequest
 from edgeunet.recipes import Recipe, load_recipe
+from edgeunet.run.measured import FEWEST_FRAMES, measure
 from edgeunet.specs import Precision
-from edgeunet.stream.measure import FEWEST_FRAMES, measure
 from edgeunet.units import MIB, format_size, parse_size
 
 NETWORKS = ("unetmm", "joint", "addunet", "unetmm-naf")

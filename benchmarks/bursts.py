@@ -38,12 +38,12 @@ from benchmarks.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet.camera.chain import MARGIN, Shot, draw_shot, take
 from edgeunet.cli.console import note, print_table
 from edgeunet.models.network import Network, build_network
-from edgeunet.noise import Floats
+from edgeunet.noise_models import Floats
 from edgeunet.photographs import Photograph, fill_frame, list_images, read_photograph
 from edgeunet.recipes import Recipe, load_recipe, recipe_path
 from edgeunet.schedules import CameraTable
 from edgeunet.train import losses
-from edgeunet.train.bursts import Burst, with_bursts
+from edgeunet.train.burst_pairs import Burst, with_bursts
 from edgeunet.train.initial import load_matching
 from edgeunet.train.loop import train
 from edgeunet.train.samples import Sample

@@ -20,16 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import RESULTS, provenance, write_csv
-from edgeunet.calibrate.making import SetOrder, make_set
-from edgeunet.calibrations import load_calibration_set
+from edgeunet.calibration import load_calibration_set
+from edgeunet.calibration.making import SetOrder, make_set
 from edgeunet.cli.choices import choose_weights
 from edgeunet.cli.console import print_table
 from edgeunet.convert.network_graph import graphs_of_recipe
 from edgeunet.convert.quantizing import Int8Order, ranges_of
 from edgeunet.errors import EdgeUnetError
 from edgeunet.recipes import load_recipe
+from edgeunet.run.measured import ask, measure_runs
 from edgeunet.specs import Engine, Precision
-from edgeunet.stream.measure import ask, measure_runs
 from edgeunet.units import GIB, MIB, format_bytes, format_size, parse_bytes, parse_size
 
 _FRAMES = "16,64,512"

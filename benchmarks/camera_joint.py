@@ -34,11 +34,11 @@ from benchmarks.record import RESULTS, write_csv
 from edgeunet.camera.chain import MARGIN, draw_shot, take
 from edgeunet.cli.console import note, print_table
 from edgeunet.errors import EdgeUnetError
-from edgeunet.evaluate.data import Fit, Sample, cropped
-from edgeunet.evaluate.folders import open_folder
+from edgeunet.evaluate.image_folders import open_folder
 from edgeunet.evaluate.interval import estimate
 from edgeunet.evaluate.protocol import NoiseKind, Planes, add_noise, as_floats
 from edgeunet.evaluate.torch_backend import TorchBackend
+from edgeunet.evaluate.truth import Fit, Sample, cropped
 from edgeunet.files import sha256_of
 from edgeunet.metrics import ConfusionMatrix, Labels, psnr_db
 from edgeunet.recipes import Recipe, load_recipe, recipe_path

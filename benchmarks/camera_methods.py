@@ -18,12 +18,12 @@ from benchmarks.camera_rows import BM3D, FP32_BUNDLE, GRIDS, INT8_BUNDLE, NLM, N
 from benchmarks.denoisers import Bm3d, Image, NetworkDenoiser, NonLocalMeans
 from edgeunet.bundle import Bundle
 from edgeunet.cli.int8 import int8_order, read_int8
-from edgeunet.convert.export import ExportOrder, export_bundle
+from edgeunet.convert.exporting import ExportOrder, export_bundle
 from edgeunet.evaluate.backends import BundleBackend
 from edgeunet.evaluate.protocol import Planes, as_floats
 from edgeunet.recipes import Recipe, load_recipe, recipe_names, recipe_path
+from edgeunet.run.executor import Executor
 from edgeunet.specs import Precision, Task
-from edgeunet.stream.executor import Executor
 
 NETWORKS = (("unetmm", 8), ("unetmm", 16), ("unetmm-base", 16), ("joint", 16))
 TORCH = "torch fp32"

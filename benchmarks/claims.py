@@ -42,14 +42,14 @@ from benchmarks.claim_arms import (
 from benchmarks.record import RESULTS, provenance, read_csv, write_csv
 from benchmarks.short_runs import Trained, train_short
 from edgeunet.cli.console import note, print_table
-from edgeunet.evaluate.data import Fit
 from edgeunet.evaluate.evaluation import Figures, Levels, evaluate
 from edgeunet.evaluate.interval import estimate
-from edgeunet.evaluate.opening import open_data
+from edgeunet.evaluate.named_set import open_data
 from edgeunet.evaluate.protocol import NoiseKind
+from edgeunet.evaluate.truth import Fit
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Task
-from edgeunet.train.data import Data, read_data
+from edgeunet.train.run_images import Data, read_data
 from edgeunet.train.validation import validate, validation_noise
 
 TEST_SIZE = (256, 256)

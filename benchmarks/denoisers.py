@@ -22,16 +22,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeunet.convert.export import ExportOrder, export_bundle
+from edgeunet.convert.exporting import ExportOrder, export_bundle
 from edgeunet.evaluate.protocol import NoiseKind, Planes, add_noise
 from edgeunet.evaluate.torch_backend import TorchBackend
 from edgeunet.metrics import psnr_db
 from edgeunet.models.counts import count
-from edgeunet.noise import add_gaussian
+from edgeunet.noise_models import add_gaussian
 from edgeunet.recipes import Recipe, load_recipe, recipe_names, recipe_path
+from edgeunet.run.executor import Executor
+from edgeunet.run.measured import Measurement, ask, measure, measure_runs
 from edgeunet.specs import Precision, Task
-from edgeunet.stream.executor import Executor
-from edgeunet.stream.measure import Measurement, ask, measure, measure_runs
 
 THREADS = 2
 COST_SIZE = (512, 768)

@@ -1,6 +1,6 @@
 """What does a frame give, and what does it take? Asked of a process that does nothing else.
 
-The high-water mark is ``edgeunet.stream.measure``'s: pages that frames touched beyond the loaded
+The high-water mark is ``edgeunet.run.measured``'s: pages that frames touched beyond the loaded
 model. The heap figure knows nothing of pages: it is the peak of what memray saw allocated while
 frames ran, plus the numpy buffers that loading made for them. An allocator that reserves more than
 it touches, as onnxruntime's arena does (its regions are powers of two), has a heap figure above
@@ -25,9 +25,9 @@ import numpy as np
 from benchmarks.peers import PEERS, Run, open_peer
 from edgeunet.bundle import open_bundle
 from edgeunet.errors import EdgeUnetError
+from edgeunet.run.executor import Executor
+from edgeunet.run.measured import FEWEST_FRAMES, Measurement, ask, measure_runs
 from edgeunet.specs import Array
-from edgeunet.stream.executor import Executor
-from edgeunet.stream.measure import FEWEST_FRAMES, Measurement, ask, measure_runs
 from edgeunet.units import MIB
 
 FRAMES = FEWEST_FRAMES + 1

@@ -29,18 +29,18 @@ from benchmarks.gpu_parity import Check, Frame, against_onnxruntime, against_tor
 from benchmarks.gpu_peers import PEERS, open_peer
 from benchmarks.record import RESULTS, provenance
 from benchmarks.roofline import Peaks, count, measured_bytes_per_s, measured_operations_per_s
+from edgeunet.analysis.memory_report import MemoryReport
 from edgeunet.bundle import Bundle, open_bundle
 from edgeunet.bundle.figures import report_of_bundle
 from edgeunet.engine.cuda import open_device
 from edgeunet.engine.cuda.settings import GRAPH, TRANSFERS, read_settings
 from edgeunet.errors import EdgeUnetError
 from edgeunet.files import replacing_file
-from edgeunet.memory.report import MemoryReport
-from edgeunet.memory.request import PlanRequest
+from edgeunet.planning.request import PlanRequest
 from edgeunet.recipes import load_recipe, recipe_path
+from edgeunet.run.executor import Executor
+from edgeunet.run.measured import measure
 from edgeunet.specs import Precision
-from edgeunet.stream.executor import Executor
-from edgeunet.stream.measure import measure
 from edgeunet.units import format_size
 
 MINUTES = 10.0
@@ -119,7 +119,7 @@ def gpu_facts() -> dict[str, Any]:
 
 def make(subject: Subject, folder: Path) -> Made:
     """Export the bundle."""
-    from edgeunet.convert.export import ExportOrder, draft_bundle
+    from edgeunet.convert.exporting import ExportOrder, draft_bundle
     from edgeunet.convert.network_graph import frame_module, network_for_export
 
     recipe = load_recipe(subject.model).with_width(subject.width)
@@ -152,8 +152,8 @@ def given(path: Path) -> tuple[Subject, Made]:
 
 def build(bundle: Bundle) -> dict[str, Any]:
     """Build every plan; return how long each took and what its compiler said."""
+    from edgeunet.engine.trt.build_options import BuildOptions
     from edgeunet.engine.trt.bundles import build_bundle
-    from edgeunet.engine.trt.options import BuildOptions
     from edgeunet.engine.trt.plans import Gpu
     from edgeunet.engine.trt.provider import load_provider
 

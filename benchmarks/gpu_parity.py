@@ -10,8 +10,8 @@ import numpy as np
 
 from edgeunet.bundle import Bundle
 from edgeunet.recipes import Recipe
+from edgeunet.run.executor import Executor
 from edgeunet.specs import Array, Precision, Task
-from edgeunet.stream.executor import Executor
 
 Frame = Callable[[Array], Mapping[str, Array]]
 Check = Callable[[Frame], list[dict[str, Any]]]

@@ -29,8 +29,8 @@ from edgeunet.models.network import build_network
 from edgeunet.models.weights import load_weights
 from edgeunet.recipes import Recipe, load_recipe, recipe_path
 from edgeunet.train.crops import Crops
-from edgeunet.train.data import read_data
 from edgeunet.train.losses import JointLoss
+from edgeunet.train.run_images import read_data
 from edgeunet.train.samples import Sample
 from edgeunet.train.validation import image_tensor
 

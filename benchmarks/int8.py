@@ -32,17 +32,17 @@ import numpy as np
 from benchmarks.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet.bundle import Bundle
 from edgeunet.bundle.manifest import Manifest
-from edgeunet.calibrations import calibration_path, read_set
+from edgeunet.calibration import calibration_path, read_set
 from edgeunet.cli.console import note, print_table
-from edgeunet.convert.export import ExportOrder, draft_bundle
+from edgeunet.convert.exporting import ExportOrder, draft_bundle
 from edgeunet.convert.quantizing import Int8Order
 from edgeunet.evaluate.protocol import SIGMAS, NoiseKind, add_noise
-from edgeunet.memory.request import WHOLE_FRAME, PlanRequest
 from edgeunet.metrics import ConfusionMatrix, psnr_db
 from edgeunet.photographs import list_images, read_labels, read_photograph
+from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
 from edgeunet.recipes import Recipe, load_recipe, recipe_path
+from edgeunet.run.executor import Executor
 from edgeunet.specs import Engine, Precision, Task
-from edgeunet.stream.executor import Executor
 
 NAME = "int8"
 NETWORKS = ("unetmm", "joint", "unetmm-naf")

@@ -30,14 +30,14 @@ from benchmarks.record import write_csv
 from edgeunet.cli.console import note, print_table
 from edgeunet.evaluate.evaluation import Levels, Result, evaluate
 from edgeunet.evaluate.interval import estimate
-from edgeunet.evaluate.opening import open_data
+from edgeunet.evaluate.named_set import open_data
 from edgeunet.evaluate.protocol import NoiseKind
 from edgeunet.evaluate.torch_backend import TorchBackend
 from edgeunet.files import sha256_of
 from edgeunet.models.counts import count
 from edgeunet.recipes import Recipe, load_recipe, recipe_path
-from edgeunet.train.data import read_data
 from edgeunet.train.loop import train, weights_path
+from edgeunet.train.run_images import read_data
 
 NAME = "joint_pair"
 SIGMAS = (15.0, 30.0, 45.0, 60.0)

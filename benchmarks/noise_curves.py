@@ -23,8 +23,8 @@ import numpy as np
 from benchmarks.record import write_csv
 from edgeunet.cli.console import print_table
 from edgeunet.errors import SourceError
+from edgeunet.noise_profile.curves_plot import Named, draw_luma
 from edgeunet.noise_profile.matching import match_camera
-from edgeunet.noise_profile.plot import Named, draw_luma
 from edgeunet.noise_profile.profile import NoiseProfile
 from edgeunet.noise_profile.sums import NoiseSums
 from edgeunet.pairs import Pair, find_pairs, read_pair

@@ -23,7 +23,7 @@ from pathlib import Path
 from benchmarks.int8 import FORMS, SIZE, Form, Row, quality
 from benchmarks.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet.cli.console import note, print_table
-from edgeunet.convert.export import ExportOrder, draft_bundle
+from edgeunet.convert.exporting import ExportOrder, draft_bundle
 from edgeunet.evaluate.protocol import SIGMAS
 from edgeunet.files import sha256_of
 from edgeunet.recipes import Recipe, load_recipe, recipe_path

@@ -17,10 +17,10 @@ from edgeunet.bundle import Bundle
 from edgeunet.bundle.manifest import StageEntry
 from edgeunet.engine.cuda import Device
 from edgeunet.engine.cuda.driver import StridedCopy
-from edgeunet.graph.view import GraphView, TensorKind, view_of_file
-from edgeunet.graph.work import macs_of
+from edgeunet.graph.macs import macs_of
+from edgeunet.graph.summary import GraphView, TensorKind, view_of_file
+from edgeunet.run.windows import windows_of
 from edgeunet.specs import Precision
-from edgeunet.stream.windows import windows_of
 
 _COPY_BYTES = 256 << 20
 _COPIES = 20

@@ -11,13 +11,13 @@ import torch
 
 from benchmarks.peers import ONNXRUNTIME, OPENVINO, PEERS, write_plain_onnx
 from edgeunet.bundle import Bundle
-from edgeunet.convert.export import ExportOrder, draft_bundle
+from edgeunet.convert.exporting import ExportOrder, draft_bundle
 from edgeunet.convert.network_graph import graphs_of_recipe
-from edgeunet.convert.planning import planner_of
-from edgeunet.memory.planner import FramePlan, Planner, choose_plan
-from edgeunet.memory.request import WHOLE_FRAME, PlanRequest
+from edgeunet.convert.network_plan import planner_of
 from edgeunet.models import build_network
 from edgeunet.models.weights import save_weights
+from edgeunet.planning.planner import FramePlan, Planner, choose_plan
+from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
 from edgeunet.recipes import load_recipe
 from edgeunet.specs import Array, Precision, Task
 from edgeunet.units import format_size, parse_bytes

@@ -23,15 +23,15 @@ from benchmarks.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet.bundle.manifest import StageEntry, TensorEntry
 from edgeunet.cli.console import print_table
 from edgeunet.convert.network_graph import graphs_of_recipe
+from edgeunet.engine.trt.build_options import BuildOptions
 from edgeunet.engine.trt.builder import build_plan
-from edgeunet.engine.trt.options import BuildOptions
 from edgeunet.engine.trt.provider import Provider, load_provider
 from edgeunet.errors import EdgeUnetError
 from edgeunet.graph.stages import FrameGraph, StageGraph
-from edgeunet.graph.view import TensorKind, view_of_model, write_model
-from edgeunet.memory.allocations import allocations_of
-from edgeunet.memory.compiled import compiled_bytes
-from edgeunet.memory.planner import FramePlan, Planner
+from edgeunet.graph.summary import TensorKind, view_of_model, write_model
+from edgeunet.imitation.allocations import allocations_of
+from edgeunet.imitation.tensorrt_compiler import compiled_bytes
+from edgeunet.planning.planner import FramePlan, Planner
 from edgeunet.recipes import load_recipe, recipe_names
 from edgeunet.specs import Engine, Precision
 from edgeunet.units import MIB, format_size, parse_size

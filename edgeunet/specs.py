@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+Image = NDArray[np.uint8]
+"""A frame: (H, W, 3) uint8 BGR, 0..255."""
+
 FRAME = "frame"
 """The name of a graph's input frame, (1, H, W, 3) BGR of a ``FrameType``."""
 

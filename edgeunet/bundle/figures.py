@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from edgeunet.analysis.held_layout import lay_out
+from edgeunet.analysis.memory_report import MemoryReport, analyse
+from edgeunet.analysis.plan_report import PlanFacts, StageFigures, report_of_plan
 from edgeunet.bundle.folder import Bundle
 from edgeunet.bundle.manifest import PlanEntry, StageEntry
 from edgeunet.bundle.tensors import held_specs, stage_borders
-from edgeunet.graph.view import view_of_file
-from edgeunet.memory.held import lay_out
-from edgeunet.memory.plan_report import PlanFacts, StageFigures, report_of_plan
-from edgeunet.memory.report import MemoryReport, analyse
+from edgeunet.graph.summary import view_of_file
 from edgeunet.specs import FRAME, FrameType, Task, TensorSpec
 from edgeunet.tiling import Halo, windows
 

@@ -81,7 +81,7 @@ class PlanEntry(_Entry, frozen=True):
     height, width: of the frame with zeros added at the right and bottom. level, recompute: see
     graph/split.py. tensors: everything at a stage's border: the frame, what is held, the outputs.
     recompute_ratio: operations done over operations of the whole frame. predicted_bytes: what a
-    run is expected to take, on ``engine``; see memory/prediction.py.
+    run is expected to take, on ``engine``; see imitation/prediction.py.
     """
 
     height: int

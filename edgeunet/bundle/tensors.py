@@ -1,10 +1,10 @@
-"""What a manifest's stages hold for each other, in the form that memory/held.py lays out."""
+"""What a manifest's stages hold for each other, as ``analysis/held_layout.py`` takes it."""
 
 from __future__ import annotations
 
+from edgeunet.analysis.held_layout import StageBorders
 from edgeunet.bundle.manifest import Manifest
-from edgeunet.memory.held import StageBorders
-from edgeunet.memory.pool import pool_for
+from edgeunet.imitation.onnxruntime_arena import pool_for
 from edgeunet.specs import FRAME, Pool, TensorSpec
 
 

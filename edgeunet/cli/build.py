@@ -14,7 +14,7 @@ from edgeunet.bundle import Bundle, open_bundle
 from edgeunet.bundle.manifest import StageEntry
 from edgeunet.cli.console import note, print_json, print_table, progress, warn
 from edgeunet.cli.options import AsJson
-from edgeunet.engine.trt.options import BuildOptions
+from edgeunet.engine.trt.build_options import BuildOptions
 from edgeunet.errors import EngineError, MissingPackageError, UsageError, near_match
 from edgeunet.units import format_bytes, parse_bytes
 
@@ -376,8 +376,8 @@ def _bytes(figure: int | None) -> str:
 
 def _predictions(bundle: Bundle) -> dict[str, int]:
     """Return what each stage was expected to take; nothing where graphs cannot be read."""
-    from edgeunet.graph.view import view_of_file
-    from edgeunet.memory.compiled import compiled_bytes
+    from edgeunet.graph.summary import view_of_file
+    from edgeunet.imitation.tensorrt_compiler import compiled_bytes
 
     try:
         return {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeunet.calibrations import FEWEST_MEMBERS, FOLDER, calibration_names, is_set_name
+from edgeunet.calibration import FEWEST_MEMBERS, FOLDER, calibration_names, is_set_name
 from edgeunet.cli.choices import missing_package
 from edgeunet.cli.console import note, print_json, print_table, progress, warn
 from edgeunet.cli.options import AsJson, Seed
@@ -17,7 +17,7 @@ from edgeunet.errors import UsageError
 from edgeunet.units import format_size, parse_size, shorten
 
 if TYPE_CHECKING:
-    from edgeunet.calibrate.making import MadeSet
+    from edgeunet.calibration.making import MadeSet
 
 _SIGMAS = "0,15,25,50"
 _LEVELS = 6
@@ -82,8 +82,8 @@ def command(
     """Choose frames of your pictures to measure INT8 ranges on."""
     _check(name, frames, limit, len(inputs), licence or [])
     try:
-        from edgeunet.calibrate.making import SetOrder, make_set
-        from edgeunet.stream.noise import check_noise
+        from edgeunet.calibration.making import SetOrder, make_set
+        from edgeunet.stream.added_noise import check_noise
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="making a calibration set", extra="export") from error
     check_noise(0, seed)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edgeunet.bundle.manifest import FILE_NAME
 from edgeunet.errors import MissingPackageError, UsageError, WeightsError
-from edgeunet.memory.request import WHOLE_FRAME, PlanRequest
+from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
 from edgeunet.recipes import (
     LARGEST_WIDTH,
     WIDTH_NAMES,

@@ -17,7 +17,7 @@ from edgeunet.specs import Precision
 from edgeunet.units import format_bytes, format_size
 
 if TYPE_CHECKING:
-    from edgeunet.memory.report import MemoryReport
+    from edgeunet.analysis.memory_report import MemoryReport
     from edgeunet.stream.comparison import Comparison
     from edgeunet.stream.pipeline import RunSummary
 
@@ -46,8 +46,8 @@ def command(
     A plot shows where the memory goes.
     """
     try:
-        from edgeunet.convert.export import ExportOrder, export_bundle
-        from edgeunet.stream.executor import Executor
+        from edgeunet.convert.exporting import ExportOrder, export_bundle
+        from edgeunet.run.executor import Executor
 
         out.mkdir(parents=True, exist_ok=True)
         _make_clips(out)
@@ -121,10 +121,10 @@ def _compare(out: Path) -> Comparison:
 
 def _draw_memory(out: Path) -> list[MemoryReport]:
     """Draw the baseline beside the flagship at equal width, and return both reports."""
+    from edgeunet.analysis.memory_plot import draw
+    from edgeunet.analysis.memory_report import analyse
     from edgeunet.convert.network_graph import graph_of_recipe
-    from edgeunet.graph.view import view_of_model
-    from edgeunet.memory.plot import draw
-    from edgeunet.memory.report import analyse
+    from edgeunet.graph.summary import view_of_model
 
     flagship = load_recipe(_MODEL)
     reports = []

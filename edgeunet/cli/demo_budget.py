@@ -14,7 +14,7 @@ from edgeunet.units import format_bytes, format_size
 if TYPE_CHECKING:
     from edgeunet.bundle import Bundle
     from edgeunet.recipes import Recipe
-    from edgeunet.stream.frames import Image
+    from edgeunet.specs import Image
 
 _FRAMES = 3
 
@@ -71,12 +71,12 @@ def run_within_budget(
     recipe: Recipe, weights: Path | None, size: tuple[int, int], budget_bytes: int, out: Path
 ) -> Budgeted:
     """Export whole frames and windows in FP32, run both on a camera's frames, and measure both."""
-    from edgeunet.convert.export import ExportOrder, export_bundle
+    from edgeunet.convert.exporting import ExportOrder, export_bundle
     from edgeunet.convert.network_graph import graphs_of_recipe
-    from edgeunet.convert.planning import plan_frames
-    from edgeunet.memory.request import WHOLE_FRAME, PlanRequest
+    from edgeunet.convert.network_plan import plan_frames
+    from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
+    from edgeunet.run.executor import Executor
     from edgeunet.specs import Precision
-    from edgeunet.stream.executor import Executor
 
     bundles = []
     budget = PlanRequest(budget_bytes=budget_bytes)
@@ -141,7 +141,7 @@ def _frames(size: tuple[int, int]) -> list[Image]:
 
 def _difference(whole: Bundle, windows: Bundle, frames: list[Image]) -> tuple[int, int]:
     """Return how many output bytes differ, and by how much at most."""
-    from edgeunet.stream.executor import Executor
+    from edgeunet.run.executor import Executor
 
     differing = largest = 0
     executors = [Executor(bundle) for bundle in (whole, windows)]
@@ -160,7 +160,7 @@ def _difference(whole: Bundle, windows: Bundle, frames: list[Image]) -> tuple[in
 
 def _measured(bundle: Bundle) -> int | None:
     from edgeunet.errors import EngineError
-    from edgeunet.stream.measure import measure
+    from edgeunet.run.measured import measure
 
     try:
         return measure(bundle.path, engine="onnxruntime").measured_bytes

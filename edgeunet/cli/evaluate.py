@@ -22,9 +22,9 @@ from edgeunet.units import parse_size, shorten
 
 if TYPE_CHECKING:
     from edgeunet.evaluate.backends import Backend
-    from edgeunet.evaluate.data import DataSet, Fit
     from edgeunet.evaluate.evaluation import Levels, Result
     from edgeunet.evaluate.protocol import NoiseKind
+    from edgeunet.evaluate.truth import DataSet, Fit
 
 _TORCH = "torch"
 _NOISES = ("float", "uint8", "both")
@@ -140,9 +140,9 @@ def command(
     try:
         from edgeunet.cli.evaluate_tables import document_of, print_figures
         from edgeunet.evaluate.evaluation import Levels
-        from edgeunet.evaluate.opening import holds_pairs, open_data
+        from edgeunet.evaluate.named_set import holds_pairs, open_data
         from edgeunet.evaluate.protocol import CLEAN, SIGMAS, parse_sigmas
-        from edgeunet.stream.noise import check_noise
+        from edgeunet.stream.added_noise import check_noise
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="evaluating", extra="eval") from error
     given = [name for name, value in (("--sigma", sigma), ("--noise", noise)) if value is not None]
@@ -221,7 +221,7 @@ def _check(limit: int | None, csv_file: Path | None) -> None:
 
 
 def _read_fit(text: str) -> Fit:
-    from edgeunet.evaluate.data import Fit
+    from edgeunet.evaluate.truth import Fit
 
     if text not in tuple(Fit):
         raise UsageError(f"there is no --fit {shorten(text)}", hint="use crop, skip or refuse")
@@ -291,9 +291,9 @@ def _open_network(
 
 def _tell(backend: Backend, sets: Sequence[DataSet]) -> None:
     """Say what will not be measured, and what the figures must not be taken for."""
-    from edgeunet.evaluate.data import PAIRS
-    from edgeunet.evaluate.folders import LABELLED, has_labels
+    from edgeunet.evaluate.image_folders import LABELLED, has_labels
     from edgeunet.evaluate.protocol import NoiseKind
+    from edgeunet.evaluate.truth import PAIRS
 
     noise_is_added = any(entry.kind != PAIRS for entry in sets)
     if noise_is_added and NoiseKind.FLOAT not in backend.kinds:

@@ -19,9 +19,9 @@ from edgeunet.units import format_size
 
 if TYPE_CHECKING:
     from edgeunet.evaluate.backends import Backend
-    from edgeunet.evaluate.data import DataSet
     from edgeunet.evaluate.evaluation import Levels, Result
     from edgeunet.evaluate.report_document import Report
+    from edgeunet.evaluate.truth import DataSet
 
 _WORST = 3
 _PAGE, _DOCUMENT = ".html", ".json"
@@ -65,7 +65,7 @@ def make_report(
 
     names: as a person gave them; the first is what the others are held against.
     """
-    from edgeunet.evaluate.report import (
+    from edgeunet.evaluate.forms_report import (
         Timed,
         candidate_of,
         check_alike,
@@ -201,7 +201,7 @@ def print_report(document: dict[str, Any]) -> None:
 
 def _noise_in_words(kinds: Collection[str], seed: int) -> str:
     """Return which noise sets of these kinds are evaluated with."""
-    from edgeunet.evaluate.data import PAIRS
+    from edgeunet.evaluate.truth import PAIRS
 
     real = "pairs: as the camera made it, none added"
     if set(kinds) == {PAIRS}:

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgeunet.cli.console import note, print_table
-from edgeunet.evaluate.data import PAIRS
 from edgeunet.evaluate.temporal import STATIC_THRESHOLD
+from edgeunet.evaluate.truth import PAIRS
 from edgeunet.units import format_size
 
 if TYPE_CHECKING:
     from edgeunet.evaluate.backends import Backend
-    from edgeunet.evaluate.data import DataSet, Fit
     from edgeunet.evaluate.evaluation import Figures, Levels, Result
     from edgeunet.evaluate.interval import Estimate
+    from edgeunet.evaluate.truth import DataSet, Fit
 
 _DIGITS = 5
 _EQUAL = "equal"

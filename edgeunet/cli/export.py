@@ -181,11 +181,11 @@ def command(
         target = target.with_name(f"{target.stem}-float{target.suffix}")
     served = None if triton is None else check_served(triton, target, request)
     try:
-        from edgeunet.convert.export import ExportOrder, export_bundle
+        from edgeunet.convert.exporting import ExportOrder, export_bundle
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="exporting", extra="export") from error
-    from edgeunet.stream.executor import Executor
-    from edgeunet.stream.timing import time_graph
+    from edgeunet.run.executor import Executor
+    from edgeunet.run.timing import time_graph
 
     selections: list[Selection] = []
     order = ExportOrder(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edgeunet.bundle.manifest import MemoryEntry, QuantizationEntry
-from edgeunet.calibrations import (
+from edgeunet.calibration import (
     FOLDER,
     CalibrationSet,
     calibration_names,
@@ -107,7 +107,7 @@ def _check_sensitivity(path: Path) -> None:
         )
     if path.suffix.lower() in _PICTURES:
         try:
-            import edgeunet.quantize.plot  # noqa: F401 - only whether it can be
+            import edgeunet.calibration.sensitivity_plot  # noqa: F401 - only whether it can be
         except ModuleNotFoundError as error:
             raise missing_package(error, purpose="--sensitivity", extra="plot") from error
         check_writable(path)
@@ -131,9 +131,9 @@ def int8_order(
     on_selection: Callable[[Selection], None],
 ) -> Int8Order:
     """Return the order to quantize. Ranges of random weights are not kept: they never return."""
+    from edgeunet.calibration.calibrators import Calibrator
     from edgeunet.convert.quantizing import Int8Order
-    from edgeunet.quantize.calibrators import Calibrator
-    from edgeunet.stream.clips import open_clip
+    from edgeunet.media.clip_reader import open_clip
 
     kind = recipe.export.int8_calibrator
     return Int8Order(
@@ -178,7 +178,7 @@ def write_sensitivity(path: Path, selection: Selection, title: str) -> None:
         beside.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     note(f"wrote {target}")
     if path.suffix.lower() in _PICTURES:
-        from edgeunet.quantize.plot import Bar, draw_losses
+        from edgeunet.calibration.sensitivity_plot import Bar, draw_losses
 
         kept = {layer.number for layer in selection.kept}
         bars = [Bar(one.name, one.loss_db, one.number in kept) for one in selection.ranking]

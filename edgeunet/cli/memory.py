@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeunet.analysis.board_fit import fit_on
 from edgeunet.boards import find_board
 from edgeunet.cli.choices import is_bundle, missing_package, read_plan_request, read_width
 from edgeunet.cli.console import note, print_json
@@ -18,13 +19,12 @@ from edgeunet.cli.memory_device import device_document, predicted_plans, print_d
 from edgeunet.cli.memory_tables import print_report, why_whole
 from edgeunet.cli.options import AsJson
 from edgeunet.errors import UsageError
-from edgeunet.memory.fit import fit_on
-from edgeunet.memory.request import PlanRequest
+from edgeunet.planning.request import PlanRequest
 from edgeunet.specs import Precision
 from edgeunet.units import format_size, parse_size
 
 if TYPE_CHECKING:
-    from edgeunet.memory.report import MemoryReport
+    from edgeunet.analysis.memory_report import MemoryReport
     from edgeunet.recipes import Recipe
 
 
@@ -132,14 +132,14 @@ def command(
         subject = _subject(target, wanted, folder if measure else None, draws=bool(pictures))
         measured = None
         if measure and subject.runnable is not None:
-            from edgeunet.stream.measure import measure as measure_frames
+            from edgeunet.run.measured import measure as measure_frames
 
             note("measuring: running frames in a process of its own ...")
             measured = measure_frames(subject.runnable, engine=engine)
             if measured.engine == "onnxruntime" and subject.report.precision is Precision.FP16:
                 note("onnxruntime computes fp16 in fp32 on most CPUs: the estimate is for a GPU")
     if pictures:
-        from edgeunet.memory.plot import draw
+        from edgeunet.analysis.memory_plot import draw
 
         draw([r for r in (subject.whole, subject.report) if r is not None], pictures)
         for path in pictures:
@@ -171,7 +171,7 @@ def _check_pictures(paths: Sequence[Path]) -> None:
     if not paths:
         return
     try:
-        from edgeunet.memory.plot import check_suffix
+        from edgeunet.analysis.memory_plot import check_suffix
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="--plot", extra="plot") from error
     for path in paths:
@@ -193,8 +193,8 @@ def _subject(target: str, wanted: _Wanted, folder: Path | None, *, draws: bool) 
 
 
 def _of_file(path: Path, wanted: _Wanted) -> _Subject:
-    from edgeunet.graph.view import view_of_file
-    from edgeunet.memory.report import analyse
+    from edgeunet.analysis.memory_report import analyse
+    from edgeunet.graph.summary import view_of_file
 
     report = analyse(view_of_file(path), model=path.name)
     _refuse_contradictions(path.name, "file", wanted, report)
@@ -224,9 +224,9 @@ def _of_recipe(target: str, wanted: _Wanted, folder: Path | None, *, draws: bool
 def _of_loaded_recipe(
     recipe: Recipe, wanted: _Wanted, folder: Path | None, *, draws: bool
 ) -> _Subject:
-    from edgeunet.convert.export import ExportOrder, draft_bundle
+    from edgeunet.convert.exporting import ExportOrder, draft_bundle
     from edgeunet.convert.network_graph import graphs_of_recipe
-    from edgeunet.convert.planning import report_of_frame, report_of_request
+    from edgeunet.convert.network_plan import report_of_frame, report_of_request
 
     height, width = wanted.size or recipe.export.size
     precision = wanted.precision or Precision.FP32

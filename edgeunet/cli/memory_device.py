@@ -11,8 +11,8 @@ from edgeunet.cli.console import note, print_table
 from edgeunet.units import format_bytes
 
 if TYPE_CHECKING:
-    from edgeunet.memory.fit import BoardFit
-    from edgeunet.stream.device_figures import DeviceMeasurement
+    from edgeunet.analysis.board_fit import BoardFit
+    from edgeunet.run.device_figures import DeviceMeasurement
 
 
 def print_fit(fit: BoardFit) -> None:
@@ -104,8 +104,8 @@ def print_device(found: DeviceMeasurement, predicted: Mapping[str, int]) -> None
 def predicted_plans(bundle: Path) -> dict[str, int]:
     """Return what each stage's plan is expected to take for activations."""
     from edgeunet.bundle import open_bundle
-    from edgeunet.graph.view import view_of_file
-    from edgeunet.memory.compiled import compiled_bytes
+    from edgeunet.graph.summary import view_of_file
+    from edgeunet.imitation.tensorrt_compiler import compiled_bytes
 
     opened = open_bundle(bundle)
     return {

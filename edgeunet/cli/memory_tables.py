@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from edgeunet.analysis.roles import Role
 from edgeunet.cli.console import print_table
-from edgeunet.memory.roles import Role
 from edgeunet.units import format_bytes, format_size
 
 if TYPE_CHECKING:
-    from edgeunet.memory.report import Gain, LiveTensor, MemoryReport
-    from edgeunet.memory.request import PlanRequest
-    from edgeunet.stream.measure import Measurement
+    from edgeunet.analysis.memory_report import Gain, LiveTensor, MemoryReport
+    from edgeunet.planning.request import PlanRequest
+    from edgeunet.run.measured import Measurement
 
 _BAR_CELLS = 24
 

@@ -70,11 +70,11 @@ def command(
     _check(frames, profile)
     try:
         from edgeunet.noise_profile.profile import write_profile
+        from edgeunet.noise_profile.scan import scan
         from edgeunet.noise_profile.suiting import suiting_recipes
-        from edgeunet.noise_scan import scan
 
         if plot is not None:
-            from edgeunet.noise_profile.plot import check_suffix, draw_profile
+            from edgeunet.noise_profile.curves_plot import check_suffix, draw_profile
 
             check_suffix(plot)
     except ModuleNotFoundError as error:

@@ -13,7 +13,7 @@ from edgeunet.recipes import Recipe, recipe_path
 from edgeunet.specs import Precision
 
 if TYPE_CHECKING:
-    from edgeunet.convert.fake_quantization import ExportedBits
+    from edgeunet.qat.exported_bits import ExportedBits
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class QatChoice:
 
     def exported_bits(self, recipe: Recipe, report: Callable[[str], None]) -> ExportedBits:
         """Return what an export would quantize, for the training loop."""
-        from edgeunet.convert.fake_quantization import ExportedBits
+        from edgeunet.qat.exported_bits import ExportedBits
 
         # Nothing is kept: that is for the weights that are exported, not for those begun with.
         return ExportedBits(recipe, int8_order(self.int8, recipe, None, lambda _: None), report)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edgeunet.cli.bursts import clip_reader, read_bursts, shipped, write_page
+from edgeunet.cli.burst_training import clip_reader, read_bursts, shipped, write_page
 from edgeunet.cli.choices import missing_package, read_recipe_at
 from edgeunet.cli.console import note, print_json, print_table, progress, warn
 from edgeunet.cli.noise_training import read_init, read_noise_profile, with_noise_profile
@@ -142,11 +142,11 @@ def command(
     try:
         from edgeunet.train.card import Given, figure_text, write_card
         from edgeunet.train.checkpoint import FILE_NAME
-        from edgeunet.train.data import read_data
         from edgeunet.train.fake_quantization import with_quantization
         from edgeunet.train.interruption import TrainingInterrupted
         from edgeunet.train.loop import Progress, check_run, train, with_steps
         from edgeunet.train.processes import is_main_process
+        from edgeunet.train.run_images import read_data
         from edgeunet.train.views import all_figures
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="training", extra="train") from error

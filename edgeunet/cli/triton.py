@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from edgeunet.bundle import Bundle, open_bundle
-from edgeunet.bundle.triton import (
+from edgeunet.bundle.triton_repository import (
     BACKENDS,
     CONFIG,
     DEVICES,
@@ -22,7 +22,7 @@ from edgeunet.cli.choices import missing_package
 from edgeunet.cli.console import note, print_json
 from edgeunet.cli.options import AsJson
 from edgeunet.errors import EngineError, UsageError, near_match
-from edgeunet.memory.request import PlanRequest
+from edgeunet.planning.request import PlanRequest
 
 
 def command(

@@ -12,25 +12,10 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeunet.bundle.manifest import QuantizationEntry
-from edgeunet.calibrations import FEWEST_MEMBERS, CalibrationSet, Frame, OpenClip, pairs
-from edgeunet.convert.network_graph import NetworkGraphs, check_frame_size
-from edgeunet.convert.sensitivity import Selection, select_floats
-from edgeunet.errors import RecipeError
-from edgeunet.graph.equalize import factors_of, prepare, sum_small_terms_first
-from edgeunet.graph.points import (
-    Placement,
-    Points,
-    placement_of,
-    points_of,
-    quantization_key,
-    show_points,
-    weight_name,
-)
-from edgeunet.graph.quantized import Interval, quantize
-from edgeunet.graph.view import write_model
-from edgeunet.quantize.calibrators import Calibrator, interval_of
-from edgeunet.quantize.histograms import Frames, channel_reaches, histograms_of, runner_of
-from edgeunet.quantize.ranges import (
+from edgeunet.calibration import FEWEST_MEMBERS, CalibrationSet, Frame, OpenClip, pairs
+from edgeunet.calibration.calibrators import Calibrator, interval_of
+from edgeunet.calibration.histograms import Frames, channel_reaches, histograms_of, runner_of
+from edgeunet.calibration.ranges import (
     SCHEMA_VERSION,
     Ranges,
     RangesKey,
@@ -41,6 +26,21 @@ from edgeunet.quantize.ranges import (
     ranges_path,
     write_ranges,
 )
+from edgeunet.convert.network_graph import NetworkGraphs, check_frame_size
+from edgeunet.convert.sensitivity import Selection, select_floats
+from edgeunet.errors import RecipeError
+from edgeunet.graph.equalize import factors_of, prepare, sum_small_terms_first
+from edgeunet.graph.int8_placement import (
+    Placement,
+    Points,
+    placement_of,
+    points_of,
+    quantization_key,
+    show_points,
+    weight_name,
+)
+from edgeunet.graph.quantized import Interval, quantize
+from edgeunet.graph.summary import write_model
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Array, Engine, Precision
 from edgeunet.units import format_size

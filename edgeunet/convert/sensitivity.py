@@ -16,15 +16,15 @@ from typing import NamedTuple
 import numpy as np
 import onnx_ir as ir
 
-from edgeunet.calibrations import CalibrationSet, Frame, OpenClip, pairs
+from edgeunet.calibration import CalibrationSet, Frame, OpenClip, pairs
+from edgeunet.calibration.histograms import runner_of
+from edgeunet.calibration.ranges import held_back
 from edgeunet.errors import RecipeError, UsageError
-from edgeunet.graph.points import points_of
+from edgeunet.graph.int8_placement import points_of
+from edgeunet.graph.macs import macs_of_node
 from edgeunet.graph.quantized import Interval, quantize
-from edgeunet.graph.view import write_model
-from edgeunet.graph.work import macs_of_node
+from edgeunet.graph.summary import write_model
 from edgeunet.metrics import ConfusionMatrix
-from edgeunet.quantize.histograms import runner_of
-from edgeunet.quantize.ranges import held_back
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Array, Engine, Task
 

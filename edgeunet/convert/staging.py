@@ -6,6 +6,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from edgeunet.analysis.memory_report import MemoryReport
 from edgeunet.bundle.manifest import (
     HeldEntry,
     MemoryEntry,
@@ -14,11 +15,10 @@ from edgeunet.bundle.manifest import (
     TensorEntry,
     TileEntry,
 )
-from edgeunet.graph.finish import finish
+from edgeunet.graph.for_engine import finish
 from edgeunet.graph.stages import Border, StageGraph
 from edgeunet.graph.values import static_shape
-from edgeunet.memory.planner import FramePlan, StagePlan
-from edgeunet.memory.report import MemoryReport
+from edgeunet.planning.planner import FramePlan, StagePlan
 
 
 def write_stages(plan: FramePlan, folder: Path) -> tuple[StageEntry, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeunet.doctor.board import System, findings_of_system, look_at_system
-from edgeunet.doctor.cameras import findings_of_cameras
+from edgeunet.doctor.camera_devices import findings_of_cameras
 from edgeunet.doctor.findings import Finding
 from edgeunet.doctor.machine import Machine
 from edgeunet.doctor.packages import Packages, ask_packages, engines_of, findings_of_packages

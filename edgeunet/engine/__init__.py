@@ -26,7 +26,7 @@ def check_engine(engine: str) -> None:
 def choose_engine(engine: str = "auto") -> str:
     """Return the name of the engine that runs a graph.
 
-    TensorRT runs the plans of a bundle, see ``edgeunet/stream/opening.py``, and no graphs.
+    TensorRT runs the plans of a bundle, see ``edgeunet/run/engine_choice.py``, and no graphs.
     Raises UsageError for a name nobody knows, EngineError for one that cannot run graphs,
     MissingPackageError for one that is not installed.
     """

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from edgeunet.bundle import open_bundle
 from edgeunet.evaluate.protocol import NoiseKind, Planes
 from edgeunet.recipes import Recipe
+from edgeunet.run.engine_choice import Note
+from edgeunet.run.executor import Executor
 from edgeunet.specs import Task
-from edgeunet.stream.executor import Executor
-from edgeunet.stream.opening import Note
 
 
 @dataclass(frozen=True)

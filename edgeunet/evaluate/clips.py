@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from edgeunet.errors import SourceError
-from edgeunet.evaluate.data import Fit, Sample, check_fit, cropped
-from edgeunet.stream.sources import open_source
+from edgeunet.evaluate.truth import Fit, Sample, check_fit, cropped
+from edgeunet.media.sources import open_source
 from edgeunet.units import format_size
 
 CLIP = "clip"

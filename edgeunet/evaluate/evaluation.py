@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edgeunet.evaluate.backends import Answer, Backend, head_of
-from edgeunet.evaluate.data import PAIRS, DataSet, Sample
 from edgeunet.evaluate.interval import Estimate, estimate
 from edgeunet.evaluate.protocol import NoiseKind, Planes, add_noise
 from edgeunet.evaluate.ssim import ssim
 from edgeunet.evaluate.temporal import Moment, TemporalFigures, TemporalMeter
+from edgeunet.evaluate.truth import PAIRS, DataSet, Sample
 from edgeunet.metrics import ConfusionMatrix, psnr_db
 from edgeunet.specs import Task
 from edgeunet.stream.meter import IDENTICAL_DB

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.errors import SourceError
-from edgeunet.evaluate.data import PAIRS, Fit, Sample, SmallImageError, check_fit, cropped
-from edgeunet.evaluate.folders import natural_order
+from edgeunet.evaluate.image_folders import natural_order
+from edgeunet.evaluate.truth import PAIRS, Fit, Sample, SmallImageError, check_fit, cropped
+from edgeunet.media.frames import Source
+from edgeunet.media.sources.suffixes import VIDEO_SUFFIXES
 from edgeunet.pairs import (
     CLEAN,
     NOISY,
@@ -28,8 +30,6 @@ from edgeunet.pairs import (
     read_pair,
 )
 from edgeunet.photographs import IMAGE_SUFFIXES, Photograph
-from edgeunet.stream.frames import Source
-from edgeunet.stream.sources.suffixes import VIDEO_SUFFIXES
 from edgeunet.units import format_size
 
 
@@ -165,6 +165,6 @@ def _frames(
 
 
 def _open_clip(path: Path) -> Source:
-    from edgeunet.stream.sources.files import open_path
+    from edgeunet.media.sources.media_files import open_path
 
     return open_path(str(path), None)

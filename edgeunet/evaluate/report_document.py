@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from edgeunet.evaluate.evaluation import Figures
-from edgeunet.evaluate.report import Candidate, Colour, Scene
+from edgeunet.evaluate.forms_report import Candidate, Colour, Scene
 from edgeunet.evaluate.report_measures import (
     accuracy,
     flicker,

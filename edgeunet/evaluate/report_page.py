@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from html import escape
 
 from edgeunet.evaluate.evaluation import Figures
+from edgeunet.evaluate.forms_report import WINDOW, Candidate, Colour, Scene
 from edgeunet.evaluate.protocol import level_in_words
-from edgeunet.evaluate.report import WINDOW, Candidate, Colour, Scene
 from edgeunet.evaluate.report_document import Evaluated, Report
 from edgeunet.evaluate.report_measures import MEASURES, Measure
 from edgeunet.pairs import swapped_in_words

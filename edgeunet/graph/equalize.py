@@ -17,7 +17,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgeunet.graph.convolutions import group_of
-from edgeunet.graph.points import is_convolution
+from edgeunet.graph.int8_placement import is_convolution
 from edgeunet.graph.values import (
     Floats,
     add_initializer,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from edgeunet.graph.view import GraphNode, GraphTensor, GraphView, TensorKind
+from edgeunet.graph.summary import GraphNode, GraphTensor, GraphView, TensorKind
 
 _DEQUANTIZE, _QUANTIZE = "DequantizeLinear", "QuantizeLinear"
 _CONVOLUTIONS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})

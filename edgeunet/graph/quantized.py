@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from edgeunet.graph.points import Points, moving, points_of
+from edgeunet.graph.int8_placement import Points, moving, points_of
 from edgeunet.graph.values import (
     Floats,
     add_initializer,

@@ -18,8 +18,8 @@ from edgeunet.graph.geometry import Geometry
 from edgeunet.graph.receptive import Axes, Range, ReceptiveField, spatial_axes
 from edgeunet.graph.resize import at_sizes
 from edgeunet.graph.split import Part, extract, split_at
+from edgeunet.graph.summary import TensorKind, view_of_model
 from edgeunet.graph.values import static_shape
-from edgeunet.graph.view import TensorKind, view_of_model
 from edgeunet.specs import FRAME
 from edgeunet.tiling import Halo
 

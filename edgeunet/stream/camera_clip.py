@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from edgeunet.camera.chain import MARGIN, Shot, take
-from edgeunet.stream.frames import Frame, Image, Sink, StreamShape
-from edgeunet.stream.sinks import VIDEO_CODECS
-from edgeunet.stream.sinks.video import VideoSink
+from edgeunet.media.frames import Frame, Sink, StreamShape
+from edgeunet.media.sinks import VIDEO_CODECS
+from edgeunet.media.sinks.video import VideoSink
+from edgeunet.specs import Image
 
 
 def camera_frames(

@@ -10,11 +10,11 @@ from statistics import fmean
 import numpy as np
 
 from edgeunet.files import replacing_file
-from edgeunet.stream import opencv
+from edgeunet.media import opencv
+from edgeunet.media.sources import open_source
+from edgeunet.specs import Image
 from edgeunet.stream.camera_clip import write_clips
-from edgeunet.stream.frames import Image
 from edgeunet.stream.meter import PsnrMeter
-from edgeunet.stream.sources import open_source
 
 STRENGTHS = (3.0, 6.0, 9.0, 12.0, 16.0, 20.0)
 """What is tried of non-local means' filter strength h, in 8-bit units."""

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from edgeunet.bundle.manifest import Manifest, OutputEntry
 from edgeunet.errors import UsageError, near_match
-from edgeunet.specs import Array, ClassLabel, Task
-from edgeunet.stream.frames import Image
+from edgeunet.specs import Array, ClassLabel, Image, Task
 
 _SEPARATOR_PIXELS = 2
 _SEPARATOR_GREY = 200
@@ -155,6 +154,6 @@ def _first(manifest: Manifest, task: Task) -> OutputEntry | None:
 
 
 def _caption(image: Image, text: str) -> None:
-    from edgeunet.stream import opencv
+    from edgeunet.media import opencv
 
     opencv.draw_caption(image, text)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeunet.stream.frames import Image
+from edgeunet.specs import Image
 
 IDENTICAL_DB = 100.0
 """The PSNR of two equal frames, which has no finite value."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from edgeunet.errors import UsageError
-from edgeunet.stream import opencv
-from edgeunet.stream.frames import Image
+from edgeunet.media import opencv
+from edgeunet.specs import Image
 
 _ZOOM = (1.0, 1.15)
 

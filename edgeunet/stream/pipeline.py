@@ -11,15 +11,15 @@ from pathlib import Path
 
 from edgeunet.bundle import Bundle, open_bundle
 from edgeunet.errors import EdgeUnetError, SinkError, UsageError
+from edgeunet.media.frames import Frame, Sink, Source, SourceReport, StreamShape
+from edgeunet.media.sinks import open_sink
+from edgeunet.media.sources import open_source
+from edgeunet.run.engine_choice import Note
+from edgeunet.run.executor import Executor, check_size
 from edgeunet.specs import Task
+from edgeunet.stream.added_noise import GaussianNoise, check_noise
 from edgeunet.stream.compose import Composer, choose_view
-from edgeunet.stream.executor import Executor, check_size
-from edgeunet.stream.frames import Frame, Sink, Source, SourceReport, StreamShape
 from edgeunet.stream.meter import Latency, Meter, PsnrMeter, Quality
-from edgeunet.stream.noise import GaussianNoise, check_noise
-from edgeunet.stream.opening import Note
-from edgeunet.stream.sinks import open_sink
-from edgeunet.stream.sources import open_source
 from edgeunet.stream.strength import FULL, Blender, check_strength
 
 _MS_PER_S = 1e3

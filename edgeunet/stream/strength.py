@@ -8,8 +8,7 @@ import numpy as np
 
 from edgeunet.bundle.manifest import Manifest
 from edgeunet.errors import UsageError
-from edgeunet.specs import Array, Task
-from edgeunet.stream.frames import Image
+from edgeunet.specs import Array, Image, Task
 
 FULL = 1.0
 
@@ -35,7 +34,7 @@ class Blender:
                 hint="leave --strength out, or run a bundle that denoises",
             )
         # Here, so that a run without OpenCV ends before its first frame.
-        from edgeunet.stream import opencv
+        from edgeunet.media import opencv
 
         self._blend = opencv.blend
         self._strength = strength

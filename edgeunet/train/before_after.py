@@ -11,7 +11,7 @@ import torch
 
 from edgeunet.metrics import psnr_db
 from edgeunet.models.network import Network, build_network
-from edgeunet.noise import Floats
+from edgeunet.noise_models import Floats
 from edgeunet.photographs import Photograph
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Task

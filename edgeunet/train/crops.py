@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from edgeunet.camera.chain import MARGIN, draw_shot, take
 from edgeunet.errors import SourceError
-from edgeunet.noise import Floats, add_camera, add_gaussian, as_handed_over, draw_camera
+from edgeunet.noise_models import Floats, add_camera, add_gaussian, as_handed_over, draw_camera
 from edgeunet.photographs import LabelMap, Photograph, fill_frame, resized
 from edgeunet.schedules import CameraTable, TrainTable
-from edgeunet.train.bursts import Burst
+from edgeunet.train.burst_pairs import Burst
 from edgeunet.train.samples import Sample, large_enough
 
 VOID = -1

@@ -2,7 +2,7 @@
 
 While it is fine-tuned, a network computes with the 8 bits that an export will give it; what is
 learned and written are its ordinary float weights. What those 8 bits are is the export's matter
-(``convert/fake_quantization.py``): the loop is handed it as a ``FakeQuantization``.
+(``qat/exported_bits.py``): the loop is handed it as a ``FakeQuantization``.
 """
 
 from __future__ import annotations

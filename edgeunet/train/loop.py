@@ -22,7 +22,7 @@ from edgeunet.models.weights import save_weights
 from edgeunet.recipes import Recipe
 from edgeunet.schedules import TrainTable
 from edgeunet.specs import Task
-from edgeunet.train.bursts import Burst
+from edgeunet.train.burst_pairs import Burst
 from edgeunet.train.checkpoint import FILE_NAME, Standing, load_checkpoint, save_checkpoint
 from edgeunet.train.crops import Crops
 from edgeunet.train.curve import FILE_NAME as CURVE_FILE

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeunet.metrics import ConfusionMatrix, psnr_db
-from edgeunet.noise import Floats, add_camera, add_gaussian, as_handed_over
+from edgeunet.noise_models import Floats, add_camera, add_gaussian, as_handed_over
 from edgeunet.recipes import PathwayTable
 from edgeunet.schedules import TrainTable
 from edgeunet.specs import Task

@@ -14,7 +14,7 @@ import numpy as np
 from torch import nn
 
 from edgeunet.camera.chain import MARGIN, draw_shot, take
-from edgeunet.noise import Floats
+from edgeunet.noise_models import Floats
 from edgeunet.photographs import Photograph
 from edgeunet.recipes import Recipe
 from edgeunet.schedules import CameraTable, TrainTable

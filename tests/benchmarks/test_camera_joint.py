@@ -15,11 +15,11 @@ pytest.importorskip("av")
 from benchmarks import camera_joint
 from benchmarks.camera_joint import compare, streets, through_camera
 from edgeunet.camera.chain import MARGIN
-from edgeunet.evaluate.data import Fit, Sample
 from edgeunet.evaluate.evaluation import Levels, evaluate
-from edgeunet.evaluate.folders import open_folder
+from edgeunet.evaluate.image_folders import open_folder
 from edgeunet.evaluate.protocol import NoiseKind
 from edgeunet.evaluate.torch_backend import TorchBackend
+from edgeunet.evaluate.truth import Fit, Sample
 from edgeunet.models import build_network
 from edgeunet.models.weights import save_weights
 from tests.train.toys import toy_recipe

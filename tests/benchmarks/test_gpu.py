@@ -18,8 +18,8 @@ from benchmarks.gpu_parity import against_onnxruntime
 from benchmarks.gpu_peers import PEERS
 from benchmarks.roofline import Counted, Peaks, count, measured_bytes_per_s
 from edgeunet.engine.cuda import open_device
+from edgeunet.run import measured as measuring
 from edgeunet.specs import Task
-from edgeunet.stream import measure as measuring
 from tests.bundle.tiny import tiled_bundle, tiny_bundle
 from tests.engine.simulated_gpu import Gpu
 from tests.engine.simulated_jetson import WORK_BYTES, jetson

@@ -14,7 +14,7 @@ from edgeunet.bundle.manifest import digest_of
 from edgeunet.errors import BundleError
 from edgeunet.files import sha256_of
 from tests.bundle.tiny import tiny_bundle, tiny_graph, tiny_manifest
-from tests.stream.media import listing
+from tests.media.clips import listing
 
 Document = dict[str, Any]
 

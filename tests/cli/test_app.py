@@ -247,10 +247,10 @@ def test_a_module_of_ours_that_is_missing_is_a_bug(fail: Fail) -> None:
 
 
 def test_a_verb_that_misses_a_module_of_ours_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "edgeunet.convert.export", None)
+    monkeypatch.setitem(sys.modules, "edgeunet.convert.exporting", None)
     with pytest.raises(ModuleNotFoundError) as caught:
         edgeunet("export", "--model", "unetmm")
-    assert caught.value.name == "edgeunet.convert.export"
+    assert caught.value.name == "edgeunet.convert.exporting"
 
 
 @pytest.mark.parametrize("bug", [RuntimeError("a bug"), KeyError("x"), AssertionError()])

@@ -18,7 +18,7 @@ from edgeunet.cli import demo
 from edgeunet.metrics import psnr_db
 from edgeunet.recipes import folder, load_recipe
 from tests.cli.command import edgeunet
-from tests.stream.media import read_image, read_video
+from tests.media.clips import read_image, read_video
 
 WEIGHTS = load_recipe("unetmm").trained_weights(folder("export"))
 HEIGHT, WIDTH, FRAMES = 64, 96, 7

@@ -21,9 +21,9 @@ from edgeunet.recipes import load_recipe
 from edgeunet.specs import Task
 from tests.bundle.tiny import tiny_bundle
 from tests.cli.command import Ran, contents, edgeunet
-from tests.evaluate.media import picture, write, write_folder, write_labelled
+from tests.evaluate.drawn_sets import picture, write, write_folder, write_labelled
+from tests.media.clips import write_video
 from tests.recipe_files import CLASSIFY, DENOISE, SEGMENT, recipe_text
-from tests.stream.media import write_video
 
 
 @pytest.fixture(scope="module")

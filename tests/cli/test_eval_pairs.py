@@ -21,9 +21,9 @@ from edgeunet.recipes import load_recipe
 from edgeunet.specs import Task
 from tests.bundle.tiny import tiny_bundle
 from tests.cli.command import Ran, edgeunet
-from tests.evaluate.media import picture, with_noise, write, write_folder, write_pairs
+from tests.evaluate.drawn_sets import picture, with_noise, write, write_folder, write_pairs
+from tests.media.clips import write_frames
 from tests.recipe_files import DENOISE, recipe_text
-from tests.stream.media import write_frames
 
 NAMES = ("image_1.png", "image_2.png", "image_3.png")
 SIZE = (24, 32)

@@ -25,7 +25,7 @@ from edgeunet.recipes import load_recipe
 from edgeunet.specs import Precision, Task
 from tests.bundle.tiny import tiny_bundle, tiny_graph, tiny_manifest
 from tests.cli.command import Ran, contents, edgeunet
-from tests.evaluate.media import picture, write, write_folder, write_labelled
+from tests.evaluate.drawn_sets import picture, write, write_folder, write_labelled
 from tests.house.source import ROOT
 from tests.recipe_files import DENOISE, SEGMENT, recipe_text
 
@@ -197,7 +197,7 @@ def test_a_second_run_gives_the_same(place: Path) -> None:
 
 
 def test_the_window_is_where_the_difference_is() -> None:
-    from edgeunet.evaluate.report import WINDOW, _busiest
+    from edgeunet.evaluate.forms_report import WINDOW, _busiest
 
     amount = np.zeros((300, 400), np.int16)
     amount[250:260, 380:390] = 3
@@ -285,7 +285,7 @@ def test_only_what_is_equal_is_called_so() -> None:
 
 
 def test_label_maps_have_a_legend() -> None:
-    from edgeunet.evaluate.report import _colours
+    from edgeunet.evaluate.forms_report import _colours
     from edgeunet.evaluate.report_page import _legend
 
     recipe = load_recipe("joint")

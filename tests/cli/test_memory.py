@@ -144,7 +144,7 @@ def test_a_picture_without_matplotlib_names_the_extra(
 ) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
         monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.delitem(sys.modules, "edgeunet.memory.plot", raising=False)
+    monkeypatch.delitem(sys.modules, "edgeunet.analysis.memory_plot", raising=False)
     code, error, hint = failure(capsys, str(graph), "--plot", "a.png")
     assert code == 1
     assert error == "--plot needs the package 'matplotlib', which is not installed"
@@ -156,7 +156,7 @@ def test_a_model_without_torch_names_the_extra(
     already_imported: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if already_imported:
-        importlib.import_module("edgeunet.convert.planning")
+        importlib.import_module("edgeunet.convert.network_plan")
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "edgeunet.convert.network_graph", raising=False)
     code, error, hint = failure(capsys, "unetmm")

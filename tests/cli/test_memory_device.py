@@ -12,8 +12,8 @@ pytest.importorskip("onnx_ir")
 pytest.importorskip("onnxruntime")
 
 from edgeunet.boards import find_board
-from edgeunet.memory.compiled import WORKSPACE_BYTES
-from edgeunet.stream import measure as measuring
+from edgeunet.imitation.tensorrt_compiler import WORKSPACE_BYTES
+from edgeunet.run import measured as measuring
 from tests.bundle.tiny import tiled_bundle, tiny_bundle
 from tests.cli.command import edgeunet
 from tests.engine.simulated_gpu import Gpu

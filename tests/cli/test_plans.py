@@ -19,9 +19,9 @@ from edgeunet.cli.choices import read_plan_request
 from edgeunet.convert import network_graph
 from edgeunet.convert.frame_module import FrameModule
 from edgeunet.errors import UsageError
-from edgeunet.memory.request import WHOLE_FRAME, PlanRequest
+from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
 from edgeunet.recipes import Recipe, folder
-from edgeunet.stream.executor import Executor
+from edgeunet.run.executor import Executor
 from edgeunet.units import MIB
 from tests.cli.command import Ran, contents, edgeunet
 

@@ -16,7 +16,7 @@ import pytest
 
 from edgeunet.cli import main, verbs
 from tests.bundle.tiny import tiny_bundle
-from tests.stream.media import cut, listing, picture, read_video, write_image, write_video
+from tests.media.clips import cut, listing, picture, read_video, write_image, write_video
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

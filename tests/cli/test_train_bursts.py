@@ -21,7 +21,7 @@ from edgeunet.models.weights import save_weights
 from edgeunet.recipes import folder, load_recipe
 from edgeunet.train.checkpoint import FILE_NAME
 from tests.cli.command import contents, edgeunet
-from tests.stream.media import write_frames
+from tests.media.clips import write_frames
 from tests.train.toys import toy_photographs
 
 PAGE = "before-after.html"

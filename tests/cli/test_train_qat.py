@@ -17,8 +17,8 @@ from edgeunet.models import build_network
 from edgeunet.models.weights import load_weights, save_weights
 from edgeunet.recipes import folder, load_recipe
 from edgeunet.specs import Engine
+from tests.calibration.sets import write_set
 from tests.cli.command import contents, edgeunet
-from tests.quantize.sets import write_set
 from tests.train.toys import toy_photographs
 
 

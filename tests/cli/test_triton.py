@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 
 from edgeunet.bundle import Bundle, open_bundle, write_bundle
 from edgeunet.bundle.manifest import Manifest
-from edgeunet.bundle.triton import CONFIG
+from edgeunet.bundle.triton_repository import CONFIG
 from edgeunet.engine import open_session
 from edgeunet.specs import Task
 from tests.bundle.tiny import tiled_bundle, tiny_graph, tiny_manifest

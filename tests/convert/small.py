@@ -9,7 +9,7 @@ import msgspec
 import onnx_ir as ir
 
 from edgeunet.convert.network_graph import graph_of_recipe
-from edgeunet.graph.points import Points
+from edgeunet.graph.int8_placement import Points
 from edgeunet.graph.quantized import quantize
 from edgeunet.recipes import Recipe, load_recipe, recipe_names
 from edgeunet.specs import Engine, Precision

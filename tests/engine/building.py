@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from edgeunet.bundle import Bundle
+from edgeunet.engine.trt.build_options import BuildOptions
 from edgeunet.engine.trt.bundles import build_bundle
-from edgeunet.engine.trt.options import BuildOptions
 from edgeunet.engine.trt.plans import Gpu
 from edgeunet.errors import EngineError
 from edgeunet.specs import Precision

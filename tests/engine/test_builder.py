@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from edgeunet.bundle import Bundle
+from edgeunet.engine.trt.build_options import BuildOptions
 from edgeunet.engine.trt.bundles import build_bundle
-from edgeunet.engine.trt.options import BuildOptions
 from edgeunet.engine.trt.plans import Gpu, info_path, plan_path, read_plan
 from edgeunet.engine.trt.progress import Progress
 from edgeunet.engine.trt.timing_cache import timing_cache_path

@@ -17,8 +17,8 @@ from edgeunet.engine.cuda import Device, open_device
 from edgeunet.engine.cuda.cuda_python_device import CudaPythonDriver
 from edgeunet.engine.cuda.driver import DriverFailureError
 from edgeunet.errors import EngineError
+from edgeunet.run.strided import box_of
 from edgeunet.specs import Array
-from edgeunet.stream.strided import box_of
 from tests.engine.simulated_cuda import LAYOUTS, install
 from tests.engine.simulated_gpu import Gpu, MisuseError
 

@@ -9,9 +9,9 @@ import onnx
 import pytest
 
 from edgeunet.bundle import Bundle
+from edgeunet.engine.trt.build_options import BuildOptions
 from edgeunet.engine.trt.builder import build_plan
 from edgeunet.engine.trt.bundles import ADOPTED, adopt_plan, build_bundle
-from edgeunet.engine.trt.options import BuildOptions
 from edgeunet.engine.trt.plans import plan_path, read_plan
 from edgeunet.errors import EngineError, UsageError
 from edgeunet.specs import Precision

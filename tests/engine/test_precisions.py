@@ -11,8 +11,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgeunet.bundle.manifest import StageEntry, TensorEntry
+from edgeunet.engine.trt.build_options import BuildOptions
 from edgeunet.engine.trt.builder import BuiltPlan, build_plan
-from edgeunet.engine.trt.options import BuildOptions
 from edgeunet.engine.trt.plans import Gpu
 from edgeunet.engine.trt.precisions import float_layers
 from edgeunet.engine.trt.provider import make_logger
@@ -145,7 +145,7 @@ def test_shapes_are_left_alone() -> None:
 def test_a_real_graph_is_told_as_it_is(tmp_path: Path) -> None:
     """The types that TensorRT's own parser finds, and those told, are the graph's."""
     pytest.importorskip("torch")
-    from edgeunet.graph.view import write_model
+    from edgeunet.graph.summary import write_model
     from tests.convert.small import graph
 
     path = tmp_path / "x.onnx"

@@ -13,15 +13,15 @@ pytest.importorskip("tensorrt_rtx")
 
 from edgeunet.bundle.manifest import StageEntry, TensorEntry
 from edgeunet.convert.network_graph import graph_of_recipe, graphs_of_recipe
+from edgeunet.engine.trt.build_options import BuildOptions
 from edgeunet.engine.trt.builder import BuiltPlan, build_plan
-from edgeunet.engine.trt.options import BuildOptions
 from edgeunet.engine.trt.provider import load_provider
 from edgeunet.errors import EngineError
-from edgeunet.graph.points import Points
+from edgeunet.graph.int8_placement import Points
 from edgeunet.graph.quantized import quantize
 from edgeunet.graph.stages import FrameGraph, StageGraph
-from edgeunet.graph.view import view_of_model, write_model
-from edgeunet.memory.compiled import WORKSPACE_BYTES, compiled_bytes
+from edgeunet.graph.summary import view_of_model, write_model
+from edgeunet.imitation.tensorrt_compiler import WORKSPACE_BYTES, compiled_bytes
 from edgeunet.recipes import recipe_names
 from edgeunet.specs import Engine, FrameType, Precision
 from tests.convert.small import BASE, base, small

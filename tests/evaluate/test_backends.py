@@ -8,24 +8,24 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgeunet.convert.export import ExportOrder, draft_bundle
+from edgeunet.convert.exporting import ExportOrder, draft_bundle
 from edgeunet.errors import WeightsError
 from edgeunet.evaluate.backends import BundleBackend
-from edgeunet.evaluate.data import Fit
 from edgeunet.evaluate.evaluation import Figures, Levels, evaluate
-from edgeunet.evaluate.folders import open_folder
-from edgeunet.evaluate.opening import open_data
+from edgeunet.evaluate.image_folders import open_folder
+from edgeunet.evaluate.named_set import open_data
 from edgeunet.evaluate.protocol import ADDED, NoiseKind, add_noise
 from edgeunet.evaluate.torch_backend import TorchBackend
-from edgeunet.memory.request import WHOLE_FRAME, PlanRequest
+from edgeunet.evaluate.truth import Fit
 from edgeunet.models import build_network
 from edgeunet.models.weights import save_weights
 from edgeunet.photographs import fill_frame, read_photograph, shipped_photographs
+from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
 from edgeunet.recipes import Recipe, load_recipe, recipe_path
 from edgeunet.specs import Precision
 from tests.bundle.tiny import tiny_bundle
 from tests.convert.small import small
-from tests.evaluate.media import brightest, picture, with_noise, write
+from tests.evaluate.drawn_sets import brightest, picture, with_noise, write
 
 SIZE = (64, 96)
 LEVELS = Levels((NoiseKind.UINT8,), (15.0, 50.0))

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from edgeunet.evaluate.backends import Answer, Head
-from edgeunet.evaluate.data import PAIRS, Sample
 from edgeunet.evaluate.evaluation import Levels, evaluate
 from edgeunet.evaluate.interval import estimate
 from edgeunet.evaluate.protocol import ADDED, NoiseKind, Planes, add_noise
+from edgeunet.evaluate.truth import PAIRS, Sample
 from edgeunet.metrics import psnr_db
 from edgeunet.recipes import Recipe, load_recipe
 from edgeunet.specs import Task
-from tests.evaluate.media import picture
+from tests.evaluate.drawn_sets import picture
 
 CLEAN = np.ascontiguousarray(picture().transpose(2, 0, 1))
 ALL = (

@@ -9,14 +9,14 @@ import pytest
 
 from edgeunet.errors import SourceError
 from edgeunet.evaluate.backends import Head
-from edgeunet.evaluate.data import PAIRS, Fit
-from edgeunet.evaluate.folders import FolderData
-from edgeunet.evaluate.opening import holds_pairs, open_data
+from edgeunet.evaluate.image_folders import FolderData
+from edgeunet.evaluate.named_set import holds_pairs, open_data
 from edgeunet.evaluate.paired import PairData
+from edgeunet.evaluate.truth import PAIRS, Fit
 from edgeunet.photographs import read_photograph
 from edgeunet.specs import Task
-from tests.evaluate.media import picture, with_noise, write, write_labelled, write_pairs
-from tests.stream.media import read_video, write_frames
+from tests.evaluate.drawn_sets import picture, with_noise, write, write_labelled, write_pairs
+from tests.media.clips import read_video, write_frames
 
 HEADS = (Head("denoised", Task.DENOISE),)
 

@@ -22,9 +22,9 @@ from edgeunet.engine.cuda.driver import StridedCopy
 from edgeunet.engine.cuda.settings import read_settings
 from edgeunet.engine.trt.plans import read_info
 from edgeunet.errors import EdgeUnetError
+from edgeunet.run.executor import Executor
+from edgeunet.run.measured import measure
 from edgeunet.specs import Precision
-from edgeunet.stream.executor import Executor
-from edgeunet.stream.measure import measure
 
 pytestmark = pytest.mark.gpu
 

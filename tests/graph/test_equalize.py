@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgeunet.graph.equalize import factors_of, prepare, sum_small_terms_first
-from edgeunet.graph.points import Points, show_points
+from edgeunet.graph.int8_placement import Points, show_points
 from edgeunet.specs import Engine, Precision
 from tests.convert.small import graph
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from edgeunet import __version__
-from edgeunet.calibrations import CalibrationSet, Member
+from edgeunet.calibration import CalibrationSet, Member
 from edgeunet.recipes import (
     ExportTable,
     NetworkTable,

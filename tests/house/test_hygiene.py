@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,13 @@ def tracked() -> list[Path]:
 @pytest.mark.parametrize("path", module_paths(), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_a_module_is_short(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= _LINE_LIMIT
+
+
+def test_no_two_modules_have_the_same_file_name() -> None:
+    # Each command has a file of its own name in cli/, whatever the rest is called.
+    paths = [path for path in module_paths() if path.name != "__init__.py"]
+    names = Counter(path.name for path in paths if path.parent.name != "cli")
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_no_file_is_large(tracked: list[Path]) -> None:

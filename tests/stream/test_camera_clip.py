@@ -15,10 +15,10 @@ from edgeunet.camera.night import night_shot
 from edgeunet.errors import SinkError, UsageError
 from edgeunet.metrics import psnr_db
 from edgeunet.photographs import fill_frame, shipped_photographs
+from edgeunet.specs import Image
 from edgeunet.stream.camera_clip import camera_frames, write_clips
-from edgeunet.stream.frames import Image
 from edgeunet.stream.photo_clip import photo_frames
-from tests.stream.media import listing, picture, read_video
+from tests.media.clips import listing, picture, read_video
 
 HEIGHT, WIDTH = 48, 80
 

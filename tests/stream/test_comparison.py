@@ -9,8 +9,9 @@ import pytest
 
 pytest.importorskip("cv2")
 
+from edgeunet.media import opencv
 from edgeunet.metrics import psnr_db
-from edgeunet.stream import opencv
+from edgeunet.specs import Image
 from edgeunet.stream.camera_clip import write_clips
 from edgeunet.stream.comparison import (
     STRENGTHS,
@@ -19,8 +20,7 @@ from edgeunet.stream.comparison import (
     write_beside,
     write_still,
 )
-from edgeunet.stream.frames import Image
-from tests.stream.media import picture, read_image, read_video
+from tests.media.clips import picture, read_image, read_video
 
 
 def noisy(image: Image, sigma: float, seed: int) -> Image:

@@ -7,7 +7,7 @@ from edgeunet.errors import UsageError
 from edgeunet.specs import Array, ClassLabel, Task
 from edgeunet.stream.compose import Composer, View, choose_view, colour_table
 from tests.bundle.tiny import tiny_manifest
-from tests.stream.media import picture
+from tests.media.clips import picture
 
 EVERYTHING = (Task.DENOISE, Task.SEGMENT, Task.CLASSIFY)
 

@@ -8,13 +8,13 @@ import pytest
 
 from edgeunet.bundle import Bundle
 from edgeunet.errors import EngineError, SinkError, SourceError, UsageError
+from edgeunet.media.sinks.video import VideoSink
 from edgeunet.metrics import psnr_db
+from edgeunet.run.executor import Executor
 from edgeunet.specs import Task
 from edgeunet.stream import RunOptions, RunSummary, pipeline, run_pipeline
-from edgeunet.stream.executor import Executor
-from edgeunet.stream.sinks.video import VideoSink
 from tests.bundle.tiny import tiny_bundle
-from tests.stream.media import (
+from tests.media.clips import (
     listing,
     picture,
     read_image,
@@ -108,7 +108,7 @@ def test_full_strength_makes_no_blender(
         raise AssertionError("nothing is blended at full strength")
 
     monkeypatch.setattr(pipeline, "Blender", never)
-    monkeypatch.setattr("edgeunet.stream.opencv.blend", never)
+    monkeypatch.setattr("edgeunet.media.opencv.blend", never)
     source = "test://?size=48x64&frames=2"
     summary = run(bundle, source, out / "after.mkv", noise_sigma=25.0, strength=1.0)
     assert summary.strength == 1
@@ -292,7 +292,7 @@ def test_a_failing_sink_leaves_nothing(
 
 
 def test_a_viewer_may_close_the_window(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgeunet.stream.sinks import NoSink
+    from edgeunet.media.sinks import NoSink
 
     class Closing(NoSink):
         def write(self, image: object, frame: object) -> bool:

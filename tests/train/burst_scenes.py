@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.camera.chain import MARGIN, Shot, draw_shot, take
-from edgeunet.noise import Floats
+from edgeunet.noise_models import Floats
 from edgeunet.photographs import Photograph, resized, shipped_photographs
 from edgeunet.schedules import CameraTable
 

@@ -8,7 +8,7 @@ import pytest
 
 from edgeunet.errors import SourceError
 from edgeunet.schedules import GrowthTable, TrainTable
-from edgeunet.train.bursts import Burst
+from edgeunet.train.burst_pairs import Burst
 from edgeunet.train.crops import VOID, Crops
 from edgeunet.train.samples import Sample
 from tests.train.toys import TABLE, labelled_samples, toy_samples

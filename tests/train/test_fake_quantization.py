@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from edgeunet.errors import WeightsError
 from edgeunet.models import Network, build_network
 from edgeunet.models.weights import load_weights, save_weights
-from edgeunet.noise import as_handed_over
+from edgeunet.noise_models import as_handed_over
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Engine
 from edgeunet.train.card import Given, write_card

@@ -12,7 +12,7 @@ import torch
 
 from edgeunet.errors import WeightsError
 from edgeunet.models.network import build_network
-from edgeunet.train.bursts import Burst
+from edgeunet.train.burst_pairs import Burst
 from edgeunet.train.initial import load_matching
 from edgeunet.train.interruption import TrainingInterrupted
 from edgeunet.train.loop import Progress, recipe_digest, train

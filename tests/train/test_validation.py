@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from edgeunet.metrics import psnr_db
-from edgeunet.noise import add_gaussian
+from edgeunet.noise_models import add_gaussian
 from edgeunet.recipes import PathwayTable, load_recipe
 from edgeunet.specs import Task
 from edgeunet.train.samples import Sample

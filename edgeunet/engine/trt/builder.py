@@ -13,8 +13,8 @@ from typing import Any
 
 from edgeunet.bundle.manifest import StageEntry
 from edgeunet.engine.trt import timing_cache
+from edgeunet.engine.trt.build_options import BuildOptions, check_dla
 from edgeunet.engine.trt.log_lines import failed_node_in, memory_lines_in, shortage_in
-from edgeunet.engine.trt.options import BuildOptions, check_dla
 from edgeunet.engine.trt.plans import Gpu, MemoryLines
 from edgeunet.engine.trt.precisions import set_types
 from edgeunet.engine.trt.progress import Report, log_report, watch

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from edgeunet.bundle.folder import Bundle
 from edgeunet.bundle.manifest import StageEntry
+from edgeunet.engine.trt.build_options import BuildOptions
 from edgeunet.engine.trt.builder import build_plan, capabilities_for
-from edgeunet.engine.trt.options import BuildOptions
 from edgeunet.engine.trt.plans import (
     Gpu,
     MemoryLines,

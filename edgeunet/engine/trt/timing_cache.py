@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeunet.engine.trt.options import cache_folder
+from edgeunet.engine.trt.build_options import cache_folder
 from edgeunet.engine.trt.plans import Gpu
 from edgeunet.engine.trt.provider import Provider
 from edgeunet.files import replacing_file

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from edgeunet.bundle.folder import Bundle
 from edgeunet.bundle.manifest import StageEntry, TensorEntry
-from edgeunet.engine.trt.options import BuildOptions
+from edgeunet.engine.trt.build_options import BuildOptions
 from edgeunet.engine.trt.plans import plan_path
 from edgeunet.errors import UsageError
 from edgeunet.specs import FrameType, Precision

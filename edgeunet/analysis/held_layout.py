@@ -1,0 +1,100 @@
+"""Where the tensors that stages hand on are kept: one arena, planned over the stages.
+
+Needs no graph: a device lays out a bundle's tensors with it exactly as the planner did.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from edgeunet.analysis.arena import ALIGNMENT_BYTES, Plan, plan_arena
+from edgeunet.analysis.liveness import Lifetime
+from edgeunet.graph.summary import TensorKind
+from edgeunet.specs import TensorSpec
+
+
+@dataclass(frozen=True)
+class StageBorders:
+    """What a stage reads and writes. cellwise: tiled, and no window needs a neighbour's input."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    cellwise: bool
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The arena of held tensors.
+
+    overwrites: outputs written over an input that nothing reads later, by name.
+    live_bytes: what is held while each stage runs.
+    """
+
+    plan: Plan
+    offsets: Mapping[str, int]
+    overwrites: Mapping[str, str]
+    live_bytes: tuple[int, ...]
+
+    @property
+    def arena_bytes(self) -> int:
+        return self.plan.arena_bytes
+
+
+def lay_out(
+    stages: Sequence[StageBorders],
+    held: Collection[TensorSpec],
+    alignment_bytes: int = ALIGNMENT_BYTES,
+) -> Layout:
+    """Give every held tensor an offset, a multiple of the alignment.
+
+    A cellwise stage may write an output over an input of the same shape that dies with it:
+    what a window settles is read by no other window, see graph/stages.py.
+    """
+    return _lay_out(tuple(stages), tuple(held), alignment_bytes)
+
+
+@functools.lru_cache(maxsize=64)
+def _lay_out(
+    stages: tuple[StageBorders, ...], held: tuple[TensorSpec, ...], alignment_bytes: int
+) -> Layout:
+    specs = {spec.name: spec for spec in held}
+    made = {name: i for i, stage in enumerate(stages) for name in stage.outputs if name in specs}
+    last = {name: i for i, stage in enumerate(stages) for name in stage.inputs if name in specs}
+    overwrites: dict[str, str] = {}
+    for index, stage in enumerate(stages):
+        if not stage.cellwise:
+            continue
+        dying = [name for name in stage.inputs if last.get(name) == index]
+        for name in stage.outputs:
+            twin = next((i for i in dying if name in specs and _alike(specs[i], specs[name])), None)
+            if twin is not None:
+                overwrites[name] = twin
+                dying.remove(twin)
+    owner: dict[str, str] = {}
+    for name in sorted(made, key=lambda name: made[name]):
+        owner[name] = owner[overwrites[name]] if name in overwrites else name
+    buffers = []
+    for name in dict.fromkeys(owner.values()):
+        sharing = [other for other, held_by in owner.items() if held_by == name]
+        buffers.append(
+            Lifetime(
+                name=name,
+                size_bytes=specs[name].size_bytes,
+                kind=TensorKind.ACTIVATION,
+                start=min(made[other] for other in sharing),
+                end=max(last.get(other, made[other]) for other in sharing) + 1,
+            )
+        )
+    plan = plan_arena(buffers, alignment_bytes)
+    live = tuple(
+        sum(buffer.size_bytes for buffer in buffers if buffer.alive_at(index))
+        for index in range(len(stages))
+    )
+    offsets = {name: plan.offsets[held_by] for name, held_by in owner.items()}
+    return Layout(plan, offsets, overwrites, live)
+
+
+def _alike(one: TensorSpec, other: TensorSpec) -> bool:
+    return (one.shape, one.dtype) == (other.shape, other.dtype)

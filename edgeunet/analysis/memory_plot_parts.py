@@ -1,0 +1,188 @@
+"""What the memory picture shows and says, worked out before anything is drawn."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeunet.analysis.levels import Stage
+from edgeunet.analysis.memory_report import MemoryReport, PlannedStage
+from edgeunet.analysis.roles import Role
+from edgeunet.units import MIB, format_bytes, format_size, shorten
+
+Numbers = NDArray[np.float64]
+
+_NAME_LENGTH = 24
+# Between two labels of a row, in points.
+_GAP = 7.0
+
+
+@dataclass(frozen=True)
+class Areas:
+    """The upper edges of the three areas, one on the other, in MiB for each step."""
+
+    held: Numbers
+    skips: Numbers
+    live: Numbers
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What is written below the steps ``[start, end)``; of its lines the last can be left out."""
+
+    start: int
+    end: int
+    lines: tuple[str, ...]
+
+
+def areas_of(report: MemoryReport) -> Areas:
+    """Return what is held between stages, then skips on it, then everything on it."""
+    held = np.zeros(len(report.steps))
+    if report.planned:
+        for stage, planned in zip(report.stages, report.planned, strict=True):
+            held[stage.start : stage.end] = planned.held_bytes / MIB
+    return Areas(
+        held=held,
+        skips=np.array([step.skip_bytes for step in report.steps]) / MIB,
+        live=np.array([step.live_bytes for step in report.steps]) / MIB,
+    )
+
+
+def title_of(report: MemoryReport, *, say_how: bool) -> str:
+    """Return model, size and precision; ``say_how`` adds how a frame is run."""
+    how = ("in windows" if report.planned else "whole frame") if say_how else ""
+    facts = (shorten(report.model, _NAME_LENGTH), report.size or "", str(report.precision), how)
+    return "  ·  ".join(fact for fact in facts if fact)
+
+
+def time_of(report: MemoryReport) -> str:
+    """Return what the horizontal axis stands for."""
+    if report.planned:
+        return (
+            f"time: {len(report.steps)} nodes, in order; "
+            "a stage in windows is drawn for one of its windows"
+        )
+    return f"time: the {len(report.steps)} nodes of the graph, in order"
+
+
+def predicted_of(report: MemoryReport) -> str:
+    """Return what the engine is expected to take, empty when that is not known."""
+    if report.predicted_bytes is None:
+        return ""
+    return f"{report.engine or 'engine'}: predicted {format_bytes(report.predicted_bytes)}"
+
+
+def compared(value: int, other: int, report: MemoryReport, first: MemoryReport) -> str:
+    """Return how a figure of a report differs from the first report's."""
+    if other == 0 or value == other:
+        return ""
+    name = shorten(first.model, _NAME_LENGTH)
+    if report.model == first.model:
+        alike = bool(report.planned) == bool(first.planned)
+        name = "the first" if alike else "in windows" if first.planned else "the whole frame"
+    change = 100 * (value / other - 1)
+    return f", {abs(change):.0f} % {'less' if change < 0 else 'more'} than {name}"
+
+
+def largest_at_peak(report: MemoryReport, count: int) -> str:
+    """Return the largest tensors at the peak with their sizes, skips and held ones marked."""
+    shown = []
+    for tensor in sorted(report.live_at_peak, key=lambda tensor: -tensor.size_bytes)[:count]:
+        name = (
+            tensor.name if len(tensor.name) <= _NAME_LENGTH else "…" + tensor.name[-_NAME_LENGTH:]
+        )
+        why = f" ({tensor.role})" if tensor.role in (Role.SKIP, Role.HELD) else ""
+        shown.append(f"{name}{why} {format_bytes(tensor.size_bytes)}")
+    rest = len(report.live_at_peak) - len(shown)
+    return " + ".join(shown) + (f" + {rest} more" if rest > 0 else "")
+
+
+def level_marks(report: MemoryReport) -> list[Mark]:
+    """Return the resolutions a whole frame goes through."""
+    return [Mark(stage.start, stage.end, (stage.label,)) for stage in report.stages]
+
+
+def part_marks(report: MemoryReport) -> list[Mark]:
+    """Return encoder, bottleneck and decoder."""
+    return [
+        Mark(stages[0].start, stages[-1].end, (part,))
+        for part, run in itertools.groupby(report.stages, key=lambda stage: stage.part)
+        if (stages := list(run))
+    ]
+
+
+def plan_marks(report: MemoryReport, width: float, measure: Callable[[str], float]) -> list[Mark]:
+    """Return the stages with how often each runs; those of a name together if one lacks room.
+
+    width: of the panel, and what ``measure`` gives is in the same unit.
+    """
+    marks: list[Mark] = []
+    pairs = zip(report.stages, report.planned, strict=True)
+    # A stage that is divided at a mean over the frame: encode-01, encode-mean-01, encode-02.
+    for name, group in itertools.groupby(pairs, key=lambda pair: pair[1].name.partition("-")[0]):
+        run = list(group)
+        each = [Mark(s.start, s.end, (planned.name, _often(planned))) for s, planned in run]
+        point = width / len(report.steps)
+        roomy = all(
+            max(map(measure, mark.lines)) + _GAP <= (mark.end - mark.start) * point for mark in each
+        )
+        marks += each if roomy or len(each) == 1 else [_together(name, run)]
+    return marks
+
+
+def _often(planned: PlannedStage) -> str:
+    if planned.tile is None:
+        return "once"
+    windows = "window" if planned.windows == 1 else "windows"
+    return f"{planned.windows} {windows} of {format_size(*planned.tile)}"
+
+
+def _together(name: str, run: Sequence[tuple[Stage, PlannedStage]]) -> Mark:
+    most = max(planned.windows for _, planned in run)
+    windows = f", up to {most} windows each" if most > 1 else ", each once"
+    return Mark(run[0][0].start, run[-1][0].end, (name, f"{len(run)} stages{windows}"))
+
+
+def placed(
+    marks: Sequence[Mark], steps: int, width: float, measure: Callable[[str], float]
+) -> list[tuple[float, Mark]]:
+    """Return where the marks' middles go; what would run into another mark is left out.
+
+    First lines come before second ones, and of each long stages choose first.
+    """
+    found: dict[Mark, tuple[float, tuple[str, ...]]] = {}
+    for count in (1, 2):
+        for mark in sorted(marks, key=lambda mark: mark.start - mark.end):
+            lines = mark.lines[:count]
+            if len(lines) < count or (count == 2 and mark not in found):
+                continue
+            half = max(map(measure, lines)) / 2
+            at = min(max((mark.start + mark.end) / 2 / steps * width, half), width - half)
+            clash = any(
+                abs(at - there) < (measure(line) + measure(beside)) / 2 + _GAP
+                for other, (there, kept) in found.items()
+                if other != mark
+                for line, beside in zip(lines, kept, strict=False)
+            )
+            if not clash and 2 * half <= width:
+                found[mark] = (at, lines)
+    return sorted(
+        ((at, Mark(mark.start, mark.end, lines)) for mark, (at, lines) in found.items()),
+        key=lambda pair: pair[0],
+    )
+
+
+def roomiest(values: Numbers, steps: int, near: float) -> tuple[float, float]:
+    """Return the middle of ``steps`` neighbouring values whose smallest is largest, and that.
+
+    Of equals the one nearest to ``near``.
+    """
+    steps = min(max(steps, 1), len(values))
+    lowest = np.lib.stride_tricks.sliding_window_view(values, steps).min(axis=1)
+    middles = np.arange(len(lowest)) + steps / 2
+    best = min(np.flatnonzero(lowest == lowest.max()), key=lambda index: abs(middles[index] - near))
+    return float(middles[best]), float(lowest[best])

@@ -1,0 +1,270 @@
+"""The memory figures of one graph, computed from its shapes. All sizes are in bytes."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+from edgeunet.analysis.arena import Plan, plan_arena
+from edgeunet.analysis.levels import Stage, levels_of
+from edgeunet.analysis.liveness import liveness_of
+from edgeunet.analysis.roles import Role, roles_of
+from edgeunet.graph.integer import with_integer_kernels
+from edgeunet.graph.summary import GraphView, TensorKind
+from edgeunet.specs import Precision
+from edgeunet.units import format_size
+
+
+@dataclass(frozen=True)
+class LiveTensor:
+    """One activation alive at the peak; ``start`` and ``end`` are the steps it lives in."""
+
+    name: str
+    size_bytes: int
+    role: Role
+    shape: tuple[int, ...]
+    dtype: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node's moment: what is alive while it runs."""
+
+    index: int
+    node: str
+    op_type: str
+    live_bytes: int
+    skip_bytes: int
+
+    @property
+    def stream_bytes(self) -> int:
+        return self.live_bytes - self.skip_bytes
+
+
+@dataclass(frozen=True)
+class StageSummary:
+    """A run of steps at one level: its peak, and the skips held when it ends."""
+
+    stage: Stage
+    peak: Step
+    skip_bytes_at_end: int
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """One stage of a plan of stages.
+
+    tile: (height, width) of its windows; None when it runs once on whole tensors. halo: the
+    largest, in pixels. windows: per frame. held_bytes: what is kept for it and for later stages
+    while it runs. window_bytes: buffers a window's tensors are copied to and from.
+    live_bytes: the live peak of one window.
+    """
+
+    name: str
+    tile: tuple[int, int] | None
+    halo: int
+    windows: int
+    held_bytes: int
+    window_bytes: int
+    live_bytes: int
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What is predicted once a measure is taken on top of those before it."""
+
+    measure: str
+    predicted_bytes: int
+
+
+@dataclass(frozen=True)
+class MemoryReport:
+    """What a graph needs when it runs whole frames, node by node; or a plan of stages.
+
+    skip_bytes: encoder tensors alive while the bottleneck's first node runs, held only for
+        the decoder; 0 for a graph without a bottleneck.
+    peak_live_bytes: the largest sum of live activations; no allocator needs less.
+    arena_bytes: the same with real, aligned offsets; ``plan`` has them.
+    io_bytes: the graph's inputs and outputs, in buffers of the caller, not in the peak.
+    weight_bytes: what the file stores, in none of the other figures.
+    view_gain_bytes: what the peak would be higher by, if reshapes copied.
+    frame: (height, width) of the input frame, None when no input looks like one.
+    tile: (height, width) of the largest window of a plan of stages. halo: the largest, in
+        pixels. held_bytes: what its stages hold for later ones, in the peak.
+        recompute_ratio: arithmetic done over that of the whole frame. predicted_bytes: what
+        ``engine`` is expected to take. planned: the stages of the plan. gains: what each
+        measure makes of the predicted bytes, one on top of the other.
+    """
+
+    model: str
+    frame: tuple[int, int] | None
+    precision: Precision
+    skip_bytes: int
+    peak_live_bytes: int
+    arena_bytes: int
+    io_bytes: int
+    weight_bytes: int
+    view_gain_bytes: int
+    peak_step: int
+    bottleneck_step: int | None
+    live_at_peak: tuple[LiveTensor, ...]
+    steps: tuple[Step, ...]
+    stages: tuple[Stage, ...]
+    plan: Plan
+    tile: tuple[int, int] | None = None
+    halo: int | None = None
+    held_bytes: int = 0
+    recompute_ratio: float = 1.0
+    predicted_bytes: int | None = None
+    engine: str | None = None
+    planned: tuple[PlannedStage, ...] = ()
+    gains: tuple[Gain, ...] = ()
+
+    @property
+    def peak_at(self) -> str:
+        """The name of the node that runs at the peak."""
+        return self.steps[self.peak_step].node
+
+    @property
+    def arena_gap_percent(self) -> float:
+        """How far the arena is above the live peak, alignment included."""
+        if not self.peak_live_bytes:
+            return 0.0
+        return 100.0 * (self.arena_bytes / self.peak_live_bytes - 1.0)
+
+    @property
+    def size(self) -> str | None:
+        return format_size(*self.frame) if self.frame else None
+
+    @functools.cached_property
+    def summaries(self) -> tuple[StageSummary, ...]:
+        """One entry per stage; one for everything when the graph has no levels."""
+        stages = self.stages or (Stage("whole", 1, 0, len(self.steps)),)
+        return tuple(
+            StageSummary(
+                stage=stage,
+                peak=max(self.steps[stage.start : stage.end], key=lambda step: step.live_bytes),
+                skip_bytes_at_end=self.steps[stage.end - 1].skip_bytes,
+            )
+            for stage in stages
+        )
+
+    def document(self) -> dict[str, Any]:
+        """Return the figures as ``edgeunet memory --json`` prints them."""
+        return {
+            "model": self.model,
+            "size": self.size,
+            "precision": str(self.precision),
+            "tile": None if self.tile is None else format_size(*self.tile),
+            "halo": self.halo,
+            "skip_bytes": self.skip_bytes,
+            "peak_live_bytes": self.peak_live_bytes,
+            "arena_bytes": self.arena_bytes,
+            "io_bytes": self.io_bytes,
+            "weight_bytes": self.weight_bytes,
+            "held_bytes": self.held_bytes,
+            "recompute_ratio": round(self.recompute_ratio, 4),
+            "predicted_bytes": self.predicted_bytes,
+            "stages": [
+                {
+                    "name": stage.name,
+                    "tile": None if stage.tile is None else format_size(*stage.tile),
+                    "halo": stage.halo,
+                    "windows": stage.windows,
+                    "held_bytes": stage.held_bytes,
+                    "window_bytes": stage.window_bytes,
+                    "live_bytes": stage.live_bytes,
+                }
+                for stage in self.planned
+            ],
+            "gains": [
+                {"measure": gain.measure, "predicted_bytes": gain.predicted_bytes}
+                for gain in self.gains
+            ],
+            "peak_at": self.peak_at,
+            "live_at_peak": [
+                {"name": tensor.name, "bytes": tensor.size_bytes, "role": str(tensor.role)}
+                for tensor in self.live_at_peak
+            ],
+        }
+
+
+def analyse(view: GraphView, model: str | None = None) -> MemoryReport:
+    """Compute every figure of a graph; ``model`` is what the report calls it."""
+    view = with_integer_kernels(view)
+    liveness = liveness_of(view)
+    levels = levels_of(view)
+    roles = roles_of(view, liveness, levels)
+    skips = roles.skip_bytes_per_step()
+    plan = plan_arena(liveness.activations)
+    peak_step = liveness.peak_step
+    alive = []
+    for buffer in liveness.alive_at(peak_step):
+        tensor = view.tensor(buffer.name)
+        alive.append(
+            LiveTensor(
+                name=buffer.name,
+                size_bytes=buffer.size_bytes,
+                role=roles.role_of(buffer, peak_step),
+                shape=tensor.shape,
+                dtype=tensor.dtype,
+                start=buffer.start,
+                end=buffer.end,
+            )
+        )
+    first = levels.bottleneck_step
+    return MemoryReport(
+        model=model or view.name,
+        frame=frame_of(view),
+        precision=precision_of(view),
+        skip_bytes=0 if first is None else skips[first],
+        peak_live_bytes=liveness.peak_bytes,
+        arena_bytes=plan.arena_bytes,
+        io_bytes=sum(view.tensor(name).size_bytes for name in (*view.inputs, *view.outputs)),
+        weight_bytes=view.bytes_of(TensorKind.WEIGHT),
+        view_gain_bytes=liveness_of(view, share_views=False).peak_bytes - liveness.peak_bytes,
+        peak_step=peak_step,
+        bottleneck_step=first,
+        live_at_peak=tuple(alive),
+        steps=tuple(
+            Step(node.index, node.label, node.op_type, live, skip)
+            for node, live, skip in zip(view.nodes, liveness.live_bytes, skips, strict=True)
+        ),
+        stages=levels.stages,
+        plan=plan,
+    )
+
+
+def frame_of(view: GraphView) -> tuple[int, int] | None:
+    """Return (height, width) of the first input that looks like a frame.
+
+    (1, H, W, C) when the last dimension is a number of colours, else (1, C, H, W).
+    """
+    for name in view.inputs:
+        shape = view.tensor(name).shape
+        if len(shape) == 4:
+            colours_last = shape[3] in (1, 3, 4) and shape[1] not in (1, 3, 4)
+            return (shape[1], shape[2]) if colours_last else (shape[2], shape[3])
+    return None
+
+
+def precision_of(view: GraphView) -> Precision:
+    """Return the number format that most convolutions and matrix products compute in."""
+    kinds: dict[Precision, int] = dict.fromkeys(Precision, 0)
+    makers = {name: node for node in view.nodes for name in node.outputs}
+    for node in view.nodes:
+        if not node.op_type.endswith(("Conv", "ConvInteger", "ConvTranspose", "Gemm", "MatMul")):
+            continue
+        maker = makers.get(node.inputs[0])
+        if node.op_type in ("QLinearConv", "ConvInteger", "QLinearMatMul") or (
+            maker is not None and maker.op_type == "DequantizeLinear"
+        ):
+            kinds[Precision.INT8] += 1
+        elif view.tensor(node.inputs[0]).dtype == "float16":
+            kinds[Precision.FP16] += 1
+        else:
+            kinds[Precision.FP32] += 1
+    return max(kinds, key=lambda kind: kinds[kind])

@@ -1,0 +1,44 @@
+"""Calibration sets: ``calibration/*.toml`` read into frozen types, and their frames.
+
+A set names its frames instead of holding them, with a hash for each: it is small, can be
+read, and gives the same bytes everywhere or an error that says which frame differs.
+"""
+
+from __future__ import annotations
+
+from edgeunet.calibration.set_frames import Clip, Frame, OpenClip, frames, pairs, sealed
+from edgeunet.calibration.sets import (
+    FEWEST_MEMBERS,
+    FOLDER,
+    SCHEMA_VERSION,
+    CalibrationSet,
+    Member,
+    calibration_names,
+    calibration_path,
+    is_set_name,
+    load_calibration_set,
+    read_set,
+    text_of,
+)
+from edgeunet.calibration.shipped_set import generate
+
+__all__ = [
+    "FEWEST_MEMBERS",
+    "FOLDER",
+    "SCHEMA_VERSION",
+    "CalibrationSet",
+    "Clip",
+    "Frame",
+    "Member",
+    "OpenClip",
+    "calibration_names",
+    "calibration_path",
+    "frames",
+    "generate",
+    "is_set_name",
+    "load_calibration_set",
+    "pairs",
+    "read_set",
+    "sealed",
+    "text_of",
+]

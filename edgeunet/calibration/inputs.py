@@ -1,0 +1,107 @@
+"""The pictures of what a person named, one in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from edgeunet.errors import SourceError
+from edgeunet.media.frames import Source
+from edgeunet.media.sources import open_source
+from edgeunet.photographs import IMAGE_SUFFIXES, Photograph, list_images, read_photograph
+
+
+@dataclass(frozen=True)
+class Picture:
+    """(H, W, 3) uint8 RGB, and where it is from.
+
+    path, frame: how it can be read again; path is empty where it cannot.
+    """
+
+    name: str
+    path: str
+    frame: int | None
+    image: Photograph
+
+
+@dataclass
+class Input:
+    """What one word of the command line stands for.
+
+    name: for people, without passwords. fleeting: its pictures do not come again. count: of
+    pictures, None when nobody knows. left_out: what could not be used, and why.
+    """
+
+    name: str
+    paths: Sequence[Path] = ()
+    source: Source | None = None
+    limit: int | None = None
+    left_out: list[str] = field(default_factory=list)
+
+    @property
+    def fleeting(self) -> bool:
+        return self.source is not None and not self.paths
+
+    @property
+    def count(self) -> int | None:
+        every = len(self.paths) if self.source is None else self.source.frame_count
+        known = [number for number in (every, self.limit) if number is not None]
+        return min(known) if known else None
+
+    def __iter__(self) -> Iterator[Picture]:
+        return self._images() if self.source is None else self._frames(self.source)
+
+    def close(self) -> None:
+        if self.source is not None:
+            self.source.close()
+
+    def _images(self) -> Iterator[Picture]:
+        for path in self.paths[: self.limit]:
+            try:
+                image = read_photograph(path)
+            except SourceError as error:
+                self.left_out.append(error.message)
+                continue
+            yield Picture(path.name, str(path), None, image)
+
+    def _frames(self, source: Source) -> Iterator[Picture]:
+        path = str(self.paths[0]) if self.paths else ""
+        delivered = 0
+        while delivered != self.limit:
+            frame = source.read()
+            if frame is None:
+                report = source.report()
+                self.left_out += [*report.skipped, *filter(None, [report.broken_off])]
+                return
+            image = np.ascontiguousarray(frame.image[:, :, ::-1])
+            yield Picture(f"{self.name}, frame {frame.index}", path, frame.index, image)
+            delivered += 1
+
+
+def open_input(text: str, size: tuple[int, int] | None, limit: int | None) -> Input:
+    """Open an image, a folder of images, a clip, or any source of ``edgeunet run``.
+
+    size: what cameras are set to. limit: of pictures. Of a folder with images/ and labels/ the
+    images are taken. Raises SourceError for what cannot be read, UsageError for what is no source.
+    """
+    path = Path(text)
+    if path.is_dir():
+        labelled = (path / "images").is_dir() and (path / "labels").is_dir()
+        return Input(
+            path.name or text, list_images(path / "images" if labelled else path), None, limit
+        )
+    if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
+        return Input(path.name, [path], None, limit)
+    source = open_source(text, size)
+    matched = [path for path in source.paths if path.suffix.lower() in IMAGE_SUFFIXES]
+    if matched:
+        source.close()
+        return Input(text, matched, None, limit)
+    if source.frame_count is None and limit is None:
+        source.close()
+        raise SourceError(f"{source.name!r} has no end", hint="say how far: --limit 1000")
+    name = Path(source.name).name if source.paths else source.name
+    return Input(name, source.paths, source, limit)

@@ -1,0 +1,330 @@
+"""A calibration set from what a person has: chosen, given noise, hashed, and written whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from edgeunet.calibration import (
+    FEWEST_MEMBERS,
+    SCHEMA_VERSION,
+    CalibrationSet,
+    Member,
+    sealed,
+    text_of,
+)
+from edgeunet.calibration.frame_choice import Candidate, Pool, choose, describe
+from edgeunet.calibration.inputs import Input, Picture, open_input
+from edgeunet.errors import SourceError, UsageError
+from edgeunet.files import check_writable, replacing_file, replacing_folder
+from edgeunet.media.clip_reader import open_clip
+from edgeunet.units import format_size
+
+FRAMES = 64
+_POOL_RATIO = 4
+_SMALLEST_SIDE = 16
+_NOT_STATED = "not stated"
+_COMMENT = "Made by edgeunet calibrate; calibration/README.md says what the fields mean."
+
+
+@dataclass(frozen=True)
+class SetOrder:
+    """What set to make of what.
+
+    frames: how many members; None for FRAMES, or fewer where there are not so many different ones.
+    size: (height, width) of every frame; None when all pictures are of one. sigmas: noise levels
+    in 8-bit units. licences: one for all inputs, or one for each, or none. copy: store the chosen
+    frames beside the set, also those that could be read again. limit: of pictures of each input.
+    """
+
+    inputs: Sequence[str]
+    name: str
+    folder: Path
+    frames: int | None
+    size: tuple[int, int] | None
+    sigmas: Sequence[float]
+    seed: int = 0
+    licences: Sequence[str] = ()
+    copy: bool = False
+    limit: int | None = None
+
+    @property
+    def target(self) -> Path:
+        return self.folder / f"{self.name}.toml"
+
+    @property
+    def store(self) -> Path:
+        """The folder of stored frames."""
+        return self.folder / self.name
+
+
+@dataclass
+class Survey:
+    """What was seen on the way.
+
+    pictures: read. candidates: windows of them. near_duplicates: of candidates, left out for it.
+    distinct: candidates to choose from. left_out: pictures that could not be used, a line each.
+    """
+
+    pictures: int = 0
+    candidates: int = 0
+    near_duplicates: int = 0
+    distinct: int = 0
+    left_out: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class MadeSet:
+    """The set as it was written, how many different frames it has, and where those are stored."""
+
+    path: Path
+    calibration: CalibrationSet
+    distinct: int
+    brightness: tuple[float, float]
+    survey: Survey
+    store: Path | None
+
+
+def make_set(order: SetOrder, on_picture: Callable[[int, int | None], None]) -> MadeSet:
+    """Choose frames, and write ``folder/name.toml``, whole or not at all.
+
+    on_picture: called with pictures seen, and to come in all, or None. Raises UsageError for what
+    contradicts itself, SourceError for pictures no set can be made of, OSError.
+    """
+    for path in (order.target, order.store):
+        if path.exists():
+            raise UsageError(
+                f"there is already {str(path)!r}", hint="choose another --name, or delete it first"
+            )
+    check_writable(order.target)
+    with contextlib.ExitStack() as stack:
+        inputs = []
+        for text in order.inputs:
+            inputs.append(open_input(text, order.size, order.limit))
+            stack.callback(inputs[-1].close)
+        stores = order.copy or any(one.fleeting for one in inputs)
+        with replacing_file(order.target) as beside, _removed_on_failure(order.store):
+            # Frames first: nobody finds a set whose frames are not there yet.
+            with _storing(order, stores) as store:
+                made = _made(order, inputs, store, on_picture)
+            beside.write_text(text_of(made.calibration, _COMMENT), encoding="utf-8")
+        return made
+
+
+@contextlib.contextmanager
+def _storing(order: SetOrder, stores: bool) -> Iterator[Path | None]:
+    """Yield a folder for frames, which becomes ``order.store``; or None."""
+    if not stores:
+        yield None
+        return
+    with replacing_folder(order.store) as beside:
+        yield beside
+
+
+def _made(
+    order: SetOrder,
+    inputs: Sequence[Input],
+    store: Path | None,
+    on_picture: Callable[[int, int | None], None],
+) -> MadeSet:
+    survey = Survey()
+    size, pool = _survey(order, inputs, store, survey, on_picture)
+    distinct = pool.candidates
+    survey.distinct, survey.near_duplicates = len(distinct), pool.near_duplicates
+    if not any(candidate.descriptor.any() for candidate in distinct):
+        raise SourceError(
+            "every frame is black: nothing would have a range",
+            hint="give pictures like those the network will see",
+        )
+    count = _count(order, survey)
+    chosen = choose(distinct, min(count, len(distinct)))
+    if store is not None:
+        kept = {candidate.path for candidate in chosen}
+        for candidate in distinct:
+            if candidate.path not in kept:
+                Path(candidate.path).unlink(missing_ok=True)
+    draft = CalibrationSet(
+        schema=SCHEMA_VERSION,
+        name=order.name,
+        title=f"Different frames of {', '.join(dict.fromkeys(one.name for one in inputs))}",
+        licence="; ".join(dict.fromkeys(order.licences)) or _NOT_STATED,
+        height=size[0],
+        width=size[1],
+        members=tuple(_members(order, chosen, count)),
+    )
+    found = sealed(draft, open_clip)
+    written = tuple(
+        msgspec.structs.replace(member, file=_as_written(order, Path(member.source), store))
+        for member in found.members
+    )
+    calibration = msgspec.structs.replace(found, members=written)
+    levels = [candidate.brightness for candidate in chosen]
+    where = None if store is None else order.store
+    return MadeSet(
+        order.target, calibration, len(chosen), (min(levels), max(levels)), survey, where
+    )
+
+
+def _survey(
+    order: SetOrder,
+    inputs: Sequence[Input],
+    store: Path | None,
+    survey: Survey,
+    on_picture: Callable[[int, int | None], None],
+) -> tuple[tuple[int, int], Pool]:
+    """Look at every picture once; return the frame size, and the windows to choose from."""
+    size = None if order.size is None else _checked(order.size)
+    counts = [one.count for one in inputs]
+    total = None if None in counts else sum(count or 0 for count in counts)
+    pool = Pool(_POOL_RATIO * max(order.frames or 0, FRAMES))
+    for number, one in enumerate(inputs):
+        for picture in one:
+            survey.pictures += 1
+            on_picture(survey.pictures, total)
+            shape = picture.image.shape[0], picture.image.shape[1]
+            if size is None:
+                size = _checked(shape)
+            if order.size is None and shape != size:
+                small = min(size[0], shape[0]), min(size[1], shape[1])
+                raise UsageError(
+                    f"{picture.name} is {format_size(*shape)}, others are {format_size(*size)}: "
+                    "the frames of a set have one size",
+                    hint=f"say which, like --size {format_size(*small)}",
+                )
+            if shape[0] < size[0] or shape[1] < size[1]:
+                one.left_out.append(
+                    f"{picture.name} is {format_size(*shape)}, smaller than {format_size(*size)}"
+                )
+                continue
+            for corner in _windows(shape, size):
+                survey.candidates += 1
+                where = None
+                if store is not None:
+                    where = store / f"{survey.pictures:06d}-{corner[0]}-{corner[1]}.png"
+                _offer(pool, number, picture, corner, size, where)
+        survey.left_out += one.left_out
+    if size is None or not survey.candidates:
+        reason = survey.left_out[0] if survey.left_out else "there are none"
+        raise SourceError(
+            f"no picture can be used: {reason}", hint="give others, or a smaller --size"
+        )
+    return size, pool
+
+
+def _checked(size: tuple[int, int]) -> tuple[int, int]:
+    if min(size) < _SMALLEST_SIDE:
+        raise UsageError(
+            f"frames of {format_size(*size)} pixels are too small to choose among",
+            hint=f"height and width must be at least {_SMALLEST_SIDE}",
+        )
+    return size
+
+
+def _offer(
+    pool: Pool,
+    number: int,
+    picture: Picture,
+    corner: tuple[int, int],
+    size: tuple[int, int],
+    where: Path | None,
+) -> None:
+    """Offer a window to the pool. where: the file to store it in, when it is to be stored."""
+    top, left = corner
+    window = picture.image[top : top + size[0], left : left + size[1]]
+    found = describe(window)
+    if where is None:
+        pool.offer(Candidate(number, picture.path, picture.frame, top, left, found))
+        return
+    from edgeunet.media.opencv import encode_image
+
+    candidate = Candidate(number, str(where), None, 0, 0, found)
+    refused = pool.offer(candidate)
+    if refused is candidate:
+        return
+    # OpenCV's images are BGR.
+    where.write_bytes(encode_image(np.ascontiguousarray(window[:, :, ::-1]), ".png"))
+    if refused is not None:
+        Path(refused.path).unlink()
+
+
+def _windows(shape: tuple[int, int], size: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Yield the corners of as many windows as fit side by side, spread from edge to edge."""
+    rows, columns = (_starts(have, want) for have, want in zip(shape, size, strict=True))
+    for top in rows:
+        for left in columns:
+            yield top, left
+
+
+def _starts(have: int, want: int) -> list[int]:
+    count = have // want
+    if count == 1:
+        return [(have - want) // 2]
+    return [index * (have - want) // (count - 1) for index in range(count)]
+
+
+def _count(order: SetOrder, survey: Survey) -> int:
+    """Return how many members the set gets."""
+    if survey.distinct < FEWEST_MEMBERS:
+        raise SourceError(
+            f"different frames: {survey.distinct} of the {survey.candidates} seen; a set needs "
+            f"{FEWEST_MEMBERS}",
+            hint="give more pictures, like those the network will see",
+        )
+    most = survey.distinct * len(order.sigmas)
+    if order.frames is not None and order.frames > most:
+        raise SourceError(
+            f"there are {survey.distinct} different frames, which at {len(order.sigmas)} noise "
+            f"levels make {most}, and --frames asks for {order.frames}",
+            hint=f"give more pictures, or --frames {most}",
+        )
+    return min(FRAMES, most) if order.frames is None else order.frames
+
+
+def _members(order: SetOrder, chosen: Sequence[Candidate], count: int) -> Iterator[Member]:
+    """Yield members without hashes. Every level goes from the darkest frame to the brightest."""
+    by_brightness = sorted(chosen, key=lambda candidate: (candidate.brightness, candidate.place))
+    pairs: list[tuple[Candidate, float]] = []
+    for turn in range(-(-count // len(chosen))):
+        left = min(count - len(pairs), len(chosen))
+        for index in (step * len(chosen) // left for step in range(left)):
+            sigma = order.sigmas[(index + turn) % len(order.sigmas)]
+            pairs.append((by_brightness[index], sigma))
+    pairs.sort(key=lambda pair: (pair[0].place, pair[1]))
+    for number, (candidate, sigma) in enumerate(pairs):
+        licences = order.licences
+        yield Member(
+            file=candidate.path,
+            frame=candidate.frame,
+            top=candidate.top,
+            left=candidate.left,
+            sigma=float(sigma),
+            seed=order.seed + number,
+            licence=licences[min(candidate.source, len(licences) - 1)] if licences else _NOT_STATED,
+            sha256="",
+        )
+
+
+def _as_written(order: SetOrder, path: Path, store: Path | None) -> str:
+    """Return a member's path relative to the set's file."""
+    if store is not None and path.parent == store:
+        return f"{order.name}/{path.name}"
+    try:
+        return Path(os.path.relpath(path, order.folder)).as_posix()
+    except ValueError:  # another drive, on Windows
+        return path.resolve().as_posix()
+
+
+@contextlib.contextmanager
+def _removed_on_failure(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise

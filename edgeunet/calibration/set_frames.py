@@ -1,0 +1,181 @@
+"""The frames of a set, one in memory at a time, each checked against its hash."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeunet.calibration.sets import CalibrationSet, Member
+from edgeunet.errors import RecipeError, near_match
+from edgeunet.noise_models import add_gaussian_uint8
+from edgeunet.photographs import Photograph, read_photograph, shipped_photographs
+from edgeunet.units import format_size
+
+Frame = NDArray[np.uint8]
+
+
+class Clip(Protocol):
+    """A video being read from its beginning."""
+
+    def read(self) -> Photograph | None:
+        """Return the next frame, (H, W, 3) uint8 RGB, or None at the end."""
+        ...
+
+    def close(self) -> None: ...
+
+
+OpenClip = Callable[[Path], Clip]
+"""Opens a video file; what decodes one is in a higher layer."""
+
+
+def frames(calibration: CalibrationSet, open_clip: OpenClip | None = None) -> Iterator[Frame]:
+    """Yield every member's frame, (height, width, 3) uint8 BGR, in the order of the file.
+
+    open_clip: for members of clips. Raises RecipeError that names the member when its file is
+    gone, or a frame is not the one its hash promises.
+    """
+    return (frame for _, frame in pairs(calibration, open_clip=open_clip))
+
+
+def pairs(
+    calibration: CalibrationSet,
+    numbers: Collection[int] | None = None,
+    open_clip: OpenClip | None = None,
+) -> Iterator[tuple[Frame, Frame]]:
+    """Yield every member's crop without noise, and its frame. Raises as ``frames`` does.
+
+    numbers: of the members wanted, from 0; the others are not read.
+    """
+    for label, member, clean, frame in _made(calibration, numbers, open_clip):
+        if _digest(frame) != member.sha256:
+            raise RecipeError(
+                f"{label} is not the frame the set was made with (its SHA-256 differs)",
+                hint="the photograph or the library that decodes it has changed; "
+                "calibration/README.md says how to make the set anew",
+            )
+        yield clean, frame
+
+
+def sealed(calibration: CalibrationSet, open_clip: OpenClip | None = None) -> CalibrationSet:
+    """Return the set with the hash of every member's frame, whatever hash it had."""
+    members = tuple(
+        msgspec.structs.replace(member, sha256=_digest(frame))
+        for _, member, _, frame in _made(calibration, None, open_clip)
+    )
+    return msgspec.structs.replace(calibration, members=members)
+
+
+def _made(
+    calibration: CalibrationSet, numbers: Collection[int] | None, open_clip: OpenClip | None
+) -> Iterator[tuple[str, Member, Frame, Frame]]:
+    """Yield label, member, crop and frame of every member wanted, whatever its hash."""
+    size = (calibration.height, calibration.width)
+    images = _Images(open_clip)
+    try:
+        for number, member in enumerate(calibration.members):
+            if numbers is not None and number not in numbers:
+                continue
+            label = f"member {number + 1} ({member.label}) of calibration set {calibration.name!r}"
+            image = images.read(member, label)
+            _check_crop(calibration, member, image, label)
+            corner = member.top, member.left
+            clean = _frame(image, corner, size, 0.0, member.seed)
+            yield label, member, clean, _frame(image, corner, size, member.sigma, member.seed)
+    finally:
+        images.close()
+
+
+class _Images:
+    """The pictures that members are cut from, one at a time: many large ones must not add up."""
+
+    def __init__(self, open_clip: OpenClip | None) -> None:
+        self._open_clip = open_clip
+        self._last: tuple[str, int | None] | None = None
+        self._image: Photograph | None = None
+        self._clip: Clip | None = None
+        self._clip_path, self._next = "", 0
+
+    def read(self, member: Member, label: str) -> Photograph:
+        key = member.source, member.frame
+        if self._image is None or self._last != key:
+            self._image = None
+            self._image = self._read(member, label)
+            self._last = key
+        return self._image
+
+    def close(self) -> None:
+        if self._clip is not None:
+            self._clip.close()
+            self._clip = None
+
+    def _read(self, member: Member, label: str) -> Photograph:
+        if member.file is None:
+            shipped = shipped_photographs()
+            if member.source not in shipped:
+                raise RecipeError(
+                    f"{label}: there is no photograph {member.source!r}",
+                    hint=near_match(member.source, shipped)
+                    + f"known: {', '.join(sorted(shipped))}",
+                )
+            return shipped[member.source]
+        path = Path(member.file)
+        if not path.is_file():
+            raise RecipeError(
+                f"{label} is gone: there is no file {str(path)!r}",
+                hint="put it back, or make the set anew: edgeunet calibrate --help",
+            )
+        return read_photograph(path) if member.frame is None else self._of_clip(member, label)
+
+    def _of_clip(self, member: Member, label: str) -> Photograph:
+        path, wanted = member.file or "", member.frame or 0
+        if self._open_clip is None:
+            raise RecipeError(
+                f"{label} is in a clip, and nothing was given to read clips with",
+                hint="give open_clip, as edgeunet.media.clip_reader has it",
+            )
+        if self._clip is None or self._clip_path != path or wanted < self._next:
+            self.close()
+            self._clip, self._clip_path, self._next = self._open_clip(Path(path)), path, 0
+        while True:
+            image = self._clip.read()
+            if image is None:
+                raise RecipeError(
+                    f"{label}: the clip ends after {self._next} frames",
+                    hint="put the whole clip back, or make the set anew: edgeunet calibrate --help",
+                )
+            self._next += 1
+            if self._next > wanted:
+                return image
+
+
+def _check_crop(
+    calibration: CalibrationSet, member: Member, photograph: Photograph, label: str
+) -> None:
+    bottom, right = member.top + calibration.height, member.left + calibration.width
+    height, width = photograph.shape[:2]
+    if bottom > height or right > width:
+        raise RecipeError(
+            f"{label}: the crop ends at row {bottom}, column {right}; "
+            f"the photograph is {format_size(height, width)}",
+            hint="move the crop, or use a larger photograph",
+        )
+
+
+def _frame(
+    photograph: Photograph, corner: tuple[int, int], size: tuple[int, int], sigma: float, seed: int
+) -> Frame:
+    (top, left), (height, width) = corner, size
+    crop = photograph[top : top + height, left : left + width, ::-1]
+    if sigma == 0:
+        return np.ascontiguousarray(crop)
+    return add_gaussian_uint8(crop, sigma, np.random.default_rng(seed))
+
+
+def _digest(frame: Frame) -> str:
+    return hashlib.sha256(np.ascontiguousarray(frame).tobytes()).hexdigest()

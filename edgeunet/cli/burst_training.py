@@ -1,0 +1,149 @@
+"""What ``edgeunet train --bursts`` reads, and the page it leaves."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeunet.calibration import OpenClip
+from edgeunet.errors import UsageError
+from edgeunet.files import replacing_file, sha256_of
+from edgeunet.recipes import Recipe, recipe_path
+
+if TYPE_CHECKING:
+    from edgeunet.train.before_after import Shown
+    from edgeunet.train.loop import Outcome
+    from edgeunet.train.samples import Sample
+
+PAGE_NAME = "before-after.html"
+
+
+@dataclass(frozen=True)
+class BurstChoice:
+    """The recipe with a schedule for bursts, and the weights to begin with.
+
+    init: None for a run that is resumed, and where the recipe itself plans to train on bursts.
+    """
+
+    recipe: Recipe
+    init: Path | None
+
+
+def read_bursts(
+    recipe: Recipe,
+    model: str,
+    folders: Sequence[Path],
+    *,
+    qat: bool,
+    init: Path | None,
+    steps: int | None,
+    beside_images: bool,
+    going_on: bool,
+) -> BurstChoice | None:
+    """Read what a training on bursts takes; None for any other training.
+
+    A recipe whose [train] has ``bursts_share`` keeps its schedule and begins as it says; any other
+    is fine-tuned from trained weights. going_on: from a checkpoint, which has weights.
+    """
+    planned = recipe.train is not None and recipe.train.bursts_share is not None
+    if not folders:
+        if planned:
+            raise UsageError(
+                f"recipe {recipe.name!r} is trained on bursts", hint="give --bursts FOLDER"
+            )
+        return None
+    if qat:
+        raise UsageError(
+            "--qat and --bursts are two fine-tunes",
+            hint="run one with --bursts, then one with --qat, --data and --init",
+        )
+    from edgeunet.train.burst_pairs import with_bursts
+
+    weights = init
+    if weights is None and not going_on and not planned:
+        weights = shipped(recipe, model)
+        if weights is None:
+            raise UsageError(
+                f"there are no shipped weights for {recipe.name} at width {recipe.network.width}, "
+                "and --bursts fine-tunes a trained network",
+                hint="give weights with --init; or set bursts_share and steps in the recipe's "
+                "[train] to begin with random ones",
+            )
+    return BurstChoice(with_bursts(recipe, steps, beside_images=beside_images), weights)
+
+
+def shipped(recipe: Recipe, model: str) -> Path | None:
+    """Return the weights that ship with a recipe, or None."""
+    return recipe.trained_weights(recipe_path(model).parent)
+
+
+def clip_reader() -> OpenClip:
+    """Return what opens a clip of a burst."""
+    from edgeunet.media.clip_reader import open_clip
+
+    return open_clip
+
+
+def write_page(
+    outcome: Outcome,
+    recipe: Recipe,
+    candidates: Sequence[Path | None],
+    held_out: Sequence[Sample],
+) -> Path | None:
+    """Write ``before-after.html`` beside the weights; None where no real noisy image was held out.
+
+    candidates: where the weights may lie that the run began with; the one with their hash counts.
+    """
+    from edgeunet.evaluate.report_page import STYLE
+    from edgeunet.train.before_after import before_and_after
+
+    begun = outcome.initial
+    before = next(
+        (
+            path
+            for path in candidates
+            if path is not None
+            and begun is not None
+            and path.is_file()
+            and sha256_of(path) == begun.sha256
+        ),
+        None,
+    )
+    rows = before_and_after(recipe, before, outcome.weights, held_out)
+    if not rows:
+        return None
+    title = f"{outcome.weights.stem}: held-out shots before and after training"
+    text = (
+        f"{outcome.steps} steps. PSNR is that of the whole held-out image to its reference, the "
+        "mean of all other shots (of a real pair, its clean image); what noise the reference still "
+        "has counts as an error. Pictures are central windows."
+    )
+    path = outcome.weights.parent / PAGE_NAME
+    with replacing_file(path) as beside:
+        beside.write_text(
+            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n"
+            f'<body><h1>{escape(title)}</h1><p class="legend">{escape(text)}</p>'
+            f"{''.join(_scene(row) for row in rows)}</body></html>\n",
+            encoding="utf-8",
+        )
+    return path
+
+
+def _scene(row: Sequence[Shown]) -> str:
+    from edgeunet.photographs import png_of
+
+    parts = []
+    for shown in row:
+        data = base64.b64encode(png_of(shown.pixels)).decode()
+        figure = "" if shown.psnr_db is None else f", {shown.psnr_db:.2f} dB"
+        parts.append(
+            f'<figure><img alt="{shown.title}" src="data:image/png;base64,{data}">'
+            f"<figcaption>{shown.title}{figure}</figcaption></figure>"
+        )
+    return f'<div class="scene">{"".join(parts)}</div>\n'

@@ -1,0 +1,272 @@
+"""The whole way from a recipe to a bundle on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeunet import __version__
+from edgeunet.analysis.memory_report import analyse
+from edgeunet.bundle import Bundle, check_target, write_bundle
+from edgeunet.bundle.manifest import (
+    SCHEMA_VERSION,
+    ClassEntry,
+    Manifest,
+    MemoryEntry,
+    OutputEntry,
+    ParityEntry,
+    PlanEntry,
+    StageEntry,
+)
+from edgeunet.convert.network_graph import (
+    NetworkGraphs,
+    check_frame_size,
+    check_precision,
+    graphs_of_recipe,
+    within_memory,
+)
+from edgeunet.convert.network_plan import TimeGraph, plan_frames, report_of, target_of
+from edgeunet.convert.parity import (
+    ParityFigure,
+    check_parity,
+    parity_frames,
+    require_parity,
+    shortfalls,
+)
+from edgeunet.convert.quantizing import Int8Order, make_quantizer, quantization_entry
+from edgeunet.convert.staging import memory_entry, plan_entry, write_stages, write_whole
+from edgeunet.files import check_writable, naming
+from edgeunet.graph.for_engine import finish
+from edgeunet.graph.summary import view_of_model
+from edgeunet.imitation.prediction import whole_region_bytes
+from edgeunet.planning.planner import FramePlan
+from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
+from edgeunet.recipes import Recipe
+from edgeunet.specs import Array, Engine, FrameType, Precision
+
+_TOOLS = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy")
+
+
+class Runner(Protocol):
+    """A bundle, loaded: from a frame, (H, W, 3) uint8 BGR, to its outputs by name."""
+
+    def run(self, image: NDArray[np.uint8]) -> Mapping[str, Array]: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A written bundle and what its parity check found."""
+
+    bundle: Bundle
+    parity: list[ParityFigure]
+
+
+@dataclass(frozen=True)
+class ExportOrder:
+    """What is exported, and for which frames.
+
+    weights: a safetensors file, or None for random ones. request: whole frames, or tiles.
+    time_graph: given, the fastest windows are chosen by measuring, else those with the least
+    arithmetic. int8: how to quantize, for INT8. frame_type: what the graphs take frames as.
+    """
+
+    recipe: Recipe
+    height: int
+    width: int
+    precision: Precision
+    weights: Path | None = None
+    request: PlanRequest = WHOLE_FRAME
+    time_graph: TimeGraph | None = None
+    int8: Int8Order | None = None
+    frame_type: FrameType = FrameType.UINT8
+
+
+def export_bundle(
+    order: ExportOrder,
+    target: Path,
+    *,
+    open_runner: Callable[[Bundle], Runner],
+    report: Callable[[str], None] = lambda text: None,
+) -> Exported:
+    """Export, check parity, analyse, and write ``target`` whole or not at all.
+
+    open_runner: loads a bundle into the engine that parity is checked on.
+    Raises WeightsError and ParityError as their names say, UsageError for a frame of a size or a
+    precision this cannot make, BudgetError when nothing fits, BundleError when ``target`` must
+    not be replaced, OSError when it cannot be written, EdgeUnetError when the memory is too small.
+    """
+    check_precision(order.precision, order.int8)
+    check_frame_size(order.recipe, order.height, order.width)
+    check_target(target)
+    check_writable(target)
+    with (
+        within_memory(order.recipe, order.height, order.width),
+        tempfile.TemporaryDirectory(prefix="edgeunet-") as scratch,
+    ):
+        report("building the network")
+        graphs = _graphs(order)
+        draft = _draft(order, graphs, Path(scratch) / target.name, report)
+        report("comparing with torch FP32")
+        runner = open_runner(draft)
+        try:
+            frames = parity_frames(order.height, order.width)
+            figures = check_parity(graphs.module, runner.run, order.recipe, order.precision, frames)
+        finally:
+            runner.close()
+        require_parity(figures)
+        for text in shortfalls(figures, order.recipe):
+            report(text)
+        report("writing the bundle")
+        manifest = msgspec.structs.replace(
+            draft.manifest, parity=tuple(_parity_entry(figure) for figure in figures)
+        )
+        files: dict[str, bytes | Path] = {name: draft.file(name) for name in draft.manifest.files}
+        bundle = write_bundle(target, manifest, files)
+    return Exported(bundle, figures)
+
+
+def draft_bundle(
+    order: ExportOrder,
+    target: Path,
+    *,
+    graphs: NetworkGraphs | None = None,
+    plan: FramePlan | None = None,
+) -> Bundle:
+    """Write a bundle that nobody has compared with torch: to measure memory and time.
+
+    graphs: of the order's network, where they were exported already. plan: what was planned for
+    this order already. Raises as ``export_bundle`` does.
+    """
+    check_precision(order.precision, order.int8)
+    check_frame_size(order.recipe, order.height, order.width)
+    with within_memory(order.recipe, order.height, order.width):
+        return _draft(order, graphs or _graphs(order), target, lambda text: None, plan)
+
+
+def _graphs(order: ExportOrder) -> NetworkGraphs:
+    return graphs_of_recipe(order.recipe, order.weights, order.frame_type)
+
+
+def _draft(
+    order: ExportOrder,
+    graphs: NetworkGraphs,
+    target: Path,
+    report: Callable[[str], None],
+    plan: FramePlan | None = None,
+) -> Bundle:
+    recipe, engine = order.recipe, target_of(order.precision)
+    quantizer = None
+    if order.int8 is not None:
+        quantizer = make_quantizer(order.int8, graphs, report)
+        engine = quantizer.engine
+    if plan is None and order.request != WHOLE_FRAME:
+        report("planning")
+        plan = plan_frames(
+            graphs,
+            order.height,
+            order.width,
+            order.precision,
+            order.request,
+            time_graph=order.time_graph,
+            quantizer=quantizer,
+        )
+    report("exporting to ONNX")
+    with tempfile.TemporaryDirectory(prefix="edgeunet-") as scratch:
+        folder = Path(scratch)
+        with naming(folder):
+            if plan is None or not plan.tiled:
+                size = (order.height, order.width)
+                model = graphs.at(*size, order.precision, quantizer)
+                finish(model, engine)
+                stages = write_whole(model, folder)
+                view = view_of_model(model)
+                region = whole_region_bytes(view) if engine is Engine.ONNXRUNTIME else 0
+                memory = memory_entry(analyse(view, model=recipe.name), region)
+                entry = None
+            else:
+                stages = write_stages(plan, folder)
+                region = plan.region_bytes if engine is Engine.ONNXRUNTIME else 0
+                memory = memory_entry(report_of(plan, recipe.name, order.precision), region)
+                entry = plan_entry(plan, order.request.budget_bytes)
+        manifest = _manifest(order, target.name.removesuffix(".bundle"), stages, memory, entry)
+        if order.int8 is not None and quantizer is not None:
+            manifest = msgspec.structs.replace(
+                manifest,
+                calibration=order.int8.calibration.name,
+                quantization=quantization_entry(order.int8, quantizer),
+            )
+        return write_bundle(target, manifest, {s.graph: folder / s.graph for s in stages})
+
+
+def _manifest(
+    order: ExportOrder,
+    name: str,
+    stages: tuple[StageEntry, ...],
+    memory: MemoryEntry,
+    plan: PlanEntry | None,
+) -> Manifest:
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        name=name,
+        recipe=order.recipe,
+        weights=order.weights.name if order.weights is not None else "random",
+        weights_sha256=_weights_digest(order.weights),
+        height=order.height,
+        width=order.width,
+        precision=order.precision,
+        stages=stages,
+        outputs=_outputs(order.recipe),
+        frame_type=order.frame_type,
+        parity=(),
+        memory=memory,
+        tools=_tool_versions(),
+        files={},
+        plan=plan,
+    )
+
+
+def _parity_entry(figure: ParityFigure) -> ParityEntry:
+    return ParityEntry(
+        frame=figure.frame,
+        output=figure.output,
+        metric=figure.metric,
+        value=figure.value,
+        limit=figure.limit,
+    )
+
+
+def _outputs(recipe: Recipe) -> tuple[OutputEntry, ...]:
+    return tuple(
+        OutputEntry(
+            name=pathway.output,
+            task=pathway.head,
+            classes=tuple(ClassEntry(name=c.name, colour=c.colour) for c in pathway.classes),
+        )
+        for pathway in recipe.pathways
+    )
+
+
+def _weights_digest(weights: Path | None) -> str:
+    return "" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+def _tool_versions() -> dict[str, str]:
+    versions = {"edgeunet": __version__, "python": platform.python_version()}
+    for name in _TOOLS:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,154 @@
+"""From a network to the plan for its frames, and to the plan's memory figures."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from edgeunet.analysis.memory_report import MemoryReport, analyse
+from edgeunet.analysis.plan_report import PlanFacts, StageFigures, report_of_plan
+from edgeunet.convert.network_graph import (
+    NetworkGraphs,
+    check_frame_size,
+    check_precision,
+    within_memory,
+)
+from edgeunet.convert.quantizing import Quantizer
+from edgeunet.graph.for_engine import finish
+from edgeunet.graph.stages import FrameGraph, StageGraph
+from edgeunet.graph.summary import view_of_model, write_model
+from edgeunet.planning.planner import FramePlan, Planner, choose_plan
+from edgeunet.planning.request import PlanRequest, Tile
+from edgeunet.planning.savings import gains_of
+from edgeunet.planning.tuning import fastest_plan
+from edgeunet.specs import Engine, Precision
+
+TimeGraph = Callable[[Path], float]
+"""Measures the seconds of one run of an ONNX file on this machine."""
+
+
+def target_of(precision: Precision) -> Engine:
+    """Return the engine a precision is made for: CPUs compute in 32 bits, GPUs in 16."""
+    return Engine.ONNXRUNTIME if precision is Precision.FP32 else Engine.TENSORRT
+
+
+def planner_of(
+    graphs: NetworkGraphs,
+    height: int,
+    width: int,
+    precision: Precision,
+    quantizer: Quantizer | None = None,
+) -> Planner:
+    """Return a planner for frames of (height, width) pixels. quantizer: for INT8."""
+    recipe = graphs.recipe
+    levels = recipe.network.levels
+    model = graphs.at(*graphs.base_size, precision, quantizer)
+    return Planner(
+        FrameGraph(model),
+        height,
+        width,
+        multiple=1 << levels,
+        levels=levels,
+        name=recipe.name,
+        engine=target_of(precision) if quantizer is None else quantizer.engine,
+    )
+
+
+def plan_frames(
+    graphs: NetworkGraphs,
+    height: int,
+    width: int,
+    precision: Precision,
+    request: PlanRequest,
+    *,
+    time_graph: TimeGraph | None = None,
+    quantizer: Quantizer | None = None,
+) -> FramePlan:
+    """Return the plan that a request asks for. Raises as ``choose_plan`` does.
+
+    time_graph: given, the plan is the fastest that fits instead of the one with least arithmetic.
+    quantizer: for INT8.
+    """
+    planner = planner_of(graphs, height, width, precision, quantizer)
+    if time_graph is None or request.whole or request.tile is not None:
+        return choose_plan(planner, request)
+    with tempfile.TemporaryDirectory(prefix="edgeunet-") as folder:
+
+        def time_stage(stage: StageGraph, tile: Tile) -> float:
+            path = Path(folder) / "stage.onnx"
+            write_model(finish(stage.at(*tile), planner.engine), path)
+            return time_graph(path)
+
+        return fastest_plan(planner, planner.activation_budget(request), time_stage)
+
+
+def report_of_frame(
+    graphs: NetworkGraphs, height: int, width: int, precision: Precision
+) -> MemoryReport:
+    """Return the memory figures of a whole frame of (height, width) pixels.
+
+    Raises UsageError for a frame that is too small or a precision this cannot make.
+    """
+    check_frame_size(graphs.recipe, height, width)
+    with within_memory(graphs.recipe, height, width):
+        model = graphs.at(height, width, precision)
+    return analyse(view_of_model(finish(model, target_of(precision))), model=graphs.recipe.name)
+
+
+def report_of_request(
+    graphs: NetworkGraphs, height: int, width: int, precision: Precision, request: PlanRequest
+) -> tuple[FramePlan, MemoryReport]:
+    """Return the plan a request asks for and its figures, predicted bytes and gains with them.
+
+    Raises as ``choose_plan`` and ``report_of_frame`` do.
+    """
+    check_precision(precision)
+    check_frame_size(graphs.recipe, height, width)
+    with within_memory(graphs.recipe, height, width):
+        planner = planner_of(graphs, height, width, precision)
+        plan = choose_plan(planner, request)
+        gains = gains_of(planner, plan)
+        if plan.tiled:
+            return plan, replace(report_of(plan, graphs.recipe.name, precision), gains=gains)
+    return plan, replace(
+        report_of_frame(graphs, height, width, precision),
+        predicted_bytes=plan.prediction.total_bytes,
+        engine=str(plan.engine),
+        gains=gains,
+    )
+
+
+def report_of(plan: FramePlan, name: str, precision: Precision) -> MemoryReport:
+    """Return the memory figures of a tiled plan, each stage's graph at its window's size."""
+    figures = [
+        StageFigures(
+            name=planned.stage.name,
+            report=analyse(
+                view_of_model(
+                    finish(
+                        planned.stage.at(*(planned.tile or (plan.height, plan.width))),
+                        plan.engine,
+                    )
+                )
+            ),
+            tile=planned.tile,
+            halo=planned.stage.largest_halo,
+            windows=planned.windows,
+            window_bytes=planned.window_bytes,
+        )
+        for planned in plan.stages
+    ]
+    facts = PlanFacts(
+        model=name,
+        frame=plan.frame,
+        precision=precision,
+        held=plan.held,
+        layout=plan.layout,
+        recompute_ratio=plan.recompute_ratio,
+        frame_bytes=plan.prediction.frame_bytes,
+        predicted_bytes=plan.prediction.total_bytes,
+        engine=str(plan.engine),
+    )
+    return report_of_plan(facts, figures)

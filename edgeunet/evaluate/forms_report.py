@@ -1,0 +1,316 @@
+"""Several forms of one network on the same images: what each gives, takes, and does worst.
+
+The first is what the others are held against: FP32, then FP16 and INT8, for example. Everything
+but the seconds is the same in every run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeunet.errors import UsageError
+from edgeunet.evaluate.backends import Answer, Backend, BundleBackend, Head, head_of
+from edgeunet.evaluate.evaluation import Levels, Result, Row, noisy_image
+from edgeunet.evaluate.protocol import NoiseKind, as_floats, level_in_words
+from edgeunet.evaluate.truth import DataSet, Sample
+from edgeunet.recipes import Recipe
+from edgeunet.specs import Task
+from edgeunet.stream.meter import IDENTICAL_DB
+from edgeunet.units import format_size
+
+Pixels = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+# Side of the windows shown: single pixels can be seen, and a page stays small.
+WINDOW = 160
+_PSNR, _PIXELS = "PSNR", "pixel accuracy"
+# A difference is shown so many times as large.
+GAIN = 8
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a network takes, in bytes; None where there is no such figure.
+
+    disk: of all its files. weights, skip, held, peak_live, arena: computed from the graphs, see
+    ARCHITECTURE.md. predicted: what a run is expected to take on the engine it was planned for.
+    """
+
+    disk: int | None = None
+    weights: int | None = None
+    skip: int | None = None
+    held: int | None = None
+    peak_live: int | None = None
+    arena: int | None = None
+    predicted: int | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One form of the network, evaluated on every set.
+
+    frame_ms: the median time of one frame, in the process that evaluated it. macs_share: of the
+    multiply-accumulates in 8 bits; None where none are.
+    """
+
+    name: str
+    engine: str
+    precision: str
+    weights: str
+    frame: tuple[int, int] | None
+    costs: Costs
+    results: tuple[Result, ...]
+    frame_ms: float
+    macs_share: float | None = None
+    quantized_for: str | None = None
+
+
+@dataclass(frozen=True)
+class Spot:
+    """An image at one noise level, and how much worse a candidate is there.
+
+    sigma: None for a camera's own noise.
+    loss: in dB of PSNR, else in the share of right pixels; from the first candidate's figure, or,
+    of the first itself, 0. figure: the candidate's own. measure: PSNR or pixel accuracy.
+    """
+
+    image: str
+    noise: str
+    sigma: float | None
+    figure: float
+    loss: float
+    measure: str
+
+    @property
+    def in_db(self) -> bool:
+        return self.measure == _PSNR
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A picture, (h, w, 3) uint8 RGB, and what it shows. starts_row: it is not beside the last."""
+
+    title: str
+    pixels: Pixels
+    starts_row: bool = False
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The window of a spot in which the candidate differs most, side by side.
+
+    top, left: of the window in the image, in pixels.
+    """
+
+    spot: Spot
+    top: int
+    left: int
+    panels: tuple[Panel, ...]
+
+
+@dataclass
+class Timed:
+    """A backend that notes how long each run took, in seconds."""
+
+    backend: Backend
+    name: str
+    seconds: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.engine = self.backend.engine
+        self.precision, self.weights = self.backend.precision, self.backend.weights
+        self.recipe, self.heads = self.backend.recipe, self.backend.heads
+        self.kinds, self.frame = self.backend.kinds, self.backend.frame
+
+    def run(self, image: NDArray[np.uint8] | NDArray[np.float32]) -> Answer:
+        start = time.perf_counter()
+        answer = self.backend.run(image)
+        self.seconds.append(time.perf_counter() - start)
+        return answer
+
+    def close(self) -> None:
+        self.backend.close()
+
+
+def check_alike(first: Backend, other: Backend) -> None:
+    """Raise UsageError when two cannot be held against each other."""
+    if other.frame != first.frame:
+        sizes = [
+            "frames of any size" if b.frame is None else format_size(*b.frame)
+            for b in (first, other)
+        ]
+        raise UsageError(
+            f"{other.name} takes {sizes[1]}, {first.name} {sizes[0]}: their images would differ",
+            hint="export them with one --size, or give it to a MODEL with --size HxW",
+        )
+    outputs = [
+        sorted((head.output, str(head.task), head.classes) for head in backend.heads)
+        for backend in (first, other)
+    ]
+    if outputs[0] != outputs[1]:
+        names = [", ".join(head.output for head in b.heads) for b in (first, other)]
+        raise UsageError(
+            f"{other.name} answers with {names[1]}, {first.name} with {names[0]}",
+            hint="compare forms of one network",
+        )
+
+
+def candidate_of(backend: Timed, results: Sequence[Result]) -> Candidate:
+    """Return the record of one that has been evaluated."""
+    source = backend.backend
+    costs, share, target = Costs(), None, None
+    if isinstance(source, BundleBackend):
+        manifest, memory = source.bundle.manifest, source.bundle.manifest.memory
+        quantization = manifest.quantization
+        costs = Costs(
+            disk=sum(source.bundle.file(name).stat().st_size for name in manifest.files),
+            weights=memory.weight_bytes,
+            skip=memory.skip_bytes,
+            held=memory.held_bytes if manifest.plan else None,
+            peak_live=memory.peak_live_bytes,
+            arena=memory.arena_bytes,
+            predicted=manifest.plan.predicted_bytes if manifest.plan else None,
+        )
+        if quantization is not None:
+            share, target = quantization.macs_share, quantization.target
+    return Candidate(
+        name=backend.name,
+        engine=backend.engine,
+        precision=backend.precision,
+        weights=backend.weights,
+        frame=backend.frame,
+        costs=costs,
+        results=tuple(results),
+        frame_ms=1e3 * median(backend.seconds),
+        macs_share=share,
+        quantized_for=target,
+    )
+
+
+def worst_spots(first: Result, result: Result, count: int) -> list[Spot]:
+    """Return where a candidate loses most to the first; of the first itself, where it is worst.
+
+    At most one noise level of an image. Empty when nothing of the kind was measured.
+    """
+    known = {(row.image, row.noise, row.sigma): row for row in first.rows}
+    spots = []
+    for row in result.rows:
+        own = _figure(row)
+        before = _figure(known[row.image, row.noise, row.sigma])
+        if own is None or before is None:
+            continue
+        measure = _PIXELS if row.psnr_db is None else _PSNR
+        spots.append(Spot(row.image, row.noise, row.sigma, own, before - own, measure))
+    itself = result is first
+    spots.sort(
+        key=lambda spot: (spot.figure if itself else -spot.loss, spot.image, spot.sigma or 0.0)
+    )
+    chosen: dict[str, Spot] = {}
+    for spot in spots:
+        chosen.setdefault(spot.image, spot)
+    return list(chosen.values())[:count]
+
+
+def _figure(row: Row) -> float | None:
+    return row.pixel_accuracy if row.psnr_db is None else min(row.psnr_db, IDENTICAL_DB)
+
+
+def scenes_of(
+    spots: Sequence[Spot], data: DataSet, levels: Levels, first: Backend, other: Backend
+) -> list[Scene]:
+    """Run both on the images of the spots again, and cut out what is to be seen.
+
+    data: the set, opened anew.
+    """
+    wanted = {spot.image: spot for spot in spots}
+    found = {}
+    for sample in data:
+        spot = wanted.get(sample.name)
+        if spot is not None:
+            found[spot.image] = _scene(spot, sample, levels, first, other)
+        if len(found) == len(wanted):
+            break
+    return [found[spot.image] for spot in spots if spot.image in found]
+
+
+def _scene(spot: Spot, sample: Sample, levels: Levels, first: Backend, other: Backend) -> Scene:
+    noisy = noisy_image(sample, NoiseKind(spot.noise), spot.sigma, seed=levels.seed)
+    answers = [first.run(noisy)] if first is other else [first.run(noisy), other.run(noisy)]
+    titles = [first.name] if first is other else [first.name, other.name]
+    level = level_in_words(spot.noise, spot.sigma)
+    pictures = [("clean", sample.clean), (f"noisy, {level}", _bytes(noisy))]
+    denoised = [_bytes(a.denoised) for a in answers if a.denoised is not None]
+    pictures += list(zip(titles, denoised, strict=False))
+    reference = denoised[0] if len(denoised) > 1 else sample.clean
+    difference = np.zeros(sample.clean.shape, np.uint8)
+    if denoised:
+        apart = denoised[-1].astype(np.int16) - reference
+        difference = np.clip(128 + GAIN * apart, 0, 255).astype(np.uint8)
+        than = titles[0] if len(denoised) > 1 else "clean"
+        pictures.append((f"{titles[-1]} minus {than}, {GAIN}-fold", difference))
+    amount = np.abs(difference.astype(np.int16) - 128).sum(axis=0)
+    images = len(pictures)
+    head = head_of(first, Task.SEGMENT)
+    if head is not None and all(a.labels is not None for a in answers):
+        labels = [a.labels for a in answers if a.labels is not None]
+        if sample.labels is not None:
+            pictures.append(("true labels", _coloured(sample.labels, head, first.recipe)))
+        for title, drawn in zip(titles, labels, strict=True):
+            pictures.append((f"labels, {title}", _coloured(drawn, head, first.recipe)))
+        if not denoised:
+            truth = labels[0] if len(labels) > 1 else sample.labels
+            amount = (labels[-1] != truth).astype(np.int16)
+    top, left = _busiest(amount)
+
+    def cut(planes: Pixels) -> Pixels:
+        window = planes[:, top : top + WINDOW, left : left + WINDOW]
+        return np.ascontiguousarray(window.transpose(1, 2, 0))
+
+    panels = tuple(
+        Panel(title, cut(planes), starts_row=number == images)
+        for number, (title, planes) in enumerate(pictures)
+    )
+    return Scene(spot, top, left, panels)
+
+
+def _busiest(amount: NDArray[np.int16]) -> tuple[int, int]:
+    """Return the corner of the window with the largest sum."""
+    table = np.zeros((amount.shape[0] + 1, amount.shape[1] + 1), np.int64)
+    table[1:, 1:] = amount.astype(np.int64).cumsum(axis=0).cumsum(axis=1)
+    height, width = (min(side, WINDOW) for side in amount.shape)
+    sums = table[height:, width:] - table[:-height, width:]
+    sums = sums - table[height:, :-width] + table[:-height, :-width]
+    top, left = np.unravel_index(int(sums.argmax()), sums.shape)
+    return int(top), int(left)
+
+
+def _bytes(planes: NDArray[np.uint8] | NDArray[np.float32]) -> Pixels:
+    if planes.dtype == np.uint8:
+        return planes.astype(np.uint8, copy=False)
+    rounded: Pixels = np.rint(as_floats(planes).clip(0, 1) * 255).astype(np.uint8)
+    return rounded
+
+
+def _coloured(labels: Pixels, head: Head, recipe: Recipe) -> Pixels:
+    """Return (3, H, W) uint8 RGB; void is black."""
+    palette = np.zeros((256, 3), np.uint8)
+    for number, (_, colour) in enumerate(_colours(head, recipe)):
+        palette[number] = colour
+    return np.ascontiguousarray(palette[labels].transpose(2, 0, 1))
+
+
+def colours_of(backend: Backend) -> tuple[tuple[str, Colour], ...]:
+    """Return the classes of its label maps and the colours they are shown in; void is black."""
+    head = head_of(backend, Task.SEGMENT)
+    return () if head is None else _colours(head, backend.recipe)
+
+
+def _colours(head: Head, recipe: Recipe) -> tuple[tuple[str, Colour], ...]:
+    found = next((p.labels for p in recipe.pathways if p.output == head.output), ())
+    return tuple((label.name, label.colour) for label in found)

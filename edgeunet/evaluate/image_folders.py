@@ -1,0 +1,201 @@
+"""Folders of images: plain ones, ``images/`` beside ``labels/``, and one folder per class.
+
+Every file is looked at before the first is evaluated, so that what is wrong with the last one
+is said at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgeunet.errors import SourceError, near_match
+from edgeunet.evaluate.truth import Fit, Sample, SmallImageError, check_fit, cropped
+from edgeunet.photographs import LabelMap, Photograph, list_images, read_labels, read_photograph
+from edgeunet.units import format_size
+
+PLAIN, LABELLED, CLASSIFIED = "images", "labels", "classes"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file, and its truth; see ``Sample``."""
+
+    index: int
+    path: Path
+    name: str
+    labels: Path | None = None
+    true_class: int | None = None
+
+
+class FolderData:
+    """Image files in natural order; see ``DataSet``."""
+
+    def __init__(
+        self,
+        name: str,
+        kind: str,
+        items: Sequence[Item],
+        *,
+        frame: tuple[int, int] | None,
+        fit: Fit,
+        limit: int | None = None,
+    ) -> None:
+        """Keep the first ``limit`` images that take part; raise SourceError when none does."""
+        self.name = name
+        self.kind = kind
+        self.consecutive = False
+        self.cropped = 0
+        self.left_out: list[str] = []
+        self.swapped: list[str] = []
+        self._frame = frame
+        self._items: list[Item] = []
+        for item in items:
+            if len(self._items) == limit:
+                break
+            self._survey(item, fit)
+        if not self._items:
+            raise SourceError(
+                f"no image of {name!r} can be evaluated: {self.left_out[0]}",
+                hint="give 8-bit images" + (f" of {format_size(*frame)}" if frame else ""),
+            )
+        self.count: int | None = len(self._items)
+
+    def __iter__(self) -> Iterator[Sample]:
+        for item in self._items:
+            photograph = read_photograph(item.path)
+            labels = None
+            if item.labels is not None:
+                labels = cropped(_read_labels(item.labels, photograph, item.name), self._frame)
+            yield Sample(
+                item.name,
+                item.index,
+                cropped(np.ascontiguousarray(photograph.transpose(2, 0, 1)), self._frame),
+                labels,
+                item.true_class,
+                str(item.path.parent),
+            )
+
+    def _survey(self, item: Item, fit: Fit) -> None:
+        try:
+            photograph = read_photograph(item.path)
+        except SourceError as error:
+            self.left_out.append(error.message)
+            return
+        size = (photograph.shape[0], photograph.shape[1])
+        try:
+            takes_part = check_fit(item.name, size, self._frame, fit)
+        except SmallImageError as error:
+            self.left_out.append(error.message)
+            return
+        if not takes_part:
+            wanted = format_size(*(self._frame or size))
+            self.left_out.append(f"{item.name} is {format_size(*size)}, not {wanted}")
+            return
+        if item.labels is not None:
+            _read_labels(item.labels, photograph, item.name)
+        self.cropped += self._frame not in (None, size)
+        self._items.append(item)
+
+
+def open_folder(
+    path: Path,
+    *,
+    classes: Sequence[str],
+    segments: bool,
+    frame: tuple[int, int] | None,
+    fit: Fit,
+    limit: int | None = None,
+) -> FolderData:
+    """Open a folder, or one image file.
+
+    classes: those of the network's classify head; with one, folders of these names are classes.
+    segments: the network has a segment head, so labels are wanted where there are any.
+    Raises SourceError for a folder without images, labels that are missing, and those that
+    cannot be read.
+    """
+    kind, items = PLAIN, []
+    if path.is_file():
+        items = [Item(0, path, path.name)]
+    elif has_labels(path):
+        found = _sorted(path / "images")
+        kind = LABELLED if segments else PLAIN
+        labels = path / "labels"
+        items = [
+            Item(i, image, image.name, _labels_of(image, labels) if segments else None)
+            for i, image in enumerate(found)
+        ]
+    elif classes and any((path / name).is_dir() for name in classes):
+        kind = CLASSIFIED
+        _check_classes(path, classes)
+        files = [(n, p) for n, name in enumerate(classes) for p in _of_class(path / name)]
+        items = [
+            Item(i, image, str(image.relative_to(path)), true_class=number)
+            for i, (number, image) in enumerate(files)
+        ]
+        if not items:
+            list_images(path)
+    else:
+        items = [Item(i, p, str(p.relative_to(path))) for i, p in enumerate(_sorted(path))]
+    return FolderData(str(path), kind, items, frame=frame, fit=fit, limit=limit)
+
+
+def has_labels(path: Path) -> bool:
+    """Say whether a folder has ``images/`` beside ``labels/``."""
+    return (path / "images").is_dir() and (path / "labels").is_dir()
+
+
+def _sorted(folder: Path) -> list[Path]:
+    """Return the images below a folder, frame_2 before frame_10."""
+    return sorted(list_images(folder), key=lambda path: natural_order(str(path)))
+
+
+def natural_order(text: str) -> list[tuple[int, str]]:
+    """Return a key that sorts frame_2 before frame_10."""
+    parts = re.findall(r"\d+|\D+", text)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+
+def _of_class(folder: Path) -> list[Path]:
+    holds_any = folder.is_dir() and any(path.is_file() for path in folder.rglob("*"))
+    return _sorted(folder) if holds_any else []
+
+
+def _check_classes(path: Path, classes: Sequence[str]) -> None:
+    for folder in sorted(entry for entry in path.iterdir() if entry.is_dir()):
+        if folder.name not in classes:
+            raise SourceError(
+                f"the folder {folder.name!r} in {str(path)!r} is no class of the network",
+                hint=near_match(folder.name, classes) + f"classes: {', '.join(classes)}",
+            )
+
+
+def _labels_of(image: Path, folder: Path) -> Path:
+    path = folder / f"{image.stem}.png"
+    if not path.is_file():
+        raise SourceError(
+            f"{image.name} has no labels: there is no {str(path)!r}",
+            hint="every file in images/ needs a .png of the same name in labels/",
+        )
+    return path
+
+
+def _read_labels(path: Path, photograph: Photograph, image: str) -> LabelMap:
+    """Return a label map, (H, W) uint8; raises SourceError unless it is one of this image."""
+    try:
+        labels = read_labels(path)
+    except SourceError as error:
+        raise SourceError(
+            f"the labels of {image} cannot be read: {error.message}", hint=error.hint
+        ) from error
+    if labels.shape != photograph.shape[:2]:
+        raise SourceError(
+            f"the labels of {image} are {format_size(*labels.shape)}, "
+            f"the image is {format_size(*photograph.shape[:2])}",
+            hint="a label image has its image's size",
+        )
+    return labels

@@ -1,0 +1,53 @@
+"""From what a person wrote to the set it names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgeunet.evaluate.backends import Head
+from edgeunet.evaluate.clips import ClipData
+from edgeunet.evaluate.image_folders import FolderData, has_labels, open_folder
+from edgeunet.evaluate.paired import PairData
+from edgeunet.evaluate.truth import Fit
+from edgeunet.pairs import has_pairs
+from edgeunet.photographs import IMAGE_SUFFIXES
+from edgeunet.specs import Task
+
+
+def open_data(
+    text: str,
+    heads: Sequence[Head],
+    *,
+    frame: tuple[int, int] | None,
+    fit: Fit = Fit.CROP,
+    limit: int | None = None,
+) -> FolderData | ClipData | PairData:
+    """Open a folder, an image, or any source of ``edgeunet run`` that is not live.
+
+    heads: of the network, which say what truth is looked for. Raises SourceError for a set that
+    cannot be evaluated, UsageError for what is no source.
+    """
+    path = Path(text)
+    if holds_pairs(path, heads):
+        return PairData(path, frame=frame, fit=fit, limit=limit)
+    if not path.is_dir() and not (path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES):
+        return ClipData(text, frame=frame, fit=fit, limit=limit)
+    return open_folder(
+        path,
+        classes=_classes(heads),
+        segments=any(head.task is Task.SEGMENT for head in heads),
+        frame=frame,
+        fit=fit,
+        limit=limit,
+    )
+
+
+def holds_pairs(path: Path, heads: Sequence[Head]) -> bool:
+    """Say whether a folder is evaluated as pairs; labels, and a folder per class, come first."""
+    labelled = has_labels(path) or any((path / name).is_dir() for name in _classes(heads))
+    return has_pairs(path) and not labelled
+
+
+def _classes(heads: Sequence[Head]) -> tuple[str, ...]:
+    return next((head.classes for head in heads if head.task is Task.CLASSIFY), ())

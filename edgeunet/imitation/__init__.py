@@ -1,0 +1,1 @@
+"""What engines do with memory, by imitation: their kernels, allocations and arenas."""

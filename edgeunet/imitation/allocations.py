@@ -1,0 +1,174 @@
+"""In which order an engine takes and gives back memory for one graph."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from edgeunet.graph.summary import GraphView, TensorKind
+from edgeunet.imitation.onnxruntime_arena import DEAD_BYTES, Arena, up_to_pieces
+from edgeunet.imitation.onnxruntime_kernels import Kernel, bytes_of, nodes_of, orders_of, source_of
+from edgeunet.specs import Engine
+
+_NO_END = 1 << 60
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """An activation: bytes per pixel of the window, or bytes whatever the window."""
+
+    slope: float
+    constant: int
+
+    def size_bytes(self, pixels: int) -> int:
+        return math.ceil(self.slope * pixels) + self.constant
+
+
+@dataclass(frozen=True)
+class Allocations:
+    """Steps in order: which buffers are taken, and which are given back after it.
+
+    kept_bytes: what weights take in the arena from loading on.
+    """
+
+    buffers: tuple[Buffer, ...]
+    steps: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
+    kept_bytes: tuple[int, ...]
+
+    def load(self, arena: Arena) -> None:
+        """Take what loading the graph takes, for good."""
+        for size_bytes in self.kept_bytes:
+            arena.take(size_bytes)
+
+    def replay(self, arena: Arena, pixels: int) -> None:
+        """Take and give back in an arena what a window of this area needs."""
+        sizes = [buffer.size_bytes(pixels) for buffer in self.buffers]
+        pieces = {}
+        for taken, given in self.steps:
+            for index in taken:
+                pieces[index] = arena.take(sizes[index])
+            for index in given:
+                arena.give(pieces.pop(index))
+
+    def extent_bytes(self, pixels: int) -> int:
+        """Return where the bytes end that a window of this area is given in an endless region."""
+        if pixels not in self._extents:
+            arena = Arena(_NO_END, DEAD_BYTES)
+            self.replay(arena, pixels)
+            self._extents[pixels] = arena.extent_bytes
+        return self._extents[pixels]
+
+    def fits(self, pixels: int, region_bytes: int) -> bool:
+        """Whether a region that is free serves a window of this area, and needs no other beside."""
+        # With as much left over again, the region's end is never nearer than the holes in it.
+        if 2 * up_to_pieces(self.extent_bytes(pixels)) <= region_bytes:
+            return True
+        arena = Arena(max(region_bytes, 1), DEAD_BYTES)
+        self.replay(arena, pixels)
+        return arena.reserved_bytes <= region_bytes
+
+    def peak_bytes(self, pixels: int) -> int:
+        """Return the most that is in use at once for a window of this area."""
+        return max((math.ceil(s * pixels) + c for s, c in self._live_lines), default=0)
+
+    def live_lines(self) -> tuple[tuple[float, int], ...]:
+        """Return, per step, the live bytes as (bytes per pixel, constant bytes)."""
+        return self._live_lines
+
+    @functools.cached_property
+    def _extents(self) -> dict[int, int]:
+        return {}
+
+    @functools.cached_property
+    def _live_lines(self) -> tuple[tuple[float, int], ...]:
+        found = []
+        slope, constant = 0.0, 0
+        for taken, given in self.steps:
+            slope += sum(self.buffers[index].slope for index in taken)
+            constant += sum(self.buffers[index].constant for index in taken)
+            found.append((slope, constant))
+            slope -= sum(self.buffers[index].slope for index in given)
+            constant -= sum(self.buffers[index].constant for index in given)
+        return tuple(found)
+
+
+def allocations_of(
+    view: GraphView,
+    placed: Collection[str],
+    pixels: int,
+    engine: Engine,
+    *,
+    in_place: bool = True,
+) -> Allocations:
+    """Return the allocations of a graph made for a window of ``pixels``.
+
+    placed: the tensors that grow with the window. Of the orders that onnxruntime may take, the
+    one with the higher peak; for other engines the graph's own, node by node. in_place: whether
+    kernels may write over what they read last, as they do.
+    """
+    orders = orders_of(view) if engine is Engine.ONNXRUNTIME else [nodes_of(view)]
+    if not in_place:
+        for kernel in itertools.chain(*orders):
+            kernel.over = kernel.over if kernel.is_view else None
+    found = [_allocations(kernels, view, placed, pixels) for kernels in orders]
+    return max(found, key=lambda one: one.peak_bytes(pixels))
+
+
+def _allocations(
+    kernels: Sequence[Kernel], view: GraphView, placed: Collection[str], pixels: int
+) -> Allocations:
+    last = {name: i for i, k in enumerate(kernels) for name in (*k.inputs, *k.outputs)}
+    owner = _owners(kernels, last, view)
+    end: dict[str, int] = {}
+    for name, index in last.items():
+        held_by = owner.get(name, name)
+        end[held_by] = max(end.get(held_by, 0), index)
+    numbers: dict[str, int] = {}
+    buffers: list[Buffer] = []
+    steps: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+    for index, kernel in enumerate(kernels):
+        taken = []
+        for name in kernel.outputs:
+            if name not in owner and not _is_callers(name, view):
+                numbers[name] = len(buffers)
+                taken.append(len(buffers))
+                buffers.append(_buffer(bytes_of(name, view), source_of(name) in placed, pixels))
+        given = [numbers.pop(name) for name in list(numbers) if end[name] == index]
+        if kernel.scratch_bytes:
+            taken.append(len(buffers))
+            given.append(len(buffers))
+            buffers.append(_buffer(kernel.scratch_bytes, kernel.outputs[0] in placed, pixels))
+        steps.append((tuple(taken), tuple(given)))
+    kept = tuple(kernel.kept_bytes for kernel in kernels if kernel.kept_bytes)
+    return Allocations(tuple(buffers), tuple(steps), kept)
+
+
+def _owners(kernels: Sequence[Kernel], last: Mapping[str, int], view: GraphView) -> dict[str, str]:
+    """Return, for tensors that share another one's bytes, which that is."""
+    owner: dict[str, str] = {}
+    for index, kernel in enumerate(kernels):
+        if kernel.over is None or kernel.over not in last:
+            continue
+        made = kernel.outputs[0]
+        if _is_callers(made, view):
+            continue
+        root = owner.get(kernel.over, kernel.over)
+        # A view may share the caller's bytes; nothing may be written over them.
+        if _is_callers(root, view) and not kernel.is_view:
+            continue
+        sharing = [root, *(name for name, held_by in owner.items() if held_by == root)]
+        if kernel.is_view or all(last[name] <= index for name in sharing):
+            owner[made] = root
+    return owner
+
+
+def _is_callers(name: str, view: GraphView) -> bool:
+    """Whether a tensor is in a buffer of the caller."""
+    return name in view.by_name and view.tensor(name).kind is not TensorKind.ACTIVATION
+
+
+def _buffer(size_bytes: int, grows: bool, pixels: int) -> Buffer:
+    return Buffer(size_bytes / pixels, 0) if grows else Buffer(0.0, size_bytes)

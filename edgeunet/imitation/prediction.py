@@ -1,0 +1,193 @@
+"""What a stage will take at any window size, from its graph at one size. Sizes are in bytes.
+
+Every tensor of a stage either has a place in the frame, so that it grows with the window's area,
+or has not: each step's live bytes are a line over the area, the peak is the highest of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeunet.graph.for_engine import finish
+from edgeunet.graph.geometry import strides_of
+from edgeunet.graph.integer import with_integer_kernels
+from edgeunet.graph.macs import macs_of
+from edgeunet.graph.stages import Border, StageGraph
+from edgeunet.graph.summary import GraphView, view_of_model
+from edgeunet.imitation.allocations import Allocations, allocations_of
+from edgeunet.imitation.integer_kernels import with_channels_last
+from edgeunet.imitation.onnxruntime_arena import DEAD_BYTES, Arena, up_to_pieces
+from edgeunet.imitation.tensorrt_compiler import WORKSPACE_BYTES, compiled_view, grow_with
+from edgeunet.specs import Engine
+
+Areas = NDArray[np.int64]
+
+# Thread stacks, kernels' own scratch, the session's bookkeeping: measured, whatever the window.
+_FIXED_BYTES = 5 << 18
+# The arena keeps 8 bytes of bookkeeping for every 256 of its region.
+_BOOKKEEPING = 1 / 32
+# How far above its live bytes the arena usually ends up; only steers the search.
+_USUAL_FRAGMENTATION = 1.15
+# A region that proves too small is made larger by this.
+_GROWTH = 1.03
+_TRIALS = 12
+# Small tensors that are not in the graph; without it 1 % was missing once under a hard limit.
+_MARGIN = 1.015
+_MARGIN_BYTES = 64 << 10
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """A stage's figures as functions of its window.
+
+    slopes, constants: live bytes of every step are ``slope * pixels + constant``.
+    border_slope: bytes per pixel of the tensors that go in and out.
+    macs_per_pixel: multiply-accumulates per pixel of the window.
+    """
+
+    stage: StageGraph
+    allocations: Allocations
+    slopes: tuple[float, ...]
+    constants: tuple[int, ...]
+    border_slope: float
+    macs_per_pixel: float
+
+    def live_bytes(self, pixels: Areas) -> Areas:
+        """Return the peak of live activations, borders excluded, by window area in pixels."""
+        if not self.slopes:
+            return np.zeros_like(pixels)
+        lines = np.multiply.outer(pixels, np.array(self.slopes)) + np.array(self.constants)
+        peaks: Areas = np.ceil(lines.max(axis=-1)).astype(np.int64)
+        return peaks
+
+    def border_bytes(self, pixels: Areas) -> Areas:
+        """Return what a window's inputs and outputs take."""
+        sizes: Areas = np.ceil(pixels * self.border_slope).astype(np.int64)
+        return sizes
+
+
+def cost_of(stage: StageGraph, engine: Engine) -> StageCost:
+    """Work a stage's figures out once, for every window size."""
+    pixels = stage.base[0] * stage.base[1]
+    model = finish(stage.model.clone(), engine)
+    placed = {
+        value.name or ""
+        for value, stride in strides_of(model.graph).items()
+        if not math.isinf(stride)
+    }
+    view = with_integer_kernels(view_of_model(model))
+    if engine is Engine.TENSORRT:
+        view = compiled_view(view)
+        placed |= grow_with(placed, view)
+    else:
+        view = with_channels_last(view)
+    # A laid out graph has tensors whose rows are not where they were; their size still tells.
+    placed |= {t.name for t in view.tensors if t.size_bytes >= pixels}
+    allocations = allocations_of(view, placed, pixels, engine)
+    lines = _highest(set(allocations.live_lines()))
+    borders = sum(border_size(border, *stage.base) for border in (*stage.inputs, *stage.outputs))
+    return StageCost(
+        stage,
+        allocations,
+        tuple(slope for slope, _ in lines),
+        tuple(constant for _, constant in lines),
+        borders / pixels,
+        macs_of(stage.model) / pixels,
+    )
+
+
+def usual_bytes(engine: Engine, live_bytes: Areas) -> Areas:
+    """Return about what an engine takes for a peak of live bytes; quick, for a search."""
+    if engine is Engine.ONNXRUNTIME:
+        usual: Areas = (live_bytes * _USUAL_FRAGMENTATION).astype(np.int64) + _FIXED_BYTES
+        return usual
+    return live_bytes + WORKSPACE_BYTES
+
+
+def live_within(engine: Engine, room_bytes: float) -> float:
+    """Return the live bytes for which an engine usually takes this much."""
+    if engine is Engine.ONNXRUNTIME:
+        return (room_bytes - _FIXED_BYTES) / _USUAL_FRAGMENTATION
+    return room_bytes - WORKSPACE_BYTES
+
+
+def engine_bytes(engine: Engine, runs: Sequence[tuple[Allocations, int]]) -> int:
+    """Return what an engine takes for stages that run in turn, each on a window of some pixels.
+
+    onnxruntime: its arena's region, by imitation. TensorRT: the largest live peak, with what its
+    compiler adds; see compiled.py.
+    """
+    if engine is not Engine.ONNXRUNTIME:
+        peaks = [one.peak_bytes(pixels) for one, pixels in runs]
+        return max(peaks, default=0) + WORKSPACE_BYTES
+    region = region_bytes(runs)
+    kept = sum(sum(one.kept_bytes) for one, _ in runs)
+    return region - kept + math.ceil(region * _BOOKKEEPING) + _FIXED_BYTES
+
+
+def least_bytes(engine: Engine, live_bytes: int) -> int:
+    """Return what an engine takes at least for a peak of live bytes; quick, for a search."""
+    # A peak is a sum of fractions of a byte, what an engine takes one of whole bytes.
+    sure = live_bytes * (1 - 1e-9)
+    if engine is Engine.ONNXRUNTIME:
+        return int(sure * _MARGIN * (1 + _BOOKKEEPING)) + _FIXED_BYTES
+    return int(sure) + WORKSPACE_BYTES
+
+
+def region_bytes(runs: Sequence[tuple[Allocations, int]]) -> int:
+    """Return the smallest region found in which onnxruntime's arena serves all of these.
+
+    A stage gives back all that it takes. What is free in the one region there is, is then one
+    piece behind what is kept, whatever ran before: each stage is imitated alone, and once.
+    """
+    kept = [size_bytes for one, _ in runs for size_bytes in one.kept_bytes]
+    behind = sum(map(up_to_pieces, kept))
+    ends = [behind - up_to_pieces(kept[-1]) + kept[-1]] if kept else [0]
+    ends += [behind + one.extent_bytes(pixels) for one, pixels in runs if one.steps]
+    size_bytes = max(ends)
+    for _ in range(_TRIALS):
+        # Where the region ends, what is free at its end is handed out earlier: a larger region
+        # need not serve what a smaller one serves.
+        if all(_serves(size, kept, runs) for size in (size_bytes, _with_margin(size_bytes))):
+            break
+        size_bytes = math.ceil(size_bytes * _GROWTH)
+    return _with_margin(size_bytes)
+
+
+def whole_region_bytes(view: GraphView) -> int:
+    """Return the region that a graph needs which runs alone."""
+    kernels = with_channels_last(with_integer_kernels(view))
+    return region_bytes([(allocations_of(kernels, (), 1, Engine.ONNXRUNTIME), 1)])
+
+
+def _with_margin(size_bytes: int) -> int:
+    return math.ceil(size_bytes * _MARGIN) + _MARGIN_BYTES
+
+
+def _serves(size_bytes: int, kept: Sequence[int], runs: Sequence[tuple[Allocations, int]]) -> bool:
+    arena = Arena(max(size_bytes, 1), DEAD_BYTES)
+    for kept_bytes in kept:
+        arena.take(kept_bytes)
+    if arena.regions > 1:
+        return False
+    free_bytes = arena.free_bytes if kept else size_bytes
+    return all(one.fits(pixels, free_bytes) for one, pixels in runs)
+
+
+def border_size(border: Border, height: int, width: int) -> int:
+    """Return the bytes of a border tensor for a window or frame of (height, width) pixels."""
+    return math.prod(border.shape_at(height, width)) * np.dtype(border.dtype).itemsize
+
+
+def _highest(lines: set[tuple[float, int]]) -> list[tuple[float, int]]:
+    """Drop lines that lie below another one at every area."""
+    kept: list[tuple[float, int]] = []
+    for slope, constant in sorted(lines, reverse=True):
+        if not kept or constant > kept[-1][1]:
+            kept.append((slope, constant))
+    return kept

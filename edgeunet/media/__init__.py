@@ -1,0 +1,1 @@
+"""Frames from files and cameras, and frames into files and windows."""

@@ -1,0 +1,31 @@
+"""Clips for what is above nothing: calibration sets name frames of them by number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from edgeunet.media.frames import Source
+from edgeunet.media.sources import open_source
+from edgeunet.photographs import Photograph
+
+
+class ClipFrames:
+    """The frames of a video file in order; see ``edgeunet.calibration.Clip``."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def read(self) -> Photograph | None:
+        """Return the next frame, (H, W, 3) uint8 RGB, or None at the end."""
+        frame = self._source.read()
+        return None if frame is None else np.ascontiguousarray(frame.image[:, :, ::-1])
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def open_clip(path: Path) -> ClipFrames:
+    """Open a video file. Raises SourceError when it is not one that can be read."""
+    return ClipFrames(open_source(f"file://{path}"))

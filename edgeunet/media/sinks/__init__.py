@@ -1,0 +1,104 @@
+"""Sinks for frames. ``open_sink`` chooses one by how it is spelt.
+
+out.mp4  out.avi  out.mkv     video, written beside and renamed when it is whole
+out/  out                     a folder of PNG images, each one whole
+out.png                       one image, of a source with one frame
+window://  display            a window
+none                          nowhere
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgeunet.errors import SinkError, UsageError
+from edgeunet.media.frames import Frame, Sink, Source, StreamShape
+from edgeunet.specs import Image
+
+__all__ = ["IMAGE_SUFFIXES", "VIDEO_CODECS", "open_sink"]
+
+VIDEO_CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".avi": "MJPG", ".mkv": "FFV1"}
+"""Video suffix -> codec. FFV1 is lossless; Motion JPEG takes odd frame sizes."""
+
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+_WINDOWS = ("window://", "display")
+
+
+def open_sink(text: str, shape: StreamShape, source: Source) -> Sink:
+    """Open the sink a user named.
+
+    Raises UsageError when no sink is spelt like this or it is the source itself, SinkError
+    when it cannot be written.
+    """
+    if text == "none":
+        return NoSink()
+    if text in _WINDOWS:
+        from edgeunet.media.sinks.window import WindowSink
+
+        return WindowSink(text, source.name)
+    if "://" in text:
+        raise UsageError(
+            f"there is no sink {text!r}", hint="known: a video file, a folder/, window://, none"
+        )
+    path = Path(text)
+    suffix = path.suffix.lower()
+    if not path.is_dir() and not text.endswith("/") and suffix:
+        if suffix not in VIDEO_CODECS and suffix not in IMAGE_SUFFIXES:
+            raise UsageError(
+                f"{text!r} is not a sink: the suffix {suffix!r} is not one that can be written",
+                hint=f"video: {' '.join(VIDEO_CODECS)}; one image: {' '.join(IMAGE_SUFFIXES)}; "
+                "a folder ends in /",
+            )
+        return _open_file(path, shape, source)
+    if any(_same(path, read.parent) for read in source.paths):
+        raise UsageError(
+            f"the folder {text!r} is the source itself", hint="name another folder for the output"
+        )
+    if path.exists() and not path.is_dir():
+        raise SinkError(f"{text!r} is a file, not a folder", hint="name another folder")
+    from edgeunet.media.sinks.images import FolderSink
+
+    return FolderSink(path)
+
+
+def _open_file(path: Path, shape: StreamShape, source: Source) -> Sink:
+    if any(_same(path, read) for read in source.paths):
+        raise UsageError(
+            f"{str(path)!r} is the source itself", hint="name another file for the output"
+        )
+    if path.suffix.lower() in VIDEO_CODECS:
+        from edgeunet.media.sinks.video import VideoSink
+
+        return VideoSink(path, VIDEO_CODECS[path.suffix.lower()], shape)
+    if shape.frame_count != 1:
+        raise UsageError(
+            f"{path.name} is one image, but the source has more frames",
+            hint=f"write them into a folder: {path.stem}/, or add --frames 1",
+        )
+    from edgeunet.media.sinks.images import ImageSink
+
+    return ImageSink(path)
+
+
+class NoSink:
+    """Frames are worked on and forgotten."""
+
+    name = "none"
+
+    def write(self, image: Image, frame: Frame) -> bool:
+        return True
+
+    def finish(self) -> None:
+        return None
+
+    def discard(self) -> None:
+        return None
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Say whether two paths are one file, links included."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return one.resolve() == other.resolve()

@@ -1,0 +1,76 @@
+"""Image files. Each is written whole or not at all; those written stay."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from edgeunet.errors import SinkError
+from edgeunet.files import replacing_file
+from edgeunet.media import opencv
+from edgeunet.media.frames import Frame
+from edgeunet.specs import Image
+
+
+class FolderSink:
+    """A folder of PNG images, named like the source's images, else ``frame_000001.png``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.name = f"{folder}/"
+        self._folder = folder
+        self._written = 0
+        self._created = not folder.exists()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _cannot_write(folder, error, 0) from error
+
+    def write(self, image: Image, frame: Frame) -> bool:
+        name = frame.name or f"frame_{frame.index + 1:06d}"
+        # Not with_suffix: a stem may have dots of its own.
+        _write(self._folder / f"{name}.png", image, self._written)
+        self._written += 1
+        return True
+
+    def finish(self) -> None:
+        if self._created and not self._written:
+            with contextlib.suppress(OSError):
+                self._folder.rmdir()
+
+    def discard(self) -> None:
+        self.finish()
+
+
+class ImageSink:
+    """One image file, in the format of its suffix."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self._path = path
+
+    def write(self, image: Image, frame: Frame) -> bool:
+        _write(self._path, image, 0)
+        return True
+
+    def finish(self) -> None:
+        return None
+
+    def discard(self) -> None:
+        return None
+
+
+def _write(path: Path, image: Image, written: int) -> None:
+    data = opencv.encode_image(image, path.suffix.lower())
+    try:
+        with replacing_file(path) as beside:
+            beside.write_bytes(data)
+    except OSError as error:
+        raise _cannot_write(path, error, written) from error
+
+
+def _cannot_write(path: Path, error: OSError, written: int) -> SinkError:
+    kept = f"; the {written} images before it are kept" if written else ""
+    return SinkError(
+        f"cannot write {str(path)!r}: {error.strerror}{kept}",
+        hint="choose a folder that you may write to, on a disk with space left",
+    )

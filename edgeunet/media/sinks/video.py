@@ -1,0 +1,111 @@
+"""A video file. OpenCV reports no write error, so the file is counted before it is kept."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+from edgeunet.errors import SinkError
+from edgeunet.files import replacing_file
+from edgeunet.media import opencv
+from edgeunet.media.frames import Frame, StreamShape
+from edgeunet.specs import Image
+
+_CHECK_EVERY_FRAMES = 32
+_FULL_BYTES = 1 << 20
+
+
+class VideoSink:
+    """Writes beside the target and renames at the end, so the target is whole at every moment."""
+
+    def __init__(self, path: Path, codec: str, shape: StreamShape) -> None:
+        self.name = str(path)
+        self._path = path
+        self._shape = shape
+        self._frames = 0
+        self._size_bytes = 0
+        if (shape.height % 2 or shape.width % 2) and codec != "MJPG":
+            raise SinkError(
+                f"{path.suffix} video has even sizes only, and the frames are "
+                f"{shape.height}x{shape.width}",
+                hint=f"write {path.with_suffix('.avi')}, or into a folder: {path.with_suffix('')}/",
+            )
+        self._pending = contextlib.ExitStack()
+        try:
+            self._beside = self._pending.enter_context(replacing_file(path))
+        except OSError as error:
+            raise SinkError(
+                f"cannot write {str(path)!r}: {error.strerror}",
+                hint="choose a folder that you may write to",
+            ) from error
+        try:
+            self._writer = opencv.Writer(
+                self._beside, codec, shape.frame_rate, shape.height, shape.width
+            )
+        except BaseException as error:
+            self._drop(error)
+            raise
+
+    def write(self, image: Image, frame: Frame) -> bool:
+        self._writer.write(image)
+        self._frames += 1
+        if self._frames % _CHECK_EVERY_FRAMES == 0:
+            self._check_growth()
+        return True
+
+    def finish(self) -> None:
+        try:
+            self._writer.close()
+            frames, *size = opencv.probe(self._beside) or (0, 0, 0)
+            # An interrupt can fall between a write and its count.
+            whole = frames - self._frames in (0, 1)
+            if not whole or size != [self._shape.height, self._shape.width]:
+                raise self._failure(f"{frames} of {self._frames} frames")
+        except BaseException as error:
+            self._drop(error)
+            raise
+        try:
+            self._pending.close()
+        except OSError as error:
+            raise SinkError(
+                f"cannot write {self.name!r}: {error.strerror}", hint="choose another file name"
+            ) from error
+
+    def discard(self) -> None:
+        self._writer.close()
+        self._drop(SinkError("discarded", hint=""))
+
+    def _drop(self, error: BaseException) -> None:
+        """Leave ``replacing_file`` as by an error, which removes what lies beside the target."""
+        with contextlib.suppress(type(error), OSError):
+            self._pending.__exit__(type(error), error, error.__traceback__)
+
+    def _check_growth(self) -> None:
+        """Stop early on a full disk instead of computing frames that nobody keeps."""
+        size_bytes = self._beside.stat().st_size
+        stuck = size_bytes == self._size_bytes
+        self._size_bytes = size_bytes
+        if stuck and _is_full(self._path.parent):
+            raise self._failure(f"about {size_bytes // 1024} KiB")
+
+    def _failure(self, what: str) -> SinkError:
+        if _is_full(self._path.parent):
+            return SinkError(
+                f"the disk is full: {what} of {self.name!r} could be written; nothing was kept",
+                hint="free some space, or write to another disk",
+            )
+        return SinkError(
+            f"only {what} of {self.name!r} could be written; nothing was kept",
+            hint="check the disk, its quota and the largest file size it allows",
+        )
+
+
+def _is_full(folder: Path) -> bool:
+    """Say whether nothing more fits; root may use what is reserved for it."""
+    if not hasattr(os, "statvfs"):
+        return shutil.disk_usage(folder).free < _FULL_BYTES
+    state = os.statvfs(folder)
+    blocks = state.f_bfree if os.geteuid() == 0 else state.f_bavail
+    return blocks * state.f_frsize < _FULL_BYTES

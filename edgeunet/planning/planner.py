@@ -1,0 +1,399 @@
+"""The plan for a byte limit: where to cut, what to make again, how large the windows are.
+
+Every way to cut the graph is tried. For each, what is held and what the core takes are fixed; the
+rest of the budget goes to windows, the larger the less is computed twice. The plan with the least
+arithmetic wins. All sizes are in bytes, all lengths in full-resolution pixels.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeunet.analysis.held_layout import Layout
+from edgeunet.errors import BudgetError, UsageError
+from edgeunet.graph.stages import FrameGraph, StageGraph
+from edgeunet.imitation.allocations import Allocations
+from edgeunet.imitation.prediction import (
+    StageCost,
+    border_size,
+    engine_bytes,
+    least_bytes,
+    region_bytes,
+)
+from edgeunet.planning.cuts import Cut, cuts_of
+from edgeunet.planning.request import PlanRequest, Tile, over_the_end
+from edgeunet.planning.window_choices import STEP, Costs, SizedStage
+from edgeunet.specs import FRAME, Engine, TensorSpec
+from edgeunet.units import format_bytes, format_size
+
+# The default: windows as small as they get before this much is computed twice.
+COMFORTABLE_RATIO = 1.25
+# The engine's imitation may say more or less than the quick estimate, which is asked for sizes
+# this far apart, up to so many times what there is.
+_SIZE_STEP = 1.05
+_MOST_ASKED = 2.0
+
+# The graph of a whole frame pads and crops by itself, in tensors of its own: measured.
+_PADDED_WHOLE = 1.06
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a run takes at its peak, weights not counted.
+
+    frame_bytes: the padded frame and the outputs. held_bytes: the arena of held tensors.
+    window_bytes: the buffers of the stage whose windows take most. live_bytes: live activations
+    of the stage that needs most. engine_bytes: those and what the engine adds.
+    """
+
+    frame_bytes: int
+    held_bytes: int
+    window_bytes: int
+    live_bytes: int
+    engine_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        return self.frame_bytes + self.held_bytes + self.window_bytes + self.engine_bytes
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """A stage and its window; None runs it once, on everything."""
+
+    stage: StageGraph
+    tile: Tile | None
+    windows: int
+    cost: StageCost
+
+    @property
+    def window_bytes(self) -> int:
+        """What the buffers of one window take."""
+        if self.tile is None:
+            return 0
+        return int(self.cost.border_bytes(np.array([self.tile[0] * self.tile[1]]))[0])
+
+
+@dataclass(frozen=True)
+class FramePlan:
+    """Everything that is decided about how a frame runs.
+
+    frame: (height, width). height, width: of the padded frame. held: what stages hand on.
+    recompute_ratio: arithmetic done over that of the whole frame.
+    """
+
+    frame: tuple[int, int]
+    level: int
+    recompute: int
+    height: int
+    width: int
+    stages: tuple[StagePlan, ...]
+    held: tuple[TensorSpec, ...]
+    layout: Layout
+    prediction: Prediction
+    recompute_ratio: float
+    engine: Engine
+
+    @property
+    def tiled(self) -> bool:
+        return self.level > 0
+
+    @property
+    def region_bytes(self) -> int:
+        """The region that onnxruntime's arena needs; see imitation/prediction.py."""
+        pixels = self.height * self.width
+        return region_bytes(
+            [
+                (one.cost.allocations, pixels if one.tile is None else one.tile[0] * one.tile[1])
+                for one in self.stages
+            ]
+        )
+
+
+class Planner:
+    """Plans for one graph at one frame size."""
+
+    def __init__(
+        self,
+        graph: FrameGraph,
+        height: int,
+        width: int,
+        *,
+        multiple: int,
+        levels: int,
+        name: str,
+        engine: Engine = Engine.ONNXRUNTIME,
+    ) -> None:
+        """multiple: rows and columns are padded to multiples of it. levels: how deep to cut.
+        name: what errors call the network.
+        """
+        self._name = name
+        self._graph = graph
+        self._frame = (height, width)
+        self.height = -(-height // multiple) * multiple
+        self.width = -(-width // multiple) * multiple
+        self._levels = levels
+        self.engine = engine
+        self._plans: dict[tuple[int, int, tuple[Tile | None, ...]], FramePlan] = {}
+        self._smallest: dict[Tile | None, list[FramePlan]] = {}
+
+    @functools.cached_property
+    def weight_bytes(self) -> int:
+        return self._graph.weight_bytes
+
+    def activation_budget(self, request: PlanRequest) -> int | None:
+        """Return what a request leaves for activations; None when it sets no limit."""
+        if request.budget_bytes is None or not request.weights_included:
+            return request.budget_bytes
+        return request.budget_bytes - self.weight_bytes
+
+    def whole(self) -> FramePlan:
+        """Return the plan of one stage that runs on the whole frame."""
+        return self._plan(self._whole_cut, None)
+
+    def fitting(self, budget_bytes: int, tile: Tile | None = None) -> FramePlan:
+        """Return the plan with the least arithmetic that is predicted to fit.
+
+        tile: rows and columns of every window, chosen when None.
+        Raises BudgetError, with the smallest budget that does, when none fits.
+        """
+        if tile is None:
+            whole = self.whole()
+            if whole.prediction.total_bytes <= budget_bytes:
+                return whole
+        best = self._least_work(budget_bytes, tile)
+        if best is None:
+            asked = f" in tiles of {format_size(*tile)}" if tile else ""
+            smallest = self._smallest_mib(budget_bytes, tile)
+            raise BudgetError(
+                f"{format_bytes(budget_bytes)} is too little for {self._name} at "
+                f"{format_size(*self._frame)}{asked}",
+                hint=f"the smallest budget that fits is {smallest}MiB",
+            )
+        return best
+
+    def _least_work(self, budget_bytes: int, tile: Tile | None) -> FramePlan | None:
+        """Return the tiled plan with the least arithmetic that is predicted to fit."""
+        least = self.smallest(tile)
+        best = least if least.prediction.total_bytes <= budget_bytes else None
+        tile = over_the_end(tile, self._frame, (self.height, self.width))
+        # The most that a cut may be asked for bounds its work; the imitation of the engine decides.
+        ranked: list[tuple[float, int, Cut]] = []
+        for cut in self._cuts:
+            found = cut.within(_size_below(self._most_asked(cut, budget_bytes)), tile)
+            if found is not None:
+                ranked.append((cut.work(found), len(ranked), cut))
+        for work, _, cut in sorted(ranked, key=lambda entry: entry[:2]):
+            if best is not None and work > best.recompute_ratio * self._whole_work:
+                break
+            plan = self._refined(cut, budget_bytes, tile)
+            if plan is not None and (best is None or _rank(plan) < _rank(best)):
+                best = plan
+        return best
+
+    def _smallest_mib(self, refused_bytes: int, tile: Tile | None) -> int:
+        """Return the smallest budget that fits, in MiB, given one that does not."""
+        low = refused_bytes >> 20
+        high = -(-self.smallest(tile).prediction.total_bytes // (1 << 20))
+        step = 1  # what takes least by the quick estimate is rarely far off
+        while high - low > 1:
+            middle = max(high - step, (low + high) // 2)
+            if self._least_work(middle << 20, tile) is None:
+                low, step = middle, 1
+            else:
+                high, step = middle, 2 * step
+        return high
+
+    def smallest(self, tile: Tile | None = None) -> FramePlan:
+        """Return the plan that takes least, whatever it computes twice."""
+        plans = self._smallest_of_each_cut(tile)
+        return min([*plans, self.whole()] if tile is None else plans, key=_size)
+
+    def comfortable(self, tile: Tile | None = None) -> FramePlan:
+        """Return the plan that takes least among those that compute little twice."""
+        if tile is not None:
+            plans = self._smallest_of_each_cut(tile)
+            little = [plan for plan in plans if plan.recompute_ratio <= COMFORTABLE_RATIO]
+            return min(little, key=_size) if little else min(plans, key=_rank)
+        low, high = self.smallest().prediction.total_bytes, self.whole().prediction.total_bytes
+        best = self.whole()
+        while high - low > max(1 << 20, low // 64):
+            middle = (low + high) // 2
+            plan = self.fitting(middle)
+            if plan.recompute_ratio <= COMFORTABLE_RATIO:
+                best, high = plan, middle
+            else:
+                low = middle
+        return best
+
+    def in_windows(self, areas: Sequence[int]) -> list[FramePlan]:
+        """Return, for every cut, plans whose windows have at most about so many pixels."""
+        found = [cut.at_most(area) for cut in self._cuts for area in areas]
+        cuts = [cut for cut in self._cuts for _ in areas]
+        return [
+            self._plan(cut, tiles)
+            for cut, tiles in zip(cuts, found, strict=True)
+            if tiles is not None
+        ]
+
+    def _smallest_of_each_cut(self, tile: Tile | None) -> list[FramePlan]:
+        if tile not in self._smallest:
+            side = over_the_end(tile, self._frame, (self.height, self.width))
+            cuts = [cut for cut in self._cuts if cut.allows(side)]
+            if not cuts and tile is not None:
+                raise self._no_tile(tile)
+            self._smallest[tile] = [self._plan(cut, cut.smallest(side)) for cut in cuts]
+        return self._smallest[tile]
+
+    @functools.cached_property
+    def _whole_cut(self) -> Cut:
+        size = (self.height, self.width)
+        costs = Costs(self.engine)
+        stages = [SizedStage(stage, size, costs) for stage in self._graph.cut(0)]
+        return Cut(0, 0, stages, size, self.engine)
+
+    @functools.cached_property
+    def _cuts(self) -> tuple[Cut, ...]:
+        return cuts_of(self._graph, self._levels, (self.height, self.width), self.engine)
+
+    def _frame_bytes(self, cut: Cut) -> int:
+        """The outputs, in floats also as bytes, and the frame's copy if padded or in floats."""
+        names = self._graph.outputs
+        borders = [b for stage in cut.stages for b in stage.outputs if b.name in names]
+        size = sum(border_size(border, *self._frame) for border in borders)
+        frame = next(b for stage in cut.stages for b in stage.inputs if b.name == FRAME)
+        if frame.dtype != "uint8":
+            size += sum(border_size(b, *self._frame) // 4 for b in borders if b.axes is not None)
+        elif not cut.level:
+            return size
+        return size + border_size(frame, *((self.height, self.width) if cut.level else self._frame))
+
+    def _plan(self, cut: Cut, tiles: Sequence[Tile | None] | None) -> FramePlan:
+        chosen = (None,) * len(cut.stages) if tiles is None else tuple(tiles)
+        key = (cut.level, cut.recompute, chosen)
+        if key not in self._plans:
+            self._plans[key] = self._predicted(cut, chosen)
+        return self._plans[key]
+
+    def _predicted(self, cut: Cut, chosen: Sequence[Tile | None]) -> FramePlan:
+        stages = []
+        runs = []
+        work = 0.0
+        for one, tile in zip(cut.sized, chosen, strict=True):
+            count, pixels = one.covering(tile)
+            stages.append(StagePlan(one.stage, tile, count, one.cost))
+            runs.append((one.cost.allocations, pixels))
+            work += count * pixels * one.cost.macs_per_pixel
+        window_bytes, live_bytes = cut.largest(chosen)
+        prediction = Prediction(
+            frame_bytes=self._frame_bytes(cut),
+            held_bytes=cut.layout.arena_bytes,
+            window_bytes=window_bytes,
+            live_bytes=live_bytes,
+            engine_bytes=self._engine_bytes(cut, runs),
+        )
+        whole = self._whole_work
+        return FramePlan(
+            frame=self._frame,
+            level=cut.level,
+            recompute=cut.recompute,
+            height=self.height,
+            width=self.width,
+            stages=tuple(stages),
+            held=cut.held,
+            layout=cut.layout,
+            prediction=prediction,
+            recompute_ratio=work / whole if whole else 1.0,
+            engine=self.engine,
+        )
+
+    def _engine_bytes(self, cut: Cut, runs: Sequence[tuple[Allocations, int]]) -> int:
+        size_bytes = engine_bytes(self.engine, runs)
+        padded = (self.height, self.width) != self._frame
+        if self.engine is Engine.ONNXRUNTIME and cut.level == 0 and padded:
+            return int(size_bytes * _PADDED_WHOLE)
+        return size_bytes
+
+    def _refined(self, cut: Cut, budget_bytes: int, tile: Tile | None) -> FramePlan | None:
+        """Return a cut's plan with the least arithmetic that fits by the engine's imitation.
+
+        The sizes asked for are the same at every budget, so that a larger one never loses a plan.
+        """
+        tried = None
+        asked = _size_below(self._most_asked(cut, budget_bytes))
+        while (tiles := cut.within(asked, tile)) is not None:
+            if tiles != tried and self._at_least(cut, tiles) <= budget_bytes:
+                plan = self._plan(cut, tiles)
+                if plan.prediction.total_bytes <= budget_bytes:
+                    return plan
+            tried = tiles
+            asked = _size_below(asked / _SIZE_STEP**0.5)
+        return None
+
+    def _at_least(self, cut: Cut, tiles: Sequence[Tile | None]) -> int:
+        """Return what a plan is not below: much quicker than the engine's imitation."""
+        window_bytes, live_bytes = cut.largest(tiles)
+        beside = self._frame_bytes(cut) + cut.layout.arena_bytes
+        return beside + window_bytes + least_bytes(self.engine, live_bytes)
+
+    def _most_asked(self, cut: Cut, budget_bytes: int) -> float:
+        return _MOST_ASKED * self._room_beside(cut, budget_bytes)
+
+    @functools.cached_property
+    def _whole_work(self) -> float:
+        return self._whole_cut.costs[0].macs_per_pixel * self.height * self.width
+
+    def _room_beside(self, cut: Cut, budget_bytes: int) -> int:
+        """Return what is left for windows and live tensors, before what the engine adds."""
+        return budget_bytes - self._frame_bytes(cut) - cut.layout.arena_bytes
+
+    def _no_tile(self, tile: Tile) -> UsageError:
+        needed = [cut.smallest_tile() for cut in self._cuts]
+        if not needed:
+            return UsageError(f"{self._name} has no level to cut at", hint="run whole frames")
+        least = min(needed, key=lambda side: side[0] * side[1])
+        small = any(side < shortest for side, shortest in zip(tile, least, strict=True))
+        problem = "too small" if small else f"no multiples of {STEP}"
+        return UsageError(
+            f"tiles of {format_size(*tile)} are {problem}, so {self._name} cannot run in them",
+            hint=f"use {format_size(*least)} or more, in multiples of {STEP}",
+        )
+
+
+def choose_plan(planner: Planner, request: PlanRequest) -> FramePlan:
+    """Return the plan a request asks for, the one with the least arithmetic.
+
+    Raises BudgetError when nothing fits, UsageError for tiles that no stage can run on.
+    """
+    budget = planner.activation_budget(request)
+    if request.whole:
+        plan = planner.whole()
+        if budget is None or plan.prediction.total_bytes <= budget:
+            return plan
+        raise BudgetError(
+            f"whole frames are predicted to take {format_bytes(plan.prediction.total_bytes)}, "
+            f"more than {format_bytes(budget)}",
+            hint=f"a budget of {-(-plan.prediction.total_bytes >> 20)}MiB fits them; "
+            "without --tile none, tiles may fit this one",
+        )
+    if budget is None:
+        return planner.comfortable(request.tile)
+    return planner.fitting(budget, request.tile)
+
+
+def _rank(plan: FramePlan) -> tuple[float, int]:
+    return round(plan.recompute_ratio, 4), plan.prediction.total_bytes
+
+
+def _size(plan: FramePlan) -> tuple[int, float]:
+    return plan.prediction.total_bytes, plan.recompute_ratio
+
+
+def _size_below(limit: float) -> int:
+    """Return the largest of the sizes that the quick estimate is asked for, in bytes."""
+    return int(_SIZE_STEP ** math.floor(math.log(limit, _SIZE_STEP))) if limit > 1 else 0

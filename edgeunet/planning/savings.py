@@ -1,0 +1,35 @@
+"""Which part of what a plan saves comes from where."""
+
+from __future__ import annotations
+
+from edgeunet.analysis.memory_report import Gain
+from edgeunet.graph.summary import view_of_model
+from edgeunet.imitation.allocations import allocations_of
+from edgeunet.imitation.prediction import engine_bytes
+from edgeunet.planning.planner import FramePlan, Planner
+from edgeunet.specs import Engine
+
+
+def gains_of(planner: Planner, plan: FramePlan) -> tuple[Gain, ...]:
+    """Return the way from the whole frame as exported to the plan, measure by measure.
+
+    The order of operators is no measure: onnxruntime and TensorRT choose their own.
+    """
+    whole = planner.whole()
+    found = []
+    if planner.engine is Engine.ONNXRUNTIME:
+        view = view_of_model(whole.stages[0].stage.at(planner.height, planner.width))
+        around = whole.prediction.total_bytes - whole.prediction.engine_bytes
+        for measure, in_place in (
+            ("whole frame as exported, every result in a place of its own", False),
+            ("results written over operands that are done with", True),
+        ):
+            allocations = allocations_of(view, (), 1, planner.engine, in_place=in_place)
+            taken = engine_bytes(planner.engine, [(allocations, 1)])
+            found.append(Gain(measure, around + taken))
+        found.append(Gain("laid out for more such results", whole.prediction.total_bytes))
+    else:
+        found.append(Gain("whole frame", whole.prediction.total_bytes))
+    if plan.tiled:
+        found.append(Gain("run in windows", plan.prediction.total_bytes))
+    return tuple(found)

@@ -1,0 +1,50 @@
+"""The fastest plan within a byte limit, by timing windows on this machine.
+
+Arithmetic is not time: windows that stay in the cache compute more and may still be faster.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from edgeunet.graph.stages import StageGraph
+from edgeunet.planning.planner import FramePlan, Planner
+from edgeunet.planning.request import Tile
+
+TimeStage = Callable[[StageGraph, Tile], float]
+"""Measures the seconds of one window of a stage; a stage that runs once gets the whole frame."""
+
+# Windows of about so many pixels along each side are tried.
+_SIDES = (96, 160, 256, 384, 576)
+# Plans are timed in the order of their arithmetic, the least first.
+_MOST_PLANS = 12
+
+
+def fastest_plan(planner: Planner, budget_bytes: int | None, time_stage: TimeStage) -> FramePlan:
+    """Return the plan that takes the least time of those that are predicted to fit.
+
+    Raises BudgetError as ``Planner.fitting`` does.
+    """
+    limit = math.inf if budget_bytes is None else budget_bytes
+    plans = [planner.comfortable() if budget_bytes is None else planner.fitting(budget_bytes)]
+    plans += [
+        plan
+        for plan in (planner.whole(), *planner.in_windows([side * side for side in _SIDES]))
+        if plan.prediction.total_bytes <= limit
+    ]
+    plans.sort(key=lambda plan: plan.recompute_ratio)
+    seconds: dict[tuple[object, ...], float] = {}
+
+    def time_of(plan: FramePlan) -> float:
+        total = 0.0
+        for planned in plan.stages:
+            tile = planned.tile or (plan.height, plan.width)
+            borders = (planned.stage.inputs, planned.stage.outputs)
+            key = (planned.stage.name, borders, tile)
+            if key not in seconds:
+                seconds[key] = time_stage(planned.stage, tile)
+            total += planned.windows * seconds[key]
+        return total
+
+    return min(plans[:_MOST_PLANS], key=time_of)

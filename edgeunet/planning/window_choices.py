@@ -1,0 +1,167 @@
+"""One stage at one frame size: its figures, and every window worth trying for it.
+
+Cuts that have a stage in common share what is here. Areas are in pixels, figures in bytes.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeunet.graph.stages import StageGraph
+from edgeunet.imitation.prediction import Areas, StageCost, cost_of
+from edgeunet.planning.request import Tile
+from edgeunet.specs import Engine
+from edgeunet.tiling import Halo, smallest_window, windows
+
+# Windows are multiples of this in rows and columns, for the engines' vector registers.
+STEP = 8
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Window lengths along one axis: each with the number of windows that cover the frame."""
+
+    lengths: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Windows for one stage, as columns of equal length."""
+
+    heights: NDArray[np.int64]
+    widths: NDArray[np.int64]
+    live: NDArray[np.int64]
+    border: NDArray[np.int64]
+    work: NDArray[np.float64]
+
+    def tile(self, index: int) -> Tile:
+        return int(self.heights[index]), int(self.widths[index])
+
+    def least_work(self, live_room: Areas, border_room: Areas) -> tuple[Areas, Areas]:
+        """Return how many windows fit, and which of them computes least, for every room."""
+        live, border, best = self._by_area
+        fitting = np.minimum(
+            np.searchsorted(live, live_room, side="right"),
+            np.searchsorted(border, border_room, side="right"),
+        )
+        return fitting, best[np.maximum(fitting, 1) - 1]
+
+    @functools.cached_property
+    def _by_area(self) -> tuple[Areas, Areas, Areas]:
+        """Live and border bytes from the smallest window to the largest: neither ever falls.
+
+        With them, which window computes least of those that are no larger.
+        """
+        order = np.argsort(self.heights * self.widths, kind="stable")
+        by_work = np.argsort(self.work, kind="stable")
+        rank = np.empty_like(by_work)
+        rank[by_work] = np.arange(len(by_work))
+        best = by_work[np.minimum.accumulate(rank[order])]
+        return self.live[order], self.border[order], best
+
+
+class Costs:
+    """The figures of stages for one engine, worked out when they are first asked for."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._by_model: dict[object, StageCost] = {}
+
+    def of(self, stage: StageGraph) -> StageCost:
+        """Return a stage's figures; stages that share a model share them."""
+        if stage.model not in self._by_model:
+            self._by_model[stage.model] = cost_of(stage, self._engine)
+        return replace(self._by_model[stage.model], stage=stage)
+
+
+class SizedStage:
+    """A stage at one frame size."""
+
+    def __init__(self, stage: StageGraph, size: Tile, costs: Costs) -> None:
+        """size: rows and columns of the padded frame."""
+        self.stage, self._size, self._costs = stage, size, costs
+
+    @functools.cached_property
+    def cost(self) -> StageCost:
+        return self._costs.of(self.stage)
+
+    @functools.cached_property
+    def sides(self) -> tuple[Sides, Sides]:
+        stage = self.stage
+        return (
+            _sides(self._size[0], stage.align, stage.halo_rows),
+            _sides(self._size[1], stage.align, stage.halo_columns),
+        )
+
+    @functools.cached_property
+    def smallest_tile(self) -> Tile:
+        stage = self.stage
+        return _least(stage.align, stage.halo_rows), _least(stage.align, stage.halo_columns)
+
+    def covering(self, tile: Tile | None) -> tuple[int, int]:
+        """Return how many windows cover the frame, and the pixels of one."""
+        if tile is None:
+            return 1, self._size[0] * self._size[1]
+        stage = self.stage
+        rows, columns = (
+            _count(length, side, stage.align, halo)
+            for length, side, halo in zip(
+                self._size, tile, (stage.halo_rows, stage.halo_columns), strict=True
+            )
+        )
+        return rows * columns, tile[0] * tile[1]
+
+    def options(self, tile: Tile | None) -> Options:
+        """Return every window worth trying; with a tile only that, cut to the frame."""
+        if tile is None:
+            return self._all
+        fixed = min(tile[0], self._size[0]), min(tile[1], self._size[1])
+        height, width, count = (np.array([number]) for number in (*fixed, self.covering(fixed)[0]))
+        return self._options(height, width, count)
+
+    @functools.cached_property
+    def _all(self) -> Options:
+        rows, columns = self.sides
+        heights, widths = np.meshgrid(rows.lengths, columns.lengths, indexing="ij")
+        return self._options(
+            heights.ravel(), widths.ravel(), np.outer(rows.counts, columns.counts).ravel()
+        )
+
+    def _options(self, heights: Areas, widths: Areas, counts: Areas) -> Options:
+        pixels = heights * widths
+        # Elementwise work counts a little, so that a stage without convolutions has a preference.
+        work = counts * pixels * (self.cost.macs_per_pixel + 1.0)
+        return Options(
+            heights, widths, self.cost.live_bytes(pixels), self.cost.border_bytes(pixels), work
+        )
+
+
+@functools.lru_cache(maxsize=256)
+def _sides(length: int, align: int, halo: Halo) -> Sides:
+    """Return, for every number of windows, the shortest window that covers with so many."""
+    step = max(align, STEP)
+    shortest: dict[int, int] = {1: length}
+    for side in range(_least(align, halo), length, step):
+        count = _count(length, side, align, halo)
+        shortest.setdefault(count, side)
+        shortest[count] = min(shortest[count], side)
+    counts = sorted(shortest)
+    return Sides(
+        np.array([shortest[count] for count in counts], dtype=np.int64),
+        np.array(counts, dtype=np.int64),
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def _count(length: int, side: int, align: int, halo: Halo) -> int:
+    return len(windows(length, side, align=align, halo=halo))
+
+
+def _least(align: int, halo: Halo) -> int:
+    step = max(align, STEP)
+    return -(-smallest_window(align, halo) // step) * step

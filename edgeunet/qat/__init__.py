@@ -1,0 +1,1 @@
+"""Quantization-aware training on the graph that an export would quantize."""

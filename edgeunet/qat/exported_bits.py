@@ -1,0 +1,110 @@
+"""Quantization-aware fine-tuning on the very graph that an export would quantize.
+
+The network's own export says which tensors have 8 bits, in which order sums are made and by which
+factors channels are equalized; a ``Replay`` of that graph is what is trained, with the network's
+convolutions for weights. Intervals are measured once, on the weights begun with: an export of the
+outcome measures its own.
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import onnx_ir as ir
+import torch
+from torch import nn
+
+from edgeunet.convert.network_graph import NetworkGraphs, frame_module
+from edgeunet.convert.quantizing import Int8Order, make_quantizer
+from edgeunet.errors import RecipeError
+from edgeunet.graph.equalize import prepare
+from edgeunet.graph.quantized import quantize
+from edgeunet.models.blocks import NAFBlock
+from edgeunet.models.network import Network
+from edgeunet.qat.bound_weights import bind, trained_names
+from edgeunet.qat.replay import Replay
+from edgeunet.recipes import Recipe
+from edgeunet.specs import Precision
+from edgeunet.train.fake_quantization import Quantization
+
+# In bottleneck pixels: small, and with no axis of one, which would be broadcast.
+_SIDE = 4
+
+
+class ExportedBits:
+    """The ``FakeQuantization`` of what ``edgeunet export --int8`` would make."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        order: Int8Order,
+        report: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """order: as for an export; what is measured for it is not kept."""
+        self._recipe, self._order, self._report = recipe, order, report
+
+    def begin(self, network: Network) -> Quantization:
+        absorb_offsets(network)
+        module = frame_module(copy.deepcopy(network).eval(), self._recipe)
+        with tempfile.TemporaryDirectory(prefix="edgeunet-") as folder:
+            order = replace(self._order, folder=Path(folder))
+            quantizer = make_quantizer(order, NetworkGraphs(module, self._recipe), self._heard)
+        if not quantizer.placement.convolutions[0]:
+            raise RecipeError(
+                f"recipe {self._recipe.name!r} has no convolution that {quantizer.engine} "
+                "would compute in 8 bits",
+                hint="train it without --qat",
+            )
+        return Quantization(quantizer.engine, quantizer.factors, quantizer.intervals)
+
+    def form(self, network: Network, quantization: Quantization) -> Callable[[Network], nn.Module]:
+        self._report("reading the graph that is quantized")
+
+        def graph_of(some: Network) -> ir.Model:
+            model = graph_for_replay(some, self._recipe)
+            prepare(model, quantization.factors)
+            return model
+
+        model = graph_of(copy.deepcopy(network))
+        bindings = bind(network, graph_of, model)
+        quantize(model, quantization.intervals, quantization.engine)
+        learned = trained_names(network, bindings)
+
+        def acting(some: Network) -> nn.Module:
+            for name, parameter in some.named_parameters():
+                if name not in learned:
+                    parameter.requires_grad_(False)
+            return Replay(model, bindings, some, self._recipe)
+
+        return acting
+
+    def _heard(self, text: str) -> None:
+        # Where the ranges are kept is of no interest: it is gone at once.
+        if not text.startswith("ranges kept"):
+            self._report(text)
+
+
+def graph_for_replay(network: Network, recipe: Recipe) -> ir.Model:
+    """Return a network's float graph, small; the network is changed to BGR order."""
+    side = _SIDE * network.multiple
+    module = frame_module(network.eval(), recipe)
+    return NetworkGraphs(module, recipe).at(side, side, Precision.FP32)
+
+
+@torch.no_grad()
+def absorb_offsets(network: Network) -> None:
+    """Move what a norm adds into the convolution that reads it, in place.
+
+    The network stays the same. An export does it anyway, and the convolution's bias would then
+    depend on its weights, which are what is learned.
+    """
+    for block in network.modules():
+        if isinstance(block, NAFBlock):
+            for norm, reader in ((block.norm1, block.conv1), (block.norm2, block.conv4)):
+                if reader.bias is not None:
+                    reader.bias.add_(reader.weight.flatten(1) @ norm.bias)
+                    norm.bias.zero_()

@@ -1,0 +1,207 @@
+"""Runs a bundle's stages on one frame. Nothing is allocated per frame after the first."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from edgeunet.analysis.held_layout import lay_out
+from edgeunet.bundle import Bundle
+from edgeunet.bundle.manifest import Manifest, TensorEntry
+from edgeunet.bundle.tensors import held_specs, stage_borders
+from edgeunet.errors import BundleError, EngineError, SourceError
+from edgeunet.recipes import load_recipe, recipe_names
+from edgeunet.run.device_space import DeviceSpace, DeviceUse
+from edgeunet.run.engine_choice import Note, OpenedSpace, open_space, open_without_gpu
+from edgeunet.run.float_frames import Rounding
+from edgeunet.run.spaces import Space
+from edgeunet.run.windows import StageRunner, scratch_bytes
+from edgeunet.specs import FRAME, Array, FrameType, Image, TensorSpec
+from edgeunet.units import format_size
+
+# What the two blocks are for, in messages.
+HELD = "what the stages hand on"
+WINDOW = "the window at hand"
+
+
+class Executor:
+    """Every stage of a bundle, loaded.
+
+    ``run`` takes a frame, (H, W, 3) uint8 BGR, and gives the outputs by name: denoise
+    (1, H, W, 3) uint8 BGR, segment (1, H, W) uint8, classify (1, classes) float32.
+    The arrays end with the executor. on_note: is told which engine was chosen and why, and what
+    of it could not be had. With ``auto``, a GPU that has too little left for the plans gives way to
+    onnxruntime, and the note says so. Any thread may run a frame, one at a time.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        engine: str = "auto",
+        *,
+        threads: int | None = None,
+        on_note: Note | None = None,
+    ) -> None:
+        manifest = bundle.manifest
+        self.height, self.width = manifest.height, manifest.width
+        self._name = bundle.path.name
+        self._busy = threading.Lock()
+        self._closed = False
+        floats = manifest.frame_type is FrameType.FLOAT32
+        self._rounding = Rounding(manifest) if floats else None
+        notes: list[str] = []
+        try:
+            opened = open_space(bundle, engine, threads=threads, on_note=notes.append)
+            try:
+                self._make_ready(opened, manifest)
+            except EngineError as error:
+                if engine != "auto" or opened.engine != "tensorrt":
+                    raise
+                # Of the GPU nothing is left but the reason.
+                notes.clear()
+                opened = open_without_gpu(bundle, error, threads=threads, on_note=notes.append)
+                self._make_ready(opened, manifest)
+        finally:
+            if on_note is not None:
+                for line in notes:
+                    on_note(line)
+
+    def run(self, image: Image) -> Mapping[str, Array]:
+        """Run every stage. The arrays returned are overwritten by the next run.
+
+        Raises SourceError when the frame is not of the bundle's size, EngineError when another
+        thread is running one: both would write into the same buffers.
+        """
+        if image.shape != (self.height, self.width, 3):
+            raise SourceError(
+                f"a frame is {format_size(*image.shape[:2])}, {self._name} takes "
+                f"{format_size(self.height, self.width)}",
+                hint="export a bundle of this size",
+            )
+        if not self._busy.acquire(blocking=False):
+            raise EngineError(
+                f"{self._name} is running a frame in another thread",
+                hint="give every thread an executor of its own, or let them take turns",
+            )
+        try:
+            if self._closed:
+                raise EngineError(f"{self._name} was closed", hint="open it again")
+            answers = self._space.run(image)
+            return answers if self._rounding is None else self._rounding.of(answers)
+        finally:
+            self._busy.release()
+
+    @property
+    def device_use(self) -> DeviceUse | None:
+        """What it has taken of a GPU; None on the CPU."""
+        return self._space.use if isinstance(self._space, DeviceSpace) else None
+
+    def close(self) -> None:
+        """Give everything back, once a frame that another thread runs is done."""
+        with self._busy:
+            self._closed = True
+            self._space.close()
+
+    def _make_ready(self, opened: OpenedSpace, manifest: Manifest) -> None:
+        self.engine = opened.engine
+        self._space: Space[Any] = opened.space
+        try:
+            self._check_borders(manifest)
+            self._space.ready([call for r in self._runners(manifest) for call in r.calls()])
+        except BaseException:
+            self._space.close()
+            raise
+
+    def _runners(self, manifest: Manifest) -> list[StageRunner[Any]]:
+        """Open every stage on its buffers; all share one scratch, as they run in turn."""
+        space = self._space
+        tensors = {entry.name: entry for entry in manifest.plan.tensors} if manifest.plan else {}
+        buffers = self._buffers(manifest)
+        whole = {name: buffer.shape for name, buffer in buffers.items()}
+        needed = max(
+            scratch_bytes(stage, whole, space.alignment_bytes) + space.work_bytes(stage)
+            for stage in manifest.stages
+        )
+        scratch = space.block(needed, WINDOW)
+        runners = []
+        for stage in manifest.stages:
+            runner = StageRunner(stage, buffers, tensors, scratch, (self.height, self.width), space)
+            self._check(runner.opened.inputs, stage.inputs, stage.name)
+            self._check(runner.opened.outputs, stage.outputs, stage.name)
+            runners.append(runner)
+        return runners
+
+    def _buffers(self, manifest: Manifest) -> dict[str, Any]:
+        """Return a whole buffer for the frame, every held tensor and every output."""
+        space, size, kind = self._space, (self.height, self.width), manifest.frame_type
+        outputs = {entry.name: space.output(entry.spec(*size, kind)) for entry in manifest.outputs}
+        plan = manifest.plan
+        padded = size if plan is None else (plan.height, plan.width)
+        spec = TensorSpec(FRAME, (1, *padded, 3), str(kind))
+        frame = space.frame(spec, size, padded=plan is not None)
+        held = held_specs(manifest)
+        if not held:
+            return {FRAME: frame, **outputs}
+        layout = lay_out(stage_borders(manifest), held, space.alignment_bytes)
+        arena = space.block(layout.arena_bytes, HELD)
+        views = {spec.name: space.view(arena, layout.offsets[spec.name], spec) for spec in held}
+        return {FRAME: frame, **views, **outputs}
+
+    def _check_borders(self, manifest: Manifest) -> None:
+        """Raise BundleError unless every stage's inputs are there when it runs."""
+        known = {FRAME}
+        for stage in manifest.stages:
+            for entry in stage.inputs:
+                if entry.name not in known:
+                    raise self._broken(f"nothing gives stage {stage.name!r} its {entry.name!r}")
+            known.update(entry.name for entry in stage.outputs)
+        for output in manifest.outputs:
+            if output.name not in known:
+                raise self._broken(f"no stage gives the output {output.name!r}")
+
+    def _check(
+        self, found: tuple[TensorSpec, ...], listed: tuple[TensorEntry, ...], stage: str
+    ) -> None:
+        if set(found) != {entry.spec() for entry in listed}:
+            raise self._broken(f"the graph of stage {stage!r} is not what the manifest describes")
+
+    def _broken(self, what: str) -> BundleError:
+        return BundleError(
+            f"{self._name} cannot be run: {what}", hint="export it again: edgeunet export --help"
+        )
+
+
+def check_size(bundle: Bundle, name: str, height: int, width: int) -> None:
+    """Raise SourceError, with the export that would fit, when a source has another size."""
+    manifest = bundle.manifest
+    if (height, width) == (manifest.height, manifest.width):
+        return
+    smallest = 1 << manifest.recipe.network.levels
+    if min(height, width) < smallest:
+        hint = f"give a source of {smallest} pixels or more on each side"
+    else:
+        hint = f"make a bundle of its size: {_export_command(manifest, height, width)}"
+    raise SourceError(
+        f"{name!r} is {format_size(height, width)}, {bundle.path.name} takes "
+        f"{format_size(manifest.height, manifest.width)}",
+        hint=hint,
+    )
+
+
+def _export_command(manifest: Manifest, height: int, width: int) -> str:
+    """Return the command that makes the same bundle for frames of another size."""
+    recipe = manifest.recipe
+    command = f"edgeunet export --model {recipe.name} --size {format_size(height, width)}"
+    if recipe.name in recipe_names():
+        shipped = load_recipe(recipe.name).network.width
+        if recipe.network.width != shipped:
+            command += f" --width {recipe.network.width}"
+    command += f" --{manifest.precision}"
+    if manifest.frame_type is FrameType.FLOAT32:
+        command += " --frame float"
+    if manifest.calibration:
+        command += f" --calibration {manifest.calibration}"
+    if manifest.quantization is not None:
+        command += f" --target {manifest.quantization.target}"
+    return command

@@ -1,0 +1,246 @@
+"""What an engine really takes: the process's high-water mark around frames (Linux).
+
+Every measurement runs in a process of its own, because memory that something else once used
+and gave back would hide what the engine needs. The child answers with one JSON line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeunet.bundle import Bundle, open_bundle
+from edgeunet.engine import open_session
+from edgeunet.errors import EdgeUnetError, EngineError
+from edgeunet.run.device_figures import DeviceMeasurement, open_baseline
+from edgeunet.run.executor import Executor
+
+_STATUS = Path("/proc/self/status")
+_CLEAR_REFS = Path("/proc/self/clear_refs")
+_RESET_HIGH_WATER_MARK = "5"
+FEWEST_FRAMES = 5
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Bytes above the loaded engine: high-water mark of a frame minus RSS after loading.
+
+    Weights and inputs are there before and not in it; outputs are first written by a frame
+    and are. One entry per frame in both. device: what a GPU has of it, for TensorRT.
+    """
+
+    engine: str
+    frames_bytes: tuple[int, ...]
+    frames_seconds: tuple[float, ...]
+    device: DeviceMeasurement | None = None
+
+    @property
+    def first_frame_bytes(self) -> int:
+        return self.frames_bytes[0]
+
+    @property
+    def steady_bytes(self) -> int:
+        """The highest of all frames after the first."""
+        return max(self.frames_bytes[1:])
+
+    @property
+    def measured_bytes(self) -> int:
+        """The highest of all frames."""
+        return max(self.frames_bytes)
+
+    @classmethod
+    def read(cls, answer: Mapping[str, Any]) -> Measurement:
+        """Read what a process in ``ask`` answered."""
+        device = answer.get("device")
+        return cls(
+            answer["engine"],
+            tuple(answer["frames_bytes"]),
+            tuple(answer["frames_seconds"]),
+            None if device is None else DeviceMeasurement.read(device),
+        )
+
+
+def measure(
+    target: Path,
+    *,
+    engine: str = "auto",
+    frames: int = FEWEST_FRAMES + 1,
+    threads: int | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Measurement:
+    """Run a bundle, or an ONNX file on random inputs, in a fresh process and measure it.
+
+    environment: variables for that process, on top of this one's.
+    Raises EngineError where it cannot be measured or the engine fails.
+    """
+    if frames < FEWEST_FRAMES:
+        raise EngineError(
+            f"{frames} frames are too few to see the steady state",
+            hint=f"measure {FEWEST_FRAMES} or more",
+        )
+    _check_system()
+    order = {"target": str(target), "engine": engine, "frames": frames, "threads": threads}
+    return Measurement.read(ask("edgeunet.run.measured", order, environment=environment))
+
+
+def ask(
+    module: str,
+    order: Mapping[str, object],
+    *,
+    environment: Mapping[str, str] | None = None,
+    timeout_seconds: float | None = None,
+) -> dict[str, Any]:
+    """Run ``python -m module ORDER`` in a fresh process and return the JSON object it answers.
+
+    environment: variables for that process, on top of this one's.
+    Raises EngineError with what it says went wrong, and when it has no answer in time.
+    """
+    try:
+        child = subprocess.run(
+            [sys.executable, "-m", module, json.dumps(order)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **(environment or {})},
+            timeout=timeout_seconds,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise EngineError(
+            f"the measured process had no answer after {timeout_seconds:g} s",
+            hint="measure a smaller --size",
+        ) from error
+    answer = _answer(child.stdout)
+    if child.returncode != 0 or answer is None or "error" in answer:
+        raise _failure(child.returncode, answer, child.stderr)
+    return answer
+
+
+def _check_system() -> None:
+    if not _CLEAR_REFS.exists() or not _STATUS.exists():
+        raise EngineError(
+            f"measuring needs {_CLEAR_REFS}, which this system does not have",
+            hint="measure on Linux; the estimated figures need no engine: leave out --measure",
+        )
+
+
+def _answer(text: str) -> dict[str, Any] | None:
+    lines = text.strip().splitlines()
+    try:
+        found = json.loads(lines[-1]) if lines else None
+    except json.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _failure(returncode: int, answer: dict[str, Any] | None, stderr: str) -> EngineError:
+    if answer is not None and "error" in answer:
+        return EngineError(answer["error"], hint=answer["hint"])
+    if returncode < 0:
+        name = signal.Signals(-returncode).name
+        return EngineError(
+            f"the measured process was ended by {name}",
+            hint="it probably ran out of memory; measure a smaller --size",
+        )
+    last = (stderr.strip().splitlines() or ["it said nothing"])[-1]
+    return EngineError(
+        f"the measured process failed: {last}", hint="run the graph to see the whole message"
+    )
+
+
+def run_and_measure(
+    target: Path, engine: str, frames: int, threads: int | None = None
+) -> Measurement:
+    """Measure in this process; ``measure`` does it in a fresh one."""
+    if target.is_dir():
+        return _measure_bundle(open_bundle(target), engine, frames, threads)
+    generator = np.random.default_rng(0)
+    with open_session(target, engine, threads=threads) as session:
+        feeds = {spec.name: spec.random(generator) for spec in session.inputs}
+        return measure_runs(lambda: session.run(feeds), session.engine, frames)
+
+
+def measure_runs(run: Callable[[], object], engine: str, frames: int) -> Measurement:
+    """Measure in this process what is loaded already; ``run`` runs one frame."""
+    gc.collect()
+    _trim_heap()
+    loaded = _status_bytes("VmRSS")
+    peaks, seconds = [], []
+    for _ in range(frames):
+        _reset_high_water_mark()
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+        peaks.append(_status_bytes("VmHWM") - loaded)
+    return Measurement(engine, tuple(peaks), tuple(seconds))
+
+
+def _measure_bundle(bundle: Bundle, engine: str, frames: int, threads: int | None) -> Measurement:
+    generator = np.random.default_rng(0)
+    baseline = open_baseline(bundle, engine)
+    with contextlib.ExitStack() as stack:
+        if baseline is not None:
+            stack.callback(baseline.close)
+        executor = Executor(bundle, engine, threads=threads)
+        stack.callback(executor.close)
+        frame = generator.integers(0, 256, (executor.height, executor.width, 3), dtype=np.uint8)
+        found = measure_runs(lambda: executor.run(frame), executor.engine, frames)
+        if baseline is None or executor.device_use is None:
+            return found
+        resident = _status_bytes("VmRSS")
+        return replace(found, device=baseline.measured(bundle, executor.device_use, resident))
+
+
+def _trim_heap() -> None:
+    """Give freed memory back to the system, so that the frames cannot hide in it."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError):  # a C library other than glibc
+        return
+
+
+def _reset_high_water_mark() -> None:
+    try:
+        _CLEAR_REFS.write_text(_RESET_HIGH_WATER_MARK)
+    except OSError as error:
+        raise EngineError(
+            f"{_CLEAR_REFS} cannot be written: {error.strerror}",
+            hint="measure where /proc is writable, outside of this container",
+        ) from error
+
+
+def _status_bytes(field: str) -> int:
+    for line in _STATUS.read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return int(value.split()[0]) * 1024
+    raise EngineError(f"{_STATUS} has no {field}", hint="measure on Linux")
+
+
+def _main(order: str) -> int:
+    wanted = json.loads(order)
+    try:
+        found = run_and_measure(
+            Path(wanted["target"]), wanted["engine"], wanted["frames"], wanted["threads"]
+        )
+    except EdgeUnetError as error:
+        sys.stdout.write(json.dumps({"error": error.message, "hint": error.hint}) + "\n")
+        return 1
+    sys.stdout.write(json.dumps(asdict(found)) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1]))

@@ -1,0 +1,260 @@
+"""Bursts: several shots of a static scene, to train on without any clean image.
+
+Two shots of one scene differ in their noise alone, so one can be the target of the other
+(Lehtinen et al., ICML 2018, "Noise2Noise"). What no shot was trained on is held out: every fifth
+scene, or, of fewer than five scenes, the right quarter of each. There one shot is denoised and
+compared with the mean of the others, so that its own noise is not in what it is compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeunet.calibration import OpenClip
+from edgeunet.errors import RecipeError, SourceError
+from edgeunet.photographs import IMAGE_SUFFIXES, Photograph, read_photograph
+from edgeunet.recipes import Recipe
+from edgeunet.specs import Task
+from edgeunet.train.samples import Sample
+from edgeunet.train.stillness import check_still, shared_noise
+from edgeunet.units import format_size
+
+FEWEST_SHOTS = 4
+MOST_SHOTS = 32
+MOST_BYTES = 256 * 2**20
+"""Of the shots of one scene in memory; FEWEST_SHOTS are kept in any case."""
+
+STEPS = 2000
+LEARNING_RATE = 3e-4
+BESIDE_IMAGES = 0.5
+"""Share of crops from bursts where there are clean images as well."""
+
+_EVERY = 5
+_SIDE = 320
+
+# Of the deviation between distant shots, what neighbours must have at least.
+_INDEPENDENT = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class Burst:
+    """Shots of one static scene, (S, H, W, 3) uint8 RGB, S at least FEWEST_SHOTS."""
+
+    name: str
+    shots: NDArray[np.uint8]
+
+
+def load_bursts(
+    folders: Sequence[Path], crop: int, open_clip: OpenClip, *, notice: Callable[[str], None]
+) -> list[Burst]:
+    """Read every scene below the folders: a clip, or a sub-folder of images, each.
+
+    crop: side of the largest square that is cut, in pixels. open_clip: opens a video file.
+    Of a longer burst MOST_SHOTS shots are kept, evenly spaced, or as many as MOST_BYTES hold.
+    Raises SourceError for a folder without scenes, for a file that cannot be read, and for a burst
+    that has too few shots, or shots that are too small, of different sizes, or not of one scene.
+    """
+    bursts = [
+        _load_scene(place, crop, open_clip, notice)
+        for folder in folders
+        for place in _scenes(folder)
+    ]
+    if bursts and len(bursts) < _EVERY:
+        # Checked here, so that nobody learns it after the first hour.
+        for burst in bursts:
+            _check_size(burst, crop, held_out_columns=True)
+    return bursts
+
+
+def hold_out_bursts(bursts: Sequence[Burst]) -> tuple[list[Burst], list[Sample]]:
+    """Return (what is trained on, what is validated on): see the module's text.
+
+    A validation sample is at most 320 pixels high and wide: ``noisy`` is the middle shot, ``image``
+    the mean of all others.
+    """
+    if len(bursts) >= _EVERY:
+        training = [burst for index, burst in enumerate(bursts) if index % _EVERY]
+        return training, [_against_others(burst.shots) for burst in bursts[::_EVERY]]
+    training, held_out = [], []
+    for burst in bursts:
+        border = _border(burst.shots.shape[2])
+        training.append(Burst(burst.name, burst.shots[:, :, :border]))
+        held_out.append(_against_others(burst.shots[:, :, border:]))
+    return training, held_out
+
+
+def with_bursts(recipe: Recipe, steps: int | None, *, beside_images: bool) -> Recipe:
+    """Return the recipe with the schedule of a short fine-tune on bursts.
+
+    STEPS steps, unless given, from LEARNING_RATE. beside_images: half of the crops are from bursts,
+    else all. Where the recipe's [train] has ``bursts_share``, its schedule stays as it is, and
+    ``steps`` alone are replaced.
+    Raises RecipeError for a recipe without a denoise output.
+    """
+    table = recipe.train
+    if table is None:
+        return recipe
+    if all(pathway.head is not Task.DENOISE for pathway in recipe.pathways):
+        raise RecipeError(
+            f"recipe {recipe.name!r} cannot be trained on bursts: it has no denoise output",
+            hint="leave --bursts out",
+        )
+    if table.bursts_share is not None:
+        table = msgspec.structs.replace(table, steps=steps or table.steps)
+    else:
+        rate = min(table.learning_rate, LEARNING_RATE)
+        table = msgspec.structs.replace(
+            table,
+            bursts_share=BESIDE_IMAGES if beside_images else 1.0,
+            steps=steps or STEPS,
+            learning_rate=rate,
+            final_learning_rate=min(table.final_learning_rate, rate),
+        )
+    return msgspec.structs.replace(recipe, train=table)
+
+
+def evenly_spaced(count: int, shot_bytes: int) -> list[int]:
+    """Return the numbers, from 0, of the shots that are kept of a burst of ``count``."""
+    most = max(FEWEST_SHOTS, min(MOST_SHOTS, MOST_BYTES // shot_bytes))
+    if count <= most:
+        return list(range(count))
+    return [round(number) for number in np.linspace(0, count - 1, most)]
+
+
+def _scenes(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise SourceError(
+            f"there is no folder {str(folder)!r}",
+            hint="give a folder with a clip, or a sub-folder of images, per scene",
+        )
+    places = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    loose = [path for path in places if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+    if loose or not places:
+        what = f"{loose[0].name} lies directly in" if loose else "there are no scenes in"
+        raise SourceError(
+            f"{what} {str(folder)!r}",
+            hint="put the shots of each scene into a sub-folder of their own, or into a clip",
+        )
+    return places
+
+
+def _load_scene(
+    place: Path, crop: int, open_clip: OpenClip, notice: Callable[[str], None]
+) -> Burst:
+    if place.is_dir():
+        read: Callable[[Sequence[int]], list[Photograph]]
+        paths = sorted(p for p in place.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        count, read = len(paths), _ImageShots(paths)
+    else:
+        count, read = _frame_count(place, open_clip), _ClipShots(place, open_clip)
+    if count < FEWEST_SHOTS:
+        raise SourceError(
+            f"{str(place)!r} has {count} shot{'' if count == 1 else 's'}",
+            hint=f"a burst needs at least {FEWEST_SHOTS} shots of one scene, better 8 or more",
+        )
+    first = read([0])[0]
+    kept = evenly_spaced(count, first.nbytes)
+    if len(kept) < count:
+        notice(f"{place.name}: {len(kept)} of its {count} shots are used, evenly spaced")
+    burst = Burst(place.name, np.stack(read(kept)))
+    _check_size(burst, crop)
+    numbers = [number + 1 for number in kept]
+    check_still(burst.name, burst.shots, numbers)
+    share = shared_noise(burst.shots)
+    if share < _INDEPENDENT:
+        notice(
+            f"{place.name}: neighbouring shots share noise (they differ {share:.2f} times as much "
+            "as distant ones), so that less of it is learned: code the clip with less compression, "
+            "or take single images"
+        )
+    return burst
+
+
+class _ImageShots:
+    """Reads shots that are image files."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+
+    def __call__(self, numbers: Sequence[int]) -> list[Photograph]:
+        shots: list[Photograph] = []
+        for number in numbers:
+            shot = read_photograph(self._paths[number])
+            if shots and shot.shape != shots[0].shape:
+                sizes = [format_size(*s.shape[:2]) for s in (shot, shots[0])]
+                folder = self._paths[number].parent.name
+                raise SourceError(
+                    f"shot {number + 1} of {folder!r}, {self._paths[number].name}, is {sizes[0]}, "
+                    f"the first one {sizes[1]}",
+                    hint="all shots of a scene must have one size",
+                )
+            shots.append(shot)
+        return shots
+
+
+class _ClipShots:
+    """Reads shots that are frames of a clip."""
+
+    def __init__(self, path: Path, open_clip: OpenClip) -> None:
+        self._path = path
+        self._open = open_clip
+
+    def __call__(self, numbers: Sequence[int]) -> list[Photograph]:
+        wanted = set(numbers)
+        shots: list[Photograph] = []
+        clip = self._open(self._path)
+        try:
+            for number in range(max(numbers) + 1):
+                shot = clip.read()
+                if shot is None:
+                    raise SourceError(
+                        f"{self._path.name} ends earlier when it is read again",
+                        hint="the file is damaged: record or copy it anew",
+                    )
+                if number in wanted:
+                    shots.append(shot)
+        finally:
+            clip.close()
+        return shots
+
+
+def _frame_count(path: Path, open_clip: OpenClip) -> int:
+    """Return how many frames a clip has, by reading it: containers only estimate it."""
+    clip, count = open_clip(path), 0
+    try:
+        while clip.read() is not None:
+            count += 1
+    finally:
+        clip.close()
+    return count
+
+
+def _border(width: int) -> int:
+    """Return the column from which on a scene is held out."""
+    return width - width // 4
+
+
+def _check_size(burst: Burst, crop: int, *, held_out_columns: bool = False) -> None:
+    height, width = burst.shots.shape[1:3]
+    usable = _border(width) if held_out_columns else width
+    if min(height, usable) < crop:
+        wanted = f"at least {crop} pixels on both sides"
+        if held_out_columns:
+            wanted = f"at least {crop} rows and {-(-4 * crop // 3)} columns: a quarter is held out"
+        raise SourceError(
+            f"the shots of {burst.name!r} are too small: {format_size(height, width)}",
+            hint=f"{wanted}; or use a smaller crop in the recipe's [train]",
+        )
+
+
+def _against_others(shots: NDArray[np.uint8]) -> Sample:
+    shots = shots[:, :_SIDE, :_SIDE]
+    seen = len(shots) // 2
+    others = np.delete(shots, seen, axis=0).mean(axis=0, dtype=np.float32)
+    return Sample(np.rint(others).astype(np.uint8), noisy=np.ascontiguousarray(shots[seen]))

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from edgeunet.errors import SourceError
+from edgeunet.media import capture
+from edgeunet.media.capture import LiveSource
+from edgeunet.media.frames import Frame, SourceReport
+from edgeunet.media.sources import open_source
+from tests.media.clips import picture
+
+
+class Scripted:
+    """A source that delivers when told to."""
+
+    name = "scripted"
+    height, width = 48, 64
+    frame_rate = 25.0
+    frame_count = None
+    live = True
+    paths: tuple[Path, ...] = ()
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.delivered = 0
+        self.closed = False
+        self._turns = threading.Semaphore(0)
+        self._left = 0
+        self._failure = failure
+        self.waiting_after = -1
+
+    def deliver(self, frames: int) -> None:
+        self._left = frames
+        self._turns.release()
+
+    def read(self) -> Frame | None:
+        if self._left == 0:
+            # Asked again: whoever asks has put the frame before where it belongs.
+            self.waiting_after = self.delivered
+            if not self._turns.acquire(timeout=5.0):
+                return None
+            if self._left == 0:
+                if self._failure is not None:
+                    raise self._failure
+                return None
+        self._left -= 1
+        self.delivered += 1
+        return Frame(self.delivered - 1, 0.0, picture(self.delivered))
+
+    def report(self) -> SourceReport:
+        return SourceReport(warnings=("from inside",))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def wait_for(source: Scripted, delivered: int) -> None:
+    deadline = time.monotonic() + 5
+    while source.waiting_after < delivered and time.monotonic() < deadline:
+        time.sleep(0.002)
+
+
+def test_the_newest_frame_wins_and_the_others_are_counted() -> None:
+    inner = Scripted()
+    live = LiveSource(inner)
+    inner.deliver(5)
+    wait_for(inner, 5)
+    first = live.read()
+    assert first is not None
+    assert first.index == 4
+    inner.deliver(1)
+    second = live.read()
+    assert second is not None
+    assert second.index == 5
+    inner.deliver(0)
+    assert live.read() is None
+    assert live.report() == SourceReport(dropped=4, warnings=("from inside",))
+    live.close()
+    assert inner.closed
+
+
+def test_a_failure_in_the_thread_reaches_the_reader() -> None:
+    inner = Scripted(SourceError("the cable is out", hint="plug it in"))
+    live = LiveSource(inner)
+    inner.deliver(0)
+    with pytest.raises(SourceError, match="the cable is out"):
+        live.read()
+    live.close()
+
+
+def test_a_silent_camera_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture, "_SILENCE_S", 0.05)
+    monkeypatch.setattr(capture, "_WAKE_S", 0.02)
+    inner = Scripted()
+    live = LiveSource(inner)
+    with pytest.raises(SourceError, match=r"'scripted' has delivered no frame for 0.05 s"):
+        live.read()
+    inner.deliver(0)
+    live.close()
+
+
+def test_a_live_pattern_keeps_its_pace_and_drops() -> None:
+    source = open_source("test://?size=8x8&frames=20&fps=100&live=1")
+    assert source.live
+    assert source.frame_count == 20
+    seen = []
+    while (frame := source.read()) is not None:
+        seen.append(frame.index)
+        time.sleep(0.035)
+    source.close()
+    assert seen == sorted(seen)
+    assert seen[-1] == 19
+    assert len(seen) + source.report().dropped == 20
+    assert source.report().dropped > 3

@@ -1,0 +1,160 @@
+"""Ways to cut a graph: windows worth trying, what cannot be cut, and in which words it says so."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from edgeunet.errors import GraphError
+from edgeunet.graph.stages import FrameGraph
+from edgeunet.planning.cuts import Cut
+from edgeunet.planning.planner import Planner, choose_plan
+from edgeunet.planning.request import PlanRequest
+from edgeunet.planning.window_choices import STEP, Costs, SizedStage
+from edgeunet.specs import Engine
+from edgeunet.tiling import windows
+from edgeunet.units import GIB, MIB
+from tests.convert.small import base
+
+SIZE = (192, 256)
+
+
+@functools.cache
+def cut(level: int, recompute: int = 0, name: str = "unetmm") -> Cut:
+    stages = FrameGraph(base(name)).cut(level, recompute=recompute)
+    costs = Costs(Engine.ONNXRUNTIME)
+    sized = [SizedStage(stage, SIZE, costs) for stage in stages]
+    return Cut(level, recompute, sized, SIZE, Engine.ONNXRUNTIME)
+
+
+def test_sides_are_the_shortest_for_their_number_of_windows() -> None:
+    sized = cut(2).sized[0]
+    stage = sized.stage
+    for length, halo, sides in zip(
+        SIZE, (stage.halo_rows, stage.halo_columns), sized.sides, strict=True
+    ):
+        assert sides.counts[0] == 1
+        assert sides.lengths[0] == length
+        for side, count in zip(sides.lengths, sides.counts, strict=True):
+            needed = functools.partial(windows, length, align=stage.align, halo=halo)
+            assert len(needed(int(side))) == count
+            if count > 1:
+                assert side % STEP == 0
+                shorter = int(side) - STEP
+                assert shorter < sides.lengths.min() or len(needed(shorter)) > count
+
+
+def test_more_room_means_no_more_work() -> None:
+    work: list[float] = []
+    for room in range(MIB, 16 * MIB, MIB // 2):
+        tiles = cut(2).within(room, None)
+        if tiles is None:
+            assert not work, "what fits in less fits in more"
+            continue
+        assert [tile is None for tile in tiles] == [not s.tiled for s in cut(2).stages]
+        work.append(cut(2).work(tiles))
+    assert len(work) > 10
+    assert work == sorted(work, reverse=True)
+    assert work[0] > work[-1]
+
+
+def test_the_window_with_the_least_work_is_that_of_all_that_fit() -> None:
+    generator = np.random.default_rng(3)
+    for sized in (one for one in cut(3).sized if one.stage.tiled):
+        options = sized.options(None)
+        rooms = [generator.integers(0, 2 * c.max(), 200) for c in (options.live, options.border)]
+        fitting, index = options.least_work(*rooms)
+        for live, border, count, chosen in zip(*rooms, fitting, index, strict=True):
+            fits = (options.live <= live) & (options.border <= border)
+            assert count == fits.sum()
+            if count:
+                assert chosen == np.argmin(np.where(fits, options.work, np.inf))
+        assert fitting.min() == 0 < fitting.max()
+
+
+def test_what_is_made_again_is_not_held() -> None:
+    stored, again = cut(2, 0, "unet"), cut(2, 2, "unet")
+    assert again.layout.arena_bytes < stored.layout.arena_bytes
+    one_tile = [None if not stage.tiled else SIZE for stage in stored.stages]
+    assert again.work(one_tile) > stored.work(one_tile)
+
+
+def test_covering_counts_windows_and_pixels() -> None:
+    decode = cut(2).sized[-1]
+    assert decode.covering(None) == (1, SIZE[0] * SIZE[1])
+    assert decode.covering(SIZE) == (1, SIZE[0] * SIZE[1])
+    count, pixels = decode.covering((SIZE[0], 128))
+    assert count > 2, "halves overlap"
+    assert pixels == SIZE[0] * 128
+
+
+def test_windows_of_at_most_an_area() -> None:
+    tiles = cut(2).at_most(96 * 96)
+    assert tiles is not None
+    chosen = [tile for tile in tiles if tile is not None]
+    assert chosen
+    assert all(rows * columns <= 96 * 96 for rows, columns in chosen)
+    assert cut(2).at_most(8 * 8) is None
+
+
+def test_the_smallest_tile_is_allowed_and_smaller_ones_are_not() -> None:
+    rows, columns = cut(3).smallest_tile()
+    assert cut(3).allows((rows, columns))
+    assert cut(3).allows(None)
+    assert cut(3).allows((1000, 1000)), "one window is the whole frame"
+    assert not cut(3).allows((rows - STEP, columns))
+    assert not cut(3).allows((rows, columns + 1))
+    assert cut(3).smallest((rows, columns)) == [
+        (rows, columns) if stage.tiled else None for stage in cut(3).stages
+    ]
+
+
+def test_a_network_without_levels_cannot_be_cut() -> None:
+    made_by = planner_of("c = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x, w)")
+    with pytest.raises(GraphError, match="there is nothing to cut at level 1") as caught:
+        choose_plan(made_by, PlanRequest(auto=True))
+    assert caught.value.exit_code == 1
+    with pytest.raises(GraphError, match="there is nothing to cut at level 1"):
+        choose_plan(made_by, PlanRequest(budget_bytes=1000))
+    # Whole frames need no cut.
+    assert not choose_plan(made_by, PlanRequest(whole=True)).tiled
+    assert not choose_plan(made_by, PlanRequest(budget_bytes=GIB)).tiled
+
+
+def test_an_operator_of_unknown_reach_is_named() -> None:
+    made_by = planner_of(
+        """
+        d = Conv <kernel_shape = [2, 2], strides = [2, 2]> (x, v)
+        e = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (d, w)
+        u = ConvTranspose <kernel_shape = [2, 2], strides = [2, 2]> (e, v)
+        c = LpNormalization <axis = 2> (u)
+        """
+    )
+    with pytest.raises(GraphError, match="LpNormalization"):
+        choose_plan(made_by, PlanRequest(auto=True))
+
+
+def planner_of(body: str) -> Planner:
+    """A planner of a graph in ONNX's text form, from x (1, 3, 64, 64) to c of the same shape."""
+    import onnx
+    from onnx import numpy_helper
+
+    proto = onnx.parser.parse_model(
+        f"""<ir_version: 8, opset_import: ["" : 17]> g (uint8[1, 64, 64, 3] frame,
+        float[3, 3, 3, 3] w, float[3, 3, 2, 2] v) => (uint8[1, 64, 64, 3] denoised) {{
+        f = Cast <to = 1> (frame)
+        x = Transpose <perm = [0, 3, 1, 2]> (f)
+        {body}
+        t = Transpose <perm = [0, 2, 3, 1]> (c)
+        denoised = Cast <to = 2> (t)
+        }}"""
+    )
+    for name, side in (("w", 3), ("v", 2)):
+        content = np.ones((3, 3, side, side), np.float32)
+        proto.graph.initializer.append(numpy_helper.from_array(content, name))
+        proto.graph.input.remove(next(i for i in proto.graph.input if i.name == name))
+    model = ir.from_proto(onnx.shape_inference.infer_shapes(proto, strict_mode=True))
+    return Planner(FrameGraph(model), 64, 64, multiple=2, levels=1, name="hand")

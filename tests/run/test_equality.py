@@ -1,0 +1,301 @@
+"""A frame in tiles is the whole frame: real stages in the real executor, whatever the tiles.
+
+Floats are compared where a network has them last, before they are rounded: there a seam cannot
+hide. Networks have random weights, of a trained one's scale and of a much larger one.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import msgspec
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from edgeunet.analysis.held_layout import lay_out
+from edgeunet.bundle import Bundle, open_bundle
+from edgeunet.bundle.agreement import contradiction_in
+from edgeunet.bundle.manifest import ClassEntry, OutputEntry
+from edgeunet.convert.exporting import ExportOrder, draft_bundle
+from edgeunet.convert.network_graph import graph_of_recipe
+from edgeunet.convert.staging import plan_entry, write_stages
+from edgeunet.engine import open_session
+from edgeunet.graph.resize import at_sizes
+from edgeunet.graph.stages import FrameGraph, StageGraph
+from edgeunet.graph.summary import write_model
+from edgeunet.graph.values import constant_of
+from edgeunet.imitation.prediction import StageCost
+from edgeunet.planning.planner import FramePlan, Prediction, StagePlan
+from edgeunet.planning.request import PlanRequest, Tile
+from edgeunet.planning.window_choices import STEP
+from edgeunet.recipes import recipe_names
+from edgeunet.run.executor import Executor
+from edgeunet.specs import FRAME, Array, Engine, FrameType, Precision, Task, TensorSpec
+from edgeunet.tiling import Halo, smallest_window
+from tests.bundle.tiny import tiny_manifest
+from tests.convert.small import MEANS, small
+
+WIDTH = 4
+BASE = 64
+LEVELS = 4
+MULTIPLE = 1 << LEVELS
+COMBINATIONS = 20
+# What a convolution multiplies the scale of its input by.
+TRAINED, LARGE = 0.5, 1.0
+# Of the largest float of the whole frame.
+FLOAT_TOLERANCE = 1e-5
+# Of all bytes of all networks with weights of a trained scale, and of one network's.
+ROUNDED_OTHERWISE = 1e-5
+ROUNDED_OTHERWISE_IN_ONE = 5e-5
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One run. gain: of the weights. frame: (height, width). tiles: of every stage, None for once.
+
+    floats: compare what is rounded as well.
+    """
+
+    name: str
+    gain: float
+    frame: Tile
+    level: int
+    recompute: int
+    tiles: tuple[Tile | None, ...]
+    floats: bool
+    seed: int
+
+    @property
+    def padded(self) -> Tile:
+        height, width = (-(-side // MULTIPLE) * MULTIPLE for side in self.frame)
+        return height, width
+
+
+class FloatEntry(OutputEntry, frozen=True, kw_only=True):
+    """What a network says before it is rounded: (1, H, W, 3), or class scores (1, C, H, W)."""
+
+    channels: int
+
+    def spec(self, height: int, width: int, frame_type: FrameType = FrameType.UINT8) -> TensorSpec:
+        if self.task is Task.DENOISE:
+            return TensorSpec(self.name, (1, height, width, self.channels), "float32")
+        return TensorSpec(self.name, (1, self.channels, height, width), "float32")
+
+
+@functools.cache
+def exported(name: str) -> ir.Model:
+    return graph_of_recipe(small(name, WIDTH), BASE, BASE, Precision.FP32)
+
+
+@functools.cache
+def network(name: str, gain: float, floats: bool) -> ir.Model:
+    """Return the graph with other weights, with its floats among its outputs if wanted.
+
+    gain: what a convolution multiplies the scale of its input by.
+    """
+    model = exported(name).clone()
+    generator = np.random.default_rng(len(name))
+    for node in model.graph:
+        if node.op_type not in ("Conv", "ConvTranspose"):
+            continue
+        for index, value in enumerate(node.inputs[1:]):
+            content = None if value is None else constant_of(value)
+            if value is None or content is None:
+                continue
+            fan_in = content[0].size if node.op_type == "Conv" else content.shape[0]
+            scale = 0.1 if index else gain * (2 / fan_in) ** 0.5
+            drawn = scale * generator.standard_normal(content.shape)
+            value.const_value = ir.tensor(drawn.astype(np.float32), name=value.name)
+    if floats:
+        model.graph.outputs.extend([value for value, _ in unrounded(model, name)])
+    return model
+
+
+def unrounded(model: ir.Model, name: str) -> Iterator[tuple[ir.Value, OutputEntry]]:
+    """Yield what becomes bytes, with an entry for it."""
+    made = {value.name: value for value in model.graph.outputs}
+    for pathway in small(name, WIDTH).pathways:
+        last = {Task.DENOISE: "Clip", Task.SEGMENT: "ArgMax"}.get(pathway.head)
+        value: ir.Value | None = made[pathway.output]
+        node = None
+        while last and value is not None and (node is None or node.op_type != last):
+            node = value.producer()
+            assert node is not None
+            value = node.inputs[0]
+        if node is not None and value is not None and value.name is not None:
+            yield (
+                value,
+                FloatEntry(name=value.name, task=pathway.head, channels=pathway.head_channels),
+            )
+
+
+def entries(combination: Combination) -> tuple[OutputEntry, ...]:
+    found = [
+        OutputEntry(
+            name=pathway.output,
+            task=pathway.head,
+            classes=tuple(ClassEntry(name=c.name, colour=c.colour) for c in pathway.classes),
+        )
+        for pathway in small(combination.name, WIDTH).pathways
+    ]
+    if combination.floats:
+        found += [entry for _, entry in unrounded(exported(combination.name), combination.name)]
+    return tuple(found)
+
+
+@functools.cache
+def stages_of(
+    name: str, gain: float, floats: bool, level: int, recompute: int
+) -> tuple[StageGraph, ...]:
+    return FrameGraph(network(name, gain, floats)).cut(level, recompute=recompute)
+
+
+def combinations(name: str) -> Iterator[Combination]:
+    # ``unetmm-awgn`` is the network of ``unetmm``.
+    others = [other for other in recipe_names() if other != "unetmm-awgn"]
+    generator = np.random.default_rng(others.index(name.removesuffix("-awgn")))
+    for index in range(COMBINATIONS):
+        level = min(int(generator.choice([1, 1, 2, 2, 3, 4])), small(name).network.levels)
+        recompute = 0 if name in MEANS else int(generator.integers(level + 1))
+        low, high = (16, 48) if index % 5 == 0 else (48, 180)
+        frame = (int(generator.integers(low, high)), int(generator.integers(low, high)))
+        if index == 0:
+            frame = (16, 16)
+        gain, floats = (TRAINED, LARGE)[index % 3 == 2], bool(index % 2)
+        cut = Combination(name, gain, frame, level, recompute, (), floats, index)
+        stages = stages_of(name, gain, floats, level, recompute)
+        kind = ("windows", "windows", "smallest", "strips", "one")[int(generator.integers(5))]
+        tiles = tuple(
+            tile_of(stage, cut.padded, kind, generator) if stage.tiled else None for stage in stages
+        )
+        yield Combination(name, gain, frame, level, recompute, tiles, floats, index)
+
+
+def tile_of(stage: StageGraph, padded: Tile, kind: str, generator: np.random.Generator) -> Tile:
+    """Draw a window for a stage; every stage of a plan has its own."""
+
+    def side(length: int, halo: Halo) -> int:
+        step = max(stage.align, STEP)
+        least = -(-smallest_window(stage.align, halo) // step) * step
+        if least >= length or kind == "one":
+            return length
+        return (
+            least if kind == "smallest" else int(generator.integers(least, length)) // step * step
+        )
+
+    height = side(padded[0], stage.halo_rows)
+    width = padded[1] if kind == "strips" else side(padded[1], stage.halo_columns)
+    return height, width
+
+
+def plan_of(combination: Combination) -> FramePlan:
+    """Return the plan with nothing predicted."""
+    c = combination
+    stages = stages_of(c.name, c.gain, c.floats, c.level, c.recompute)
+    unknown = cast(StageCost, None)
+    return FramePlan(
+        frame=c.frame,
+        level=c.level,
+        recompute=c.recompute,
+        height=c.padded[0],
+        width=c.padded[1],
+        stages=tuple(
+            StagePlan(stage, tile, 0, unknown) for stage, tile in zip(stages, c.tiles, strict=True)
+        ),
+        held=(),
+        layout=lay_out((), ()),
+        prediction=Prediction(0, 0, 0, 0, 0),
+        recompute_ratio=1.0,
+        engine=Engine.ONNXRUNTIME,
+    )
+
+
+def run_in_tiles(combination: Combination, frame: Array, folder: Path) -> Mapping[str, Array]:
+    plan = plan_of(combination)
+    folder.mkdir()
+    manifest = msgspec.structs.replace(
+        tiny_manifest(*combination.frame),
+        stages=write_stages(plan, folder),
+        outputs=entries(combination),
+        plan=plan_entry(plan, None),
+    )
+    assert contradiction_in(manifest) is None
+    executor = Executor(Bundle(folder, manifest), threads=1)
+    # Twice: what a frame leaves behind must not be seen by the next.
+    executor.run(np.ascontiguousarray(frame[::-1]))
+    return executor.run(frame)
+
+
+def run_whole(combination: Combination, frame: Array, folder: Path) -> Mapping[str, Array]:
+    height, width = combination.padded
+    padded = np.zeros((1, height, width, 3), np.uint8)
+    padded[0, : combination.frame[0], : combination.frame[1]] = frame
+    model = network(combination.name, combination.gain, combination.floats)
+    folder.mkdir()
+    write_model(at_sizes(model, {FRAME: (height, width)}), folder / "whole.onnx")
+    with open_session(folder / "whole.onnx", threads=1) as session:
+        answers = session.run({FRAME: padded})
+    found = {}
+    for entry in entries(combination):
+        shape = entry.spec(*combination.frame).shape
+        found[entry.name] = answers[entry.name][tuple(slice(length) for length in shape)]
+    return found
+
+
+@pytest.fixture(scope="module")
+def tally() -> Iterator[dict[str, tuple[int, int]]]:
+    """Bytes that were rounded otherwise and bytes compared, by network; the sum is checked last."""
+    found: dict[str, tuple[int, int]] = {}
+    yield found
+    if len(found) == len(recipe_names()):
+        otherwise, values = (sum(column) for column in zip(*found.values(), strict=True))
+        assert otherwise < ROUNDED_OTHERWISE * values, found
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_frame_in_tiles_is_the_whole_frame(
+    name: str, tmp_path: Path, tally: dict[str, tuple[int, int]]
+) -> None:
+    otherwise = values = cut = 0
+    for index, combination in enumerate(combinations(name)):
+        generator = np.random.default_rng(combination.seed)
+        frame = generator.integers(0, 256, (*combination.frame, 3), dtype=np.uint8)
+        given = run_in_tiles(combination, frame, tmp_path / f"tiled{index}")
+        wanted = run_whole(combination, frame, tmp_path / f"whole{index}")
+        cut += any(tile not in (None, combination.padded) for tile in combination.tiles)
+        for entry in entries(combination):
+            a, b = given[entry.name], wanted[entry.name]
+            assert a.shape == b.shape, f"{entry.name}: {combination}"
+            if a.dtype == np.float32:
+                error = np.abs(a - b).max() / np.abs(b).max()
+                assert error <= FLOAT_TOLERANCE, f"{entry.name} is {error:.1e} off: {combination}"
+                continue
+            if entry.task is Task.DENOISE:
+                assert np.abs(a.astype(int) - b).max() <= 1, f"{entry.name}: {combination}"
+            if combination.gain == TRAINED:
+                values += a.size
+                otherwise += int((a != b).sum())
+    assert cut > COMBINATIONS // 2
+    tally[name] = otherwise, values
+    assert otherwise < ROUNDED_OTHERWISE_IN_ONE * values, f"{otherwise} of {values} bytes"
+
+
+@pytest.mark.parametrize(("name", "frame"), [("unetmm", (77, 101)), ("nafnet", (50, 37))])
+def test_a_frame_of_any_size_is_what_an_export_of_that_size_says(
+    name: str, frame: Tile, tmp_path: Path
+) -> None:
+    """The network's own padding, in torch's graph, and the plan's, in the executor."""
+    image = np.random.default_rng(1).integers(0, 256, (*frame, 3), dtype=np.uint8)
+    answers: list[Array] = []
+    for request in (PlanRequest(whole=True), PlanRequest(tile=(48, 32))):
+        order = ExportOrder(small(name), *frame, Precision.FP32, request=request)
+        bundle = draft_bundle(order, tmp_path / f"{len(answers)}.bundle")
+        assert (bundle.manifest.plan is None) == request.whole
+        answers.append(Executor(open_bundle(bundle.path), threads=1).run(image)["denoised"])
+    assert np.abs(answers[0].astype(int) - answers[1]).max() <= 1
+    assert np.mean(answers[0] != answers[1]) < 1e-3
