@@ -29,7 +29,6 @@ HEAVY = (
     "calibration/histograms.py",
     "calibration/ranges.py",
     "calibration/sensitivity_plot.py",
-    "calibration/making.py",
     "planning/cuts.py",
     "planning/savings.py",
     "planning/window_choices.py",
