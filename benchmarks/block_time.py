@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from edgeunet.calibration import calibration_path, read_set
-from edgeunet.calibration.calibrators import Calibrator
 from edgeunet.cli.console import note
 from edgeunet.convert.exporting import ExportOrder, draft_bundle
-from edgeunet.convert.quantizing import Int8Order
+from edgeunet.convert.int8_order import Int8Order
 from edgeunet.engine import open_session
 from edgeunet.recipes import load_recipe
-from edgeunet.specs import FRAME, Engine, Precision
+from edgeunet.specs import FRAME, Calibrator, Engine, Precision
 
 SIZE = (256, 256)
 RUNS = 15

@@ -22,10 +22,11 @@ from typing import Any
 from benchmarks.record import RESULTS, provenance, write_csv
 from edgeunet.calibration import load_calibration_set
 from edgeunet.calibration.making import SetOrder, make_set
-from edgeunet.cli.choices import choose_weights
+from edgeunet.choosing.networks import choose_weights
 from edgeunet.cli.console import print_table
+from edgeunet.convert.int8_order import Int8Order
 from edgeunet.convert.network_graph import graphs_of_recipe
-from edgeunet.convert.quantizing import Int8Order, ranges_of
+from edgeunet.convert.quantizing import ranges_of
 from edgeunet.errors import EdgeUnetError
 from edgeunet.recipes import load_recipe
 from edgeunet.run.measured import ask, measure_runs

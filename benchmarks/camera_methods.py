@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.camera_rows import BM3D, FP32_BUNDLE, GRIDS, INT8_BUNDLE, NLM, NOISY
 from benchmarks.denoisers import Bm3d, Image, NetworkDenoiser, NonLocalMeans
 from edgeunet.bundle import Bundle
-from edgeunet.cli.int8 import int8_order, read_int8
+from edgeunet.choosing.int8 import int8_order
 from edgeunet.convert.exporting import ExportOrder, export_bundle
 from edgeunet.evaluate.backends import BundleBackend
 from edgeunet.evaluate.protocol import Planes, as_floats
@@ -156,12 +156,10 @@ def _in_torch(network: Network) -> Run:
 def _as_bundle(network: Network, form: str, folder: Path, size: tuple[int, int]) -> Run:
     """Export as ``edgeunet export`` does, with its parity check, and load the bundle."""
     precision = Precision.FP32 if form == FP32_BUNDLE else Precision.INT8
-    choice = read_int8(precision, None, None)
     int8 = None
-    if choice is not None:
+    if precision is Precision.INT8:
         # Ranges that do not ship are measured for this run alone, not kept beside the set.
-        choice = replace(choice, folder=folder)
-        int8 = int8_order(choice, network.recipe, network.weights, lambda selection: None)
+        int8 = replace(int8_order(network.recipe), folder=folder)
     order = ExportOrder(network.recipe, *size, precision, network.weights, int8=int8)
     target = folder / f"{network.name.replace(' ', '-')}-{precision}.bundle"
     bundle: Bundle = export_bundle(order, target, open_runner=Executor).bundle

@@ -35,7 +35,7 @@ from edgeunet.bundle.manifest import Manifest
 from edgeunet.calibration import calibration_path, read_set
 from edgeunet.cli.console import note, print_table
 from edgeunet.convert.exporting import ExportOrder, draft_bundle
-from edgeunet.convert.quantizing import Int8Order
+from edgeunet.convert.int8_order import Int8Order
 from edgeunet.evaluate.protocol import SIGMAS, NoiseKind, add_noise
 from edgeunet.metrics import ConfusionMatrix, psnr_db
 from edgeunet.photographs import list_images, read_labels, read_photograph

@@ -42,6 +42,23 @@ class Engine(str, enum.Enum):
         return self.value
 
 
+class Calibrator(str, enum.Enum):
+    """How the range of a tensor is chosen from its values on a calibration set.
+
+    MINMAX: all values. PERCENTILE: all but 1e-5 of them on each side. ENTROPY: the least
+    divergence from the distribution (onnxruntime's, after TensorRT's). MSE: the least squared
+    error of the values.
+    """
+
+    MINMAX = "minmax"
+    PERCENTILE = "percentile"
+    ENTROPY = "entropy"
+    MSE = "mse"
+
+    def __str__(self) -> str:
+        return self.value
+
+
 class FrameType(str, enum.Enum):
     """What a graph takes a frame as, and gives frames and label maps as: bytes, or floats 0..255.
 

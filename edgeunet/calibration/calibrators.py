@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import enum
 import io
 
 import numpy as np
 from onnxruntime.quantization.calibrate import HistogramCollector
 
 from edgeunet.calibration.histograms import Histogram
-from edgeunet.specs import Engine
+from edgeunet.specs import Calibrator, Engine
 
 Interval = tuple[float, float]
 
@@ -20,23 +19,6 @@ _PERCENTILE = 99.998
 _ENTROPY_BINS, _ENTROPY_LEVELS = 512, 128
 _SHRINKS = np.linspace(0.3, 1.0, 15)
 _LEVELS = 255
-
-
-class Calibrator(str, enum.Enum):
-    """How a range is chosen.
-
-    MINMAX: all values. PERCENTILE: all but 1e-5 of them on each side. ENTROPY: the least
-    divergence from the distribution (onnxruntime's, after TensorRT's). MSE: the least squared
-    error of the values.
-    """
-
-    MINMAX = "minmax"
-    PERCENTILE = "percentile"
-    ENTROPY = "entropy"
-    MSE = "mse"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 def interval_of(histogram: Histogram, calibrator: Calibrator, engine: Engine) -> Interval:

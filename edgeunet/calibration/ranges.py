@@ -15,10 +15,10 @@ from pathlib import Path
 import msgspec
 
 from edgeunet.calibration import CalibrationSet
-from edgeunet.calibration.calibrators import Calibrator, Interval
+from edgeunet.calibration.calibrators import Interval
 from edgeunet.errors import RecipeError
 from edgeunet.files import replacing_file
-from edgeunet.specs import Engine
+from edgeunet.specs import Calibrator, Engine
 
 SCHEMA_VERSION = 3
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgeunet.calibration import FEWEST_MEMBERS, FOLDER, calibration_names, is_set_name
-from edgeunet.cli.choices import missing_package
+from edgeunet.choosing.networks import missing_package
 from edgeunet.cli.console import note, print_json, print_table, progress, warn
 from edgeunet.cli.options import AsJson, Seed
 from edgeunet.errors import UsageError

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from edgeunet.bundle.manifest import FILE_NAME
-from edgeunet.errors import MissingPackageError, UsageError, WeightsError
-from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
-from edgeunet.recipes import (
-    LARGEST_WIDTH,
-    WIDTH_NAMES,
-    Recipe,
-    load_recipe,
-    recipe_names,
-    recipe_path,
-)
+from edgeunet.choosing.plan_choice import Windows, plan_request
+from edgeunet.errors import UsageError
+from edgeunet.planning.request import PlanRequest
+from edgeunet.recipes import LARGEST_WIDTH, WIDTH_NAMES, Recipe, load_recipe
 from edgeunet.specs import Precision
-from edgeunet.units import format_size, parse_bytes, parse_count, parse_size, shorten
-
-
-def is_bundle(target: str) -> bool:
-    """Return whether a person who named this means a bundle folder rather than a recipe."""
-    path = Path(target)
-    looks_like_folder = target.endswith("/") or path.suffix == ".bundle" or path.is_dir()
-    return (path / FILE_NAME).is_file() or (looks_like_folder and target not in recipe_names())
+from edgeunet.units import parse_bytes, parse_count, parse_size, shorten
 
 
 def read_width(text: str | None) -> int | None:
@@ -76,97 +60,29 @@ def read_precision(
     return asked[0] if asked else default
 
 
-def choose_weights(
-    model: str, recipe: Recipe, weights: Path | None = None, *, random_weights: bool = False
-) -> Path | None:
-    """Return the weight file to export, or None for random ones, which must be asked for."""
-    if random_weights:
-        if weights is not None:
-            raise UsageError(
-                "--weights and --random-weights contradict each other", hint="give one of them"
-            )
-        return None
-    chosen = weights or recipe.trained_weights(recipe_path(model).parent)
-    if chosen is None:
-        trained = ", ".join(sorted(recipe.weights, key=lambda text: (len(text), text)))
-        raise UsageError(
-            f"there are no shipped weights for {recipe.name} at width {recipe.network.width} "
-            f"(widths with weights: {trained or 'none yet'})",
-            hint=f"{_trained_alike(recipe)}give --weights FILE.safetensors, or --random-weights to "
-            "measure untrained",
-        )
-    if weights is None and not chosen.is_file():
-        raise WeightsError(
-            f"there is no weight file {str(chosen)!r}",
-            hint=f"[weights] in {recipe_path(model).name} names it: put it there, "
-            "or give --weights FILE.safetensors or --random-weights",
-        )
-    return chosen
-
-
-def _trained_alike(recipe: Recipe) -> str:
-    """Name the recipe that is this one grown otherwise than in width, if one is shipped."""
-    for name, width in WIDTH_NAMES.items():
-        other = f"{recipe.name}-{name}"
-        if width == recipe.network.width and other in recipe_names():
-            return f"--model {other} is trained; or "
-    return ""
-
-
 def read_plan_request(
     budget: str | None, tile: str | None, board: str | None, *, tune: bool = False
 ) -> PlanRequest:
     """Return what --budget, --tile, --board and --tune ask for; whole frames when nothing."""
-    if tune and tile not in (None, "auto"):
-        raise UsageError(
-            f"--tune chooses the windows, and --tile {tile} has chosen",
-            hint="leave one of them out",
-        )
-    if budget is not None and board is not None:
-        raise UsageError(
-            "--budget and --board both give a byte limit", hint="leave one of them out"
-        )
-    limit = None if budget is None else parse_bytes(budget)
-    if limit is not None and limit < 1:
-        raise UsageError(f"a budget of {budget} is no memory at all", hint="give one like 128MiB")
-    if board is not None:
-        from edgeunet.boards import find_board
+    return plan_request(
+        budget_bytes=None if budget is None else parse_bytes(budget),
+        tile=_read_windows(tile),
+        board=board,
+        tune=tune,
+    )
 
-        limit = find_board(board).usable_bytes
-    included = board is not None
-    if tile is None:
-        if limit is None:
-            return PlanRequest(auto=True) if tune else WHOLE_FRAME
-        return PlanRequest(budget_bytes=limit, weights_included=included)
-    if tile in ("auto", "none"):
-        return PlanRequest(
-            budget_bytes=limit,
-            auto=tile == "auto",
-            whole=tile == "none",
-            weights_included=included,
-        )
+
+def _read_windows(text: str | None) -> Windows | None:
+    """Read ``--tile``: the size of the windows, auto, or none."""
+    if text is None:
+        return None
+    if text == "auto":
+        return "auto"
+    if text == "none":
+        return "none"
     try:
-        size = parse_size(tile)
+        return parse_size(text)
     except UsageError as error:
         raise UsageError(
-            f"--tile {tile!r} is no tile size", hint="write HxW like 256x256, or auto, or none"
+            f"--tile {text!r} is no tile size", hint="write HxW like 256x256, or auto, or none"
         ) from error
-    return PlanRequest(budget_bytes=limit, tile=size, weights_included=included)
-
-
-def bundle_path(model: str, recipe: Recipe, size: tuple[int, int], precision: Precision) -> Path:
-    """Return the default name of a bundle, in the current folder.
-
-    It has the width in it when that is not the one of the recipe's file.
-    """
-    own_width = load_recipe(model).network.width
-    width = "" if recipe.network.width == own_width else f"-w{recipe.network.width}"
-    return Path(f"{recipe.name}{width}-{format_size(*size)}-{precision}.bundle")
-
-
-def missing_package(error: ModuleNotFoundError, *, purpose: str, extra: str) -> Exception:
-    """Return what to raise for it; a missing module of our own is a bug and stays one."""
-    package = (error.name or "").partition(".")[0]
-    if package in ("", "edgeunet"):
-        return error
-    return MissingPackageError(package, purpose=purpose, extra=extra)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeunet.cli.choices import choose_weights, missing_package
+from edgeunet.choosing.networks import choose_weights, missing_package
 from edgeunet.cli.console import note, print_json, print_table, progress
 from edgeunet.cli.demo_budget import Budgeted, print_budgeted, run_within_budget
 from edgeunet.cli.options import AsJson

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeunet.cli.choices import choose_weights, is_bundle, missing_package, read_recipe_at
+from edgeunet.choosing.networks import choose_weights, is_bundle, missing_package
+from edgeunet.cli.choices import read_recipe_at
 from edgeunet.cli.console import note, print_json, progress, warn
 from edgeunet.cli.evaluate_report import check_report, make_report, print_report, write_report
 from edgeunet.cli.options import AsJson, Seed

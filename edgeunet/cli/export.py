@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
-from edgeunet.bundle.figures import report_of_bundle
-from edgeunet.bundle.manifest import PlanEntry, StageEntry, TileEntry
+from edgeunet.choosing.networks import bundle_path, choose_weights, missing_package
 from edgeunet.cli.build import (
     build_with_defaults,
     check_buildable,
@@ -18,40 +15,23 @@ from edgeunet.cli.build import (
     print_plans,
 )
 from edgeunet.cli.choices import (
-    bundle_path,
-    choose_weights,
-    missing_package,
     read_frame_size,
     read_plan_request,
     read_precision,
     read_recipe_at,
 )
-from edgeunet.cli.console import note, print_json, print_table
-from edgeunet.cli.int8 import (
-    int8_document,
-    int8_notes,
-    int8_order,
-    print_int8,
-    print_sensitivity,
-    read_int8,
-    write_sensitivity,
-)
-from edgeunet.cli.memory_tables import print_plan, why_whole
+from edgeunet.cli.console import note, print_json
+from edgeunet.cli.export_tables import export_document, print_export
+from edgeunet.cli.int8 import read_int8, write_sensitivity
 from edgeunet.cli.options import AsJson, Width
 from edgeunet.cli.triton import check_served, serve_bundle
 from edgeunet.errors import UsageError, near_match
 from edgeunet.specs import FrameType, Precision
-from edgeunet.units import format_bytes, format_size
 
 if TYPE_CHECKING:
     from edgeunet.convert.sensitivity import Selection
 
 _FRAME_TYPES = {"uint8": FrameType.UINT8, "float": FrameType.FLOAT32}
-_METRICS = {
-    "psnr_db": "PSNR dB",
-    "label_share": "share of pixels with another class",
-    "probability": "largest difference of a probability",
-}
 
 
 def command(
@@ -161,18 +141,20 @@ def command(
     frame_size = read_frame_size(size, recipe)
     chosen = choose_weights(model, recipe, weights, random_weights=random_weights)
     request = read_plan_request(budget, tile, board, tune=tune)
-    if tune and precision is Precision.INT8:
-        raise UsageError(
-            "--tune does not time INT8 windows in this version",
-            hint="leave --tune out, or export --fp32",
-        )
-    if tune and precision is not Precision.FP32:
-        raise UsageError(
-            f"--tune times onnxruntime on this machine, and {precision} is for a GPU",
-            hint="leave --tune out, or export --fp32",
-        )
+    if tune:
+        _check_tuned(precision)
     frame_type = _read_frame_type(frame, precision)
-    int8_choice = read_int8(precision, calibration, target_engine, max_drop, sensitivity)
+    selections: list[Selection] = []
+    int8_wanted = read_int8(
+        precision,
+        recipe,
+        calibration=calibration,
+        target=target_engine,
+        max_drop=max_drop,
+        sensitivity=sensitivity,
+        keeps_ranges=chosen is not None,
+        on_selection=selections.append,
+    )
     if build:
         # Told before the network is exported, which may take minutes.
         check_buildable()
@@ -187,7 +169,6 @@ def command(
     from edgeunet.run.executor import Executor
     from edgeunet.run.timing import time_graph
 
-    selections: list[Selection] = []
     order = ExportOrder(
         recipe,
         *frame_size,
@@ -195,9 +176,7 @@ def command(
         weights=chosen,
         request=request,
         time_graph=time_graph if tune else None,
-        int8=None
-        if int8_choice is None
-        else int8_order(int8_choice, recipe, chosen, selections.append),
+        int8=int8_wanted,
         frame_type=frame_type,
     )
     exported = export_bundle(order, target, open_runner=Executor, report=note)
@@ -206,82 +185,31 @@ def command(
             write_sensitivity(sensitivity, selection, target.name)
     if triton is not None and served is not None:
         serve_bundle(exported.bundle, served, triton)
-    manifest = exported.bundle.manifest
-    plan = manifest.plan
-    document: dict[str, Any] = {
-        "bundle": str(target),
-        "model": recipe.name,
-        "size": format_size(*frame_size),
-        "precision": str(precision),
-        "frame_type": str(frame_type),
-        "weights": manifest.weights,
-        "parity": [
-            {"frame": f.frame, "output": f.output, f.metric: f.value, "limit": f.limit}
-            for f in exported.parity
-        ],
-        "calibration": manifest.calibration,
-        "quantization": int8_document(manifest.quantization),
-        "memory": msgspec.structs.asdict(manifest.memory),
-        "plan": None if plan is None else _plan_document(plan, manifest.stages),
-    }
+    document = export_document(order, exported)
     plans = build_with_defaults(exported.bundle) if build else []
     if build:
         document["plans"] = plans_document(plans, exported.bundle)
     if as_json:
         print_json(document)
         return
-    print_table(
-        f"parity of {recipe.name} {precision} with torch FP32, on onnxruntime",
-        ("frame", "output", "measure", "value", "limit"),
-        [
-            (
-                f.frame,
-                f.output,
-                _METRICS[f.metric],
-                "equal" if f.value is None else f"{f.value:.4g}",
-                "-" if f.limit is None else f"{f.limit:.4g}",
-            )
-            for f in exported.parity
-        ],
-        text_columns=3,
-    )
-    if manifest.quantization is not None:
-        print_int8(manifest.quantization, manifest.calibration)
-        for selection in selections:
-            print_sensitivity(selection)
-    memory = manifest.memory
-    print_table(
-        f"memory at {format_size(*frame_size)}, computed from the graph",
-        ("skip bytes", "peak live bytes", "arena bytes", "I/O bytes", "weight bytes"),
-        [
-            tuple(
-                format_bytes(value)
-                for value in (
-                    memory.skip_bytes,
-                    memory.peak_live_bytes,
-                    memory.arena_bytes,
-                    memory.io_bytes,
-                    memory.weight_bytes,
-                )
-            )
-        ],
-        text_columns=0,
-    )
-    if precision is Precision.INT8:
-        for text in int8_notes(recipe, memory, whole=plan is None):
-            note(text)
-    if plan is not None:
-        print_plan(report_of_bundle(exported.bundle))
-        note(f"predicted on {plan.engine}: {format_bytes(plan.predicted_bytes)}")
-    elif not request.whole:
-        note(why_whole(request, frame_size, tuned=tune))
-    if precision is Precision.FP16:
-        note(
-            "onnxruntime computes fp16 in fp32 on most CPUs: there parity shows the graph is right"
-        )
+    print_export(order, exported, selections, tuned=tune)
     if build:
         print_plans(plans, exported.bundle)
     note(f"wrote {target}")
+
+
+def _check_tuned(precision: Precision) -> None:
+    """Raise UsageError for a precision whose windows are not timed."""
+    if precision is Precision.INT8:
+        raise UsageError(
+            "--tune does not time INT8 windows in this version",
+            hint="leave --tune out, or export --fp32",
+        )
+    if precision is not Precision.FP32:
+        raise UsageError(
+            f"--tune times onnxruntime on this machine, and {precision} is for a GPU",
+            hint="leave --tune out, or export --fp32",
+        )
 
 
 def _read_frame_type(text: str, precision: Precision) -> FrameType:
@@ -298,24 +226,3 @@ def _read_frame_type(text: str, precision: Precision) -> FrameType:
             hint="export --fp16 or --fp32, or leave --frame out",
         )
     return found
-
-
-def _plan_document(plan: PlanEntry, stages: Sequence[StageEntry]) -> dict[str, Any]:
-    return {
-        "level": plan.level,
-        "recompute_ratio": plan.recompute_ratio,
-        "engine": plan.engine,
-        "predicted_bytes": plan.predicted_bytes,
-        "budget_bytes": plan.budget_bytes,
-        "stages": [
-            {
-                "name": stage.name,
-                "tile": None if stage.tile is None else format_size(*_side(stage.tile)),
-            }
-            for stage in stages
-        ],
-    }
-
-
-def _side(tile: TileEntry) -> tuple[int, int]:
-    return tile.height, tile.width

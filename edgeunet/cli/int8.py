@@ -5,22 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from edgeunet.bundle.manifest import MemoryEntry, QuantizationEntry
-from edgeunet.calibration import (
-    FOLDER,
-    CalibrationSet,
-    calibration_names,
-    calibration_path,
-    read_set,
-)
-from edgeunet.cli.choices import missing_package
+from edgeunet.choosing.int8 import int8_order
+from edgeunet.choosing.networks import missing_package
 from edgeunet.cli.console import note, print_table
+from edgeunet.convert.int8_order import Int8Order
 from edgeunet.errors import UsageError, near_match
 from edgeunet.files import check_writable, replacing_file
 from edgeunet.recipes import Recipe
@@ -28,40 +23,30 @@ from edgeunet.specs import Engine, Precision
 from edgeunet.units import format_bytes
 
 if TYPE_CHECKING:
-    from edgeunet.convert.quantizing import Int8Order
     from edgeunet.convert.sensitivity import Selection
 
-_DEFAULT_SET = "photographs"
 _DOCUMENT = ".json"
 _PICTURES = (".png", ".svg")
 # Of a ranking, on the screen.
 _SHOWN_LAYERS = 10
 
 
-@dataclass(frozen=True)
-class Int8Choice:
-    """The set of frames, the engine, and the PSNR that may be lost.
-
-    folder: where ranges are kept. shipped: of a set that ships, the folder it ships in.
-    sensitivity: the file to write the ranking to.
-    """
-
-    calibration: CalibrationSet
-    folder: Path
-    shipped: Path | None
-    engine: Engine
-    max_drop_db: float | None
-    sensitivity: Path | None = None
-
-
 def read_int8(
     precision: Precision,
-    calibration: str | None,
-    target: str | None,
+    recipe: Recipe,
+    *,
+    calibration: str | None = None,
+    target: str | None = None,
     max_drop: str | None = None,
     sensitivity: Path | None = None,
-) -> Int8Choice | None:
-    """Read what only --int8 has; None for another precision."""
+    keeps_ranges: bool = True,
+    on_selection: Callable[[Selection], None] | None = None,
+) -> Int8Order | None:
+    """Read what only --int8 has; None for another precision.
+
+    sensitivity: the file that the ranking will be written to. on_selection: is told the ranking,
+    which is measured for a sensitivity file and for --max-drop.
+    """
     if precision is not Precision.INT8:
         flags = {
             "--calibration": calibration,
@@ -76,26 +61,27 @@ def read_int8(
                     hint=f"add --int8, or leave {flag} out",
                 )
         return None
-    names = [str(engine) for engine in Engine]
-    if target is not None and target not in names:
-        raise UsageError(
-            f"there is no target {target!r}",
-            hint=near_match(target, names) + f"known: {', '.join(names)}",
-        )
+    engine = Engine.ONNXRUNTIME if target is None else _read_engine(target)
     if sensitivity is not None:
         _check_sensitivity(sensitivity)
-    name = calibration or _DEFAULT_SET
-    path = calibration_path(name)
-    # What a package installed is not the user's to write to, even where it could be.
-    ships = name in calibration_names()
-    return Int8Choice(
-        read_set(path),
-        FOLDER if ships else path.parent,
-        path.parent if ships else None,
-        Engine(target) if target else Engine.ONNXRUNTIME,
-        None if max_drop is None else _decibels(max_drop),
-        sensitivity,
+    return int8_order(
+        recipe,
+        calibration=calibration,
+        engine=engine,
+        max_drop_db=None if max_drop is None else _decibels(max_drop),
+        keeps_ranges=keeps_ranges,
+        on_selection=None if sensitivity is None else on_selection,
     )
+
+
+def _read_engine(text: str) -> Engine:
+    names = [str(engine) for engine in Engine]
+    if text not in names:
+        raise UsageError(
+            f"there is no target {text!r}",
+            hint=near_match(text, names) + f"known: {', '.join(names)}",
+        )
+    return Engine(text)
 
 
 def _check_sensitivity(path: Path) -> None:
@@ -122,30 +108,6 @@ def _decibels(text: str) -> float:
             hint="give one above zero in decibels, like 0.1dB",
         )
     return float(number[1])
-
-
-def int8_order(
-    choice: Int8Choice,
-    recipe: Recipe,
-    weights: Path | None,
-    on_selection: Callable[[Selection], None],
-) -> Int8Order:
-    """Return the order to quantize. Ranges of random weights are not kept: they never return."""
-    from edgeunet.calibration.calibrators import Calibrator
-    from edgeunet.convert.quantizing import Int8Order
-    from edgeunet.media.clip_reader import open_clip
-
-    kind = recipe.export.int8_calibrator
-    return Int8Order(
-        choice.calibration,
-        None if weights is None else choice.folder,
-        choice.engine,
-        None if kind is None else Calibrator(kind),
-        choice.max_drop_db,
-        choice.shipped,
-        open_clip,
-        None if choice.sensitivity is None else on_selection,
-    )
 
 
 def int8_notes(recipe: Recipe, memory: MemoryEntry, *, whole: bool) -> Iterator[str]:

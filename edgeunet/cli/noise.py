@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeunet.cli.choices import missing_package
+from edgeunet.choosing.networks import missing_package
 from edgeunet.cli.console import note, print_json, print_table, progress, warn
 from edgeunet.cli.options import AsJson
 from edgeunet.errors import UsageError

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from edgeunet.cli.choices import choose_weights, missing_package
+from edgeunet.choosing.networks import choose_weights, missing_package
 from edgeunet.errors import UsageError
 from edgeunet.recipes import Recipe
 from edgeunet.schedules import CameraTable

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeunet.cli.int8 import Int8Choice, int8_order, read_int8
+from edgeunet.cli.int8 import read_int8
+from edgeunet.convert.int8_order import Int8Order
 from edgeunet.errors import UsageError
 from edgeunet.recipes import Recipe, recipe_path
 from edgeunet.specs import Precision
@@ -23,7 +24,7 @@ class QatChoice:
     init: None for a run that is resumed. set_name: the calibration set, as it was given.
     """
 
-    int8: Int8Choice
+    int8: Int8Order
     init: Path | None
     set_name: str | None
 
@@ -31,8 +32,7 @@ class QatChoice:
         """Return what an export would quantize, for the training loop."""
         from edgeunet.qat.exported_bits import ExportedBits
 
-        # Nothing is kept: that is for the weights that are exported, not for those begun with.
-        return ExportedBits(recipe, int8_order(self.int8, recipe, None, lambda _: None), report)
+        return ExportedBits(recipe, self.int8, report)
 
 
 def read_qat(
@@ -64,7 +64,14 @@ def read_qat(
             f"--qat computes in FP32: {mixed_precision} is coarser than the 8 bits it imitates",
             hint="leave --mixed-precision out",
         )
-    int8 = read_int8(Precision.INT8, calibration, target or planned)
+    # Ranges are kept for weights that are exported, not for those that training begins with.
+    int8 = read_int8(
+        Precision.INT8,
+        recipe,
+        calibration=calibration,
+        target=target or planned,
+        keeps_ranges=False,
+    )
     weights = init
     if weights is None and not going_on:
         weights = recipe.trained_weights(recipe_path(model).parent)

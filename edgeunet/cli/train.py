@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from edgeunet.choosing.networks import missing_package
 from edgeunet.cli.burst_training import clip_reader, read_bursts, shipped, write_page
-from edgeunet.cli.choices import missing_package, read_recipe_at
+from edgeunet.cli.choices import read_recipe_at
 from edgeunet.cli.console import note, print_json, print_table, progress, warn
 from edgeunet.cli.noise_training import read_init, read_noise_profile, with_noise_profile
 from edgeunet.cli.options import AsJson, Width

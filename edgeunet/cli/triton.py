@@ -18,7 +18,7 @@ from edgeunet.bundle.triton_repository import (
     check_place,
     write_model,
 )
-from edgeunet.cli.choices import missing_package
+from edgeunet.choosing.networks import missing_package
 from edgeunet.cli.console import note, print_json
 from edgeunet.cli.options import AsJson
 from edgeunet.errors import EngineError, UsageError, near_match

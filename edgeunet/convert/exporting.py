@@ -28,6 +28,7 @@ from edgeunet.bundle.manifest import (
     PlanEntry,
     StageEntry,
 )
+from edgeunet.convert.int8_order import Int8Order
 from edgeunet.convert.network_graph import (
     NetworkGraphs,
     check_frame_size,
@@ -43,7 +44,7 @@ from edgeunet.convert.parity import (
     require_parity,
     shortfalls,
 )
-from edgeunet.convert.quantizing import Int8Order, make_quantizer, quantization_entry
+from edgeunet.convert.quantizing import make_quantizer, quantization_entry
 from edgeunet.convert.staging import memory_entry, plan_entry, write_stages, write_whole
 from edgeunet.files import check_writable, naming
 from edgeunet.graph.for_engine import finish

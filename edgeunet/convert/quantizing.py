@@ -12,8 +12,8 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeunet.bundle.manifest import QuantizationEntry
-from edgeunet.calibration import FEWEST_MEMBERS, CalibrationSet, Frame, OpenClip, pairs
-from edgeunet.calibration.calibrators import Calibrator, interval_of
+from edgeunet.calibration import FEWEST_MEMBERS, Frame, pairs
+from edgeunet.calibration.calibrators import interval_of
 from edgeunet.calibration.histograms import Frames, channel_reaches, histograms_of, runner_of
 from edgeunet.calibration.ranges import (
     SCHEMA_VERSION,
@@ -26,6 +26,7 @@ from edgeunet.calibration.ranges import (
     ranges_path,
     write_ranges,
 )
+from edgeunet.convert.int8_order import Int8Order
 from edgeunet.convert.network_graph import NetworkGraphs, check_frame_size
 from edgeunet.convert.sensitivity import Selection, select_floats
 from edgeunet.errors import RecipeError
@@ -42,34 +43,12 @@ from edgeunet.graph.int8_placement import (
 from edgeunet.graph.quantized import Interval, quantize
 from edgeunet.graph.summary import write_model
 from edgeunet.recipes import Recipe
-from edgeunet.specs import Array, Engine, Precision
+from edgeunet.specs import Array, Calibrator, Engine, Precision
 from edgeunet.units import format_size
 
 # What equal to the last bit counts as, so that a mean has a value.
 _EQUAL_DB = 100.0
 _LARGEST_FACTOR = 2.0
-
-
-@dataclass(frozen=True)
-class Int8Order:
-    """How a network is to be quantized.
-
-    folder: where ranges are kept, or not at all when it is None. shipped: the folder of a set that
-    ships, with the ranges that ship with it. open_clip: for sets with frames of clips.
-    calibrator: None for the one that keeps the network nearest to its floats. max_drop_db: the
-    most PSNR that may be lost, for which some convolutions stay in floats; None keeps none.
-    on_selection: is told what every convolution loses alone, which is then measured whether or
-    not one has to be kept.
-    """
-
-    calibration: CalibrationSet
-    folder: Path | None
-    engine: Engine
-    calibrator: Calibrator | None = None
-    max_drop_db: float | None = None
-    shipped: Path | None = None
-    open_clip: OpenClip | None = None
-    on_selection: Callable[[Selection], None] | None = None
 
 
 @dataclass(frozen=True)

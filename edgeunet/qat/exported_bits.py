@@ -18,8 +18,9 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
+from edgeunet.convert.int8_order import Int8Order
 from edgeunet.convert.network_graph import NetworkGraphs, frame_module
-from edgeunet.convert.quantizing import Int8Order, make_quantizer
+from edgeunet.convert.quantizing import make_quantizer
 from edgeunet.errors import RecipeError
 from edgeunet.graph.equalize import prepare
 from edgeunet.graph.quantized import quantize

@@ -11,11 +11,11 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from edgeunet.calibration.calibrators import Calibrator, interval_of
+from edgeunet.calibration.calibrators import interval_of
 from edgeunet.calibration.histograms import BINS, Histogram, histograms_of
 from edgeunet.errors import EngineError
 from edgeunet.graph.quantized import quantized_weights, scale_of
-from edgeunet.specs import Engine
+from edgeunet.specs import Calibrator, Engine
 
 Values = NDArray[np.float64]
 

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from edgeunet.calibration import CalibrationSet, Member, load_calibration_set
-from edgeunet.calibration.calibrators import Calibrator
 from edgeunet.calibration.ranges import (
     SCHEMA_VERSION,
     Ranges,
@@ -20,10 +19,10 @@ from edgeunet.calibration.ranges import (
     ranges_path,
     write_ranges,
 )
-from edgeunet.cli.int8 import read_int8
+from edgeunet.choosing.int8 import int8_order
 from edgeunet.errors import RecipeError
-from edgeunet.recipes import folder
-from edgeunet.specs import Engine, Precision
+from edgeunet.recipes import folder, load_recipe
+from edgeunet.specs import Calibrator, Engine
 
 KEY = RangesKey(model="toy", width=4, calibration="street", members="m", weights="w", structure="s")
 OTHER = msgspec.structs.replace(KEY, weights="others")
@@ -80,16 +79,14 @@ def test_shipped_ranges_that_somebody_edited_are_refused(tmp_path: Path) -> None
 
 
 def test_ranges_on_a_shipped_set_are_kept_in_the_current_folder() -> None:
-    choice = read_int8(Precision.INT8, "photographs", None)
-    assert choice is not None
+    choice = int8_order(load_recipe("unetmm"), calibration="photographs")
     assert (choice.folder, choice.shipped) == (Path("calibration"), folder("calibration"))
 
 
 def test_ranges_on_ones_own_set_are_kept_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "photographs.toml"
     path.write_bytes((folder("calibration") / "photographs.toml").read_bytes())
-    choice = read_int8(Precision.INT8, str(path), None)
-    assert choice is not None
+    choice = int8_order(load_recipe("unetmm"), calibration=str(path))
     assert (choice.folder, choice.shipped) == (tmp_path, None)
 
 

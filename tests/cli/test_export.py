@@ -201,7 +201,7 @@ WRONG = {
     ),
     "two kinds of weights": (
         command("--weights", "mine.safetensors"),
-        "--weights and --random-weights contradict",
+        "a weight file and random weights contradict",
         "one of them",
     ),
     "no weights at this width": (

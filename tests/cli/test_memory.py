@@ -100,9 +100,9 @@ def test_a_bundle_is_analysed_without_torch(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--size", "64x64"), "--size 64x64 contradicts {}, which is fixed at 48x64"),
-        (("--precision", "fp16"), "--precision fp16 contradicts {}, which is fp32"),
-        (("--width", "16"), "--width cannot change {}: its channels are fixed"),
+        (("--size", "64x64"), "a size of 64x64 contradicts {}, which is fixed at 48x64"),
+        (("--precision", "fp16"), "precision fp16 contradicts {}, which is fp32"),
+        (("--width", "16"), "a width cannot change {}: its channels are fixed"),
     ],
 )
 @pytest.mark.parametrize("kind", ["file", "bundle"])

@@ -214,11 +214,11 @@ def test_the_weights_are_in_the_budget_of_a_board(
 WRONG = {
     "two limits": (
         ("--budget", "1GiB", "--board", "nano-4gb"),
-        "--budget and --board both give a byte limit",
+        "a budget and a board both give a byte limit",
         "leave one of them out",
     ),
-    "no memory": (("--budget", "0"), "a budget of 0 is no memory at all", "128MiB"),
-    "not even a byte": (("--budget", "0.2"), "a budget of 0.2 is no memory at all", "128MiB"),
+    "no memory": (("--budget", "0"), "a budget of 0 bytes is no memory at all", "128MiB"),
+    "not even a byte": (("--budget", "0.2"), "a budget of 0 bytes is no memory at all", "128MiB"),
     "less than nothing": (("--budget=-5MiB",), "'-5MiB' is not a size in bytes", "128MiB"),
     "no bytes": (("--budget", "12 parsecs"), "'12 parsecs' is not a size in bytes", "128MiB"),
     "decimal units": (("--budget", "128MB"), "'128MB' is not a size in bytes", "128MiB"),
@@ -318,7 +318,7 @@ def test_what_no_plan_can_do(
 def test_a_bundle_is_planned_already(options: tuple[str, ...], exported: tuple[Path, Ran]) -> None:
     ran = edgeunet("memory", exported[0], *options)
     assert ran.code == 2
-    assert "--budget and --tile cannot change tiled.bundle" in ran.failure[0]
+    assert "a budget or windows cannot change tiled.bundle" in ran.failure[0]
 
 
 @pytest.mark.parametrize(
@@ -356,8 +356,8 @@ def test_a_board_is_a_budget_with_weights() -> None:
 @pytest.mark.parametrize(
     ("options", "error", "hint"),
     [
-        (("--tile", "64x96"), "--tune chooses the windows", "leave one of them out"),
-        (("--tile", "none"), "--tune chooses the windows", "leave one of them out"),
+        (("--tile", "64x96"), "tuning chooses the windows", "leave one of them out"),
+        (("--tile", "none"), "tuning chooses the windows", "leave one of them out"),
         (("--fp16",), "--tune times onnxruntime on this machine", "export --fp32"),
     ],
 )

@@ -9,8 +9,9 @@ import pytest
 
 from edgeunet.calibration import load_calibration_set
 from edgeunet.convert import quantizing
+from edgeunet.convert.int8_order import Int8Order
 from edgeunet.convert.network_graph import graphs_of_recipe
-from edgeunet.convert.quantizing import Int8Order, ranges_of
+from edgeunet.convert.quantizing import ranges_of
 from edgeunet.graph.int8_placement import Points
 from edgeunet.recipes import folder, load_recipe, recipe_names, recipe_path
 from edgeunet.specs import Engine, Precision

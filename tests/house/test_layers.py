@@ -19,7 +19,7 @@ LAYERS = (
     ("bundle",),
     ("convert",),
     ("engine", "qat"),
-    ("run",),
+    ("run", "choosing"),
     ("stream",),
     ("evaluate",),
     ("cli",),

@@ -18,9 +18,9 @@ import torch
 from torch import nn
 
 from edgeunet.calibration import read_set
-from edgeunet.calibration.calibrators import Calibrator
 from edgeunet.calibration.histograms import runner_of
-from edgeunet.convert.quantizing import Int8Order, Quantizer
+from edgeunet.convert.int8_order import Int8Order
+from edgeunet.convert.quantizing import Quantizer
 from edgeunet.errors import GraphError, RecipeError
 from edgeunet.graph.int8_placement import Placement, show_points
 from edgeunet.graph.quantized import quantize
@@ -32,7 +32,7 @@ from edgeunet.qat.bound_weights import bind, trained_names
 from edgeunet.qat.exported_bits import ExportedBits, absorb_offsets, graph_for_replay
 from edgeunet.qat.replay import Replay
 from edgeunet.recipes import Recipe
-from edgeunet.specs import Engine
+from edgeunet.specs import Calibrator, Engine
 from edgeunet.train.fake_quantization import Quantization
 from tests.calibration.sets import write_set
 from tests.convert.conftest import scattered

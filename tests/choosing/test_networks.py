@@ -1,4 +1,4 @@
-"""What several verbs read from the command line in the same way."""
+"""Which names mean a bundle, and which a recipe."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeunet.cli.choices import is_bundle
+from edgeunet.choosing.networks import is_bundle
 from tests.bundle.tiny import tiny_bundle
 
 

@@ -1,0 +1,138 @@
+"""Whose memory is meant, and its figures: a recipe's, a bundle's, or an ONNX file's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeunet.choosing.networks import is_bundle, missing_package
+from edgeunet.errors import UsageError
+from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
+from edgeunet.specs import Precision
+from edgeunet.units import format_size
+
+if TYPE_CHECKING:
+    from edgeunet.analysis.memory_report import MemoryReport
+    from edgeunet.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked about the graph; None where nothing is said.
+
+    size: (height, width) in pixels. request: the plan; None when no plan is asked for.
+    fixed: the plan's budget or windows were named, which only a recipe can follow.
+    """
+
+    size: tuple[int, int] | None = None
+    precision: Precision | None = None
+    width: int | None = None
+    request: PlanRequest | None = None
+    fixed: bool = False
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A report, what can be run of it, and for a plan the report of the whole frame.
+
+    runs_whole: a plan was asked for, and the whole frame fits.
+    """
+
+    report: MemoryReport
+    runnable: Path | None
+    whole: MemoryReport | None = None
+    runs_whole: bool = False
+
+
+def subject_of(
+    target: str, wanted: Wanted, *, folder: Path | None = None, compares: bool = False
+) -> Subject:
+    """Analyse what a name stands for.
+
+    target: a recipe's name or path, a bundle folder, or an ONNX file. folder: a recipe's bundle
+    is written there, to be run; None writes none. compares: the whole frame of a plan is analysed
+    as well.
+    Raises an EdgeUnetError that says what is wrong: with the name, the file, or what is asked.
+    """
+    path = Path(target)
+    if path.suffix.lower() == ".onnx":
+        return _of_file(path, wanted)
+    if is_bundle(target):
+        return _of_bundle(path, wanted)
+    return _of_recipe(target, wanted, folder, compares=compares)
+
+
+def _of_file(path: Path, wanted: Wanted) -> Subject:
+    from edgeunet.analysis.memory_report import analyse
+    from edgeunet.graph.summary import view_of_file
+
+    report = analyse(view_of_file(path), model=path.name)
+    _refuse_contradictions(path.name, "file", wanted, report)
+    return Subject(report, path)
+
+
+def _of_bundle(path: Path, wanted: Wanted) -> Subject:
+    from edgeunet.bundle import open_bundle
+    from edgeunet.bundle.figures import report_of_bundle
+
+    report = report_of_bundle(open_bundle(path))
+    _refuse_contradictions(path.name, "bundle", wanted, report)
+    return Subject(report, path)
+
+
+def _of_recipe(target: str, wanted: Wanted, folder: Path | None, *, compares: bool) -> Subject:
+    from edgeunet.recipes import load_recipe
+
+    recipe = load_recipe(target).with_width(wanted.width)
+    try:
+        return _of_loaded_recipe(recipe, wanted, folder, compares=compares)
+    except ModuleNotFoundError as error:
+        purpose = f"making the graph of {recipe.name}"
+        raise missing_package(error, purpose=purpose, extra="export") from error
+
+
+def _of_loaded_recipe(
+    recipe: Recipe, wanted: Wanted, folder: Path | None, *, compares: bool
+) -> Subject:
+    from edgeunet.convert.exporting import ExportOrder, draft_bundle
+    from edgeunet.convert.network_graph import graphs_of_recipe
+    from edgeunet.convert.network_plan import report_of_frame, report_of_request
+
+    size = wanted.size or recipe.export.size
+    precision = wanted.precision or Precision.FP32
+    graphs = graphs_of_recipe(recipe)
+    plan, whole, runs_whole = None, None, False
+    if wanted.request is not None:
+        plan, report = report_of_request(graphs, *size, precision, wanted.request)
+        runs_whole = not plan.tiled and not wanted.request.whole
+        if plan.tiled and compares:
+            whole = report_of_frame(graphs, *size, precision)
+    else:
+        report = report_of_frame(graphs, *size, precision)
+    if folder is None:
+        return Subject(report, None, whole, runs_whole)
+    order = ExportOrder(recipe, *size, precision, request=wanted.request or WHOLE_FRAME)
+    bundle = draft_bundle(order, folder / f"{recipe.name}.bundle", graphs=graphs, plan=plan)
+    return Subject(report, bundle.path, whole, runs_whole)
+
+
+def _refuse_contradictions(name: str, kind: str, wanted: Wanted, report: MemoryReport) -> None:
+    """Refuse what a file or a bundle cannot follow, instead of ignoring it."""
+    hint = f"leave the option out, or give a model's name instead of a {kind}"
+    if wanted.size is not None and wanted.size != report.frame:
+        fixed = f"is fixed at {report.size}" if report.frame else "has no frame input"
+        raise UsageError(
+            f"a size of {format_size(*wanted.size)} contradicts {name}, which {fixed}", hint=hint
+        )
+    if wanted.precision is not None and wanted.precision is not report.precision:
+        raise UsageError(
+            f"precision {wanted.precision} contradicts {name}, which is {report.precision}",
+            hint=hint,
+        )
+    if wanted.fixed:
+        raise UsageError(
+            f"a budget or windows cannot change {name}: it is planned already", hint=hint
+        )
+    if wanted.width is not None:
+        raise UsageError(f"a width cannot change {name}: its channels are fixed", hint=hint)

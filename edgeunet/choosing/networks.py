@@ -1,0 +1,77 @@
+"""Which network is meant: a recipe, its weights, or a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgeunet.bundle.manifest import FILE_NAME
+from edgeunet.errors import MissingPackageError, UsageError, WeightsError
+from edgeunet.recipes import WIDTH_NAMES, Recipe, load_recipe, recipe_names, recipe_path
+from edgeunet.specs import Precision
+from edgeunet.units import format_size
+
+
+def is_bundle(target: str) -> bool:
+    """Return whether a name means a bundle folder rather than a recipe."""
+    path = Path(target)
+    looks_like_folder = target.endswith("/") or path.suffix == ".bundle" or path.is_dir()
+    return (path / FILE_NAME).is_file() or (looks_like_folder and target not in recipe_names())
+
+
+def choose_weights(
+    model: str, recipe: Recipe, weights: Path | None = None, *, random_weights: bool = False
+) -> Path | None:
+    """Return the weight file to export; None for random weights.
+
+    model: the recipe's name or path. weights: a file, or None for the shipped one.
+    Raises UsageError when both or neither are there, WeightsError when the shipped file is not.
+    """
+    if random_weights:
+        if weights is not None:
+            raise UsageError(
+                "a weight file and random weights contradict each other", hint="give one of them"
+            )
+        return None
+    chosen = weights or recipe.trained_weights(recipe_path(model).parent)
+    if chosen is None:
+        trained = ", ".join(sorted(recipe.weights, key=lambda text: (len(text), text)))
+        raise UsageError(
+            f"there are no shipped weights for {recipe.name} at width {recipe.network.width} "
+            f"(widths with weights: {trained or 'none yet'})",
+            hint=f"{_trained_alike(recipe)}give --weights FILE.safetensors, or --random-weights to "
+            "measure untrained",
+        )
+    if weights is None and not chosen.is_file():
+        raise WeightsError(
+            f"there is no weight file {str(chosen)!r}",
+            hint=f"[weights] in {recipe_path(model).name} names it: put it there, "
+            "or give --weights FILE.safetensors or --random-weights",
+        )
+    return chosen
+
+
+def bundle_path(model: str, recipe: Recipe, size: tuple[int, int], precision: Precision) -> Path:
+    """Return the default name of a bundle, in the current folder.
+
+    The width is part of it when it is not the one in the recipe's file.
+    """
+    own_width = load_recipe(model).network.width
+    width = "" if recipe.network.width == own_width else f"-w{recipe.network.width}"
+    return Path(f"{recipe.name}{width}-{format_size(*size)}-{precision}.bundle")
+
+
+def missing_package(error: ModuleNotFoundError, *, purpose: str, extra: str) -> Exception:
+    """Return the error to raise for a missing package; our own missing modules stay bugs."""
+    package = (error.name or "").partition(".")[0]
+    if package in ("", "edgeunet"):
+        return error
+    return MissingPackageError(package, purpose=purpose, extra=extra)
+
+
+def _trained_alike(recipe: Recipe) -> str:
+    """Name the recipe that is this one grown in another way than width, if one is shipped."""
+    for name, width in WIDTH_NAMES.items():
+        other = f"{recipe.name}-{name}"
+        if width == recipe.network.width and other in recipe_names():
+            return f"--model {other} is trained; or "
+    return ""

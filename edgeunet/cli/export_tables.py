@@ -1,0 +1,127 @@
+"""What ``edgeunet export`` says of a bundle that it has written, as tables and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from edgeunet.bundle.figures import report_of_bundle
+from edgeunet.bundle.manifest import MemoryEntry, PlanEntry, StageEntry
+from edgeunet.cli.console import note, print_table
+from edgeunet.cli.int8 import int8_document, int8_notes, print_int8, print_sensitivity
+from edgeunet.cli.memory_tables import print_plan, why_whole
+from edgeunet.specs import Precision
+from edgeunet.units import format_bytes, format_size
+
+if TYPE_CHECKING:
+    from edgeunet.convert.exporting import Exported, ExportOrder
+    from edgeunet.convert.parity import ParityFigure
+    from edgeunet.convert.sensitivity import Selection
+
+_METRICS = {
+    "psnr_db": "PSNR dB",
+    "label_share": "share of pixels with another class",
+    "probability": "largest difference of a probability",
+}
+
+
+def export_document(order: ExportOrder, exported: Exported) -> dict[str, Any]:
+    """Return the JSON document of an export."""
+    manifest = exported.bundle.manifest
+    plan = manifest.plan
+    return {
+        "bundle": str(exported.bundle.path),
+        "model": order.recipe.name,
+        "size": format_size(order.height, order.width),
+        "precision": str(order.precision),
+        "frame_type": str(order.frame_type),
+        "weights": manifest.weights,
+        "parity": [
+            {"frame": f.frame, "output": f.output, f.metric: f.value, "limit": f.limit}
+            for f in exported.parity
+        ],
+        "calibration": manifest.calibration,
+        "quantization": int8_document(manifest.quantization),
+        "memory": msgspec.structs.asdict(manifest.memory),
+        "plan": None if plan is None else _plan_document(plan, manifest.stages),
+    }
+
+
+def print_export(
+    order: ExportOrder, exported: Exported, selections: Sequence[Selection], *, tuned: bool
+) -> None:
+    """Print what parity, INT8, memory and the plan came to. tuned: windows were timed."""
+    manifest = exported.bundle.manifest
+    _print_parity(
+        f"parity of {order.recipe.name} {order.precision} with torch FP32, on onnxruntime",
+        exported.parity,
+    )
+    if manifest.quantization is not None:
+        print_int8(manifest.quantization, manifest.calibration)
+        for selection in selections:
+            print_sensitivity(selection)
+    size = (order.height, order.width)
+    _print_memory(f"memory at {format_size(*size)}, computed from the graph", manifest.memory)
+    plan = manifest.plan
+    if order.precision is Precision.INT8:
+        for text in int8_notes(order.recipe, manifest.memory, whole=plan is None):
+            note(text)
+    if plan is not None:
+        print_plan(report_of_bundle(exported.bundle))
+        note(f"predicted on {plan.engine}: {format_bytes(plan.predicted_bytes)}")
+    elif not order.request.whole:
+        note(why_whole(order.request, size, tuned=tuned))
+    if order.precision is Precision.FP16:
+        note(
+            "onnxruntime computes fp16 in fp32 on most CPUs: there parity shows the graph is right"
+        )
+
+
+def _print_parity(title: str, figures: Sequence[ParityFigure]) -> None:
+    print_table(
+        title,
+        ("frame", "output", "measure", "value", "limit"),
+        [
+            (
+                f.frame,
+                f.output,
+                _METRICS[f.metric],
+                "equal" if f.value is None else f"{f.value:.4g}",
+                "-" if f.limit is None else f"{f.limit:.4g}",
+            )
+            for f in figures
+        ],
+        text_columns=3,
+    )
+
+
+def _print_memory(title: str, memory: MemoryEntry) -> None:
+    figures = {
+        "skip bytes": memory.skip_bytes,
+        "peak live bytes": memory.peak_live_bytes,
+        "arena bytes": memory.arena_bytes,
+        "I/O bytes": memory.io_bytes,
+        "weight bytes": memory.weight_bytes,
+    }
+    print_table(title, tuple(figures), [tuple(map(format_bytes, figures.values()))], text_columns=0)
+
+
+def _plan_document(plan: PlanEntry, stages: Sequence[StageEntry]) -> dict[str, Any]:
+    return {
+        "level": plan.level,
+        "recompute_ratio": plan.recompute_ratio,
+        "engine": plan.engine,
+        "predicted_bytes": plan.predicted_bytes,
+        "budget_bytes": plan.budget_bytes,
+        "stages": [
+            {
+                "name": stage.name,
+                "tile": None
+                if stage.tile is None
+                else format_size(stage.tile.height, stage.tile.width),
+            }
+            for stage in stages
+        ],
+    }
