@@ -7,8 +7,22 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeunet.errors import UsageError
+
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
+
+MAX_SIGMA = 255.0
+
+
+def check_noise(sigma: float, seed: int) -> None:
+    """Raise UsageError when sigma or seed cannot be meant."""
+    if not (math.isfinite(sigma) and 0.0 <= sigma <= MAX_SIGMA):
+        raise UsageError(
+            f"{sigma:g} is not a noise level", hint="sigma is in 8-bit units, 0 to 255, such as 25"
+        )
+    if seed < 0:
+        raise UsageError(f"{seed} is not a seed", hint="use a number from 0")
 
 
 def add_gaussian(clean: Floats, sigma: float | Floats, generator: np.random.Generator) -> Floats:

@@ -12,8 +12,9 @@ from edgeunet.analysis.liveness import liveness_of
 from edgeunet.analysis.roles import Role, roles_of
 from edgeunet.graph.integer import with_integer_kernels
 from edgeunet.graph.summary import GraphView, TensorKind
+from edgeunet.notebook import html_table
 from edgeunet.specs import Precision
-from edgeunet.units import format_size
+from edgeunet.units import format_bytes, format_size
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,69 @@ class MemoryReport:
             )
             for stage in stages
         )
+
+    @property
+    def facts(self) -> str:
+        """What the figures are of: model, frame size and precision, in one line."""
+        return " · ".join(fact for fact in (self.model, self.size, self.precision) if fact)
+
+    def figures(self) -> list[tuple[str, str, int]]:
+        """Return (name, what it is, bytes) of every figure, in the order of a table."""
+        reshapes = (
+            f"; reshapes that copied would add {format_bytes(self.view_gain_bytes)}"
+            if self.view_gain_bytes
+            else ""
+        )
+        offsets = (
+            f"the peak with real offsets, {self.plan.alignment_bytes} B aligned "
+            f"({self.arena_gap_percent:+.1f} % on the peak)"
+        )
+        held = "handed from stage to stage, within peak and arena"
+        rows = [
+            (
+                "skip",
+                "encoder tensors held for the decoder when the bottleneck starts",
+                self.skip_bytes,
+            ),
+            (
+                "peak live",
+                f"most that is alive at once, a lower bound{reshapes}",
+                self.peak_live_bytes,
+            ),
+            ("arena", offsets, self.arena_bytes),
+            *([("held", held, self.held_bytes)] if self.planned else []),
+            ("input/output", "the caller's buffers, not in the peak", self.io_bytes),
+            ("weights", "stored in the graph, not in the peak", self.weight_bytes),
+        ]
+        if self.predicted_bytes is not None:
+            rows.append(("predicted", f"what {self.engine} will take", self.predicted_bytes))
+        return rows
+
+    def _repr_html_(self) -> str:
+        """Return the tables that a notebook shows."""
+        figures = html_table(
+            f"{self.facts}: estimated from the graph",
+            ("figure", "what it is", "estimated"),
+            [(name, what, format_bytes(size)) for name, what, size in self.figures()],
+        )
+        if not self.planned:
+            return figures
+        stages = html_table(
+            f"stages: {100 * (self.recompute_ratio - 1):.1f} % of the arithmetic is done twice",
+            ("stage", "window", "halo", "windows", "held", "live"),
+            [
+                (
+                    stage.name,
+                    "once" if stage.tile is None else format_size(*stage.tile),
+                    str(stage.halo),
+                    str(stage.windows),
+                    format_bytes(stage.held_bytes),
+                    format_bytes(stage.live_bytes),
+                )
+                for stage in self.planned
+            ],
+        )
+        return figures + stages
 
     def document(self) -> dict[str, Any]:
         """Return the figures as ``edgeunet memory --json`` prints them."""

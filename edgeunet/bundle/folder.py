@@ -13,6 +13,8 @@ from edgeunet.bundle.agreement import contradiction_in
 from edgeunet.bundle.manifest import Manifest
 from edgeunet.errors import BundleError
 from edgeunet.files import replacing_folder, sha256_of
+from edgeunet.notebook import html_table
+from edgeunet.units import format_bytes, format_size
 
 _COPY = "copy the bundle again, or {again}"
 
@@ -26,6 +28,40 @@ class Bundle:
 
     def file(self, relative: str) -> Path:
         return self.path / relative
+
+    def _repr_html_(self) -> str:
+        """Return the tables that a notebook shows: what it is, and its parity."""
+        of, memory = self.manifest, self.manifest.memory
+        facts = html_table(
+            self.path.name,
+            ("network", "frame", "precision", "weights", "outputs", "arena", "weights take"),
+            [
+                (
+                    of.recipe.name,
+                    format_size(of.height, of.width),
+                    str(of.precision),
+                    of.weights,
+                    ", ".join(entry.name for entry in of.outputs),
+                    format_bytes(memory.arena_bytes),
+                    format_bytes(memory.weight_bytes),
+                )
+            ],
+        )
+        parity = html_table(
+            "compared with torch FP32",
+            ("frame", "output", "measure", "value", "limit"),
+            [
+                (
+                    entry.frame,
+                    entry.output,
+                    entry.metric,
+                    "equal" if entry.value is None else f"{entry.value:.4g}",
+                    "" if entry.limit is None else f"{entry.limit:.4g}",
+                )
+                for entry in of.parity
+            ],
+        )
+        return facts + parity
 
 
 def open_bundle(path: Path) -> Bundle:

@@ -17,6 +17,8 @@ from edgeunet.calibration import (
     SCHEMA_VERSION,
     CalibrationSet,
     Member,
+    calibration_names,
+    is_set_name,
     sealed,
     text_of,
 )
@@ -25,9 +27,11 @@ from edgeunet.calibration.inputs import Input, Picture, open_input
 from edgeunet.errors import SourceError, UsageError
 from edgeunet.files import check_writable, replacing_file, replacing_folder
 from edgeunet.media.clip_reader import open_clip
-from edgeunet.units import format_size
+from edgeunet.noise_models import check_noise
+from edgeunet.units import format_size, shorten
 
 FRAMES = 64
+MOST_MEMBERS = 4096
 _POOL_RATIO = 4
 _SMALLEST_SIDE = 16
 _NOT_STATED = "not stated"
@@ -92,16 +96,46 @@ class MadeSet:
     store: Path | None
 
 
+def check_order(order: SetOrder) -> None:
+    """Raise UsageError for a set that cannot be made, before any picture is read."""
+    if not is_set_name(order.name):
+        raise UsageError(
+            f"{shorten(order.name)!r} cannot be the name of a set",
+            hint="use a-z, 0-9, '-' and '_', as in night-street",
+        )
+    if order.name in calibration_names():
+        raise UsageError(
+            f"{order.name!r} is a set that ships with edgeunet", hint="choose another name"
+        )
+    if order.frames is not None and not FEWEST_MEMBERS <= order.frames <= MOST_MEMBERS:
+        few = order.frames < FEWEST_MEMBERS
+        raise UsageError(
+            f"a set of {order.frames} frame{'' if order.frames == 1 else 's'} is too "
+            + ("small: ranges of so few fit only them" if few else "large"),
+            hint=f"take {FEWEST_MEMBERS} to {MOST_MEMBERS} frames, better some dozens",
+        )
+    if order.limit is not None and order.limit < 1:
+        raise UsageError(f"{order.limit} is not a number of pictures", hint="give a limit from 1")
+    if len(order.licences) not in (0, 1, len(order.inputs)):
+        raise UsageError(
+            f"{len(order.licences)} licences are given for {len(order.inputs)} inputs",
+            hint="give one for all, or one for each input, in their order",
+        )
+    for sigma in order.sigmas:
+        check_noise(sigma, order.seed)
+
+
 def make_set(order: SetOrder, on_picture: Callable[[int, int | None], None]) -> MadeSet:
     """Choose frames, and write ``folder/name.toml``, whole or not at all.
 
     on_picture: called with pictures seen, and to come in all, or None. Raises UsageError for what
     contradicts itself, SourceError for pictures no set can be made of, OSError.
     """
+    check_order(order)
     for path in (order.target, order.store):
         if path.exists():
             raise UsageError(
-                f"there is already {str(path)!r}", hint="choose another --name, or delete it first"
+                f"there is already {str(path)!r}", hint="choose another name, or delete it first"
             )
     check_writable(order.target)
     with contextlib.ExitStack() as stack:

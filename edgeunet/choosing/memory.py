@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from edgeunet.choosing.networks import is_bundle, missing_package
 from edgeunet.errors import UsageError
@@ -15,6 +15,15 @@ from edgeunet.units import format_size
 if TYPE_CHECKING:
     from edgeunet.analysis.memory_report import MemoryReport
     from edgeunet.recipes import Recipe
+
+
+@runtime_checkable
+class TorchModule(Protocol):
+    """A ``torch.nn.Module``, known by two of its methods: this file imports no torch."""
+
+    def forward(self, *args: Any) -> Any: ...
+
+    def state_dict(self) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -46,15 +55,22 @@ class Subject:
 
 
 def subject_of(
-    target: str, wanted: Wanted, *, folder: Path | None = None, compares: bool = False
+    target: str | TorchModule,
+    wanted: Wanted,
+    *,
+    folder: Path | None = None,
+    compares: bool = False,
 ) -> Subject:
-    """Analyse what a name stands for.
+    """Analyse what a name stands for, or a torch module.
 
-    target: a recipe's name or path, a bundle folder, or an ONNX file. folder: a recipe's bundle
-    is written there, to be run; None writes none. compares: the whole frame of a plan is analysed
-    as well.
+    target: a recipe's name or path, a bundle folder, an ONNX file, or a module.
+    folder: a recipe's bundle is written there, to be run; None writes none.
+    compares: the whole frame of a plan is analysed as well.
+
     Raises an EdgeUnetError that says what is wrong: with the name, the file, or what is asked.
     """
+    if not isinstance(target, str):
+        return _of_module(target, wanted)
     path = Path(target)
     if path.suffix.lower() == ".onnx":
         return _of_file(path, wanted)
@@ -70,6 +86,21 @@ def _of_file(path: Path, wanted: Wanted) -> Subject:
     report = analyse(view_of_file(path), model=path.name)
     _refuse_contradictions(path.name, "file", wanted, report)
     return Subject(report, path)
+
+
+def _of_module(module: TorchModule, wanted: Wanted) -> Subject:
+    from edgeunet.analysis.memory_report import analyse
+
+    name = type(module).__name__
+    if wanted.size is None:
+        raise UsageError(f"the size of {name}'s images is not given", hint='like size="480x640"')
+    try:
+        from edgeunet.convert.module_graph import view_of_module
+    except ModuleNotFoundError as error:
+        raise missing_package(error, purpose="exporting a module", extra="export") from error
+    report = analyse(view_of_module(module, *wanted.size), model=name)
+    _refuse_contradictions(name, "module", wanted, report)
+    return Subject(report, None)
 
 
 def _of_bundle(path: Path, wanted: Wanted) -> Subject:

@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeunet.calibration import FEWEST_MEMBERS, FOLDER, calibration_names, is_set_name
+from edgeunet.calibration import FOLDER
 from edgeunet.choosing.networks import missing_package
 from edgeunet.cli.console import note, print_json, print_table, progress, warn
 from edgeunet.cli.options import AsJson, Seed
 from edgeunet.errors import UsageError
-from edgeunet.units import format_size, parse_size, shorten
+from edgeunet.units import format_size, parse_size
 
 if TYPE_CHECKING:
     from edgeunet.calibration.making import MadeSet
 
 _SIGMAS = "0,15,25,50"
 _LEVELS = 6
-_MOST_FRAMES = 4096
 _NAMED_PICTURES = 5
 
 
@@ -80,13 +79,10 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Choose frames of your pictures to measure INT8 ranges on."""
-    _check(name, frames, limit, len(inputs), licence or [])
     try:
         from edgeunet.calibration.making import SetOrder, make_set
-        from edgeunet.stream.added_noise import check_noise
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="making a calibration set", extra="export") from error
-    check_noise(0, seed)
     order = SetOrder(
         inputs=inputs,
         name=name,
@@ -103,34 +99,6 @@ def command(
         task = bar.add_task("looking", total=None, rate="")
         made = make_set(order, lambda done, total: bar.update(task, completed=done, total=total))
     _report(made, as_json=as_json)
-
-
-def _check(
-    name: str, frames: int | None, limit: int | None, inputs: int, licences: list[str]
-) -> None:
-    if not is_set_name(name):
-        raise UsageError(
-            f"{shorten(name)!r} cannot be the name of a set",
-            hint="use a-z, 0-9, '-' and '_', as in night-street",
-        )
-    if name in calibration_names():
-        raise UsageError(
-            f"{name!r} is a set that ships with edgeunet", hint="choose another --name"
-        )
-    if frames is not None and not FEWEST_MEMBERS <= frames <= _MOST_FRAMES:
-        few = frames < FEWEST_MEMBERS
-        raise UsageError(
-            f"a set of {frames} frame{'' if frames == 1 else 's'} is too "
-            + ("small: ranges of so few fit only them" if few else "large"),
-            hint=f"use --frames {FEWEST_MEMBERS} to {_MOST_FRAMES}, better some dozens",
-        )
-    if limit is not None and limit < 1:
-        raise UsageError(f"{limit} is not a number of pictures", hint="use --limit 1 or more")
-    if len(licences) not in (0, 1, inputs):
-        raise UsageError(
-            f"--licence is given {len(licences)} times for {inputs} INPUTs",
-            hint="give it once, or once for each INPUT, in their order",
-        )
 
 
 def _read_sigmas(text: str) -> tuple[float, ...]:

@@ -143,7 +143,7 @@ def command(
         from edgeunet.evaluate.evaluation import Levels
         from edgeunet.evaluate.named_set import holds_pairs, open_data
         from edgeunet.evaluate.protocol import CLEAN, SIGMAS, parse_sigmas
-        from edgeunet.stream.added_noise import check_noise
+        from edgeunet.noise_models import check_noise
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="evaluating", extra="eval") from error
     given = [name for name, value in (("--sigma", sigma), ("--noise", noise)) if value is not None]

@@ -85,13 +85,13 @@ def command(
 ) -> None:
     """Say how much memory a network needs, where, and for what."""
     request = read_plan_request(budget, tile, board)
-    asks_for_plan = not budget is tile is board is None
+    fixed = budget is not None or tile is not None
     wanted = Wanted(
         size=None if size is None else parse_size(size),
         precision=precision,
         width=read_width(width),
-        request=request if asks_for_plan else None,
-        fixed=not budget is tile is None,
+        request=request if fixed or board is not None else None,
+        fixed=fixed,
     )
     if engine != "auto" and not measure:
         raise UsageError(

@@ -19,33 +19,10 @@ _BAR_CELLS = 24
 
 def print_report(report: MemoryReport, measured: Measurement | None) -> None:
     """Print every figure of a report; measured ones in a table of their own."""
-    facts = " · ".join(fact for fact in (report.model, report.size, report.precision) if fact)
-    view_gain = (
-        f"; reshapes that copied would add {format_bytes(report.view_gain_bytes)}"
-        if report.view_gain_bytes
-        else ""
-    )
-    figures = [
-        ("skip", "encoder tensors held for the decoder when the bottleneck starts", "skip_bytes"),
-        ("peak live", f"most that is alive at once, a lower bound{view_gain}", "peak_live_bytes"),
-        (
-            "arena",
-            f"the peak with real offsets, {report.plan.alignment_bytes} B aligned "
-            f"({report.arena_gap_percent:+.1f} % on the peak)",
-            "arena_bytes",
-        ),
-        ("input/output", "the caller's buffers, not in the peak", "io_bytes"),
-        ("weights", "stored in the graph, not in the peak", "weight_bytes"),
-    ]
-    if report.planned:
-        held = "handed from stage to stage, within peak and arena"
-        figures.insert(3, ("held", held, "held_bytes"))
-    if report.predicted_bytes is not None:
-        figures.append(("predicted", f"what {report.engine} will take", "predicted_bytes"))
     print_table(
-        f"{facts}: estimated from the graph",
+        f"{report.facts}: estimated from the graph",
         ("figure", "what it is", "estimated"),
-        [(name, what, format_bytes(getattr(report, key))) for name, what, key in figures],
+        [(name, what, format_bytes(size)) for name, what, size in report.figures()],
         text_columns=2,
     )
     if report.planned:

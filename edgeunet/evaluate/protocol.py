@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.errors import UsageError
-from edgeunet.noise_models import add_gaussian, add_gaussian_uint8
-from edgeunet.stream.added_noise import MAX_SIGMA, check_noise
+from edgeunet.noise_models import MAX_SIGMA, add_gaussian, add_gaussian_uint8, check_noise
 from edgeunet.units import shorten
 
 Planes = NDArray[Any]

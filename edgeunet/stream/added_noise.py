@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from edgeunet.errors import UsageError
+from edgeunet.noise_models import check_noise
 from edgeunet.specs import Image
-
-MAX_SIGMA = 255.0
 
 
 class GaussianNoise:
@@ -36,13 +32,3 @@ class GaussianNoise:
         np.clip(draw, 0.0, 255.0, out=draw)
         np.copyto(self._noisy, draw, casting="unsafe")
         return self._noisy
-
-
-def check_noise(sigma: float, seed: int) -> None:
-    """Raise UsageError when sigma or seed cannot be meant."""
-    if not (math.isfinite(sigma) and 0.0 <= sigma <= MAX_SIGMA):
-        raise UsageError(
-            f"{sigma:g} is not a noise level", hint="sigma is in 8-bit units, 0 to 255, such as 25"
-        )
-    if seed < 0:
-        raise UsageError(f"{seed} is not a seed", hint="use a number from 0")

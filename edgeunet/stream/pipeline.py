@@ -14,10 +14,11 @@ from edgeunet.errors import EdgeUnetError, SinkError, UsageError
 from edgeunet.media.frames import Frame, Sink, Source, SourceReport, StreamShape
 from edgeunet.media.sinks import open_sink
 from edgeunet.media.sources import open_source
+from edgeunet.noise_models import check_noise
 from edgeunet.run.engine_choice import Note
 from edgeunet.run.executor import Executor, check_size
 from edgeunet.specs import Task
-from edgeunet.stream.added_noise import GaussianNoise, check_noise
+from edgeunet.stream.added_noise import GaussianNoise
 from edgeunet.stream.compose import Composer, choose_view
 from edgeunet.stream.meter import Latency, Meter, PsnrMeter, Quality
 from edgeunet.stream.strength import FULL, Blender, check_strength

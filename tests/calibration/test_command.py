@@ -251,7 +251,7 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str, str, int]] = {
     "one frame": (
         lambda folder: (folder, "--frames", 1),
         "a set of 1 frame is too small: ranges of so few fit only them",
-        "use --frames 5 to 4096, better some dozens",
+        "take 5 to 4096 frames, better some dozens",
         2,
     ),
     "more than there are": (
@@ -268,7 +268,7 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str, str, int]] = {
     ),
     "licences": (
         lambda folder: (folder, "--licence", "a", "--licence", "b"),
-        "--licence is given 2 times for 1 INPUTs",
+        "2 licences are given for 1 inputs",
         "give it once, or once for each INPUT, in their order",
         2,
     ),
@@ -307,7 +307,7 @@ def test_what_no_set_can_be_made_of(
 
 NAMES = {
     "../mine": ("'../mine' cannot be the name of a set", "use a-z, 0-9, '-' and '_'"),
-    "photographs": ("'photographs' is a set that ships with edgeunet", "choose another --name"),
+    "photographs": ("'photographs' is a set that ships with edgeunet", "choose another name"),
 }
 
 
@@ -327,7 +327,7 @@ def test_nothing_is_written_over(images: Path, tmp_path: Path, taken: str) -> No
     before = contents(tmp_path)
     message, hint = calibrate(tmp_path, images, "--copy").failure
     assert message.startswith("there is already '")
-    assert hint == "choose another --name, or delete it first"
+    assert hint == "choose another name, or delete it first"
     assert contents(tmp_path) == before
 
 

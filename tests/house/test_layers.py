@@ -11,7 +11,7 @@ from tests.house.source import PACKAGE, imports_of, module_paths
 # Lowest first. What stands on one line does not import each other.
 LAYERS = (
     ("errors",),
-    ("units", "specs", "files", "tiling", "schedules"),
+    ("units", "specs", "files", "notebook", "tiling", "schedules"),
     ("recipes", "boards", "charts", "photographs", "noise_models", "metrics"),
     ("camera", "pairs", "media", "graph", "models", "doctor"),
     ("noise_profile", "calibration", "analysis", "imitation"),
@@ -21,7 +21,7 @@ LAYERS = (
     ("engine", "qat"),
     ("run", "choosing"),
     ("stream",),
-    ("evaluate",),
+    ("evaluate", "api"),
     ("cli",),
     ("__main__",),
 )
@@ -42,7 +42,10 @@ def test_a_module_imports_only_lower_layers(path: Path) -> None:
         imported = rest.partition(".")[0]
         if package != "edgeunet" or imported in (importer, "__version__"):
             continue
-        assert importer != "__init__", f"{entry.where}: importing edgeunet imports nothing else"
+        if importer == "__init__":
+            # Lazily, in __getattr__: tests/house/test_bare_import.py proves that it is.
+            assert imported == "api", f"{entry.where}: importing edgeunet imports {imported}"
+            continue
         if RANKS[imported] >= RANKS[importer]:
             wrong.append(f"{entry.where}: {importer} imports {imported}")
     assert wrong == []

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from edgeunet.errors import UsageError
-from edgeunet.stream.added_noise import GaussianNoise, check_noise
+from edgeunet.noise_models import check_noise
+from edgeunet.stream.added_noise import GaussianNoise
 from edgeunet.stream.meter import IDENTICAL_DB, Meter, PsnrMeter
 from tests.media.clips import picture
 

@@ -1,0 +1,303 @@
+"""edgeunet from Python: a network's memory, its export to a bundle, and running it.
+
+Everything in ``__all__`` is reached as ``edgeunet.NAME``. Heavy packages are imported when they
+are used: ``open_bundle`` and ``frames`` need no torch.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from edgeunet.analysis.memory_report import MemoryReport
+from edgeunet.bundle import open_bundle as _verified
+from edgeunet.bundle.folder import Bundle
+from edgeunet.calibration import FOLDER
+from edgeunet.choosing.int8 import int8_order
+from edgeunet.choosing.memory import TorchModule, Wanted, subject_of
+from edgeunet.choosing.networks import bundle_path, choose_weights, missing_package
+from edgeunet.choosing.plan_choice import Windows, plan_request
+from edgeunet.errors import EdgeUnetError, SourceError, UsageError, near_match
+from edgeunet.media.sources import open_source
+from edgeunet.recipes import load_recipe, recipe_names
+from edgeunet.run.loaded_network import Network
+from edgeunet.specs import Engine, FrameType, Image, Precision
+from edgeunet.units import parse_bytes, parse_size
+
+if TYPE_CHECKING:
+    from edgeunet.calibration.making import MadeSet
+
+__all__ = [
+    "Bundle",
+    "EdgeUnetError",
+    "Engine",
+    "FrameType",
+    "MemoryReport",
+    "Network",
+    "Precision",
+    "export",
+    "frames",
+    "make_calibration_set",
+    "memory",
+    "network_names",
+    "open_bundle",
+]
+
+Size = tuple[int, int] | str
+"""(height, width) in pixels, or a text such as ``1080x1920``."""
+
+Bytes = int | str
+"""A number of bytes, or a text such as ``200MiB``."""
+
+Note = Callable[[str], None]
+"""Is told, in a sentence, what is being done or was decided."""
+
+_Member = TypeVar("_Member", bound=enum.Enum)
+
+
+def network_names() -> tuple[str, ...]:
+    """Return the names of the networks that ship with edgeunet."""
+    return recipe_names()
+
+
+def memory(
+    target: str | Path | TorchModule,
+    *,
+    size: Size | None = None,
+    precision: Precision | str | None = None,
+    width: int | None = None,
+    budget: Bytes | None = None,
+    windows: Windows | None = None,
+    board: str | None = None,
+) -> MemoryReport:
+    """Compute the memory that a network needs. Nothing is run.
+
+    target: the name of a network, a recipe's path, a bundle's folder, an ONNX file, or a torch
+        module that takes one (1, 3, H, W) float32 image.
+    size: of the frame. A network of edgeunet has one of its own; a torch module needs it.
+    precision: ``fp32`` unless given, or ``fp16``.
+    width: channels at full resolution; the recipe's own unless given.
+    budget: the most memory for activations. The frame plan that fits is analysed.
+    windows: (rows, columns) in pixels, ``auto``, or ``none`` for whole frames.
+    board: a Jetson module, such as ``orin-nano-4gb``. Its usable memory is the budget.
+
+    precision, width, budget, windows and board are for networks of edgeunet; anything else is
+    what it is.
+
+    Returns a report. Its figures are in bytes, and a notebook shows it as tables.
+    Raises UsageError for what cannot be asked, BudgetError when nothing fits, GraphError for a
+    file that is no network, RecipeError for a network that is not known.
+    """
+    fixed = budget is not None or windows is not None
+    request = plan_request(budget_bytes=_bytes(budget), tile=windows, board=board)
+    wanted = Wanted(
+        size=_size(size),
+        precision=None if precision is None else _member(Precision, precision, "precision"),
+        width=width,
+        request=request if fixed or board is not None else None,
+        fixed=fixed,
+    )
+    return subject_of(str(target) if isinstance(target, Path) else target, wanted).report
+
+
+def export(
+    model: str | Path,
+    *,
+    size: Size | None = None,
+    precision: Precision | str = Precision.FP32,
+    width: int | None = None,
+    weights: str | Path | None = None,
+    random_weights: bool = False,
+    budget: Bytes | None = None,
+    windows: Windows | None = None,
+    board: str | None = None,
+    calibration: str | Path | None = None,
+    engine: Engine | str = Engine.ONNXRUNTIME,
+    max_drop_db: float | None = None,
+    frame_type: FrameType | str = FrameType.UINT8,
+    out: str | Path | None = None,
+    on_note: Note | None = None,
+) -> Bundle:
+    """Export a network to a bundle. It is compared with torch FP32 before it is written.
+
+    model: the name of a network, or a recipe's path.
+    size, width, budget, windows, board: as for ``memory``.
+    precision: ``fp32``, ``fp16`` or ``int8``.
+    weights: a .safetensors file; the shipped one unless given.
+    random_weights: take untrained weights, to measure memory and speed.
+    calibration: for INT8, a calibration set's name or path; ``photographs`` unless given.
+    engine: for INT8, whose integer kernels the graph is for: ``onnxruntime`` or ``tensorrt``.
+    max_drop_db: for INT8, the most PSNR in dB that may be lost. As few convolutions as that
+        takes stay in floats.
+    frame_type: ``uint8``, or ``float32`` for TensorRT before 8.5.
+    out: the bundle's folder; named after network, size and precision unless given.
+    on_note: is told what is being done.
+
+    Returns the bundle. Its manifest has the parity and memory figures.
+    Raises ParityError when the graph does not reproduce the network, BudgetError when nothing
+    fits, WeightsError, BundleError and UsageError as their names say, OSError when the folder
+    cannot be written, MissingPackageError without torch.
+    """
+    name, kind = str(model), _member(Precision, precision, "precision")
+    recipe = load_recipe(name).with_width(width)
+    given = None if weights is None else Path(weights)
+    chosen = choose_weights(name, recipe, given, random_weights=random_weights)
+    frame_size = _size(size) or recipe.export.size
+    request = plan_request(budget_bytes=_bytes(budget), tile=windows, board=board)
+    target = bundle_path(name, recipe, frame_size, kind) if out is None else Path(out)
+    int8 = None
+    if kind is Precision.INT8:
+        int8 = int8_order(
+            recipe,
+            calibration=None if calibration is None else str(calibration),
+            engine=_member(Engine, engine, "engine"),
+            max_drop_db=max_drop_db,
+            keeps_ranges=chosen is not None,
+        )
+    elif calibration is not None or max_drop_db is not None:
+        raise UsageError(
+            f"calibration and max_drop_db are for INT8, and the export is {kind}",
+            hint='add precision="int8", or leave them out',
+        )
+    try:
+        from edgeunet.convert.exporting import ExportOrder, export_bundle
+    except ModuleNotFoundError as error:
+        raise missing_package(error, purpose="exporting", extra="export") from error
+    from edgeunet.run.executor import Executor
+
+    order = ExportOrder(
+        recipe,
+        *frame_size,
+        kind,
+        weights=chosen,
+        request=request,
+        int8=int8,
+        frame_type=_member(FrameType, frame_type, "frame type"),
+    )
+    return export_bundle(order, target, open_runner=Executor, report=on_note or _ignore).bundle
+
+
+def open_bundle(
+    path: str | Path,
+    *,
+    engine: str = "auto",
+    threads: int | None = None,
+    on_note: Note | None = None,
+) -> Network:
+    """Verify a bundle, and load it into an engine.
+
+    engine: ``onnxruntime``, ``tensorrt``, or ``auto``, which takes TensorRT where the bundle has
+        plans for this GPU.
+    threads: of the CPU; all of them unless given.
+    on_note: is told which engine was chosen and why.
+
+    Returns the network. Use it in a ``with`` statement, or close it.
+    Raises BundleError for a folder that is no whole bundle; EngineError and MissingPackageError
+    when no engine can run it.
+    """
+    return Network(_verified(Path(path)), engine=engine, threads=threads, on_note=on_note)
+
+
+def frames(
+    source: str | Path, *, size: Size | None = None, limit: int | None = None
+) -> Iterator[Image]:
+    """Yield the frames of a source, (H, W, 3) uint8 BGR. Each array belongs to the caller.
+
+    source: a video, an image, a folder, a glob, a camera (``0``, ``v4l2:///dev/video0``,
+        ``csi://0``), ``rtsp://...``, ``gst://PIPELINE``, or ``test://`` for a moving pattern.
+        Files give every frame, cameras the newest.
+    size: what a camera is set to.
+    limit: the most frames.
+
+    The source is opened with the first frame, and closed when the iteration ends.
+    Raises UsageError for what is no source, SourceError when it cannot be opened or breaks off.
+    """
+    if limit is not None and limit < 0:
+        raise UsageError(f"{limit} is not a number of frames", hint="give a limit from 0")
+    opened = open_source(str(source), _size(size))
+    try:
+        delivered = 0
+        while delivered != limit:
+            frame = opened.read()
+            if frame is None:
+                broken_off = opened.report().broken_off
+                if broken_off:
+                    raise SourceError(broken_off, hint="check the file or the camera")
+                return
+            delivered += 1
+            yield frame.image
+    finally:
+        opened.close()
+
+
+def make_calibration_set(
+    inputs: str | Path | Sequence[str | Path],
+    name: str,
+    *,
+    folder: str | Path = FOLDER,
+    count: int | None = None,
+    size: Size | None = None,
+    sigmas: Sequence[float] = (0.0, 15.0, 25.0, 50.0),
+    seed: int = 0,
+    licences: Sequence[str] = (),
+    copy: bool = False,
+    limit: int | None = None,
+) -> MadeSet:
+    """Choose frames of pictures to measure INT8 ranges on, and write the set.
+
+    inputs: folders of images, images, videos, cameras.
+    name: of the set: a-z, 0-9, ``-`` and ``_``.
+    folder: where ``NAME.toml`` is written.
+    count: of frames; 64, or as many different ones as there are, unless given.
+    size: (height, width) of every frame; that of the pictures unless given.
+    sigmas: levels of white noise that is added, in 8-bit units.
+    licences: terms of the pictures, once or once per input.
+    copy: store the frames beside the set.
+    limit: the most pictures of each input.
+
+    Returns what was made; give its ``path`` to ``export`` as ``calibration``.
+    Raises UsageError for what contradicts itself, SourceError for pictures that no set can be
+    made of, OSError when it cannot be written.
+    """
+    many = [inputs] if isinstance(inputs, (str, Path)) else inputs
+    try:
+        from edgeunet.calibration.making import SetOrder, make_set
+    except ModuleNotFoundError as error:
+        raise missing_package(error, purpose="making a calibration set", extra="export") from error
+    order = SetOrder(
+        inputs=tuple(str(one) for one in many),
+        name=name,
+        folder=Path(folder),
+        frames=count,
+        size=_size(size),
+        sigmas=tuple(sigmas),
+        seed=seed,
+        licences=tuple(licences),
+        copy=copy,
+        limit=limit,
+    )
+    return make_set(order, lambda done, total: None)
+
+
+def _size(size: Size | None) -> tuple[int, int] | None:
+    return parse_size(size) if isinstance(size, str) else size
+
+
+def _bytes(size: Bytes | None) -> int | None:
+    return parse_bytes(size) if isinstance(size, str) else size
+
+
+def _member(kind: type[_Member], text: _Member | str, what: str) -> _Member:
+    """Return the member of an enum that a text names."""
+    known = [str(member) for member in kind]
+    if str(text) not in known:
+        raise UsageError(
+            f"there is no {what} {str(text)!r}",
+            hint=near_match(str(text), known) + f"known: {', '.join(known)}",
+        )
+    return kind(str(text))
+
+
+def _ignore(text: str) -> None: ...
