@@ -17,7 +17,7 @@ test: $(READY)
 check: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy edgeunet tests examples/0*.py $(wildcard benchmarks/*.py)
+	$(BIN)/mypy edgeunet tests examples/0*.py $(wildcard benchmarks/*.py benchmarks/*/*.py)
 
 format: $(READY)
 	$(BIN)/ruff check --fix

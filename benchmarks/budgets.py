@@ -16,7 +16,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from benchmarks.record import RESULTS, provenance, read_csv, write_csv
+from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet.cli.console import print_table
 from edgeunet.convert.exporting import ExportOrder, draft_bundle
 from edgeunet.convert.network_graph import graphs_of_recipe

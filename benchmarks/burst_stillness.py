@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.record import write_csv
+from benchmarks.helpers.record import write_csv
 from edgeunet.camera.chain import MARGIN, Shot, draw_shot, take
 from edgeunet.cli.console import note, print_table
 from edgeunet.photographs import Photograph, fill_frame, list_images, read_photograph

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.record import RESULTS, provenance, write_csv
+from benchmarks.helpers.record import RESULTS, provenance, write_csv
 from edgeunet.calibration import load_calibration_set
 from edgeunet.calibration.making import SetOrder, make_set
 from edgeunet.choosing.networks import choose_weights

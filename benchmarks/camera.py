@@ -35,15 +35,15 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.camera_methods import (
+from benchmarks.helpers.camera_methods import (
     Method,
     check_networks,
     given_network,
     methods,
     shipped_networks,
 )
-from benchmarks.camera_page import update_page
-from benchmarks.camera_rows import (
+from benchmarks.helpers.camera_page import update_page
+from benchmarks.helpers.camera_rows import (
     NOISY,
     NONE,
     REAL,
@@ -58,8 +58,8 @@ from benchmarks.camera_rows import (
     summarise,
     write_rows,
 )
-from benchmarks.denoisers import Image
-from benchmarks.record import RESULTS, provenance
+from benchmarks.helpers.denoisers import Image
+from benchmarks.helpers.record import RESULTS, provenance
 from edgeunet.cli.console import note, print_table
 from edgeunet.errors import EdgeUnetError
 from edgeunet.evaluate.protocol import NoiseKind, Planes, add_noise, as_floats

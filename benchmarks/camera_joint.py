@@ -30,7 +30,7 @@ from statistics import fmean
 import msgspec
 import numpy as np
 
-from benchmarks.record import RESULTS, write_csv
+from benchmarks.helpers.record import RESULTS, write_csv
 from edgeunet.camera.chain import MARGIN, draw_shot, take
 from edgeunet.cli.console import note, print_table
 from edgeunet.errors import EdgeUnetError

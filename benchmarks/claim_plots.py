@@ -17,7 +17,7 @@ from statistics import fmean
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from benchmarks.record import RESULTS, read_csv
+from benchmarks.helpers.record import RESULTS, read_csv
 
 SOURCE, TARGET = RESULTS / "claims.csv", RESULTS / "claims_gates.svg"
 _COLOURS = ("#c2571a", "#33658a")

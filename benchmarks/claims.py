@@ -28,8 +28,8 @@ from pathlib import Path
 
 from torch import nn
 
-from benchmarks.block_time import equal_time
-from benchmarks.claim_arms import (
+from benchmarks.helpers.block_time import equal_time
+from benchmarks.helpers.claim_arms import (
     PHOTOGRAPHS,
     SIGMAS,
     Arm,
@@ -39,8 +39,8 @@ from benchmarks.claim_arms import (
     gates_of,
     with_schedule,
 )
-from benchmarks.record import RESULTS, provenance, read_csv, write_csv
-from benchmarks.short_runs import Trained, train_short
+from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
+from benchmarks.helpers.short_runs import Trained, train_short
 from edgeunet.cli.console import note, print_table
 from edgeunet.evaluate.evaluation import Figures, Levels, evaluate
 from edgeunet.evaluate.interval import estimate

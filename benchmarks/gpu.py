@@ -25,10 +25,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.gpu_parity import Check, Frame, against_onnxruntime, against_torch
-from benchmarks.gpu_peers import PEERS, open_peer
-from benchmarks.record import RESULTS, provenance
-from benchmarks.roofline import Peaks, count, measured_bytes_per_s, measured_operations_per_s
+from benchmarks.helpers.gpu_parity import Check, Frame, against_onnxruntime, against_torch
+from benchmarks.helpers.gpu_peers import PEERS, open_peer
+from benchmarks.helpers.record import RESULTS, provenance
+from benchmarks.helpers.roofline import (
+    Peaks,
+    count,
+    measured_bytes_per_s,
+    measured_operations_per_s,
+)
 from edgeunet.analysis.memory_report import MemoryReport
 from edgeunet.bundle import Bundle, open_bundle
 from edgeunet.bundle.figures import report_of_bundle

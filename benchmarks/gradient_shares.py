@@ -23,7 +23,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.record import write_csv
+from benchmarks.helpers.record import write_csv
 from edgeunet.cli.console import note, print_table
 from edgeunet.models.network import build_network
 from edgeunet.models.weights import load_weights

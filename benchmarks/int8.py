@@ -29,7 +29,7 @@ from statistics import fmean, median
 
 import numpy as np
 
-from benchmarks.record import RESULTS, provenance, read_csv, write_csv
+from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet.bundle import Bundle
 from edgeunet.bundle.manifest import Manifest
 from edgeunet.calibration import calibration_path, read_set

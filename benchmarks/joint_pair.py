@@ -25,8 +25,8 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.claim_arms import halves, pair_width
-from benchmarks.record import write_csv
+from benchmarks.helpers.claim_arms import halves, pair_width
+from benchmarks.helpers.record import write_csv
 from edgeunet.cli.console import note, print_table
 from edgeunet.evaluate.evaluation import Levels, Result, evaluate
 from edgeunet.evaluate.interval import estimate

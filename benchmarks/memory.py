@@ -26,10 +26,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.fresh import answers_of, heap_bytes_of, measurement_of
-from benchmarks.peers import OPENVINO, PEERS, TORCH
-from benchmarks.record import RESULTS, provenance, read_csv, write_csv
-from benchmarks.subjects import (
+from benchmarks.helpers.fresh import answers_of, heap_bytes_of, measurement_of
+from benchmarks.helpers.peers import OPENVINO, PEERS, TORCH
+from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
+from benchmarks.helpers.subjects import (
     NETWORKS,
     PEER_NETWORKS,
     PEER_SIZE,

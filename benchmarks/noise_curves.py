@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.record import write_csv
+from benchmarks.helpers.record import write_csv
 from edgeunet.cli.console import print_table
 from edgeunet.errors import SourceError
 from edgeunet.noise_profile.curves_plot import Named, draw_luma

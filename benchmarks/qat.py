@@ -20,8 +20,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
 from benchmarks.int8 import FORMS, SIZE, Form, Row, quality
-from benchmarks.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet.cli.console import note, print_table
 from edgeunet.convert.exporting import ExportOrder, draft_bundle
 from edgeunet.evaluate.protocol import SIGMAS

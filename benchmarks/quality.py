@@ -33,8 +33,8 @@ from statistics import fmean
 
 import numpy as np
 
-from benchmarks.denoisers import MEGAPIXEL, Denoiser, Image, denoisers
-from benchmarks.record import RESULTS, provenance, read_csv, write_csv
+from benchmarks.helpers.denoisers import MEGAPIXEL, Denoiser, Image, denoisers
+from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet.cli.console import note, print_table
 from edgeunet.evaluate.protocol import ADDED, SIGMAS, NoiseKind, add_noise, as_floats
 from edgeunet.evaluate.ssim import ssim

@@ -19,7 +19,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from benchmarks.record import RESULTS, provenance, read_csv, write_csv
+from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet.bundle.manifest import StageEntry, TensorEntry
 from edgeunet.cli.console import print_table
 from edgeunet.convert.network_graph import graphs_of_recipe

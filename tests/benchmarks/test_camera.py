@@ -15,10 +15,11 @@ pytest.importorskip("torch")
 pytest.importorskip("cv2")
 pytest.importorskip("skimage")
 
-from benchmarks import camera, camera_methods
-from benchmarks.camera_methods import Method, given_network
-from benchmarks.camera_page import BEGIN, END, split_page, tables, update_page
-from benchmarks.camera_rows import (
+from benchmarks import camera
+from benchmarks.helpers import camera_methods
+from benchmarks.helpers.camera_methods import Method, given_network
+from benchmarks.helpers.camera_page import BEGIN, END, split_page, tables, update_page
+from benchmarks.helpers.camera_rows import (
     ALL,
     FEW,
     FP32_BUNDLE,
@@ -37,7 +38,7 @@ from benchmarks.camera_rows import (
     summarise,
     write_rows,
 )
-from benchmarks.record import RESULTS
+from benchmarks.helpers.record import RESULTS
 from tests.house.source import ROOT
 
 PAGE = ROOT / "docs" / "findings" / "camera.md"

@@ -14,9 +14,9 @@ pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
 from benchmarks import gpu as benchmark
-from benchmarks.gpu_parity import against_onnxruntime
-from benchmarks.gpu_peers import PEERS
-from benchmarks.roofline import Counted, Peaks, count, measured_bytes_per_s
+from benchmarks.helpers.gpu_parity import against_onnxruntime
+from benchmarks.helpers.gpu_peers import PEERS
+from benchmarks.helpers.roofline import Counted, Peaks, count, measured_bytes_per_s
 from edgeunet.engine.cuda import open_device
 from edgeunet.run import measured as measuring
 from edgeunet.specs import Task

@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
 from benchmarks.gpu import SWITCHES, Subject, build, environment, make
-from benchmarks.gpu_parity import Check
+from benchmarks.helpers.gpu_parity import Check
 from edgeunet.bundle import Bundle
 from edgeunet.bundle.figures import report_of_bundle
 from edgeunet.engine.cuda import open_device

@@ -213,7 +213,7 @@ def denoisers() -> dict[str, Denoiser]:
 
 
 def _peak_bytes(name: str) -> int:
-    answer = ask("benchmarks.denoisers", {"name": name}, timeout_seconds=1800)
+    answer = ask("benchmarks.helpers.denoisers", {"name": name}, timeout_seconds=1800)
     return Measurement.read(answer).measured_bytes
 
 

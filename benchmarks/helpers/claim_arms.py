@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 from torch import nn
 
-from benchmarks.short_runs import Pair
+from benchmarks.helpers.short_runs import Pair
 from edgeunet.models.counts import count
 from edgeunet.models.network import Network, build_network
 from edgeunet.models.skips import GatedAdd

@@ -13,7 +13,7 @@ from pathlib import Path
 from edgeunet.doctor.processor import processor_name
 from edgeunet.files import replacing_file
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 _PACKAGES = ("edgeunet", "torch", "onnxruntime", "numpy")
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.camera_rows import (
+from benchmarks.helpers.camera_rows import (
     ALL,
     BM3D,
     FEW,

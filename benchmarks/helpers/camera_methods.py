@@ -14,8 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.camera_rows import BM3D, FP32_BUNDLE, GRIDS, INT8_BUNDLE, NLM, NOISY
-from benchmarks.denoisers import Bm3d, Image, NetworkDenoiser, NonLocalMeans
+from benchmarks.helpers.camera_rows import BM3D, FP32_BUNDLE, GRIDS, INT8_BUNDLE, NLM, NOISY
+from benchmarks.helpers.denoisers import Bm3d, Image, NetworkDenoiser, NonLocalMeans
 from edgeunet.bundle import Bundle
 from edgeunet.choosing.int8 import int8_order
 from edgeunet.convert.exporting import ExportOrder, export_bundle

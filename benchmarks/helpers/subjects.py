@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.peers import ONNXRUNTIME, OPENVINO, PEERS, write_plain_onnx
+from benchmarks.helpers.peers import ONNXRUNTIME, OPENVINO, PEERS, write_plain_onnx
 from edgeunet.bundle import Bundle
 from edgeunet.convert.exporting import ExportOrder, draft_bundle
 from edgeunet.convert.network_graph import graphs_of_recipe

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from benchmarks.record import provenance, read_csv, write_csv
+from benchmarks.helpers.record import provenance, read_csv, write_csv
 from edgeunet.evaluate.interval import estimate
 from edgeunet.evaluate.protocol import NoiseKind
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers import PEERS, Run, open_peer
+from benchmarks.helpers.peers import PEERS, Run, open_peer
 from edgeunet.bundle import open_bundle
 from edgeunet.errors import EdgeUnetError
 from edgeunet.run.executor import Executor
@@ -56,7 +56,9 @@ def heap_bytes_of(order: Order) -> int:
 
 
 def _ask(order: Order, timeout_seconds: float | None = None) -> dict[str, Any]:
-    return ask("benchmarks.fresh", order, timeout_seconds=timeout_seconds or _LONGEST_SECONDS)
+    return ask(
+        "benchmarks.helpers.fresh", order, timeout_seconds=timeout_seconds or _LONGEST_SECONDS
+    )
 
 
 def _opened(order: Order) -> Run:

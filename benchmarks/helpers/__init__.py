@@ -1,0 +1,1 @@
+"""What several benchmarks share. A script that answers a question lies one folder up."""
