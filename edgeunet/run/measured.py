@@ -31,7 +31,9 @@ from edgeunet.run.executor import Executor
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_HIGH_WATER_MARK = "5"
-FEWEST_FRAMES = 5
+# An engine sets up its memory in the first frame. From the second on nothing grows any more: six
+# frames of four networks took the same bytes, the second to the sixth, within 0.2 %.
+FEWEST_FRAMES = 3
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def measure(
     target: Path,
     *,
     engine: str = "auto",
-    frames: int = FEWEST_FRAMES + 1,
+    frames: int = FEWEST_FRAMES,
     threads: int | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Measurement:
