@@ -81,10 +81,11 @@ class TrainTable(_Table, frozen=True):
     """How the shipped weights are trained; ``export/README.md`` says what each key means.
 
     crop: side of the square training crops in pixels. sigma: range of Gaussian noise in 8-bit
-    units. gain: range of the camera's shot noise (``noise.add_camera``). weights: of the outputs'
-    losses, 1 where not named. labelled_share: of the crops, from images with labels.
-    clean_share: of the crops with Gaussian noise, those that get none. in_bytes: of the crops,
-    those whose noisy image is rounded and clipped to 8 bits.
+    units. gain: range of the camera's shot noise (``noise_models.add_camera``).
+    weights: of the outputs' losses, 1 where not named.
+    labelled_share: of the crops, from images with labels.
+    clean_share: of the crops with Gaussian noise, those that get none.
+    in_bytes: of the crops, those whose noisy image is rounded and clipped to 8 bits.
     statistics_until: share of the steps after which batch norm keeps the statistics it has, so
     that the network is trained as it is deployed. quantized_for: the engine whose 8 bits the
     network is fine-tuned with. frozen: parts of the network, by name, that keep the weights they

@@ -17,6 +17,7 @@ from edgeunet.camera import colour, finishing, sensor
 from edgeunet.camera.coding import Bytes, h264_coded
 from edgeunet.camera.colour import Floats
 from edgeunet.camera.demosaicing import demosaic
+from edgeunet.noise_models import READ_DEVIATION, add_camera, read_variance
 from edgeunet.photographs import jpeg_coded
 from edgeunet.schedules import CameraTable, DemosaicKind
 
@@ -82,7 +83,7 @@ def draw_shot(
     height, width = (side + side % 2 + 2 * MARGIN for side in size)
     scale = draw(*table.resize) if resizes and draw() < table.resize_share else 1.0
     gain = math.exp(draw(math.log(table.gain[0]), math.log(table.gain[1])))
-    read = sensor.read_noise_variance(gain, generator.normal(0, 0.26))
+    read = read_variance(gain, generator.normal(0, READ_DEVIATION))
     exposure = 2.0 ** draw(*table.exposure)
     coder = draw()
     jpeg = coder < table.jpeg_share
@@ -147,7 +148,7 @@ def _light(scene: Bytes, shot: Shot) -> Floats:
 
 def _counted(light: Floats, shot: Shot, generator: np.random.Generator) -> Floats:
     """Return what the sensor says of the light."""
-    noisy = sensor.add_shot_and_read_noise(light, shot.gain, shot.read, generator)
+    noisy = add_camera(light, shot.gain, shot.read, generator)
     if shot.row > 0:
         noisy = sensor.add_row_noise(noisy, shot.row, generator)
     return sensor.quantize(noisy, shot.bits, _PEDESTAL)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeunet.metrics import ConfusionMatrix, psnr_db
-from edgeunet.noise_models import Floats, add_camera, add_gaussian, as_handed_over
+from edgeunet.noise_models import Floats, add_camera, add_gaussian, as_handed_over, read_variance
 from edgeunet.recipes import PathwayTable
 from edgeunet.schedules import TrainTable
 from edgeunet.specs import Task
@@ -40,7 +40,7 @@ def validation_noise(table: TrainTable) -> tuple[str, AddNoise]:
     """Return (its name, what adds it): one strength from the range that is trained for.
 
     Sigma 25 where it is in the range, else the middle of the range; of a camera's gains the
-    middle in their logarithm, with the read noise that goes with it (``noise.draw_camera``).
+    middle in their logarithm, with the read noise that goes with it (``noise_models.draw_camera``).
     Clipped to bytes where a network in 8 bits is measured as well: it takes nothing else.
     """
     name, add_noise = _noise(table)
@@ -52,7 +52,7 @@ def validation_noise(table: TrainTable) -> tuple[str, AddNoise]:
 def _noise(table: TrainTable) -> tuple[str, AddNoise]:
     if table.noise == "camera":
         gain = math.sqrt(table.gain[0] * table.gain[1])
-        read = math.exp(2.18 * math.log(gain) + 1.2)
+        read = read_variance(gain)
         name = f"camera noise of gain {gain:.2g}"
         return name, lambda clean, generator: add_camera(clean, gain, read, generator)
     low, high = table.sigma
