@@ -38,8 +38,8 @@ from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet.camera.chain import MARGIN, Shot, draw_shot, take
 from edgeunet.cli.console import note, print_table
 from edgeunet.models.network import Network, build_network
-from edgeunet.noise_models import Floats
 from edgeunet.photographs import Photograph, fill_frame, list_images, read_photograph
+from edgeunet.pixels import Floats
 from edgeunet.recipes import Recipe, load_recipe, recipe_path
 from edgeunet.schedules import CameraTable
 from edgeunet.train import losses

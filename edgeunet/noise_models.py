@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.errors import UsageError
-
-Floats = NDArray[np.float32]
-Bytes = NDArray[np.uint8]
+from edgeunet.pixels import Bytes, Floats
 
 READ_DEVIATION = 0.26
 """How far the read noise of cameras is from the mean at their gain: see ``log_read_variance``."""

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.camera import colour, finishing, sensor
-from edgeunet.camera.coding import Bytes, h264_coded
-from edgeunet.camera.colour import Floats
+from edgeunet.camera.coding import h264_coded
 from edgeunet.camera.demosaicing import demosaic
 from edgeunet.noise_models import READ_DEVIATION, add_camera, read_variance
 from edgeunet.photographs import jpeg_coded
+from edgeunet.pixels import Bytes, Floats
 from edgeunet.schedules import CameraTable, DemosaicKind
 
 MARGIN = 8

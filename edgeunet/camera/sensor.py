@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from edgeunet.camera.colour import Floats
+from edgeunet.pixels import Floats
 
 PATTERNS = ("RGGB", "GRBG", "GBRG", "BGGR")
 

@@ -11,8 +11,8 @@ import torch
 
 from edgeunet.metrics import psnr_db
 from edgeunet.models.network import Network, build_network
-from edgeunet.noise_models import Floats
 from edgeunet.photographs import Photograph
+from edgeunet.pixels import Floats
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Task
 from edgeunet.train.initial import load_matching

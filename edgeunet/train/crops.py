@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from edgeunet.camera.chain import MARGIN, draw_shot, take
 from edgeunet.errors import SourceError
-from edgeunet.noise_models import Floats, add_camera, add_gaussian, as_handed_over, draw_camera
+from edgeunet.noise_models import add_camera, add_gaussian, as_handed_over, draw_camera
 from edgeunet.photographs import LabelMap, Photograph, fill_frame, resized
+from edgeunet.pixels import Floats
 from edgeunet.schedules import CameraTable, TrainTable
 from edgeunet.train.burst_pairs import Burst
 from edgeunet.train.samples import Sample, large_enough

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from edgeunet.metrics import ConfusionMatrix, psnr_db
-from edgeunet.noise_models import Floats, add_camera, add_gaussian, as_handed_over, read_variance
+from edgeunet.noise_models import add_camera, add_gaussian, as_handed_over, read_variance
+from edgeunet.pixels import Floats
 from edgeunet.recipes import PathwayTable
 from edgeunet.schedules import TrainTable
 from edgeunet.specs import Task

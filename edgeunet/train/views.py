@@ -14,8 +14,8 @@ import numpy as np
 from torch import nn
 
 from edgeunet.camera.chain import MARGIN, draw_shot, take
-from edgeunet.noise_models import Floats
 from edgeunet.photographs import Photograph
+from edgeunet.pixels import Floats
 from edgeunet.recipes import Recipe
 from edgeunet.schedules import CameraTable, TrainTable
 from edgeunet.specs import Task
