@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.errors import UsageError
-from edgeunet.pixels import Bytes, Floats
+from edgeunet.pixels import Bytes, Floats, as_bytes, as_floats
 
 READ_DEVIATION = 0.26
 """How far the read noise of cameras is from the mean at their gain: see ``log_read_variance``."""
@@ -44,18 +44,12 @@ def add_gaussian_uint8(frame: Bytes, sigma: float, generator: np.random.Generato
 
     frame: any shape, uint8.
     """
-    return _handed_over(add_gaussian(frame.astype(np.float32) / np.float32(255), sigma, generator))
+    return as_bytes(add_gaussian(as_floats(frame), sigma, generator))
 
 
 def as_handed_over(noisy: Floats) -> Floats:
     """Return what is left of a noisy image, 0..1 and beyond, once it has been in 8 bits."""
-    kept: Floats = _handed_over(noisy).astype(np.float32) / np.float32(255)
-    return kept
-
-
-def _handed_over(noisy: Floats) -> Bytes:
-    rounded: Bytes = np.clip(np.rint(noisy * np.float32(255)), 0, 255).astype(np.uint8)
-    return rounded
+    return as_floats(as_bytes(noisy))
 
 
 def add_camera(

@@ -1,4 +1,4 @@
-"""Pixel values: their array types, and luma."""
+"""Pixel values: their array types, the way between bytes and floats, and luma."""
 
 from __future__ import annotations
 
@@ -18,6 +18,22 @@ Doubles = NDArray[np.float64]
 
 LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114])
 """Shares of red, green and blue in luma (ITU-R BT.601, as JPEG has them)."""
+
+
+def as_floats(pixels: NDArray[Any]) -> Floats:
+    """Return pixels of any shape as float32, 0..1. Bytes are divided by 255, floats are kept."""
+    if pixels.dtype == np.uint8:
+        floats: Floats = pixels.astype(np.float32) / np.float32(255)
+        return floats
+    return pixels.astype(np.float32, copy=False)
+
+
+def as_bytes(pixels: NDArray[Any]) -> Bytes:
+    """Return pixels of any shape as uint8. Floats are rounded and clipped, bytes are kept."""
+    if pixels.dtype == np.uint8:
+        return pixels.astype(np.uint8, copy=False)
+    rounded: Bytes = np.clip(np.rint(as_floats(pixels) * np.float32(255)), 0, 255).astype(np.uint8)
+    return rounded
 
 
 def luma(image: NDArray[Any]) -> Floats:

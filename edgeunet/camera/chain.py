@@ -18,7 +18,7 @@ from edgeunet.camera.coding import h264_coded
 from edgeunet.camera.demosaicing import demosaic
 from edgeunet.noise_models import READ_DEVIATION, add_camera, read_variance
 from edgeunet.photographs import jpeg_coded
-from edgeunet.pixels import Bytes, Floats
+from edgeunet.pixels import Bytes, Floats, as_bytes, as_floats
 from edgeunet.schedules import CameraTable, DemosaicKind
 
 MARGIN = 8
@@ -129,10 +129,7 @@ def take(scene: Bytes, shot: Shot, generator: np.random.Generator) -> tuple[Floa
     if shot.smooths_scene:
         clean = finishing.smooth_noise(clean, *smooth)
     noisy, clean = _finished(clean + noise, shot), _finished(clean, shot)
-    written = np.clip(np.rint(noisy * 255), 0, 255).astype(np.uint8)
-    coded: Floats = _coded(written, shot).astype(np.float32) / np.float32(255)
-    clean = np.clip(clean, 0, 1)
-    return coded, clean
+    return as_floats(_coded(as_bytes(noisy), shot)), np.clip(clean, 0, 1)
 
 
 def _light(scene: Bytes, shot: Shot) -> Floats:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from edgeunet.metrics import ConfusionMatrix, psnr_db
 from edgeunet.noise_models import add_camera, add_gaussian, as_handed_over, read_variance
-from edgeunet.pixels import Floats
+from edgeunet.photographs import Photograph
+from edgeunet.pixels import Floats, as_floats
 from edgeunet.recipes import PathwayTable
 from edgeunet.schedules import TrainTable
 from edgeunet.specs import Task
@@ -82,11 +83,11 @@ def validate(
         if pathway.head is not Task.DENOISE
     }
     for index, sample in enumerate(samples):
-        clean = sample.image.astype(np.float32).transpose(2, 0, 1)[None] / np.float32(255)
+        clean = as_planes(sample.image)
         if sample.noisy is None:
             noisy = add_noise(clean, np.random.default_rng([2024, index]))
         else:
-            noisy = sample.noisy.astype(np.float32).transpose(2, 0, 1)[None] / np.float32(255)
+            noisy = as_planes(sample.noisy)
         outputs = network(image_tensor(noisy, device))
         for pathway in pathways:
             output = outputs[pathway.output]
@@ -112,6 +113,12 @@ def validate(
         if not math.isnan(figure):
             figures[name] = figure
     return figures
+
+
+def as_planes(image: Photograph) -> Floats:
+    """Return an image (H, W, 3) uint8 as a batch of one: (1, 3, H, W) float32, 0..1."""
+    planes: Floats = as_floats(image).transpose(2, 0, 1)[None]
+    return planes
 
 
 def image_tensor(values: Floats, device: torch.device) -> Tensor:
