@@ -9,7 +9,6 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeunet.calibration import OpenClip
 from edgeunet.errors import UsageError
 from edgeunet.files import replacing_file, sha256_of
 from edgeunet.recipes import Recipe, recipe_path
@@ -79,13 +78,6 @@ def read_bursts(
 def shipped(recipe: Recipe, model: str) -> Path | None:
     """Return the weights that ship with a recipe, or None."""
     return recipe.trained_weights(recipe_path(model).parent)
-
-
-def clip_reader() -> OpenClip:
-    """Return what opens a clip of a burst."""
-    from edgeunet.media.clip_reader import open_clip
-
-    return open_clip
 
 
 def write_page(
