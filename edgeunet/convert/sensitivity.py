@@ -20,7 +20,7 @@ from edgeunet.calibration import CalibrationSet, Frame, pairs
 from edgeunet.calibration.histograms import runner_of
 from edgeunet.calibration.ranges import held_back
 from edgeunet.errors import RecipeError, UsageError
-from edgeunet.graph.int8_placement import points_of
+from edgeunet.graph.int8_placement import points_of, weight_name
 from edgeunet.graph.macs import macs_of_node
 from edgeunet.graph.quantized import Interval, quantize
 from edgeunet.graph.summary import write_model
@@ -115,7 +115,7 @@ def _ranking(
         node = points.convolutions[number]
         db, miou_points = trial.loss([other for other in numbers if other != number])
         share = macs_of_node(node) / max(every, 1)
-        losses.append(LayerLoss(number, _name(node), db, miou_points, share))
+        losses.append(LayerLoss(number, weight_name(node), db, miou_points, share))
     return tuple(sorted(losses, key=lambda one: -one.loss_db))
 
 
@@ -204,8 +204,3 @@ def _shown(calibration: CalibrationSet) -> tuple[tuple[float, Frame, Frame], ...
 
 def _squared_error(given: Array, clean: Frame) -> float:
     return float(np.mean((given.astype(np.float64) - clean) ** 2))
-
-
-def _name(node: ir.Node) -> str:
-    weight = node.inputs[1]
-    return (weight.name if weight is not None else None) or node.name or ""
