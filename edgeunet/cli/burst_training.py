@@ -9,9 +9,10 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeunet.choosing.shipped_weights import no_shipped_weights, shipped_weights
 from edgeunet.errors import UsageError
 from edgeunet.files import replacing_file, sha256_of
-from edgeunet.recipes import Recipe, recipe_path
+from edgeunet.recipes import Recipe
 
 if TYPE_CHECKING:
     from edgeunet.train.before_after import Shown
@@ -64,20 +65,15 @@ def read_bursts(
 
     weights = init
     if weights is None and not going_on and not planned:
-        weights = shipped(recipe, model)
+        weights = shipped_weights(model, recipe)
         if weights is None:
-            raise UsageError(
-                f"there are no shipped weights for {recipe.name} at width {recipe.network.width}, "
-                "and --bursts fine-tunes a trained network",
+            raise no_shipped_weights(
+                recipe,
+                because="--bursts fine-tunes a trained network",
                 hint="give weights with --init; or set bursts_share and steps in the recipe's "
                 "[train] to begin with random ones",
             )
     return BurstChoice(with_bursts(recipe, steps, beside_images=beside_images), weights)
-
-
-def shipped(recipe: Recipe, model: str) -> Path | None:
-    """Return the weights that ship with a recipe, or None."""
-    return recipe.trained_weights(recipe_path(model).parent)
 
 
 def write_page(
