@@ -20,6 +20,7 @@ from benchmarks.helpers.record import write_csv
 from edgeunet.camera.chain import MARGIN, Shot, draw_shot, take
 from edgeunet.cli.console import note, print_table
 from edgeunet.photographs import Photograph, fill_frame, list_images, read_photograph
+from edgeunet.pixels import as_bytes
 from edgeunet.schedules import CameraTable
 from edgeunet.train.stillness import LIMIT, deviations
 
@@ -94,9 +95,7 @@ def _measured(index: int, photograph: Photograph) -> dict[str, object]:
 
 def _taken(scene: Photograph, camera: Shot, generator: np.random.Generator) -> Photograph:
     noisy, _ = take(scene, camera, generator)
-    inner = noisy[MARGIN:-MARGIN, MARGIN:-MARGIN]
-    pixels: Photograph = np.rint(inner * 255).astype(np.uint8)
-    return pixels
+    return as_bytes(noisy[MARGIN:-MARGIN, MARGIN:-MARGIN])
 
 
 if __name__ == "__main__":

@@ -38,8 +38,8 @@ from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet.camera.chain import MARGIN, Shot, draw_shot, take
 from edgeunet.cli.console import note, print_table
 from edgeunet.models.network import Network, build_network
-from edgeunet.noise_models import Floats
 from edgeunet.photographs import Photograph, fill_frame, list_images, read_photograph
+from edgeunet.pixels import Floats, as_bytes
 from edgeunet.recipes import Recipe, load_recipe, recipe_path
 from edgeunet.schedules import CameraTable
 from edgeunet.train import losses
@@ -158,9 +158,7 @@ def _scene(
 
 
 def _bytes(image: Floats) -> Photograph:
-    inner = image[MARGIN:-MARGIN, MARGIN:-MARGIN]
-    pixels: Photograph = np.rint(inner * 255).astype(np.uint8)
-    return pixels
+    return as_bytes(image[MARGIN:-MARGIN, MARGIN:-MARGIN])
 
 
 def trained(

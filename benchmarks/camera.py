@@ -62,12 +62,13 @@ from benchmarks.helpers.denoisers import Image
 from benchmarks.helpers.record import RESULTS, provenance
 from edgeunet.cli.console import note, print_table
 from edgeunet.errors import EdgeUnetError
-from edgeunet.evaluate.protocol import NoiseKind, Planes, add_noise, as_floats
+from edgeunet.evaluate.protocol import NoiseKind, Planes, add_noise
 from edgeunet.evaluate.ssim import ssim
 from edgeunet.files import sha256_of
 from edgeunet.metrics import psnr_db
 from edgeunet.pairs import check_partners, find_pairs, read_pair
 from edgeunet.photographs import IMAGE_SUFFIXES, Photograph, list_images, read_photograph
+from edgeunet.pixels import as_floats
 
 NAME = "camera"
 # So many at most are lost where a run is stopped, one of a slow method.

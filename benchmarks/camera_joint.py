@@ -36,11 +36,12 @@ from edgeunet.cli.console import note, print_table
 from edgeunet.errors import EdgeUnetError
 from edgeunet.evaluate.image_folders import open_folder
 from edgeunet.evaluate.interval import estimate
-from edgeunet.evaluate.protocol import NoiseKind, Planes, add_noise, as_floats
+from edgeunet.evaluate.protocol import NoiseKind, Planes, add_noise
 from edgeunet.evaluate.torch_backend import TorchBackend
 from edgeunet.evaluate.truth import Fit, Sample, cropped
 from edgeunet.files import sha256_of
 from edgeunet.metrics import ConfusionMatrix, Labels, psnr_db
+from edgeunet.pixels import as_bytes, as_floats
 from edgeunet.recipes import Recipe, load_recipe, recipe_path
 from edgeunet.schedules import CameraTable
 from edgeunet.specs import Task
@@ -182,8 +183,7 @@ def through_camera(sample: Sample, gain: float) -> View:
         np.ascontiguousarray(image[inner, inner].transpose(2, 0, 1)) for image in images
     )
     # It has 8 bits already.
-    frame = np.rint(noisy * 255).astype(np.uint8)
-    return View(frame, clean, cropped(sample.labels, (side, side)))
+    return View(as_bytes(noisy), clean, cropped(sample.labels, (side, side)))
 
 
 def _row(level: Level, path: Path, meter: Meter, first: Meter) -> dict[str, object]:

@@ -36,10 +36,11 @@ import numpy as np
 from benchmarks.helpers.denoisers import MEGAPIXEL, Denoiser, Image, denoisers
 from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet.cli.console import note, print_table
-from edgeunet.evaluate.protocol import ADDED, SIGMAS, NoiseKind, add_noise, as_floats
+from edgeunet.evaluate.protocol import ADDED, SIGMAS, NoiseKind, add_noise
 from edgeunet.evaluate.ssim import ssim
 from edgeunet.metrics import psnr_db
 from edgeunet.photographs import list_images, read_photograph
+from edgeunet.pixels import as_floats
 
 NAME = "quality"
 IMAGES = RESULTS / f"{NAME}_images.csv"

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeunet.pixels import LUMA_WEIGHTS
+
 Chart = NDArray[np.uint8]
 
 # Glyphs 3 pixels wide and 5 high: an octal digit is a row, its bits are the pixels.
@@ -23,8 +25,7 @@ _TEXT = "SPHINX OF BLACK QUARTZ. JUDGE MY VOW 0123456789. "
 _LETTER_HEIGHT, _LETTER_WIDTH = 7, 4
 _INK, _PAPER = 16, 235
 
-# Of six saturated colours, the luma (BT.601) that all are brought to.
-_LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114])
+# Of six saturated colours, the luma that all are brought to.
 _COMMON_LUMA = 96.0
 _SATURATED = ((1, 0, 0), (0, 1, 1), (0, 1, 0), (1, 0, 1), (0, 0, 1), (1, 1, 0))
 _PATCH_PIXELS = 8
@@ -116,7 +117,7 @@ def _glyph(letter: str) -> NDArray[np.bool_]:
 
 def _at_common_luma(colour: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a colour, 0..1, as 8-bit values of the common luma: darker, or mixed with white."""
-    luma = float(colour @ _LUMA_WEIGHTS) * 255
+    luma = float(colour @ LUMA_WEIGHTS) * 255
     if luma >= _COMMON_LUMA:
         return 255 * colour * _COMMON_LUMA / luma
     white = (_COMMON_LUMA - luma) / (255 - luma)

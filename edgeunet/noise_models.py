@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.errors import UsageError
+from edgeunet.pixels import Bytes, Floats, as_bytes, as_floats
 
-Floats = NDArray[np.float32]
-Bytes = NDArray[np.uint8]
+READ_DEVIATION = 0.26
+"""How far the read noise of cameras is from the mean at their gain: see ``log_read_variance``."""
+
+_Logarithms = TypeVar("_Logarithms", float, NDArray[np.float64])
 
 MAX_SIGMA = 255.0
 
@@ -40,18 +44,12 @@ def add_gaussian_uint8(frame: Bytes, sigma: float, generator: np.random.Generato
 
     frame: any shape, uint8.
     """
-    return _handed_over(add_gaussian(frame.astype(np.float32) / np.float32(255), sigma, generator))
+    return as_bytes(add_gaussian(as_floats(frame), sigma, generator))
 
 
 def as_handed_over(noisy: Floats) -> Floats:
     """Return what is left of a noisy image, 0..1 and beyond, once it has been in 8 bits."""
-    kept: Floats = _handed_over(noisy).astype(np.float32) / np.float32(255)
-    return kept
-
-
-def _handed_over(noisy: Floats) -> Bytes:
-    rounded: Bytes = np.clip(np.rint(noisy * np.float32(255)), 0, 255).astype(np.uint8)
-    return rounded
+    return as_floats(as_bytes(noisy))
 
 
 def add_camera(
@@ -78,10 +76,29 @@ def draw_camera(
 ) -> tuple[Floats, Floats]:
     """Return (gain, read) for ``count`` shots, (count,) float32 each, for ``add_camera``.
 
-    The gain is drawn evenly in its logarithm; the read noise that cameras have at it follows
-    Brooks et al. (CVPR 2019, "Unprocessing Images for Learned Raw Denoising"), who fitted
-    log(read) = 2.18 log(gain) + 1.2 with a deviation of 0.26 and drew gains from 1e-4 to 1.2e-2.
+    The gain is drawn evenly in its logarithm, the read noise as cameras have it at that gain:
+    see ``log_read_variance``. Brooks et al. drew gains from 1e-4 to 1.2e-2.
     """
-    logarithm = generator.uniform(math.log(gain[0]), math.log(gain[1]), count)
-    read = 2.18 * logarithm + 1.2 + generator.normal(0, 0.26, count)
-    return np.exp(logarithm).astype(np.float32), np.exp(read).astype(np.float32)
+    log_gain = generator.uniform(math.log(gain[0]), math.log(gain[1]), count)
+    log_read = log_read_variance(log_gain, generator.normal(0, READ_DEVIATION, count))
+    return np.exp(log_gain).astype(np.float32), np.exp(log_read).astype(np.float32)
+
+
+def read_variance(gain: float, deviation: float = 0.0) -> float:
+    """Return the variance of the read noise that cameras have at a gain above 0.
+
+    gain, deviation: see ``log_read_variance``, but the gain itself.
+    """
+    return math.exp(log_read_variance(math.log(gain), deviation))
+
+
+def log_read_variance(log_gain: _Logarithms, deviation: _Logarithms) -> _Logarithms:
+    """Return the natural logarithm of a camera's read noise: 2.18 log(gain) + 1.2 + deviation.
+
+    Brooks et al. (CVPR 2019, "Unprocessing Images for Learned Raw Denoising") fitted the formula
+    to cameras. Their deviations from it are normal, with the standard deviation READ_DEVIATION.
+
+    log_gain: of the shot noise's variance per signal, for a signal of 0..1. deviation: this
+    camera's. Both are natural logarithms.
+    """
+    return 2.18 * log_gain + 1.2 + deviation

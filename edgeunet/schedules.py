@@ -77,14 +77,50 @@ class CameraTable(_Table, frozen=True):
     h264_share: float = 0.1
 
 
+# The smallest and the largest value that a range of CameraTable may hold. Beyond them there is no
+# such camera, or a small crop would need an image of thousands of pixels.
+_CAMERA_RANGES: dict[str, tuple[float, float]] = {
+    "reduction": (1 / 64, 1),
+    "gain": (1e-9, 1),
+    "lens": (0, 64),
+    "exposure": (-16, 0),
+    "row": (0, 100),
+    "bits": (1, 16),
+    "red_gain": (1 / 64, 64),
+    "blue_gain": (1 / 64, 64),
+    "tone": (0, 1),
+    "resize": (1 / 4, 4),
+    "luma_smoothing": (0, 64),
+    "chroma_smoothing": (0, 64),
+    "wide_share": (0, 1),
+    "sharpening": (0, 100),
+    # What libjpeg and x264 know.
+    "jpeg": (1, 100),
+    "h264": (0, 51),
+}
+
+_CAMERA_SHARES = (
+    "share",
+    "resize_share",
+    "smooths_scene",
+    "halves_colours",
+    "jpeg_share",
+    "h264_share",
+)
+
+# What floats may lose when two shares are added.
+_ROUNDING = 1e-9
+
+
 class TrainTable(_Table, frozen=True):
     """How the shipped weights are trained; ``export/README.md`` says what each key means.
 
     crop: side of the square training crops in pixels. sigma: range of Gaussian noise in 8-bit
-    units. gain: range of the camera's shot noise (``noise.add_camera``). weights: of the outputs'
-    losses, 1 where not named. labelled_share: of the crops, from images with labels.
-    clean_share: of the crops with Gaussian noise, those that get none. in_bytes: of the crops,
-    those whose noisy image is rounded and clipped to 8 bits.
+    units. gain: range of the camera's shot noise (``noise_models.add_camera``).
+    weights: of the outputs' losses, 1 where not named.
+    labelled_share: of the crops, from images with labels.
+    clean_share: of the crops with Gaussian noise, those that get none.
+    in_bytes: of the crops, those whose noisy image is rounded and clipped to 8 bits.
     statistics_until: share of the steps after which batch norm keeps the statistics it has, so
     that the network is trained as it is deployed. quantized_for: the engine whose 8 bits the
     network is fine-tuned with. frozen: parts of the network, by name, that keep the weights they
@@ -179,6 +215,10 @@ def schedule_problems(
             table.bursts_share is None or 0 < table.bursts_share <= 1,
             "bursts_share must be above 0, at most 1",
         ),
+        (
+            table.pairs_share is None or 0 < table.pairs_share <= 1,
+            "pairs_share must be above 0, at most 1",
+        ),
         (0 <= table.clean_share <= 1, "clean_share must be from 0 to 1"),
         (0 < table.statistics_until <= 1, "statistics_until must be above 0, at most 1"),
         (
@@ -203,3 +243,20 @@ def schedule_problems(
     for name in table.weights:
         if name not in outputs:
             yield f"[train.weights] names {name!r}, the outputs are: {', '.join(outputs)}"
+    if table.camera is not None:
+        yield from (f"[train.camera] {what}" for what in _camera_problems(table.camera))
+
+
+def _camera_problems(table: CameraTable) -> Iterator[str]:
+    """Yield what is wrong with a camera's ranges and shares. NaN fails every comparison."""
+    for name, (least, most) in _CAMERA_RANGES.items():
+        low, high = getattr(table, name)
+        if not least <= low <= high <= most:
+            yield f"{name} must be two numbers, rising, from {least:g} to {most:g}"
+    for name in _CAMERA_SHARES:
+        if not 0 <= getattr(table, name) <= 1:
+            yield f"{name} must be from 0 to 1"
+    if table.jpeg_share + table.h264_share > 1 + _ROUNDING:
+        yield "jpeg_share and h264_share must not be more than 1 together"
+    if not table.demosaic:
+        yield "demosaic must name at least one kind"

@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeunet.noise_models import add_camera, add_gaussian, add_gaussian_uint8, draw_camera
+from edgeunet.noise_models import (
+    READ_DEVIATION,
+    add_camera,
+    add_gaussian,
+    add_gaussian_uint8,
+    draw_camera,
+    read_variance,
+)
 
 
 def test_noise_has_the_sigma_asked_for() -> None:
@@ -71,3 +78,8 @@ def test_gains_are_drawn_evenly_in_their_logarithm_with_the_read_noise_of_camera
     above = np.log(read.astype(np.float64)) - (2.18 * logarithm + 1.2)
     assert abs(float(above.mean())) < 0.01
     assert float(above.std()) == pytest.approx(0.26, rel=0.03)
+
+
+def test_read_noise_is_that_of_brooks_et_al() -> None:
+    assert read_variance(0.01) == pytest.approx(1.449e-4, rel=1e-3)
+    assert read_variance(0.01, READ_DEVIATION) == pytest.approx(1.449e-4 * np.exp(0.26), rel=1e-3)

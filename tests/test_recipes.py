@@ -132,6 +132,11 @@ def test_tolerances_are_numbers_above_zero(field: str, values: list[str], tmp_pa
         ("seed", ["0"], ["-1", "9223372036854775808"]),
         ("gain", ["[1e-9, 1]", "[0.1, 0.1]"], ["[0, 1]", "[0.2, 0.1]", "[0.1, 1.1]", "[nan, 1]"]),
         ("labelled_share", ["1.0", "0.01"], ["0.0", "1.1", "nan"]),
+        ("pairs_share", ["1.0", "0.01"], ["0.0", "-0.1", "1.1", "nan"]),
+        ("bursts_share", ["1.0", "0.01"], ["0.0", "-0.1", "1.1", "nan"]),
+        ("in_bytes", ["0.0", "1.0"], ["-0.1", "1.1", "nan"]),
+        ("clean_share", ["0.0", "1.0"], ["-0.1", "1.1", "nan"]),
+        ("statistics_until", ["0.1", "1.0"], ["0.0", "1.1", "nan"]),
         ("generated", ["0", "100000"], ["-1", "100001"]),
         ("growth", ["[{ start = 0.5, crop = 16 }]"], ["[{ start = 0.0, crop = 16 }]"]),
         ("growth", [], ["[{ start = 1.0, crop = 16 }]", "[{ start = nan, crop = 16 }]"]),
@@ -171,6 +176,20 @@ def test_words_of_a_schedule_are_known_ones(line: str, message: str, tmp_path: P
     with pytest.raises(RecipeError, match="is not a valid recipe") as caught:
         read_recipe(edited(tmp_path, "[train]", f"[train]\n{line}"))
     assert message in caught.value.message
+
+
+def test_a_cameras_limits_are_those_of_a_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    text = (folder("export") / "unetmm.toml").read_text()
+    assert text.count("[train.camera]") == 1
+    path.write_text(text.replace("[train.camera]", "[train.camera]\ngain = [0.0, 0.01]"))
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(path)
+    assert caught.value.message == (
+        "mine.toml is not a valid recipe: [train.camera] gain must be two numbers, rising, from "
+        "1e-09 to 1"
+    )
+    assert caught.value.hint == "the fields are listed in export/README.md"
 
 
 def test_crops_grow_and_batches_shrink() -> None:

@@ -15,12 +15,13 @@ import cv2
 import numpy as np
 
 from benchmarks.helpers.camera_rows import BM3D, FP32_BUNDLE, GRIDS, INT8_BUNDLE, NLM, NOISY
-from benchmarks.helpers.denoisers import Bm3d, Image, NetworkDenoiser, NonLocalMeans
+from benchmarks.helpers.denoisers import Bm3d, NetworkDenoiser, NonLocalMeans
 from edgeunet.bundle import Bundle
 from edgeunet.choosing.int8 import int8_order
 from edgeunet.convert.exporting import ExportOrder, export_bundle
 from edgeunet.evaluate.backends import BundleBackend
-from edgeunet.evaluate.protocol import Planes, as_floats
+from edgeunet.evaluate.protocol import Planes
+from edgeunet.pixels import as_bytes, as_floats
 from edgeunet.recipes import Recipe, load_recipe, recipe_names, recipe_path
 from edgeunet.run.executor import Executor
 from edgeunet.specs import Precision, Task
@@ -185,9 +186,7 @@ def _bm3d(sigma: float) -> Run:
     denoiser.prepare((), ())
 
     def run(noisy: Planes) -> Planes:
-        found = denoiser.denoise(as_floats(noisy), sigma)
-        rounded: Image = np.rint(found * 255).astype(np.uint8)
-        return rounded
+        return as_bytes(denoiser.denoise(as_floats(noisy), sigma))
 
     return run
 

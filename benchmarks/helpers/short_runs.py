@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from edgeunet.evaluate.backends import Answer, Head, head_of
-from edgeunet.evaluate.protocol import NoiseKind, Planes, as_floats
+from edgeunet.evaluate.protocol import NoiseKind, Planes
 from edgeunet.models.network import Network
+from edgeunet.pixels import as_floats
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Task
 from edgeunet.train.crops import Crops

@@ -6,7 +6,7 @@ read, and gives the same bytes everywhere or an error that says which frame diff
 
 from __future__ import annotations
 
-from edgeunet.calibration.set_frames import Clip, Frame, OpenClip, frames, pairs, sealed
+from edgeunet.calibration.set_frames import Frame, frames, pairs, sealed
 from edgeunet.calibration.sets import (
     FEWEST_MEMBERS,
     FOLDER,
@@ -27,10 +27,8 @@ __all__ = [
     "FOLDER",
     "SCHEMA_VERSION",
     "CalibrationSet",
-    "Clip",
     "Frame",
     "Member",
-    "OpenClip",
     "calibration_names",
     "calibration_path",
     "frames",

@@ -17,20 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.photographs import Photograph
+from edgeunet.pixels import luma
 
 # Frames of a driving camera are 2 apart after 1/15 s and 8 after 1/3 s, photographs of different
 # things 20 and more.
 NEAR = 5.0
 CELLS = 8
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 Descriptor = NDArray[np.float32]
 
 
 def describe(picture: Photograph) -> Descriptor:
     """Return 256 numbers, in 8-bit steps, for a picture, (H, W, 3) uint8 RGB, 8x8 or larger."""
-    luma = picture @ _LUMA
-    variance = _cells(luma * luma) - _cells(luma) ** 2
+    y = luma(picture)
+    variance = _cells(y * y) - _cells(y) ** 2
     deviation = np.sqrt(np.maximum(variance, 0))
     planes = np.concatenate([_cells(picture), deviation[..., None]], axis=2)
     return planes.astype(np.float32).reshape(-1)

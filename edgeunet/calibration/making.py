@@ -26,7 +26,6 @@ from edgeunet.calibration.frame_choice import Candidate, Pool, choose, describe
 from edgeunet.calibration.inputs import Input, Picture, open_input
 from edgeunet.errors import SourceError, UsageError
 from edgeunet.files import check_writable, replacing_file, replacing_folder
-from edgeunet.media.clip_reader import open_clip
 from edgeunet.noise_models import check_noise
 from edgeunet.units import format_size, shorten
 
@@ -193,7 +192,7 @@ def _made(
         width=size[1],
         members=tuple(_members(order, chosen, count)),
     )
-    found = sealed(draft, open_clip)
+    found = sealed(draft)
     written = tuple(
         msgspec.structs.replace(member, file=_as_written(order, Path(member.source), store))
         for member in found.members

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgeunet.calibration.sets import CalibrationSet, Member
 from edgeunet.errors import RecipeError, near_match
+from edgeunet.media.clip_reader import ClipFrames, open_clip
 from edgeunet.noise_models import add_gaussian_uint8
 from edgeunet.photographs import Photograph, read_photograph, shipped_photographs
 from edgeunet.units import format_size
@@ -20,39 +20,23 @@ from edgeunet.units import format_size
 Frame = NDArray[np.uint8]
 
 
-class Clip(Protocol):
-    """A video being read from its beginning."""
-
-    def read(self) -> Photograph | None:
-        """Return the next frame, (H, W, 3) uint8 RGB, or None at the end."""
-        ...
-
-    def close(self) -> None: ...
-
-
-OpenClip = Callable[[Path], Clip]
-"""Opens a video file; what decodes one is in a higher layer."""
-
-
-def frames(calibration: CalibrationSet, open_clip: OpenClip | None = None) -> Iterator[Frame]:
+def frames(calibration: CalibrationSet) -> Iterator[Frame]:
     """Yield every member's frame, (height, width, 3) uint8 BGR, in the order of the file.
 
-    open_clip: for members of clips. Raises RecipeError that names the member when its file is
-    gone, or a frame is not the one its hash promises.
+    Raises RecipeError that names the member when its file is gone, or a frame is not the one its
+    hash promises. Raises SourceError for a clip that cannot be read.
     """
-    return (frame for _, frame in pairs(calibration, open_clip=open_clip))
+    return (frame for _, frame in pairs(calibration))
 
 
 def pairs(
-    calibration: CalibrationSet,
-    numbers: Collection[int] | None = None,
-    open_clip: OpenClip | None = None,
+    calibration: CalibrationSet, numbers: Collection[int] | None = None
 ) -> Iterator[tuple[Frame, Frame]]:
     """Yield every member's crop without noise, and its frame. Raises as ``frames`` does.
 
     numbers: of the members wanted, from 0; the others are not read.
     """
-    for label, member, clean, frame in _made(calibration, numbers, open_clip):
+    for label, member, clean, frame in _made(calibration, numbers):
         if _digest(frame) != member.sha256:
             raise RecipeError(
                 f"{label} is not the frame the set was made with (its SHA-256 differs)",
@@ -62,21 +46,21 @@ def pairs(
         yield clean, frame
 
 
-def sealed(calibration: CalibrationSet, open_clip: OpenClip | None = None) -> CalibrationSet:
+def sealed(calibration: CalibrationSet) -> CalibrationSet:
     """Return the set with the hash of every member's frame, whatever hash it had."""
     members = tuple(
         msgspec.structs.replace(member, sha256=_digest(frame))
-        for _, member, _, frame in _made(calibration, None, open_clip)
+        for _, member, _, frame in _made(calibration, None)
     )
     return msgspec.structs.replace(calibration, members=members)
 
 
 def _made(
-    calibration: CalibrationSet, numbers: Collection[int] | None, open_clip: OpenClip | None
+    calibration: CalibrationSet, numbers: Collection[int] | None
 ) -> Iterator[tuple[str, Member, Frame, Frame]]:
     """Yield label, member, crop and frame of every member wanted, whatever its hash."""
     size = (calibration.height, calibration.width)
-    images = _Images(open_clip)
+    images = _Images()
     try:
         for number, member in enumerate(calibration.members):
             if numbers is not None and number not in numbers:
@@ -94,11 +78,10 @@ def _made(
 class _Images:
     """The pictures that members are cut from, one at a time: many large ones must not add up."""
 
-    def __init__(self, open_clip: OpenClip | None) -> None:
-        self._open_clip = open_clip
+    def __init__(self) -> None:
         self._last: tuple[str, int | None] | None = None
         self._image: Photograph | None = None
-        self._clip: Clip | None = None
+        self._clip: ClipFrames | None = None
         self._clip_path, self._next = "", 0
 
     def read(self, member: Member, label: str) -> Photograph:
@@ -134,14 +117,9 @@ class _Images:
 
     def _of_clip(self, member: Member, label: str) -> Photograph:
         path, wanted = member.file or "", member.frame or 0
-        if self._open_clip is None:
-            raise RecipeError(
-                f"{label} is in a clip, and nothing was given to read clips with",
-                hint="give open_clip, as edgeunet.media.clip_reader has it",
-            )
         if self._clip is None or self._clip_path != path or wanted < self._next:
             self.close()
-            self._clip, self._clip_path, self._next = self._open_clip(Path(path)), path, 0
+            self._clip, self._clip_path, self._next = open_clip(Path(path)), path, 0
         while True:
             image = self._clip.read()
             if image is None:

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.camera import colour, finishing, sensor
-from edgeunet.camera.coding import Bytes, h264_coded
-from edgeunet.camera.colour import Floats
+from edgeunet.camera.coding import h264_coded
 from edgeunet.camera.demosaicing import demosaic
+from edgeunet.noise_models import READ_DEVIATION, add_camera, read_variance
 from edgeunet.photographs import jpeg_coded
+from edgeunet.pixels import Bytes, Floats, as_bytes, as_floats
 from edgeunet.schedules import CameraTable, DemosaicKind
 
 MARGIN = 8
@@ -82,7 +83,7 @@ def draw_shot(
     height, width = (side + side % 2 + 2 * MARGIN for side in size)
     scale = draw(*table.resize) if resizes and draw() < table.resize_share else 1.0
     gain = math.exp(draw(math.log(table.gain[0]), math.log(table.gain[1])))
-    read = sensor.read_noise_variance(gain, generator.normal(0, 0.26))
+    read = read_variance(gain, generator.normal(0, READ_DEVIATION))
     exposure = 2.0 ** draw(*table.exposure)
     coder = draw()
     jpeg = coder < table.jpeg_share
@@ -128,10 +129,7 @@ def take(scene: Bytes, shot: Shot, generator: np.random.Generator) -> tuple[Floa
     if shot.smooths_scene:
         clean = finishing.smooth_noise(clean, *smooth)
     noisy, clean = _finished(clean + noise, shot), _finished(clean, shot)
-    written = np.clip(np.rint(noisy * 255), 0, 255).astype(np.uint8)
-    coded: Floats = _coded(written, shot).astype(np.float32) / np.float32(255)
-    clean = np.clip(clean, 0, 1)
-    return coded, clean
+    return as_floats(_coded(as_bytes(noisy), shot)), np.clip(clean, 0, 1)
 
 
 def _light(scene: Bytes, shot: Shot) -> Floats:
@@ -147,7 +145,7 @@ def _light(scene: Bytes, shot: Shot) -> Floats:
 
 def _counted(light: Floats, shot: Shot, generator: np.random.Generator) -> Floats:
     """Return what the sensor says of the light."""
-    noisy = sensor.add_shot_and_read_noise(light, shot.gain, shot.read, generator)
+    noisy = add_camera(light, shot.gain, shot.read, generator)
     if shot.row > 0:
         noisy = sensor.add_row_noise(noisy, shot.row, generator)
     return sensor.quantize(noisy, shot.bits, _PEDESTAL)

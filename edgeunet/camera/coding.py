@@ -7,12 +7,8 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edgeunet.errors import MissingPackageError
-
-Bytes = NDArray[np.uint8]
+from edgeunet.pixels import Bytes
 
 _RATE = 25
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from edgeunet.pixels import LUMA_WEIGHTS, Floats, luma
 
 # Linear sRGB to CIE XYZ under D65 (IEC 61966-2-1).
 _SRGB_TO_XYZ = np.array(
@@ -25,6 +25,10 @@ _XYZ_TO_CAMERA = {
 }
 
 _TABLE_POINTS = 1025
+
+# Of the colour differences blue - luma and red - luma (BT.601): both then span one unit.
+_BLUE_SCALE = np.float32(0.564)
+_RED_SCALE = np.float32(0.713)
 
 
 def decode_srgb(values: Floats) -> Floats:
@@ -103,16 +107,17 @@ def undo_white_balance(image: Floats, gains: NDArray[np.float64]) -> Floats:
 
 def to_luma_chroma(image: Floats) -> Floats:
     """Return (H, W, 3) RGB as luma and two colour differences (BT.601, as JPEG has them)."""
-    luma = image @ np.array([0.299, 0.587, 0.114], np.float32)
-    blue = (image[:, :, 2] - luma) * np.float32(0.564)
-    red = (image[:, :, 0] - luma) * np.float32(0.713)
-    return np.stack([luma, blue, red], axis=2)
+    y = luma(image)
+    blue = (image[:, :, 2] - y) * _BLUE_SCALE
+    red = (image[:, :, 0] - y) * _RED_SCALE
+    return np.stack([y, blue, red], axis=2)
 
 
 def from_luma_chroma(planes: Floats) -> Floats:
     """Return the RGB image whose ``to_luma_chroma`` is ``planes``."""
-    luma = planes[:, :, 0]
-    blue = luma + planes[:, :, 1] / np.float32(0.564)
-    red = luma + planes[:, :, 2] / np.float32(0.713)
-    green = (luma - np.float32(0.299) * red - np.float32(0.114) * blue) / np.float32(0.587)
+    y = planes[:, :, 0]
+    blue = y + planes[:, :, 1] / _BLUE_SCALE
+    red = y + planes[:, :, 2] / _RED_SCALE
+    of_red, of_green, of_blue = LUMA_WEIGHTS.astype(np.float32)
+    green = (y - of_red * red - of_blue * blue) / of_green
     return np.stack([red, green, blue], axis=2)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from edgeunet.camera.colour import Floats
 from edgeunet.errors import MissingPackageError
+from edgeunet.pixels import Floats
 from edgeunet.schedules import DemosaicKind
 
 # bilinear; Malvar, He and Cutler (ICASSP 2004); Menon, Andriani and Calvagno (IEEE Trans. Image

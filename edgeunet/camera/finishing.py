@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from edgeunet.camera.colour import Floats, from_luma_chroma, to_luma_chroma
+from edgeunet.camera.colour import from_luma_chroma, to_luma_chroma
 from edgeunet.camera.sensor import SMALLEST_SIGMA
 from edgeunet.photographs import resized_plane
+from edgeunet.pixels import Floats, luma
 
 # A camera smooths over several scales: beside the wide blur there is one of half its sigma.
 _NARROW = 1 / 2
@@ -32,8 +33,8 @@ def smooth_noise(
 
 def sharpen(image: Floats, amount: float, sigma: float) -> Floats:
     """Return an image (H, W, 3) after an unsharp mask on its luma: ``y + a (y - blur(y))``."""
-    luma = image @ np.array([0.299, 0.587, 0.114], np.float32)
-    detail = luma - _blurred(luma, sigma)
+    y = luma(image)
+    detail = y - _blurred(y, sigma)
     sharpened: Floats = image + np.float32(amount) * detail[:, :, None]
     return sharpened
 

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from edgeunet.camera import colour, sensor
+from edgeunet.camera import colour
 from edgeunet.camera.chain import MARGIN, Shot
+from edgeunet.noise_models import read_variance
 
 _GAIN = 6e-3
 """Variance per signal of 0..1: about 170 electrons fill a pixel at this gain."""
@@ -23,7 +24,7 @@ def night_shot(height: int, width: int) -> Shot:
     coloured grain of some pixels, the file is JPEG of quality 90 with halved colours.
     """
     size = (height + 2 * MARGIN, width + 2 * MARGIN)
-    read = sensor.read_noise_variance(_GAIN, 0.0)
+    read = read_variance(_GAIN)
     cameras = colour.known_cameras()
     return Shot(
         size=size,

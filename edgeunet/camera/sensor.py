@@ -1,13 +1,14 @@
-"""The sensor: a colour filter per pixel, counted light, and the noise of counting and reading."""
+"""Imitate a sensor: the lens, a colour filter per pixel, row noise, and the converter.
+
+``noise_models.add_camera`` adds the noise of counting and reading.
+"""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from edgeunet.camera.colour import Floats
+from edgeunet.pixels import Floats
 
 PATTERNS = ("RGGB", "GRBG", "GBRG", "BGGR")
 
@@ -37,29 +38,6 @@ def mosaic(image: Floats, pattern: str) -> Floats:
         rows, columns = slice(place // 2, None, 2), slice(place % 2, None, 2)
         seen[rows, columns] = image[rows, columns, "RGB".index(colour)]
     return seen
-
-
-def read_noise_variance(gain: float, deviation: float) -> float:
-    """Return the variance of the read noise that cameras have at a shot-noise gain.
-
-    Brooks et al. (CVPR 2019) fitted ``log(read) = 2.18 log(gain) + 1.2`` to cameras, with a
-    deviation of 0.26. gain: variance per signal, for a signal of 0..1. deviation: this
-    camera's, in natural logarithms.
-    """
-    return math.exp(2.18 * math.log(gain) + 1.2 + deviation)
-
-
-def add_shot_and_read_noise(
-    signal: Floats, gain: float, read: float, generator: np.random.Generator
-) -> Floats:
-    """Return a signal (H, W), 0..1, with noise of the variance ``gain * signal + read``.
-
-    The normal approximation of Foi et al. (IEEE Trans. Image Processing 17, 2008).
-    """
-    variance = np.maximum(signal, 0) * np.float32(gain) + np.float32(read)
-    noise = generator.standard_normal(signal.shape, dtype=np.float32)
-    noisy: Floats = signal + noise * np.sqrt(variance)
-    return noisy
 
 
 def add_row_noise(signal: Floats, deviation: float, generator: np.random.Generator) -> Floats:

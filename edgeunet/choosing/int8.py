@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from edgeunet.calibration import FOLDER, calibration_names, calibration_path, read_set
 from edgeunet.convert.int8_order import Int8Order
-from edgeunet.media.clip_reader import open_clip
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Calibrator, Engine
 
@@ -51,6 +50,5 @@ def int8_order(
         calibrator=None if kind is None else Calibrator(kind),
         max_drop_db=max_drop_db,
         shipped=path.parent if ships else None,
-        open_clip=open_clip,
         on_selection=on_selection,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeunet.bundle.manifest import FILE_NAME
+from edgeunet.choosing.shipped_weights import no_shipped_weights, shipped_weights
 from edgeunet.errors import MissingPackageError, UsageError, WeightsError
 from edgeunet.recipes import WIDTH_NAMES, Recipe, load_recipe, recipe_names, recipe_path
 from edgeunet.specs import Precision
@@ -32,12 +33,10 @@ def choose_weights(
                 "a weight file and random weights contradict each other", hint="give one of them"
             )
         return None
-    chosen = weights or recipe.trained_weights(recipe_path(model).parent)
+    chosen = weights or shipped_weights(model, recipe)
     if chosen is None:
-        trained = ", ".join(sorted(recipe.weights, key=lambda text: (len(text), text)))
-        raise UsageError(
-            f"there are no shipped weights for {recipe.name} at width {recipe.network.width} "
-            f"(widths with weights: {trained or 'none yet'})",
+        raise no_shipped_weights(
+            recipe,
             hint=f"{_trained_alike(recipe)}give --weights FILE.safetensors, or --random-weights to "
             "measure untrained",
         )

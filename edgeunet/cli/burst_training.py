@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeunet.calibration import OpenClip
+from edgeunet.choosing.shipped_weights import no_shipped_weights, shipped_weights
 from edgeunet.errors import UsageError
 from edgeunet.files import replacing_file, sha256_of
-from edgeunet.recipes import Recipe, recipe_path
+from edgeunet.html_page import figure_of, html_of
+from edgeunet.recipes import Recipe
 
 if TYPE_CHECKING:
     from edgeunet.train.before_after import Shown
@@ -65,27 +65,15 @@ def read_bursts(
 
     weights = init
     if weights is None and not going_on and not planned:
-        weights = shipped(recipe, model)
+        weights = shipped_weights(model, recipe)
         if weights is None:
-            raise UsageError(
-                f"there are no shipped weights for {recipe.name} at width {recipe.network.width}, "
-                "and --bursts fine-tunes a trained network",
+            raise no_shipped_weights(
+                recipe,
+                because="--bursts fine-tunes a trained network",
                 hint="give weights with --init; or set bursts_share and steps in the recipe's "
                 "[train] to begin with random ones",
             )
     return BurstChoice(with_bursts(recipe, steps, beside_images=beside_images), weights)
-
-
-def shipped(recipe: Recipe, model: str) -> Path | None:
-    """Return the weights that ship with a recipe, or None."""
-    return recipe.trained_weights(recipe_path(model).parent)
-
-
-def clip_reader() -> OpenClip:
-    """Return what opens a clip of a burst."""
-    from edgeunet.media.clip_reader import open_clip
-
-    return open_clip
 
 
 def write_page(
@@ -98,7 +86,6 @@ def write_page(
 
     candidates: where the weights may lie that the run began with; the one with their hash counts.
     """
-    from edgeunet.evaluate.report_page import STYLE
     from edgeunet.train.before_after import before_and_after
 
     begun = outcome.initial
@@ -122,16 +109,10 @@ def write_page(
         "mean of all other shots (of a real pair, its clean image); what noise the reference still "
         "has counts as an error. Pictures are central windows."
     )
+    body = f'<p class="legend">{escape(text)}</p>' + "".join(_scene(row) for row in rows)
     path = outcome.weights.parent / PAGE_NAME
     with replacing_file(path) as beside:
-        beside.write_text(
-            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n"
-            f'<body><h1>{escape(title)}</h1><p class="legend">{escape(text)}</p>'
-            f"{''.join(_scene(row) for row in rows)}</body></html>\n",
-            encoding="utf-8",
-        )
+        beside.write_text(html_of(title, body), encoding="utf-8")
     return path
 
 
@@ -140,10 +121,6 @@ def _scene(row: Sequence[Shown]) -> str:
 
     parts = []
     for shown in row:
-        data = base64.b64encode(png_of(shown.pixels)).decode()
         figure = "" if shown.psnr_db is None else f", {shown.psnr_db:.2f} dB"
-        parts.append(
-            f'<figure><img alt="{shown.title}" src="data:image/png;base64,{data}">'
-            f"<figcaption>{shown.title}{figure}</figcaption></figure>"
-        )
+        parts.append(figure_of(png_of(shown.pixels), shown.title, f"{shown.title}{figure}"))
     return f'<div class="scene">{"".join(parts)}</div>\n'

@@ -79,15 +79,16 @@ def run_within_budget(
     from edgeunet.specs import Precision
 
     bundles = []
+    graphs = graphs_of_recipe(recipe, weights)
     budget = PlanRequest(budget_bytes=budget_bytes)
     limit = format_bytes(budget_bytes).replace(" ", "").replace(".0", "")
     for request, word in ((WHOLE_FRAME, "whole"), (budget, limit)):
         note(f"exporting {recipe.name} {format_size(*size)}, {word}")
         order = ExportOrder(recipe, *size, Precision.FP32, weights=weights, request=request)
         target = out / f"{recipe.name}-{format_size(*size)}-{word}.bundle"
-        bundles.append(export_bundle(order, target, open_runner=Executor).bundle)
+        exported = export_bundle(order, target, open_runner=Executor, graphs=graphs)
+        bundles.append(exported.bundle)
     whole, windows = bundles
-    graphs = graphs_of_recipe(recipe, weights)
     plan = plan_frames(graphs, *size, Precision.FP32, WHOLE_FRAME)
     tiled = windows.manifest.plan
     predicted = plan.prediction.total_bytes if tiled is None else tiled.predicted_bytes

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edgeunet.choosing.networks import choose_weights, missing_package
+from edgeunet.choosing.shipped_weights import no_shipped_weights, shipped_weights
 from edgeunet.errors import UsageError
 from edgeunet.recipes import Recipe
 from edgeunet.schedules import CameraTable
@@ -28,11 +29,9 @@ def read_init(init: Path | None, model: str, recipe: Recipe) -> Path | None:
     """Return the weights to begin with. A file of that name is given as ./shipped."""
     if init != SHIPPED:
         return init
-    if not recipe.weights.get(str(recipe.network.width)):
-        trained = ", ".join(sorted(recipe.weights, key=int))
-        raise UsageError(
-            f"there are no shipped weights for {recipe.name} at width {recipe.network.width} "
-            f"(widths with weights: {trained or 'none yet'})",
+    if shipped_weights(model, recipe) is None:
+        raise no_shipped_weights(
+            recipe,
             hint="give --init FILE.safetensors, or leave --init out to begin with random weights",
         )
     return choose_weights(model, recipe)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeunet.choosing.shipped_weights import no_shipped_weights, shipped_weights
 from edgeunet.cli.int8 import read_int8
 from edgeunet.convert.int8_order import Int8Order
 from edgeunet.errors import UsageError
-from edgeunet.recipes import Recipe, recipe_path
+from edgeunet.recipes import Recipe
 from edgeunet.specs import Precision
 
 if TYPE_CHECKING:
@@ -74,11 +75,11 @@ def read_qat(
     )
     weights = init
     if weights is None and not going_on:
-        weights = recipe.trained_weights(recipe_path(model).parent)
+        weights = shipped_weights(model, recipe)
     if int8 is None or (weights is None and not going_on):
-        raise UsageError(
-            f"there are no shipped weights for {recipe.name} at width {recipe.network.width}, and "
-            "--qat fine-tunes a trained network",
+        raise no_shipped_weights(
+            recipe,
+            because="--qat fine-tunes a trained network",
             hint="train it without --qat first, then give its weights with --init",
         )
     return QatChoice(int8, weights, calibration)

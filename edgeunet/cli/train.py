@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from edgeunet.choosing.networks import missing_package
-from edgeunet.cli.burst_training import clip_reader, read_bursts, shipped, write_page
+from edgeunet.choosing.shipped_weights import shipped_weights
+from edgeunet.cli.burst_training import read_bursts, write_page
 from edgeunet.cli.choices import read_recipe_at
 from edgeunet.cli.console import note, print_json, print_table, progress, warn
 from edgeunet.cli.noise_training import read_init, read_noise_profile, with_noise_profile
@@ -198,7 +199,6 @@ def command(
         recipe,
         table,
         bursts=scenes,
-        open_clip=clip_reader() if scenes else None,
         notice=complain,
     )
     if small := read.too_small:
@@ -258,7 +258,9 @@ def command(
     card = write_card(outcome, recipe, given)
     page = None
     if scenes:
-        page = write_page(outcome, recipe, [begin_with, shipped(recipe, model)], read.held_out)
+        page = write_page(
+            outcome, recipe, [begin_with, shipped_weights(model, recipe)], read.held_out
+        )
     if as_json:
         print_json(
             {

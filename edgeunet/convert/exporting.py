@@ -99,11 +99,13 @@ def export_bundle(
     target: Path,
     *,
     open_runner: Callable[[Bundle], Runner],
+    graphs: NetworkGraphs | None = None,
     report: Callable[[str], None] = lambda text: None,
 ) -> Exported:
     """Export, check parity, analyse, and write ``target`` whole or not at all.
 
     open_runner: loads a bundle into the engine that parity is checked on.
+    graphs: of the order's network, where they are at hand already.
     Raises WeightsError and ParityError as their names say, UsageError for a frame of a size or a
     precision this cannot make, BudgetError when nothing fits, BundleError when ``target`` must
     not be replaced, OSError when it cannot be written, EdgeUnetError when the memory is too small.
@@ -116,8 +118,9 @@ def export_bundle(
         within_memory(order.recipe, order.height, order.width),
         tempfile.TemporaryDirectory(prefix="edgeunet-") as scratch,
     ):
-        report("building the network")
-        graphs = _graphs(order)
+        if graphs is None:
+            report("building the network")
+            graphs = _graphs(order)
         draft = _draft(order, graphs, Path(scratch) / target.name, report)
         report("comparing with torch FP32")
         runner = open_runner(draft)
@@ -147,7 +150,7 @@ def draft_bundle(
 ) -> Bundle:
     """Write a bundle that nobody has compared with torch: to measure memory and time.
 
-    graphs: of the order's network, where they were exported already. plan: what was planned for
+    graphs: of the order's network, where they are at hand already. plan: what was planned for
     this order already. Raises as ``export_bundle`` does.
     """
     check_precision(order.precision, order.int8)

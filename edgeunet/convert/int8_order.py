@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeunet.calibration import CalibrationSet, OpenClip
+from edgeunet.calibration import CalibrationSet
 from edgeunet.specs import Calibrator, Engine
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ class Int8Order:
     max_drop_db: the most PSNR that may be lost; for it some convolutions stay in floats. None
         keeps none in floats.
     shipped: the folder of a set that ships with edgeunet, with the ranges that ship with it.
-    open_clip: reads frames of clips, for sets that have some.
     on_selection: is told what every convolution loses alone, which is measured for it even where
         none has to stay in floats.
     """
@@ -36,5 +35,4 @@ class Int8Order:
     calibrator: Calibrator | None = None
     max_drop_db: float | None = None
     shipped: Path | None = None
-    open_clip: OpenClip | None = None
     on_selection: Callable[[Selection], None] | None = None

@@ -101,7 +101,6 @@ def make_quantizer(
             order.engine,
             order.max_drop_db,
             report,
-            order.open_clip,
             rank=order.on_selection is not None,
         )
     if selection is not None and order.on_selection is not None:
@@ -231,7 +230,7 @@ def _measure(model: ir.Model, order: Int8Order, key: RangesKey) -> Ranges:
     measured_on, compared_on = held_back(calibration)
 
     def some(numbers: Collection[int]) -> Iterator[Frame]:
-        return (frame for _, frame in pairs(calibration, numbers, order.open_clip))
+        return (frame for _, frame in pairs(calibration, numbers))
 
     # Few enough to be kept: every graph that is compared runs them.
     held = list(some(compared_on))

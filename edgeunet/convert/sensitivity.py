@@ -16,11 +16,11 @@ from typing import NamedTuple
 import numpy as np
 import onnx_ir as ir
 
-from edgeunet.calibration import CalibrationSet, Frame, OpenClip, pairs
+from edgeunet.calibration import CalibrationSet, Frame, pairs
 from edgeunet.calibration.histograms import runner_of
 from edgeunet.calibration.ranges import held_back
 from edgeunet.errors import RecipeError, UsageError
-from edgeunet.graph.int8_placement import points_of
+from edgeunet.graph.int8_placement import points_of, weight_name
 from edgeunet.graph.macs import macs_of_node
 from edgeunet.graph.quantized import Interval, quantize
 from edgeunet.graph.summary import write_model
@@ -66,7 +66,6 @@ def select_floats(
     engine: Engine,
     max_drop_db: float | None,
     report: Callable[[str], None] = lambda text: None,
-    open_clip: OpenClip | None = None,
     *,
     rank: bool = False,
 ) -> Selection:
@@ -86,7 +85,7 @@ def select_floats(
     names = [outputs[task] for task in (Task.DENOISE, Task.SEGMENT) if task in outputs]
     limit = math.inf if max_drop_db is None else max_drop_db
     with tempfile.TemporaryDirectory(prefix="edgeunet-") as folder:
-        shown = _shown(calibration, open_clip)
+        shown = _shown(calibration)
         trial = _Trial(model, names, shown, intervals, engine, Path(folder))
         everything = trial.loss(())
         if everything.db <= limit and not rank:
@@ -116,7 +115,7 @@ def _ranking(
         node = points.convolutions[number]
         db, miou_points = trial.loss([other for other in numbers if other != number])
         share = macs_of_node(node) / max(every, 1)
-        losses.append(LayerLoss(number, _name(node), db, miou_points, share))
+        losses.append(LayerLoss(number, weight_name(node), db, miou_points, share))
     return tuple(sorted(losses, key=lambda one: -one.loss_db))
 
 
@@ -185,9 +184,7 @@ def _disagreement(given: Sequence[Array], wanted: Sequence[Array]) -> float:
     return 100.0 * (1.0 - matrix.mean_iou)
 
 
-def _shown(
-    calibration: CalibrationSet, open_clip: OpenClip | None
-) -> tuple[tuple[float, Frame, Frame], ...]:
+def _shown(calibration: CalibrationSet) -> tuple[tuple[float, Frame, Frame], ...]:
     """Return sigma, the clean and the noisy frame of what losses are measured on.
 
     They are held back from measuring ranges, and few: every trial runs them.
@@ -201,14 +198,9 @@ def _shown(
             f"calibration set {calibration.name!r} has no noisy frame to measure a loss on",
             hint="give some members a sigma, or leave --max-drop and --sensitivity out",
         )
-    found = pairs(calibration, numbers, open_clip)
+    found = pairs(calibration, numbers)
     return tuple((sigmas[n], *pair) for n, pair in zip(numbers, found, strict=True))
 
 
 def _squared_error(given: Array, clean: Frame) -> float:
     return float(np.mean((given.astype(np.float64) - clean) ** 2))
-
-
-def _name(node: ir.Node) -> str:
-    weight = node.inputs[1]
-    return (weight.name if weight is not None else None) or node.name or ""

@@ -15,6 +15,7 @@ from edgeunet.evaluate.ssim import ssim
 from edgeunet.evaluate.temporal import Moment, TemporalFigures, TemporalMeter
 from edgeunet.evaluate.truth import PAIRS, DataSet, Sample
 from edgeunet.metrics import ConfusionMatrix, psnr_db
+from edgeunet.pixels import as_floats
 from edgeunet.specs import Task
 from edgeunet.stream.meter import IDENTICAL_DB
 
@@ -254,4 +255,4 @@ def _psnr_db(image: Planes, sample: Sample) -> float:
     """Return the PSNR of an image of either type; bytes are compared as bytes."""
     if image.dtype == np.uint8:
         return psnr_db(image, sample.clean, peak=255.0)
-    return psnr_db(image, sample.clean.astype(np.float32) / np.float32(255))
+    return psnr_db(image, as_floats(sample.clean))

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from edgeunet.errors import UsageError
 from edgeunet.evaluate.backends import Answer, Backend, BundleBackend, Head, head_of
 from edgeunet.evaluate.evaluation import Levels, Result, Row, noisy_image
-from edgeunet.evaluate.protocol import NoiseKind, as_floats, level_in_words
+from edgeunet.evaluate.protocol import NoiseKind, level_in_words
 from edgeunet.evaluate.truth import DataSet, Sample
+from edgeunet.pixels import as_bytes
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Task
 from edgeunet.stream.meter import IDENTICAL_DB
@@ -244,8 +245,8 @@ def _scene(spot: Spot, sample: Sample, levels: Levels, first: Backend, other: Ba
     answers = [first.run(noisy)] if first is other else [first.run(noisy), other.run(noisy)]
     titles = [first.name] if first is other else [first.name, other.name]
     level = level_in_words(spot.noise, spot.sigma)
-    pictures = [("clean", sample.clean), (f"noisy, {level}", _bytes(noisy))]
-    denoised = [_bytes(a.denoised) for a in answers if a.denoised is not None]
+    pictures = [("clean", sample.clean), (f"noisy, {level}", as_bytes(noisy))]
+    denoised = [as_bytes(a.denoised) for a in answers if a.denoised is not None]
     pictures += list(zip(titles, denoised, strict=False))
     reference = denoised[0] if len(denoised) > 1 else sample.clean
     difference = np.zeros(sample.clean.shape, np.uint8)
@@ -288,13 +289,6 @@ def _busiest(amount: NDArray[np.int16]) -> tuple[int, int]:
     sums = sums - table[height:, :-width] + table[:-height, :-width]
     top, left = np.unravel_index(int(sums.argmax()), sums.shape)
     return int(top), int(left)
-
-
-def _bytes(planes: NDArray[np.uint8] | NDArray[np.float32]) -> Pixels:
-    if planes.dtype == np.uint8:
-        return planes.astype(np.uint8, copy=False)
-    rounded: Pixels = np.rint(as_floats(planes).clip(0, 1) * 255).astype(np.uint8)
-    return rounded
 
 
 def _coloured(labels: Pixels, head: Head, recipe: Recipe) -> Pixels:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgeunet.errors import UsageError
 from edgeunet.noise_models import MAX_SIGMA, add_gaussian, add_gaussian_uint8, check_noise
+from edgeunet.pixels import as_floats
 from edgeunet.units import shorten
 
 Planes = NDArray[Any]
@@ -91,11 +92,3 @@ def add_noise(
     if kind is NoiseKind.UINT8:
         return add_gaussian_uint8(clean, sigma, generator)
     return add_gaussian(as_floats(clean), sigma, generator)
-
-
-def as_floats(planes: Planes) -> NDArray[np.float32]:
-    """Return an image as float32, 0..1."""
-    if planes.dtype == np.uint8:
-        floats: NDArray[np.float32] = planes.astype(np.float32) / np.float32(255)
-        return floats
-    return planes.astype(np.float32, copy=False)

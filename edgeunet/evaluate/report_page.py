@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Sequence
 from html import escape
@@ -12,37 +11,10 @@ from edgeunet.evaluate.forms_report import WINDOW, Candidate, Colour, Scene
 from edgeunet.evaluate.protocol import level_in_words
 from edgeunet.evaluate.report_document import Evaluated, Report
 from edgeunet.evaluate.report_measures import MEASURES, Measure
+from edgeunet.html_page import figure_of, html_of
 from edgeunet.pairs import swapped_in_words
 from edgeunet.photographs import png_of
 from edgeunet.units import format_bytes
-
-STYLE = """
-:root { color-scheme: light dark; --text: #1d2430; --page: #fff; --quiet: #566; --line: #dde;
-  --worse: #b03020 }
-@media (prefers-color-scheme: dark) { :root { --text: #dde3ea; --page: #16191e; --quiet: #9aa6b2;
-  --line: #353c46; --worse: #ff8a75 } }
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em;
-  color: var(--text); background: var(--page); overflow-wrap: anywhere }
-h1 { font-size: 1.5em } h2 { font-size: 1.2em; margin-top: 2em } h3 { font-size: 1em }
-.wide { overflow-x: auto; margin: .7em 0 }
-table { border-collapse: collapse; overflow-wrap: normal }
-caption { text-align: left; color: var(--quiet) }
-th, td { padding: .25em .6em; border-bottom: 1px solid var(--line); text-align: right;
-  vertical-align: top }
-th { vertical-align: bottom } td { white-space: nowrap }
-th:first-child, td:first-child { text-align: left; padding-left: 0 }
-td:first-child { white-space: normal; min-width: 7em; overflow-wrap: anywhere }
-.facts td { text-align: left; white-space: normal; overflow-wrap: anywhere }
-small, .legend, figcaption { color: var(--quiet); font-size: .85em }
-td small { display: block } small.worse { color: var(--worse) }
-.legend span { display: inline-block; margin-right: 1.2em }
-.legend i { display: inline-block; width: .9em; height: .9em; margin-right: .4em;
-  border: 1px solid var(--line); vertical-align: -.1em }
-.scene { display: grid; gap: .6em; margin-bottom: 1.6em;
-  grid-template-columns: repeat(auto-fill, minmax(min(12.5em, 47%), 1fr)) }
-figure { margin: 0 } .below { grid-column-start: 1 }
-img { image-rendering: pixelated; width: 100%; display: block }
-"""
 
 _COUNTED = {
     "images": "image{s}",
@@ -68,13 +40,8 @@ def page_of(report: Report) -> str:
             parts.append(_legend(report.colours))
         for candidate, scenes in zip(report.candidates, report.scenes[number], strict=True):
             parts.append(_scenes(candidate, scenes, report.candidates[0]))
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(report.title)}</title><style>{STYLE}</style></head>\n"
-        f"<body><h1>{escape(report.title)}</h1>\n{''.join(parts)}"
-        f'<h2>Measured with</h2><table class="facts">{facts}</table></body></html>\n'
-    )
+    parts.append(f'<h2>Measured with</h2><table class="facts">{facts}</table>')
+    return html_of(report.title, "\n" + "".join(parts))
 
 
 def _apart(entry: Evaluated) -> list[str]:
@@ -232,14 +199,10 @@ def _scenes(candidate: Candidate, scenes: Sequence[Scene], first: Candidate) -> 
             f"window from row {scene.top}, column {scene.left}</p>"
             '<div class="scene">'
         )
-        for panel in scene.panels:
-            data = base64.b64encode(png_of(panel.pixels)).decode()
-            place = ' class="below"' if panel.starts_row else ""
-            title = escape(panel.title)
-            parts.append(
-                f'<figure{place}><img alt="{title}" src="data:image/png;base64,{data}">'
-                f"<figcaption>{title}</figcaption></figure>"
-            )
+        parts += [
+            figure_of(png_of(panel.pixels), panel.title, starts_row=panel.starts_row)
+            for panel in scene.panels
+        ]
         parts.append("</div>")
     return "".join(parts)
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from skimage import metrics
 
-from edgeunet.evaluate.protocol import Planes, as_floats
+from edgeunet.evaluate.protocol import Planes
+from edgeunet.pixels import as_floats
 
 
 def ssim(image: Planes, reference: Planes) -> float:

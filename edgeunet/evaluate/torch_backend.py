@@ -9,9 +9,10 @@ import torch
 
 from edgeunet.errors import WeightsError
 from edgeunet.evaluate.backends import Answer, Head, head_of
-from edgeunet.evaluate.protocol import NoiseKind, Planes, as_floats
+from edgeunet.evaluate.protocol import NoiseKind, Planes
 from edgeunet.models import build_network
 from edgeunet.models.weights import load_weights
+from edgeunet.pixels import as_floats
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Array, Task
 

@@ -1,4 +1,4 @@
-"""Clips for what is above nothing: calibration sets name frames of them by number."""
+"""Read the frames of clips, first to last, as RGB images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgeunet.photographs import Photograph
 
 
 class ClipFrames:
-    """The frames of a video file in order; see ``edgeunet.calibration.Clip``."""
+    """The frames of a video file, in order."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -23,6 +23,7 @@ class ClipFrames:
         return None if frame is None else np.ascontiguousarray(frame.image[:, :, ::-1])
 
     def close(self) -> None:
+        """Close the file."""
         self._source.close()
 
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeunet.camera.colour import Floats
 from edgeunet.noise_profile.profile import Curve, Fit
+from edgeunet.pixels import Doubles, Floats
 
 RANGES = 16
 """Ranges of brightness that a curve has at most."""
 
-Doubles = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 _FEWEST_SAMPLES = 500

@@ -6,15 +6,12 @@ So is whatever the sensor has in every shot: a pixel's or a column's own offset.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgeunet.camera.colour import Floats
 from edgeunet.errors import SourceError
 from edgeunet.noise_profile.motion import BLOCK
 from edgeunet.noise_profile.profile import NoiseProfile
 from edgeunet.noise_profile.sums import NoiseSums
-
-Bytes = NDArray[np.uint8]
+from edgeunet.pixels import Bytes, Floats
 
 # Light that falls off towards the corners, and from one side to the other.
 _DEGREE = 4

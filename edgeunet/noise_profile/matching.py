@@ -16,14 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.camera.chain import MARGIN, Shot, draw_shot, take
-from edgeunet.camera.colour import Floats
 from edgeunet.noise_profile.profile import Curve, NoiseProfile
 from edgeunet.noise_profile.sums import NoiseSums
+from edgeunet.pixels import Doubles, Floats
 from edgeunet.schedules import CameraTable
 
 SEED = 0
 
-Doubles = NDArray[np.float64]
 
 DRAWS = 400
 """Cameras that are drawn and measured; some seconds' work."""

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeunet.camera.colour import Floats
 from edgeunet.noise_profile.curves import Mask
+from edgeunet.pixels import Doubles, Floats
 
 BLOCK = 32
 """Side in pixels of the blocks in which objects are looked for."""
 
-Doubles = NDArray[np.float64]
 
 MOST_MOVED = 0.05
 """Share of the blocks that may hold an object that moves."""

@@ -9,9 +9,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgeunet.camera.colour import Floats
 from edgeunet.errors import SourceError
 from edgeunet.noise_profile.motion import (
     BLOCK,
@@ -23,11 +21,11 @@ from edgeunet.noise_profile.motion import (
 )
 from edgeunet.noise_profile.profile import NoiseProfile
 from edgeunet.noise_profile.sums import NoiseSums
+from edgeunet.pixels import Bytes, Floats
 
 SMALLEST_SIDE = 2 * BLOCK
 """Of a shot, in pixels."""
 
-Bytes = NDArray[np.uint8]
 
 _MOST_DISPLACED = 0.05
 _NOTED_LEVELS = 2.0

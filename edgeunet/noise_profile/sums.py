@@ -7,10 +7,11 @@ from typing import Literal
 
 import numpy as np
 
-from edgeunet.camera.colour import Floats, to_luma_chroma
+from edgeunet.camera.colour import to_luma_chroma
 from edgeunet.noise_profile.curves import CurveSums, Mask
 from edgeunet.noise_profile.profile import SCHEMA_VERSION, Curves, NoiseProfile
 from edgeunet.noise_profile.texture import TextureSums
+from edgeunet.pixels import Floats
 
 
 class NoiseSums:

@@ -8,15 +8,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgeunet.camera.colour import Floats
 from edgeunet.noise_profile.profile import LAGS, Correlation, Correlations, Grid, Offsets
+from edgeunet.pixels import Doubles, Floats
 
 GRID = 8
 """Side of a block of JPEG, in pixels."""
 
-Doubles = NDArray[np.float64]
 
 # Below these a grid or an offset is not told apart from chance, or is too weak to matter.
 _GRID_RATIO = 1.03

@@ -12,6 +12,7 @@ from edgeunet.camera.chain import MARGIN, Shot, take
 from edgeunet.media.frames import Frame, Sink, StreamShape
 from edgeunet.media.sinks import VIDEO_CODECS
 from edgeunet.media.sinks.video import VideoSink
+from edgeunet.pixels import Floats, as_bytes
 from edgeunet.specs import Image
 
 
@@ -27,7 +28,7 @@ def camera_frames(
     inner = slice(MARGIN, -MARGIN)
     for scene in scenes:
         noisy, clean = take(np.ascontiguousarray(scene[:, :, ::-1]), shot, generator)
-        yield _bytes(noisy[inner, inner]), _bytes(clean[inner, inner])
+        yield _frame(noisy[inner, inner]), _frame(clean[inner, inner])
 
 
 def write_clips(
@@ -56,7 +57,6 @@ def write_clips(
             stack.callback(sink.finish)
 
 
-def _bytes(image: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Image:
+def _frame(image: Floats) -> Image:
     """Return RGB, 0..1, as bytes in BGR."""
-    found: Image = np.rint(image[:, :, ::-1] * 255).astype(np.uint8)
-    return np.ascontiguousarray(found)
+    return np.ascontiguousarray(as_bytes(image[:, :, ::-1]))

@@ -11,13 +11,13 @@ import torch
 
 from edgeunet.metrics import psnr_db
 from edgeunet.models.network import Network, build_network
-from edgeunet.noise_models import Floats
 from edgeunet.photographs import Photograph
+from edgeunet.pixels import Floats, as_bytes
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Task
 from edgeunet.train.initial import load_matching
 from edgeunet.train.samples import Sample
-from edgeunet.train.validation import image_tensor
+from edgeunet.train.validation import as_planes, image_tensor
 
 _MOST = 8
 _WINDOW = 224
@@ -64,7 +64,7 @@ def _pictures(
 ) -> list[Shown]:
     if sample.noisy is None:
         raise ValueError("only an image with noise of its own is shown")
-    reference, noisy = _floats(sample.image), _floats(sample.noisy)
+    reference, noisy = as_planes(sample.image), as_planes(sample.noisy)
     found = [("noisy", noisy)]
     output = next(p.output for p in recipe.pathways if p.head is Task.DENOISE)
     for title, network in networks:
@@ -75,13 +75,8 @@ def _pictures(
     return [*shown, Shown("reference", _window(reference), None)]
 
 
-def _floats(image: Photograph) -> Floats:
-    floats: Floats = image.astype(np.float32).transpose(2, 0, 1)[None] / np.float32(255)
-    return floats
-
-
 def _window(image: Floats) -> Photograph:
     """Return the central window, (H, W, 3) uint8 RGB, of (1, 3, H, W) float32."""
-    pixels = np.rint(image[0].transpose(1, 2, 0) * 255).astype(np.uint8)
+    pixels = as_bytes(image[0].transpose(1, 2, 0))
     top, left = (max(0, (side - _WINDOW) // 2) for side in pixels.shape[:2])
     return np.ascontiguousarray(pixels[top : top + _WINDOW, left : left + _WINDOW])

@@ -16,8 +16,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeunet.calibration import OpenClip
 from edgeunet.errors import RecipeError, SourceError
+from edgeunet.media.clip_reader import open_clip
 from edgeunet.photographs import IMAGE_SUFFIXES, Photograph, read_photograph
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Task
@@ -51,20 +51,16 @@ class Burst:
 
 
 def load_bursts(
-    folders: Sequence[Path], crop: int, open_clip: OpenClip, *, notice: Callable[[str], None]
+    folders: Sequence[Path], crop: int, *, notice: Callable[[str], None]
 ) -> list[Burst]:
     """Read every scene below the folders: a clip, or a sub-folder of images, each.
 
-    crop: side of the largest square that is cut, in pixels. open_clip: opens a video file.
+    crop: side of the largest square that is cut, in pixels.
     Of a longer burst MOST_SHOTS shots are kept, evenly spaced, or as many as MOST_BYTES hold.
     Raises SourceError for a folder without scenes, for a file that cannot be read, and for a burst
     that has too few shots, or shots that are too small, of different sizes, or not of one scene.
     """
-    bursts = [
-        _load_scene(place, crop, open_clip, notice)
-        for folder in folders
-        for place in _scenes(folder)
-    ]
+    bursts = [_load_scene(place, crop, notice) for folder in folders for place in _scenes(folder)]
     if bursts and len(bursts) < _EVERY:
         # Checked here, so that nobody learns it after the first hour.
         for burst in bursts:
@@ -144,15 +140,13 @@ def _scenes(folder: Path) -> list[Path]:
     return places
 
 
-def _load_scene(
-    place: Path, crop: int, open_clip: OpenClip, notice: Callable[[str], None]
-) -> Burst:
+def _load_scene(place: Path, crop: int, notice: Callable[[str], None]) -> Burst:
     if place.is_dir():
         read: Callable[[Sequence[int]], list[Photograph]]
         paths = sorted(p for p in place.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
         count, read = len(paths), _ImageShots(paths)
     else:
-        count, read = _frame_count(place, open_clip), _ClipShots(place, open_clip)
+        count, read = _frame_count(place), _ClipShots(place)
     if count < FEWEST_SHOTS:
         raise SourceError(
             f"{str(place)!r} has {count} shot{'' if count == 1 else 's'}",
@@ -201,14 +195,13 @@ class _ImageShots:
 class _ClipShots:
     """Reads shots that are frames of a clip."""
 
-    def __init__(self, path: Path, open_clip: OpenClip) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._open = open_clip
 
     def __call__(self, numbers: Sequence[int]) -> list[Photograph]:
         wanted = set(numbers)
         shots: list[Photograph] = []
-        clip = self._open(self._path)
+        clip = open_clip(self._path)
         try:
             for number in range(max(numbers) + 1):
                 shot = clip.read()
@@ -224,7 +217,7 @@ class _ClipShots:
         return shots
 
 
-def _frame_count(path: Path, open_clip: OpenClip) -> int:
+def _frame_count(path: Path) -> int:
     """Return how many frames a clip has, by reading it: containers only estimate it."""
     clip, count = open_clip(path), 0
     try:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.camera.chain import MARGIN, draw_shot, take
 from edgeunet.errors import SourceError
-from edgeunet.noise_models import Floats, add_camera, add_gaussian, as_handed_over, draw_camera
-from edgeunet.photographs import LabelMap, Photograph, fill_frame, resized
+from edgeunet.noise_models import add_camera, add_gaussian, as_handed_over, draw_camera
+from edgeunet.photographs import LabelMap, fill_frame, resized
+from edgeunet.pixels import Bytes, Floats, as_floats
 from edgeunet.schedules import CameraTable, TrainTable
 from edgeunet.train.burst_pairs import Burst
 from edgeunet.train.samples import Sample, large_enough
+
+_Choice = TypeVar("_Choice")
 
 VOID = -1
 """The class of what has none; so does a number that is not below the number of classes."""
@@ -123,10 +127,10 @@ class Crops:
         if self._bursts and self._wanted(table.bursts_share, len(self), generator):
             return self._two_shots(side, generator)
         if self._pairs and self._wanted(table.pairs_share, len(self._samples), generator):
-            return _crop(self._cut(self._pairs, side, generator))
+            return _crop(self._cut(_pick(self._pairs, generator), side, generator))
         if table.camera is not None and generator.random() < table.camera.share:
             return self._through_camera(table.camera, side, generator)
-        return _crop(self._cut(self._pool(generator), side, generator))
+        return _crop(self._cut(_pick(self._pool(generator), generator), side, generator))
 
     def _wanted(self, share: float | None, others: int, generator: np.random.Generator) -> bool:
         """Draw whether a crop is of the kind with this share; always where there is no other."""
@@ -138,10 +142,10 @@ class Crops:
         Lehtinen et al. (ICML 2018, "Noise2Noise"): where the noise of both is independent, the
         mean of all possible targets is the mean of all shots.
         """
-        shots = self._bursts[int(generator.integers(len(self._bursts)))].shots
+        shots = _pick(self._bursts, generator).shots
         seen = int(generator.integers(len(shots)))
         target = (seen + 1 + int(generator.integers(len(shots) - 1))) % len(shots)
-        cut = self._cut([Sample(shots[target], noisy=shots[seen])], side, generator)
+        cut = self._cut(Sample(shots[target], noisy=shots[seen]), side, generator)
         return replace(_crop(cut), noisy_target=True)
 
     def _through_camera(
@@ -151,14 +155,13 @@ class Crops:
 
         An image with labels is neither reduced nor resized, so that they stay at their pixels.
         """
-        pool = self._pool(generator)
-        sample = pool[int(generator.integers(len(pool)))]
+        sample = _pick(self._pool(generator), generator)
         moves = sample.labels is None
         shot = draw_shot(table, (side, side), generator, resizes=moves)
         reduction = generator.uniform(*table.reduction) if moves else 1.0
         whole = shot.sensor_size[0]
         wanted = math.ceil(whole / reduction)
-        cut = self._cut([sample], min(wanted, sample.side), generator)
+        cut = self._cut(sample, min(wanted, sample.side), generator)
         scene = cut.image
         if len(scene) > whole:
             scene = resized(scene, whole, whole)
@@ -171,16 +174,15 @@ class Crops:
             labels = fill_frame(labels, *shot.size)[inner]
         return Crop(clean[inner], noisy[inner], labels, cut.number)
 
-    def _cut(self, pool: Sequence[Sample], side: int, generator: np.random.Generator) -> Sample:
-        """Return a random square of one of the samples, turned and mirrored."""
-        sample = pool[int(generator.integers(len(pool)))]
+    def _cut(self, sample: Sample, side: int, generator: np.random.Generator) -> Sample:
+        """Return a random square of a sample, turned and mirrored."""
         height, width = sample.image.shape[:2]
         top = int(generator.integers(height - side + 1))
         left = int(generator.integers(width - side + 1))
         turns = int(generator.integers(4)) if self._table.rotations else 0
         flipped = bool(generator.integers(2))
 
-        def cut(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        def cut(pixels: Bytes) -> Bytes:
             crop = np.rot90(pixels[top : top + side, left : left + side], turns)
             return crop[:, ::-1] if flipped else crop
 
@@ -195,11 +197,10 @@ class Crops:
         return self._labelled if generator.random() < share else self._unlabelled
 
 
+def _pick(choices: Sequence[_Choice], generator: np.random.Generator) -> _Choice:
+    return choices[int(generator.integers(len(choices)))]
+
+
 def _crop(cut: Sample) -> Crop:
-    noisy = None if cut.noisy is None else _floats(cut.noisy)
-    return Crop(_floats(cut.image), noisy, cut.labels, cut.number)
-
-
-def _floats(image: Photograph) -> Floats:
-    values: Floats = image.astype(np.float32) / np.float32(255)
-    return values
+    noisy = None if cut.noisy is None else as_floats(cut.noisy)
+    return Crop(as_floats(cut.image), noisy, cut.labels, cut.number)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgeunet.calibration import OpenClip
 from edgeunet.recipes import Recipe
 from edgeunet.schedules import TrainTable
 from edgeunet.specs import Task
@@ -44,12 +43,11 @@ def read_data(
     table: TrainTable,
     *,
     bursts: Sequence[Path] = (),
-    open_clip: OpenClip | None = None,
     notice: Callable[[str], None],
 ) -> Data:
     """Read the folders, draw what the recipe wants drawn, and hold some images out.
 
-    bursts: folders of scenes, see ``load_bursts``. open_clip: opens a video file of these.
+    bursts: folders of scenes, see ``load_bursts``.
     Raises SourceError for folders without usable images and for outputs without labels,
     RecipeError when what is to be drawn cannot be. What is skipped is named to ``notice``.
     """
@@ -60,9 +58,7 @@ def read_data(
     scenes: list[Burst] = []
     of_scenes: list[Sample] = []
     if bursts:
-        if open_clip is None:
-            raise ValueError("bursts may be clips, which something has to open")
-        found = load_bursts(bursts, table.largest_crop, open_clip, notice=notice)
+        found = load_bursts(bursts, table.largest_crop, notice=notice)
         scenes, of_scenes = hold_out_bursts(found)
     usable = large_enough(read, table.largest_crop)
     training, held_out = hold_out(usable)

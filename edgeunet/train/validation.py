@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from edgeunet.metrics import ConfusionMatrix, psnr_db
-from edgeunet.noise_models import Floats, add_camera, add_gaussian, as_handed_over
+from edgeunet.noise_models import add_camera, add_gaussian, as_handed_over, read_variance
+from edgeunet.photographs import Photograph
+from edgeunet.pixels import Floats, as_floats
 from edgeunet.recipes import PathwayTable
 from edgeunet.schedules import TrainTable
 from edgeunet.specs import Task
@@ -40,7 +42,7 @@ def validation_noise(table: TrainTable) -> tuple[str, AddNoise]:
     """Return (its name, what adds it): one strength from the range that is trained for.
 
     Sigma 25 where it is in the range, else the middle of the range; of a camera's gains the
-    middle in their logarithm, with the read noise that goes with it (``noise.draw_camera``).
+    middle in their logarithm, with the read noise that goes with it (``noise_models.draw_camera``).
     Clipped to bytes where a network in 8 bits is measured as well: it takes nothing else.
     """
     name, add_noise = _noise(table)
@@ -52,7 +54,7 @@ def validation_noise(table: TrainTable) -> tuple[str, AddNoise]:
 def _noise(table: TrainTable) -> tuple[str, AddNoise]:
     if table.noise == "camera":
         gain = math.sqrt(table.gain[0] * table.gain[1])
-        read = math.exp(2.18 * math.log(gain) + 1.2)
+        read = read_variance(gain)
         name = f"camera noise of gain {gain:.2g}"
         return name, lambda clean, generator: add_camera(clean, gain, read, generator)
     low, high = table.sigma
@@ -81,11 +83,11 @@ def validate(
         if pathway.head is not Task.DENOISE
     }
     for index, sample in enumerate(samples):
-        clean = sample.image.astype(np.float32).transpose(2, 0, 1)[None] / np.float32(255)
+        clean = as_planes(sample.image)
         if sample.noisy is None:
             noisy = add_noise(clean, np.random.default_rng([2024, index]))
         else:
-            noisy = sample.noisy.astype(np.float32).transpose(2, 0, 1)[None] / np.float32(255)
+            noisy = as_planes(sample.noisy)
         outputs = network(image_tensor(noisy, device))
         for pathway in pathways:
             output = outputs[pathway.output]
@@ -111,6 +113,12 @@ def validate(
         if not math.isnan(figure):
             figures[name] = figure
     return figures
+
+
+def as_planes(image: Photograph) -> Floats:
+    """Return an image (H, W, 3) uint8 as a batch of one: (1, 3, H, W) float32, 0..1."""
+    planes: Floats = as_floats(image).transpose(2, 0, 1)[None]
+    return planes
 
 
 def image_tensor(values: Floats, device: torch.device) -> Tensor:

@@ -14,8 +14,8 @@ import numpy as np
 from torch import nn
 
 from edgeunet.camera.chain import MARGIN, draw_shot, take
-from edgeunet.noise_models import Floats
 from edgeunet.photographs import Photograph
+from edgeunet.pixels import Floats, as_bytes
 from edgeunet.recipes import Recipe
 from edgeunet.schedules import CameraTable, TrainTable
 from edgeunet.specs import Task
@@ -127,6 +127,4 @@ def _apart(held_out: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
 
 
 def _inner(image: Floats) -> Photograph:
-    inner = image[MARGIN:-MARGIN, MARGIN:-MARGIN]
-    pixels: Photograph = np.rint(inner * np.float32(255)).astype(np.uint8)
-    return pixels
+    return as_bytes(image[MARGIN:-MARGIN, MARGIN:-MARGIN])

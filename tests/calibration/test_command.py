@@ -101,7 +101,7 @@ def test_frames_of_a_clip_are_named_by_number(tmp_path: Path) -> None:
     while (picture := reader.read()) is not None:
         every.append(picture)
     reader.close()
-    for member, frame in zip(calibration.members, frames(calibration, open_clip), strict=True):
+    for member, frame in zip(calibration.members, frames(calibration), strict=True):
         assert member.frame is not None
         assert np.array_equal(frame[:, :, ::-1], every[member.frame])
 

@@ -260,7 +260,7 @@ def test_the_fewest_layers_stay_in_floats_for_a_loss(
     calibration = load_calibration_set(str(copy / "street.toml"))
     found = [(run(noisy)[0][0], noisy) for noisy in frames(calibration)]
     monkeypatch.setattr(
-        sensitivity, "pairs", lambda calibration, numbers, _: (found[n] for n in numbers)
+        sensitivity, "pairs", lambda calibration, numbers: (found[n] for n in numbers)
     )
     stored = json.loads((copy / "ranges" / KEPT).read_text())["tensors"]
     intervals = [tuple(tensor["intervals"]["onnxruntime"]["minmax"]) for tensor in stored]

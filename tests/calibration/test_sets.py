@@ -16,9 +16,10 @@ from edgeunet.calibration import (
     load_calibration_set,
     pairs,
     sealed,
+    set_frames,
     text_of,
 )
-from edgeunet.errors import RecipeError, UsageError
+from edgeunet.errors import RecipeError, SourceError, UsageError
 from edgeunet.photographs import shipped_photographs
 from edgeunet.recipes import folder
 
@@ -198,20 +199,27 @@ def clip_set(folder: Path, *numbers: int) -> CalibrationSet:
     )
 
 
-def test_frames_of_a_clip_are_read_in_one_go(tmp_path: Path) -> None:
+def test_frames_of_a_clip_are_read_in_one_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(set_frames, "open_clip", Counting)
     Counting.opened = 0
-    calibration = sealed(clip_set(tmp_path, 2, 2, 5, 8), Counting)
+    calibration = sealed(clip_set(tmp_path, 2, 2, 5, 8))
     assert Counting.opened == 1
-    found = [int(frame.max()) for frame in frames(calibration, Counting)]
+    found = [int(frame.max()) for frame in frames(calibration)]
     assert found == [2, 2, 5, 8]
-    some = pairs(calibration, [1, 3], Counting)
+    some = pairs(calibration, [1, 3])
     assert [int(clean.min()) for clean, _ in some] == [2, 8]
 
 
-def test_a_clip_that_is_shorter_now(tmp_path: Path) -> None:
+def test_a_clip_that_is_shorter_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(set_frames, "open_clip", Counting)
     with pytest.raises(RecipeError, match=r"clip.avi, frame 9\).*: the clip ends after 9 frames"):
-        sealed(clip_set(tmp_path, 9), Counting)
-    with pytest.raises(RecipeError, match="nothing was given to read clips with"):
+        sealed(clip_set(tmp_path, 9))
+
+
+def test_a_clip_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"clip\.avi"):
         list(frames(clip_set(tmp_path, 0)))
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from edgeunet.camera import finishing
-from edgeunet.camera.colour import Floats, to_luma_chroma
+from edgeunet.camera.colour import to_luma_chroma
+from edgeunet.pixels import Floats
 
 LUMA = np.array([0.299, 0.587, 0.114])
 

@@ -1,17 +1,11 @@
-"""The sensor: where its colours lie, and the statistics of its noise."""
+"""The sensor: where its colours lie, its row noise, and how it counts."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import pytest
 
 from edgeunet.camera import sensor
-
-SHAPE = (400, 500)
-# Of a variance over so many normal samples, six standard errors.
-RELATIVE = 6 * math.sqrt(2 / (SHAPE[0] * SHAPE[1]))
 
 
 @pytest.mark.parametrize("pattern", sensor.PATTERNS)
@@ -23,19 +17,6 @@ def test_a_mosaic_has_one_colour_per_pixel(pattern: str) -> None:
             wanted = "RGB".index(pattern[2 * (row % 2) + column % 2])
             assert seen[row, column] == image[row, column, wanted]
     assert sorted(pattern) == ["B", "G", "G", "R"]
-
-
-@pytest.mark.parametrize("signal", [0.0, 0.1, 0.8])
-def test_the_variance_is_gain_times_signal_and_the_read_noise(signal: float) -> None:
-    level = np.full(SHAPE, signal, np.float32)
-    noisy = sensor.add_shot_and_read_noise(level, 4e-3, 1e-4, np.random.default_rng(0))
-    assert float(noisy.var()) == pytest.approx(4e-3 * signal + 1e-4, rel=RELATIVE)
-    assert float(noisy.mean()) == pytest.approx(signal, abs=1e-3)
-
-
-def test_read_noise_is_that_of_brooks_et_al() -> None:
-    assert sensor.read_noise_variance(0.01, 0) == pytest.approx(1.449e-4, rel=1e-3)
-    assert sensor.read_noise_variance(0.01, 0.26) == pytest.approx(1.449e-4 * math.exp(0.26), 1e-3)
 
 
 def test_every_row_has_an_offset_of_its_own() -> None:

@@ -27,8 +27,6 @@ from edgeunet.train.checkpoint import FILE_NAME
 from tests.cli.command import contents, edgeunet
 from tests.train.toys import labelled_samples, toy_photographs
 
-SIZES = [(24, 32), (40, 20), (16, 16), (12, 40)]
-
 
 @pytest.fixture(autouse=True)
 def _there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
@@ -37,15 +35,6 @@ def _there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def photographs(tmp_path: Path) -> Path:
-    path = tmp_path / "photographs"
-    path.mkdir()
-    for index, picture in enumerate(toy_photographs(SIZES)):
-        io.imsave(path / f"{index}.png", picture, check_contrast=False)
-    return path
 
 
 @pytest.fixture

@@ -16,39 +16,14 @@ pytest.importorskip("accelerate")
 from numpy.typing import NDArray
 from skimage import io
 
-from edgeunet.models import build_network
-from edgeunet.models.weights import save_weights
-from edgeunet.recipes import folder, load_recipe
 from edgeunet.train.checkpoint import FILE_NAME
 from tests.cli.command import contents, edgeunet
 from tests.media.clips import write_frames
 from tests.train.toys import toy_photographs
 
+pytestmark = pytest.mark.usefixtures("in_tmp_path")
+
 PAGE = "before-after.html"
-
-
-@pytest.fixture(autouse=True)
-def _there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def recipe(tmp_path: Path) -> Path:
-    text = (folder("export") / "unetmm-awgn.toml").read_text().partition("[train]")[0]
-    text = text.replace('name = "unetmm-awgn"', 'name = "mine"').replace("width = 16", "width = 4")
-    text = text.replace("[1, 1, 1, 1]", "[1]")
-    path = tmp_path / "mine.toml"
-    path.write_text(f"{text}[train]\nsteps = 8\nbatch = 2\ncrop = 16\n")
-    return path
-
-
-@pytest.fixture
-def trained(recipe: Path, tmp_path: Path) -> Path:
-    """Weights of the recipe, as nobody has trained them."""
-    path = tmp_path / "trained.safetensors"
-    network = load_recipe(str(recipe))
-    save_weights(build_network(network, seed=3), network, path)
-    return path
 
 
 def shots(count: int = 5, seed: int = 0) -> NDArray[np.uint8]:

@@ -10,50 +10,16 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
-from skimage import io
 
 from edgeunet.cli.qat import QatChoice, read_qat
 from edgeunet.models import build_network
-from edgeunet.models.weights import load_weights, save_weights
+from edgeunet.models.weights import load_weights
 from edgeunet.recipes import folder, load_recipe
 from edgeunet.specs import Engine
 from tests.calibration.sets import write_set
 from tests.cli.command import contents, edgeunet
-from tests.train.toys import toy_photographs
 
-
-@pytest.fixture(autouse=True)
-def _there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def photographs(tmp_path: Path) -> Path:
-    path = tmp_path / "photographs"
-    path.mkdir()
-    for index, picture in enumerate(toy_photographs([(24, 32), (40, 20), (16, 16), (12, 40)])):
-        io.imsave(path / f"{index}.png", picture, check_contrast=False)
-    return path
-
-
-@pytest.fixture
-def recipe(tmp_path: Path) -> Path:
-    """Of one level: its export takes a second."""
-    text = (folder("export") / "unetmm-awgn.toml").read_text().partition("[train]")[0]
-    text = text.replace('name = "unetmm-awgn"', 'name = "mine"').replace("width = 16", "width = 4")
-    text = text.replace("[1, 1, 1, 1]", "[1]")
-    path = tmp_path / "mine.toml"
-    path.write_text(f"{text}[train]\nsteps = 8\nbatch = 2\ncrop = 16\n")
-    return path
-
-
-@pytest.fixture
-def trained(recipe: Path, tmp_path: Path) -> Path:
-    """Weights of the recipe, as nobody has trained them."""
-    path = tmp_path / "trained.safetensors"
-    network = load_recipe(str(recipe))
-    save_weights(build_network(network, seed=3), network, path)
-    return path
+pytestmark = pytest.mark.usefixtures("in_tmp_path")
 
 
 def test_a_fine_tune_for_8_bits_from_weights_to_a_bundle(

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from edgeunet.errors import UsageError
-from edgeunet.evaluate.protocol import NoiseKind, add_noise, as_floats, parse_sigmas
+from edgeunet.evaluate.protocol import NoiseKind, add_noise, parse_sigmas
 from edgeunet.noise_models import add_gaussian
+from edgeunet.pixels import as_floats
 
 CLEAN = np.random.default_rng(1).integers(0, 256, (3, 16, 20), dtype=np.uint8)
 

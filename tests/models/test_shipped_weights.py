@@ -12,8 +12,9 @@ import torch
 from edgeunet.metrics import psnr_db
 from edgeunet.models import build_network
 from edgeunet.models.weights import load_weights
-from edgeunet.noise_models import Floats, add_gaussian
+from edgeunet.noise_models import add_gaussian
 from edgeunet.photographs import shipped_photographs
+from edgeunet.pixels import Floats
 from edgeunet.recipes import load_recipe, recipe_names, recipe_path
 from edgeunet.specs import Task
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.camera.chain import MARGIN, Shot, draw_shot, take
-from edgeunet.noise_models import Floats
 from edgeunet.photographs import Photograph, resized, shipped_photographs
+from edgeunet.pixels import Floats
 from edgeunet.schedules import CameraTable
 
 CAMERA = CameraTable(
