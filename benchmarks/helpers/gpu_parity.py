@@ -20,12 +20,10 @@ Check = Callable[[Frame], list[dict[str, Any]]]
 def against_torch(
     module: Any, recipe: Recipe, precision: Precision, size: tuple[int, int], run: Frame
 ) -> list[dict[str, Any]]:
-    """Compare with torch FP32 on the CPU: a photograph and noise."""
-    from edgeunet.convert.parity import check_parity, parity_frames
+    """Compare with torch FP32 on the CPU, on the frames that an export is checked with."""
+    from edgeunet.convert.parity import check_parity, parity_sheets
 
-    frames = parity_frames(*size)
-    chosen = {name: frames[name] for name in (next(iter(frames)), "noise")}
-    figures = check_parity(module.to("cpu"), run, recipe, precision, chosen)
+    figures = check_parity(module.to("cpu"), run, recipe, precision, parity_sheets(*size))
     return [{**asdict(figure), "holds": figure.holds} for figure in figures]
 
 

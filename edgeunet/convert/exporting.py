@@ -40,7 +40,7 @@ from edgeunet.convert.network_plan import TimeGraph, plan_frames, report_of, tar
 from edgeunet.convert.parity import (
     ParityFigure,
     check_parity,
-    parity_frames,
+    parity_sheets,
     require_parity,
     shortfalls,
 )
@@ -125,8 +125,8 @@ def export_bundle(
         report("comparing with torch FP32")
         runner = open_runner(draft)
         try:
-            frames = parity_frames(order.height, order.width)
-            figures = check_parity(graphs.module, runner.run, order.recipe, order.precision, frames)
+            sheets = parity_sheets(order.height, order.width)
+            figures = check_parity(graphs.module, runner.run, order.recipe, order.precision, sheets)
         finally:
             runner.close()
         require_parity(figures)

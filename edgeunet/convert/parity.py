@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,6 +43,58 @@ class ParityFigure:
         return self.value >= self.limit if self.metric == "psnr_db" else self.value <= self.limit
 
 
+Field = tuple[slice, slice]
+"""Rows and columns of a frame."""
+
+WHOLE: Field = (slice(None), slice(None))
+FIELDS = "fields"
+"""What answers about a whole frame of several fields, such as classes, are called."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A frame that is run once and compared field by field.
+
+    image: (height, width, 3) uint8 BGR. fields: where in it each named content lies.
+    """
+
+    image: Frame
+    fields: Mapping[str, Field]
+
+    @property
+    def name(self) -> str:
+        return next(iter(self.fields)) if len(self.fields) == 1 else FIELDS
+
+
+def parity_sheets(height: int, width: int) -> list[Sheet]:
+    """Return the frames that parity is checked on: a photograph, and everything else in fields.
+
+    Eight fields in one frame take an eighth of the time, and every kind of content is still
+    compared at the frame's own size, through all windows.
+    """
+    whole = parity_frames(height, width)
+    photograph = next(iter(whole))
+    places = _fields(height, width, list(whole)[1:])
+    image = np.empty((height, width, 3), np.uint8)
+    for name, (rows, columns) in places.items():
+        sides = rows.stop - rows.start, columns.stop - columns.start
+        image[rows, columns] = parity_frames(*sides)[name]
+    return [Sheet(whole[photograph], {photograph: WHOLE}), Sheet(image, places)]
+
+
+def _fields(height: int, width: int, names: Sequence[str]) -> dict[str, Field]:
+    """Return a field for each name, in two rows, which together cover the frame."""
+    columns = -(-len(names) // 2)
+    fields = {}
+    for number, name in enumerate(names):
+        row, column = divmod(number, columns)
+        fields[name] = (
+            slice(row * height // 2, (row + 1) * height // 2),
+            slice(column * width // columns, (column + 1) * width // columns),
+        )
+    return fields
+
+
 def parity_frames(height: int, width: int) -> dict[str, Frame]:
     """Return name -> (height, width, 3) uint8 BGR.
 
@@ -66,36 +118,53 @@ def check_parity(
     run: Callable[[Frame], Mapping[str, Array]],
     recipe: Recipe,
     precision: Precision,
-    frames: Mapping[str, Frame],
+    sheets: Sequence[Sheet],
 ) -> list[ParityFigure]:
-    """Run both on every frame and return a figure per frame and output.
+    """Run both on every sheet, and return a figure per field and output.
 
     run: what is checked, from a frame to its outputs by name, in bytes whatever the graph has.
+    An output that is no picture, such as probabilities of classes, has one figure per sheet.
 
-    Raises ParityError when the network itself says something that is not finite: as bytes
-    that would look like an answer, and the graph might well agree with it.
+    Raises ParityError when the network's own answer is not finite: as bytes it would look like
+    an answer, and the graph might well agree with it.
     """
     figures = []
     in_bytes = FrameModule(module.network, recipe)
-    for name, frame in frames.items():
-        batch = frame[None]
+    for sheet in sheets:
         wanted: dict[str, Array] = {}
         said: dict[str, Array] = {}
         with torch.inference_mode():
-            for output, floats, answer in in_bytes.answers(torch.from_numpy(batch)):
+            for output, floats, answer in in_bytes.answers(torch.from_numpy(sheet.image[None])):
                 if not torch.isfinite(floats).all():
                     raise ParityError(
-                        f"the network's own {output!r} is not finite on the {name} frame",
+                        f"the network's own {output!r} is not finite on the {sheet.name} frame",
                         hint="its weights are no good: train again, or export others",
                     )
                 wanted[output], said[output] = answer.numpy(), floats.numpy()
-        given = run(frame)
+        given = run(sheet.image)
         for pathway in recipe.pathways:
-            answers = given[pathway.output], wanted[pathway.output]
-            floats_said = said[pathway.output]
-            figure = _figure(name, pathway, *answers, floats_said, recipe, precision)
-            figures.append(figure if demanded(name, precision) else replace(figure, limit=None))
+            one = pathway.output
+            whole = {sheet.name: WHOLE} if pathway.head is Task.CLASSIFY else sheet.fields
+            for name, field in whole.items():
+                part, reference, float_part = (
+                    _within(array, field, pathway.head)
+                    for array in (given[one], wanted[one], said[one])
+                )
+                figure = _figure(name, pathway, part, reference, float_part, recipe, precision)
+                figures.append(figure if demanded(name, precision) else replace(figure, limit=None))
     return figures
+
+
+def _within(answer: Array, field: Field, task: Task) -> Array:
+    """Return the part of an answer that belongs to a field; the whole of one without pixels.
+
+    answer: (1, H, W, 3) or (1, H, W) as bytes; (1, C, H, W) as the network's floats.
+    """
+    if task is Task.CLASSIFY:
+        return answer
+    rows, columns = field
+    channels_first = np.issubdtype(answer.dtype, np.floating)
+    return answer[:, :, rows, columns] if channels_first else answer[:, rows, columns]
 
 
 def demanded(frame: str, precision: Precision) -> bool:
@@ -104,7 +173,7 @@ def demanded(frame: str, precision: Precision) -> bool:
     INT8 ranges are measured on photographs. Strokes of one pixel are beyond them, and ranges
     that reach so far have coarser steps everywhere.
     """
-    return precision is not Precision.INT8 or frame not in CHARTS
+    return precision is not Precision.INT8 or frame not in (*CHARTS, FIELDS)
 
 
 def shortfalls(figures: list[ParityFigure], recipe: Recipe) -> list[str]:

@@ -15,10 +15,13 @@ from edgeunet.charts import CHARTS, charts
 from edgeunet.convert.frame_module import FrameModule
 from edgeunet.convert.network_graph import NetworkGraphs, frame_module
 from edgeunet.convert.parity import (
+    WHOLE,
     Frame,
     ParityFigure,
+    Sheet,
     check_parity,
     parity_frames,
+    parity_sheets,
     require_parity,
     shortfalls,
 )
@@ -75,7 +78,7 @@ def module(recipe: Recipe) -> FrameModule:
 def figures(
     module: FrameModule, run: Run, recipe: Recipe, precision: Precision = Precision.FP32
 ) -> list[ParityFigure]:
-    return check_parity(module, run, recipe, precision, parity_frames(*SIZE))
+    return check_parity(module, run, recipe, precision, parity_sheets(*SIZE))
 
 
 def runs(graph: Path) -> Run:
@@ -97,6 +100,34 @@ def test_frames_are_real_and_extreme() -> None:
     assert np.array_equal(frames["noise"], parity_frames(*SIZE)["noise"])
 
 
+@pytest.mark.parametrize("size", [SIZE, (17, 31), (16, 16)])
+def test_sheets_show_every_frame_and_leave_no_gap(size: tuple[int, int]) -> None:
+    photograph, others = parity_sheets(*size)
+    assert [*photograph.fields, *others.fields] == FRAMES
+    assert (photograph.name, others.name) == (FRAMES[0], "fields")
+    seen = np.zeros(size, int)
+    for name, field in others.fields.items():
+        seen[field] += 1
+        part = others.image[field]
+        assert np.array_equal(part, parity_frames(*part.shape[:2])[name])
+    assert (seen == 1).all()
+
+
+def test_a_fault_in_one_field_is_the_fault_of_that_field(
+    module: FrameModule, recipe: Recipe
+) -> None:
+    says = Says(module, recipe)
+    sheet = parity_sheets(*SIZE)[1]
+    for output in ("denoised", "labels"):
+        own = says(sheet.image)[output].copy()
+        rows, columns = sheet.fields["stars"]
+        part = own[:, rows, columns]
+        part[...] = np.where(part == 0, 1, 0)
+        says.altered = {output: own}
+        found = check_parity(module, says, recipe, Precision.FP32, [sheet])
+        assert {(f.frame, f.output) for f in found if not f.holds} == {("stars", output)}
+
+
 def test_frames_are_bgr() -> None:
     astronaut = shipped_photographs()["astronaut"]
     height, width = astronaut.shape[:2]
@@ -107,7 +138,7 @@ def test_frames_are_bgr() -> None:
 
 def test_equal_answers_have_no_distance(module: FrameModule, recipe: Recipe) -> None:
     found = figures(module, Says(module, recipe), recipe)
-    assert len(found) == len(FRAMES) * 3
+    assert len(found) == len(FRAMES) * 2 + 2
     assert {(f.output, f.metric, f.value) for f in found} == {
         ("denoised", "psnr_db", None),
         ("labels", "label_share", 0.0),
@@ -123,10 +154,10 @@ def test_one_level_everywhere_is_48_db(
 ) -> None:
     says = Says(module, recipe)
     name = recipe.pathways[0].output
-    frames = {"grey": np.full((*SIZE, 3), 128, np.uint8)}
-    own = says(frames["grey"])[name]
+    sheets = [Sheet(np.full((*SIZE, 3), 128, np.uint8), {"grey": WHOLE})]
+    own = says(sheets[0].image)[name]
     says.altered[name] = np.where(own < 255, own + 1, own - 1).astype(np.uint8)
-    figure = check_parity(module, says, recipe, precision, frames)[0]
+    figure = check_parity(module, says, recipe, precision, sheets)[0]
     assert figure.value == pytest.approx(20 * np.log10(255), abs=1e-9)
     assert figure.limit == limit
     assert not figure.holds
@@ -185,12 +216,12 @@ def test_one_wrong_class_in_a_hundred_pixels_does_not_pass(
     module: FrameModule, recipe: Recipe
 ) -> None:
     says = Says(module, recipe)
-    frames = {"black": np.zeros((*SIZE, 3), np.uint8)}
-    labels = says(frames["black"])["labels"].copy()
+    sheets = [Sheet(np.zeros((*SIZE, 3), np.uint8), {"black": WHOLE})]
+    labels = says(sheets[0].image)["labels"].copy()
     wrong = labels.reshape(-1)[: labels.size // 100]
     wrong[:] = (wrong + 1) % 11
     says.altered["labels"] = labels
-    figure = check_parity(module, says, recipe, Precision.FP32, frames)[1]
+    figure = check_parity(module, says, recipe, Precision.FP32, sheets)[1]
     assert figure.value == pytest.approx(0.01, rel=0.05)
     assert not figure.holds
 
@@ -212,7 +243,7 @@ def test_in_8_bits_labels_count_where_the_network_is_decided(
     tolerance = msgspec.structs.replace(recipe.tolerance, int8_probability=limit)
     strict = msgspec.structs.replace(recipe, tolerance=tolerance)
     for precision, share in ((Precision.FP32, 1.0), (Precision.INT8, wanted)):
-        found = check_parity(module, says, strict, precision, {"coffee": frame})
+        found = check_parity(module, says, strict, precision, [Sheet(frame, {"coffee": WHOLE})])
         (labels,) = [figure for figure in found if figure.output == "labels"]
         assert labels.value == pytest.approx(share, abs=2e-3)
 
