@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from edgeunet.errors import EngineError, MissingPackageError, UsageError, near_match
@@ -48,16 +48,18 @@ def open_session(
     threads: int | None = None,
     outputs: Mapping[str, Array] | None = None,
     pool: Pool | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> Session:
     """Load an ONNX file into an engine.
 
     threads: CPU threads for one run; None takes every core this process may use.
     outputs: the caller's arrays to write results into, by name; the session makes the others.
-    pool: what activations are expected to need; the first session of a process sets it up.
+    pool: what activations are expected to need; sessions that are given the same one share it.
+    on_note: is told when the session has to share the pool of others.
     Raises EngineError when the file cannot be loaded, and what ``choose_engine`` raises.
     """
     choose_engine(engine)
     # Imported late: this file must be importable where no engine is installed.
     from edgeunet.engine.onnxruntime_session import OnnxRuntimeSession
 
-    return OnnxRuntimeSession(graph, threads=threads, outputs=outputs, pool=pool)
+    return OnnxRuntimeSession(graph, threads=threads, outputs=outputs, pool=pool, on_note=on_note)

@@ -54,7 +54,7 @@ def open_space(
             return open_without_gpu(bundle, error, threads=threads, on_note=on_note)
         tell(f"engine: tensorrt, the bundle has plans for it ({space.title})")
         return OpenedSpace("tensorrt", space)
-    return _on_host(bundle, choose_engine(engine), threads)
+    return _on_host(bundle, choose_engine(engine), threads, tell)
 
 
 def open_without_gpu(
@@ -68,11 +68,13 @@ def open_without_gpu(
 
     Raises why TensorRT cannot, where it was to be expected and there is no other engine.
     """
-    return _on_host(bundle, _instead(bundle, why, on_note or _say_nothing), threads)
+    tell = on_note or _say_nothing
+    return _on_host(bundle, _instead(bundle, why, tell), threads, tell)
 
 
-def _on_host(bundle: Bundle, engine: str, threads: int | None) -> OpenedSpace:
-    opener = functools.partial(_open_stage, bundle, engine, threads, pool_of(bundle.manifest))
+def _on_host(bundle: Bundle, engine: str, threads: int | None, tell: Note) -> OpenedSpace:
+    pool = pool_of(bundle.manifest)
+    opener = functools.partial(_open_stage, bundle, engine, threads, pool, tell)
     return OpenedSpace(engine, HostSpace(opener))
 
 
@@ -126,11 +128,12 @@ def _open_stage(
     engine: str,
     threads: int | None,
     pool: Pool | None,
+    tell: Note,
     stage: StageEntry,
     outputs: Mapping[str, Array],
 ) -> Session:
     graph = bundle.file(stage.graph)
-    return open_session(graph, engine, threads=threads, outputs=outputs, pool=pool)
+    return open_session(graph, engine, threads=threads, outputs=outputs, pool=pool, on_note=tell)
 
 
 def _say_nothing(line: str) -> None: ...

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from edgeunet.analysis.held_layout import lay_out
+from edgeunet.analysis.held_layout import lay_out_held
 from edgeunet.bundle import Bundle
 from edgeunet.bundle.manifest import Manifest, TensorEntry
 from edgeunet.bundle.tensors import held_specs, stage_borders
@@ -143,7 +143,7 @@ class Executor:
         held = held_specs(manifest)
         if not held:
             return {FRAME: frame, **outputs}
-        layout = lay_out(stage_borders(manifest), held, space.alignment_bytes)
+        layout = lay_out_held(stage_borders(manifest), held, space.alignment_bytes)
         arena = space.block(layout.arena_bytes, HELD)
         views = {spec.name: space.view(arena, layout.offsets[spec.name], spec) for spec in held}
         return {FRAME: frame, **views, **outputs}
