@@ -7,7 +7,6 @@ the smallest is.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -51,13 +50,6 @@ class ArenaLayout:
     def optimal(self) -> bool:
         """Whether no layout for this order of nodes can be smaller."""
         return self.arena_bytes == self.lower_bound_bytes
-
-    @functools.cached_property
-    def gap_percent(self) -> float:
-        """How far the arena is above its lower bound."""
-        if self.lower_bound_bytes == 0:
-            return 0.0
-        return 100.0 * (self.arena_bytes / self.lower_bound_bytes - 1.0)
 
 
 def lay_out_arena(

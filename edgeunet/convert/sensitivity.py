@@ -24,7 +24,7 @@ from edgeunet.graph.int8_placement import points_of, weight_name
 from edgeunet.graph.macs import macs_of_node
 from edgeunet.graph.quantized import Interval, quantize
 from edgeunet.graph.summary import write_model
-from edgeunet.metrics import ConfusionMatrix
+from edgeunet.metrics import ConfusionMatrix, psnr_of_error_db
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Array, Engine, Task
 
@@ -170,7 +170,7 @@ class _Trial:
         self._labels = self._labels or found
         # An answer that is exact has no PSNR: as good as half of one step in 8 bits.
         psnr = {
-            sigma: 10 * math.log10(255.0**2 / max(float(np.mean(squared)), 1 / 12))
+            sigma: psnr_of_error_db(max(float(np.mean(squared)), 1 / 12), peak=255)
             for sigma, squared in errors.items()
         }
         return psnr, _disagreement(found, self._labels) if found else None

@@ -90,7 +90,7 @@ def test_a_frame_is_one_graph_where_the_package_has_graphs(
 ) -> None:
     machine = jetson(monkeypatch)
     executor = Executor(machine.build(windowed_bundle(tmp_path)), "tensorrt")
-    assert space_of(executor).uses_graph
+    assert space_of(executor)._graph is not None
     machine.gpu.calls.clear()
     executor.run(picture(1))
     assert machine.gpu.calls.count("cuGraphLaunch") == 1
