@@ -13,7 +13,7 @@ from edgeunet.analysis.roles import Role, roles_of
 from edgeunet.graph.integer import with_integer_kernels
 from edgeunet.graph.summary import GraphView, TensorKind
 from edgeunet.notebook import html_table
-from edgeunet.specs import Precision
+from edgeunet.specs import Engine, Precision
 from edgeunet.units import format_bytes, format_size
 
 
@@ -116,7 +116,7 @@ class MemoryReport:
     held_bytes: int = 0
     recompute_ratio: float = 1.0
     predicted_bytes: int | None = None
-    engine: str | None = None
+    engine: Engine | None = None
     planned: tuple[StageMemory, ...] = ()
     gains: tuple[Gain, ...] = ()
 

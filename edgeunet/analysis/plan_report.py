@@ -9,7 +9,7 @@ from edgeunet.analysis.held_layout import HeldLayout
 from edgeunet.analysis.levels import LevelRun
 from edgeunet.analysis.memory_report import LiveTensor, MemoryReport, StageMemory, Step
 from edgeunet.analysis.roles import Role
-from edgeunet.specs import Precision, TensorSpec
+from edgeunet.specs import Engine, Precision, TensorSpec
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class FramePlanFacts:
     recompute_ratio: float
     frame_bytes: int
     predicted_bytes: int
-    engine: str
+    engine: Engine
 
 
 def report_of_frame_plan(facts: FramePlanFacts, stages: Sequence[StageReport]) -> MemoryReport:

@@ -115,7 +115,7 @@ def report_of_request(
     return plan, replace(
         report_of_frame(graphs, height, width, precision),
         predicted_bytes=plan.prediction.total_bytes,
-        engine=str(plan.engine),
+        engine=plan.engine,
         gains=gains,
     )
 
@@ -149,6 +149,6 @@ def report_of(plan: FramePlan, name: str, precision: Precision) -> MemoryReport:
         recompute_ratio=plan.recompute_ratio,
         frame_bytes=plan.prediction.frame_bytes,
         predicted_bytes=plan.prediction.total_bytes,
-        engine=str(plan.engine),
+        engine=plan.engine,
     )
     return report_of_frame_plan(facts, figures)

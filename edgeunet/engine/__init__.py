@@ -7,38 +7,38 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from edgeunet.errors import EngineError, MissingPackageError, UsageError, near_match
-from edgeunet.specs import Array, Pool, Session
+from edgeunet.specs import Array, Engine, Pool, Session
 
-__all__ = ["ENGINES", "check_engine", "choose_engine", "open_session"]
+__all__ = ["check_engine", "choose_engine", "open_session"]
 
-ENGINES = ("onnxruntime", "tensorrt")
+_NAMES = tuple(str(engine) for engine in Engine)
 
 
 def check_engine(engine: str) -> None:
     """Raise UsageError for a name nobody knows."""
-    if engine not in (*ENGINES, "auto"):
+    if engine not in (*_NAMES, "auto"):
         raise UsageError(
             f"there is no engine {engine!r}",
-            hint=near_match(engine, ENGINES) + f"known: auto, {', '.join(ENGINES)}",
+            hint=near_match(engine, _NAMES) + f"known: auto, {', '.join(_NAMES)}",
         )
 
 
-def choose_engine(engine: str = "auto") -> str:
-    """Return the name of the engine that runs a graph.
+def choose_engine(engine: str = "auto") -> Engine:
+    """Return the engine that runs a graph.
 
     TensorRT runs the plans of a bundle, see ``edgeunet/run/engine_choice.py``, and no graphs.
     Raises UsageError for a name nobody knows, EngineError for one that cannot run graphs,
     MissingPackageError for one that is not installed.
     """
     check_engine(engine)
-    if engine == "tensorrt":
+    if engine == Engine.TENSORRT:
         raise EngineError(
             "TensorRT runs the plans of a bundle, not a graph",
             hint="make a bundle and build it: edgeunet export --help, edgeunet build BUNDLE",
         )
     if importlib.util.find_spec("onnxruntime") is None:
         raise MissingPackageError("onnxruntime", purpose="running a bundle", extra="cpu")
-    return "onnxruntime"
+    return Engine.ONNXRUNTIME
 
 
 def open_session(

@@ -17,7 +17,7 @@ from edgeunet.run.engine_choice import Note, OpenedSpace, open_space, open_witho
 from edgeunet.run.float_frames import Rounding
 from edgeunet.run.spaces import Space
 from edgeunet.run.windows import StageRunner, scratch_bytes
-from edgeunet.specs import FRAME, Array, FrameType, Image, TensorSpec
+from edgeunet.specs import FRAME, Array, Engine, FrameType, Image, TensorSpec
 from edgeunet.units import format_size
 
 # What the two blocks are for, in messages.
@@ -56,7 +56,7 @@ class Executor:
             try:
                 self._make_ready(opened, manifest)
             except EngineError as error:
-                if engine != "auto" or opened.engine != "tensorrt":
+                if engine != "auto" or opened.engine is not Engine.TENSORRT:
                     raise
                 # Of the GPU nothing is left but the reason.
                 notes.clear()

@@ -19,7 +19,7 @@ from edgeunet.analysis.memory_plot import draw, timeline
 from edgeunet.analysis.memory_report import MemoryReport, analyse
 from edgeunet.analysis.plan_report import FramePlanFacts, StageReport, report_of_frame_plan
 from edgeunet.errors import UsageError
-from edgeunet.specs import Precision, TensorSpec
+from edgeunet.specs import Engine, Precision, TensorSpec
 from edgeunet.units import KIB, MIB
 from tests.analysis.graphs import Builder, unet, unet_with_map
 
@@ -49,7 +49,7 @@ def plan_of(*stages: tuple[str, int]) -> MemoryReport:
     facts = FramePlanFacts(
         model="stored", frame=(64, 64), precision=Precision.FP32, held=held,
         layout=lay_out_held(borders, held), recompute_ratio=1.1, frame_bytes=0,
-        predicted_bytes=300 * KIB, engine="onnxruntime",
+        predicted_bytes=300 * KIB, engine=Engine.ONNXRUNTIME,
     )  # fmt: skip
     return report_of_frame_plan(facts, [figures_of(name, levels) for name, levels in stages])
 

@@ -12,7 +12,7 @@ import pytest
 from edgeunet.run.executor import Executor
 from edgeunet.run.spaces import HostCopy, HostSpace
 from edgeunet.run.windows import StageRunner, scratch_bytes
-from edgeunet.specs import Array, Session, TensorSpec
+from edgeunet.specs import Array, Engine, Session, TensorSpec
 from tests.bundle.tiny import windowed_bundle, windowed_manifest
 from tests.media.clips import picture
 
@@ -20,7 +20,7 @@ from tests.media.clips import picture
 class AddsOne:
     """A session whose output is its input plus one."""
 
-    engine = "none"
+    engine = Engine.ONNXRUNTIME
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
 
