@@ -136,7 +136,7 @@ def test_a_whole_frame_that_contradicts_itself(said: str, change: Change) -> Non
     assert contradiction_in(change(manifest)) == said
 
 
-@pytest.mark.parametrize("change", [{"height": -1}, {"columns": (-1, 0)}, {"width": 0}])
+@pytest.mark.parametrize("change", [{"height": -1}, {"halo_columns": (-1, 0)}, {"width": 0}])
 def test_a_window_that_cannot_be(change: dict[str, object]) -> None:
     manifest = windowed_manifest(48, 64, (16, 24))
     assert contradiction_in(windowed(**change)(manifest)) == "stage 'once' has no possible window"
