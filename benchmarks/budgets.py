@@ -21,7 +21,7 @@ from edgeunet.cli.console import print_table
 from edgeunet.convert.exporting import ExportOrder, draft_bundle
 from edgeunet.convert.network_graph import graphs_of_recipe
 from edgeunet.convert.network_plan import planner_of
-from edgeunet.engine.onnxruntime_session import ARENA_LIMIT
+from edgeunet.engine.onnxruntime_arenas import ARENA_LIMIT
 from edgeunet.errors import BudgetError, EdgeUnetError, EngineError
 from edgeunet.planning.planner import FramePlan, Planner
 from edgeunet.planning.request import PlanRequest
@@ -81,7 +81,7 @@ def _row(
         accepted = True
     except BudgetError:
         plan, accepted = planner.smallest(), False
-    key = tuple((one.stage.name, one.tile) for one in plan.stages), plan.level, plan.recompute
+    key = tuple((one.stage.name, one.window) for one in plan.stages), plan.level, plan.recompute
     with tempfile.TemporaryDirectory() as folder:
         order = ExportOrder(recipe, *parse_size(size), Precision.FP32, request=PlanRequest(budget))
         bundle = draft_bundle(order, Path(folder) / "plan.bundle", plan=plan).path
@@ -103,7 +103,7 @@ def _measured(bundle: Path, plan: FramePlan) -> dict[str, object]:
     predicted = plan.prediction.total_bytes
     return {
         "level": plan.level,
-        "tile": "whole" if not plan.tiled else format_size(*_largest(plan)),
+        "tile": "whole" if not plan.windowed else format_size(*_largest(plan)),
         "recompute_ratio": round(plan.recompute_ratio, 3),
         "predicted_mib": round(predicted / MIB, 2),
         "measured_mib": round(found.measured_bytes / MIB, 2),
@@ -113,8 +113,8 @@ def _measured(bundle: Path, plan: FramePlan) -> dict[str, object]:
 
 
 def _largest(plan: FramePlan) -> tuple[int, int]:
-    tiles = [stage.tile for stage in plan.stages if stage.tile is not None]
-    return max(tiles, key=lambda tile: tile[0] * tile[1])
+    windows = [stage.window for stage in plan.stages if stage.window is not None]
+    return max(windows, key=lambda window: window[0] * window[1])
 
 
 def _under_cap(bundle: Path, plan: FramePlan, budget: int) -> str:

@@ -79,13 +79,13 @@ class Subject:
     model: str
     precision: Precision
     size: tuple[int, int]
-    tile: tuple[int, int] | None = None
+    window: tuple[int, int] | None = None
     width: int | None = None
     random: bool = False
 
     @property
     def key(self) -> str:
-        run = "whole" if self.tile is None else f"in {format_size(*self.tile)}"
+        run = "whole" if self.window is None else f"in {format_size(*self.window)}"
         return f"{self.model} {self.precision} {format_size(*self.size)} {run}"
 
 
@@ -129,7 +129,7 @@ def make(subject: Subject, folder: Path) -> Made:
 
     recipe = load_recipe(subject.model).with_width(subject.width)
     weights = None if subject.random else recipe.trained_weights(recipe_path(subject.model).parent)
-    request = PlanRequest(tile=subject.tile) if subject.tile else PlanRequest(whole=True)
+    request = PlanRequest(window=subject.window) if subject.window else PlanRequest(whole=True)
     order = ExportOrder(recipe, *subject.size, subject.precision, weights, request=request)
     seed = importlib.import_module("torch").manual_seed
     seed(0)
@@ -145,12 +145,12 @@ def given(path: Path) -> tuple[Subject, Made]:
     """Return a bundle that is there already."""
     bundle = open_bundle(path)
     manifest = bundle.manifest
-    tiles = [stage.tile for stage in manifest.stages if stage.tile is not None]
+    windows = [stage.window for stage in manifest.stages if stage.window is not None]
     subject = Subject(
         manifest.name,
         manifest.precision,
         (manifest.height, manifest.width),
-        (tiles[0].height, tiles[0].width) if tiles else None,
+        (windows[0].height, windows[0].width) if windows else None,
     )
     return subject, Made(bundle, functools.partial(against_onnxruntime, bundle))
 
@@ -258,7 +258,7 @@ def subject_rows(subject: Subject, made: Made, clock: Clock, gpu: Any) -> Any:
         engine_row(subject, "tensorrt", executor_opener(bundle, "tensorrt", made.check), seconds)
     ]
     if "skipped" not in rows[0]:
-        for variables in SWITCHES if subject.tile else SWITCHES[:2]:
+        for variables in SWITCHES if subject.window else SWITCHES[:2]:
             with environment(variables):
                 name = "tensorrt " + " ".join(f"{k}={v}" for k, v in variables.items())
                 rows.append(

@@ -88,7 +88,7 @@ FORMS = (
     Form("int8 onnxruntime, max-drop 0.1dB", Precision.INT8, Engine.ONNXRUNTIME, 0.1),
 )
 WHOLE = "whole"
-RUNS = {WHOLE: WHOLE_FRAME, "tiled": PlanRequest(tile=TILE)}
+RUNS = {WHOLE: WHOLE_FRAME, "tiled": PlanRequest(window=TILE)}
 
 
 def main() -> None:
@@ -199,8 +199,8 @@ def _bundle(
     order = ExportOrder(
         recipe, *size, form.precision, weights, request=request, int8=form.order(folder)
     )
-    tiled = "whole" if request is WHOLE_FRAME else "tiled"
-    name = f"{recipe.name}-{FORMS.index(form)}-{size[0]}-{tiled}.bundle"
+    windowed = "whole" if request is WHOLE_FRAME else "tiled"
+    name = f"{recipe.name}-{FORMS.index(form)}-{size[0]}-{windowed}.bundle"
     return draft_bundle(order, folder / name)
 
 

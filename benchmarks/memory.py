@@ -153,7 +153,7 @@ class _Bench:
             plan = self._subject.plan(case)
             bundle = self._subject.bundle(case, plan)
             row.update(_computed(plan, bundle))
-            if case.run == TILED and not plan.tiled:
+            if case.run == TILED and not plan.windowed:
                 row["note"] = "the plan is the whole frame"
         if case.precision is Precision.FP16:
             row["note"] = FP16_NOTE
@@ -209,9 +209,11 @@ class _Bench:
 
 def _computed(plan: FramePlan, bundle: Bundle) -> Row:
     memory = bundle.manifest.memory
-    tiles = [stage.tile for stage in plan.stages if stage.tile is not None]
+    windows = [stage.window for stage in plan.stages if stage.window is not None]
     return {
-        "tile": format_size(*max(tiles, key=lambda tile: tile[0] * tile[1])) if tiles else "",
+        "tile": format_size(*max(windows, key=lambda window: window[0] * window[1]))
+        if windows
+        else "",
         "level": plan.level,
         "skip_bytes": memory.skip_bytes,
         "held_bytes": memory.held_bytes,

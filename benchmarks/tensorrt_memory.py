@@ -101,7 +101,7 @@ def _stages(plan: FramePlan, precision: Precision, provider: Provider) -> list[d
     """Compile every stage of a plan; return a row for each."""
     rows = []
     for one in plan.stages:
-        side = one.tile or (plan.height, plan.width)
+        side = one.window or (plan.height, plan.width)
         model = one.stage.at(*side)
         view = view_of_model(model)
         live = allocations_of(view, (), 1, Engine.TENSORRT).peak_bytes(1)

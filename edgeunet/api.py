@@ -91,7 +91,7 @@ def memory(
     file that is no network, RecipeError for a network that is not known.
     """
     fixed = budget is not None or windows is not None
-    request = plan_request(budget_bytes=_bytes(budget), tile=windows, board=board)
+    request = plan_request(budget_bytes=_bytes(budget), windows=windows, board=board)
     wanted = Wanted(
         size=_size(size),
         precision=None if precision is None else _member(Precision, precision, "precision"),
@@ -145,7 +145,7 @@ def export(
     given = None if weights is None else Path(weights)
     chosen = choose_weights(name, recipe, given, random_weights=random_weights)
     frame_size = _size(size) or recipe.export.size
-    request = plan_request(budget_bytes=_bytes(budget), tile=windows, board=board)
+    request = plan_request(budget_bytes=_bytes(budget), windows=windows, board=board)
     target = bundle_path(name, recipe, frame_size, kind) if out is None else Path(out)
     int8 = None
     if kind is Precision.INT8:

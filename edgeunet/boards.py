@@ -120,13 +120,12 @@ def board_ids() -> tuple[str, ...]:
 
 def find_board(board_id: str) -> Board:
     """Return a board by its id. Raises UsageError when there is none."""
-    boards = _shipped()
-    if board_id not in boards:
+    if board_id not in board_ids():
         raise UsageError(
             f"there is no board {board_id!r}",
-            hint=near_match(board_id, boards) + f"known: {', '.join(boards)}",
+            hint=near_match(board_id, board_ids()) + f"known: {', '.join(board_ids())}",
         )
-    return boards[board_id]
+    return _shipped()[board_id]
 
 
 def read_boards(text: bytes) -> tuple[Board, ...]:

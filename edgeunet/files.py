@@ -1,7 +1,8 @@
-"""Writing whole files or none: write beside the target, then rename over it."""
+"""Files: reading TOML, and writing whole files or none, beside the target and renamed over it."""
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import hashlib
@@ -10,8 +11,23 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 _BLOCK_BYTES = 1 << 20
+
+
+_Table = TypeVar("_Table")
+
+
+def read_toml(path: Path, type: type[_Table]) -> _Table:
+    """Read a TOML file into a type that msgspec knows.
+
+    Some editors begin a file with a byte order mark, which TOML does not know: it is dropped.
+    Raises OSError, msgspec.DecodeError, or UnicodeDecodeError for a file that is not UTF-8.
+    """
+    return msgspec.toml.decode(path.read_bytes().removeprefix(codecs.BOM_UTF8), type=type)
 
 
 def sha256_of(path: Path) -> str:

@@ -17,7 +17,12 @@ def psnr_db(image: NDArray[Any], reference: NDArray[Any], *, peak: float = 1.0) 
     image, reference: one shape, any number type. peak: the largest possible value.
     """
     error = np.mean((image.astype(np.float64) - reference.astype(np.float64)) ** 2)
-    return math.inf if error == 0 else 10 * math.log10(peak**2 / float(error))
+    return psnr_of_error_db(float(error), peak=peak)
+
+
+def psnr_of_error_db(mean_square: float, *, peak: float = 1.0) -> float:
+    """Return the peak signal-to-noise ratio in dB of a mean squared error; ``inf`` for zero."""
+    return math.inf if mean_square == 0 else 10 * math.log10(peak**2 / mean_square)
 
 
 class ConfusionMatrix:

@@ -6,7 +6,6 @@ user's own network needs no change to the package.
 
 from __future__ import annotations
 
-import codecs
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from edgeunet.errors import RecipeError, UsageError, near_match
+from edgeunet.files import read_toml
 from edgeunet.schedules import TrainTable, schedule_problems
 from edgeunet.specs import FRAME, ClassLabel, Precision, Task
 
@@ -244,10 +244,8 @@ def toml_at(name_or_path: str, what: str, names: Sequence[str]) -> Path | None:
 
 def read_recipe(path: Path) -> Recipe:
     """Read and check one recipe file."""
-    # Some editors begin a file with a byte order mark; TOML does not know it.
-    text = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     try:
-        recipe = msgspec.toml.decode(text, type=Recipe)
+        recipe = read_toml(path, Recipe)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RecipeError(
             f"{path.name} is not a valid recipe: {error}",

@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from edgeunet.specs import Engine
+
 SMALLEST_CROP = 16
 MOST_GENERATED = 100_000
 
@@ -17,7 +19,6 @@ _LARGEST_SEED = 2**63 - 1
 NoiseKind = Literal["gaussian", "camera"]
 ImageLoss = Literal["l1", "charbonnier", "psnr"]
 ClassWeights = Literal["median", "sqrt-median", "none"]
-QuantizedFor = Literal["onnxruntime", "tensorrt"]
 DemosaicKind = Literal["bilinear", "malvar", "menon"]
 
 
@@ -149,7 +150,7 @@ class TrainTable(_Table, frozen=True):
     generated: int = 0
     in_bytes: float = 0.0
     statistics_until: float = 1.0
-    quantized_for: QuantizedFor | None = None
+    quantized_for: Engine | None = None
     frozen: tuple[str, ...] = ()
     clean_share: float = 0.0
     camera: CameraTable | None = None

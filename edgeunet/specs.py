@@ -106,11 +106,12 @@ class TensorSpec:
         return generator.random(self.shape).astype(self.dtype)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pool:
     """What an engine sets aside for activations: one region, and how much of a piece may be lost.
 
-    Regions that double, as onnxruntime has them by default, take about a fifth more.
+    Sessions that are given the same object share what is set aside. Regions that double, as
+    onnxruntime has them by default, take about a fifth more.
     """
 
     region_bytes: int
@@ -129,7 +130,7 @@ class Session(Protocol):
     """One graph, loaded by one engine, with one preallocated buffer per output."""
 
     @property
-    def engine(self) -> str: ...
+    def engine(self) -> Engine: ...
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]: ...

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeunet.files import check_writable, replacing_file, replacing_folder
+from edgeunet.files import check_writable, read_toml, replacing_file, replacing_folder
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
@@ -89,3 +89,10 @@ def test_writable_is_found_out_without_a_trace(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="too long") as long:
         check_writable(tmp_path / ("x" * 300))
     assert long.value.filename == str(tmp_path / ("x" * 300))
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
+def test_a_byte_order_mark_before_toml_is_dropped(tmp_path: Path, mark: bytes) -> None:
+    path = tmp_path / "table.toml"
+    path.write_bytes(mark + b'name = "Kodak"\n')
+    assert read_toml(path, dict[str, str]) == {"name": "Kodak"}

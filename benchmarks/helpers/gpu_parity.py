@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgeunet.bundle import Bundle
+from edgeunet.metrics import psnr_db
 from edgeunet.recipes import Recipe
 from edgeunet.run.executor import Executor
 from edgeunet.specs import Array, Precision, Task
@@ -56,9 +58,9 @@ def _figure(
     tolerance, int8 = recipe.tolerance, precision is Precision.INT8
     value: float | None
     if task is Task.DENOISE:
-        error = float(np.mean((one.astype(np.float64) - other.astype(np.float64)) ** 2))
+        psnr = psnr_db(one, other, peak=255)
         metric, limit = "psnr_db", tolerance.least_db(precision)
-        value = None if error == 0 else 10 * float(np.log10(255.0**2 / error))
+        value = None if math.isinf(psnr) else psnr
         holds = value is None or value >= limit
     elif task is Task.SEGMENT:
         metric, value = "label_share", float(np.mean(one != other))

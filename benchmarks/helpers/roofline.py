@@ -19,7 +19,6 @@ from edgeunet.engine.cuda import Device
 from edgeunet.engine.cuda.driver import StridedCopy
 from edgeunet.graph.macs import macs_of
 from edgeunet.graph.summary import GraphView, TensorKind, view_of_file
-from edgeunet.run.windows import windows_of
 from edgeunet.specs import Precision
 
 _COPY_BYTES = 256 << 20
@@ -64,7 +63,7 @@ def count(bundle: Bundle) -> Counted:
         ends = view.bytes_of(TensorKind.INPUT, TensorKind.OUTPUT)
         weights = view.bytes_of(TensorKind.WEIGHT)
         # A window is copied in before it runs and out after: read and written once more.
-        copied = 2 * ends if stage.tile is not None else 0
+        copied = 2 * ends if stage.window is not None else 0
         operations += runs * 2 * macs_of(ir.load(path))
         least += runs * (ends + weights + copied)
         most += runs * (_touched(view) + copied)
@@ -73,9 +72,9 @@ def count(bundle: Bundle) -> Counted:
 
 def _runs(bundle: Bundle, stage: StageEntry) -> int:
     plan = bundle.manifest.plan
-    if plan is None or stage.tile is None:
+    if plan is None or stage.window is None:
         return 1
-    rows, columns = windows_of(stage.tile, plan.height, plan.width)
+    rows, columns = stage.window.cover(plan.height, plan.width)
     return len(rows) * len(columns)
 
 

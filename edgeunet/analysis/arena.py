@@ -1,26 +1,25 @@
-"""A static plan: one arena, an offset for every buffer. Every plan passes the checker.
+"""An arena layout: one arena, an offset for every buffer. Every layout passes the checker.
 
 Greedy placement in several orders, each tried again with the buffers that ended above the
-lower bound moved to the front. The first plan that meets the bound is optimal and taken, else
+lower bound moved to the front. The first layout that meets the bound is optimal and taken, else
 the smallest is.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from edgeunet.analysis.checker import check_plan
+from edgeunet.analysis.checker import check_layout
 from edgeunet.analysis.liveness import Lifetime, sum_per_step
 from edgeunet.errors import GraphError
 
 # One cache line, and the widest vector registers of today's CPUs.
 ALIGNMENT_BYTES = 64
 
-# Few rounds find what promoting can find; more only cost time where no plan meets the bound.
+# Few rounds find what promoting can find; more only cost time where no layout meets the bound.
 _ROUNDS = 10
 
 _ORDERS: dict[str, Callable[[Lifetime], tuple[int, ...]]] = {
@@ -32,12 +31,12 @@ _ORDERS: dict[str, Callable[[Lifetime], tuple[int, ...]]] = {
 
 
 @dataclass(frozen=True)
-class Plan:
+class ArenaLayout:
     """Where every buffer is.
 
     offsets: bytes from the start of the arena, by buffer name.
     lower_bound_bytes: the largest sum of live buffers, each rounded up to the alignment.
-    order: the greedy order that gave the plan.
+    order: the greedy order that gave the layout.
     """
 
     buffers: tuple[Lifetime, ...]
@@ -49,24 +48,19 @@ class Plan:
 
     @property
     def optimal(self) -> bool:
-        """Whether no plan for this order of nodes can be smaller."""
+        """Whether no layout for this order of nodes can be smaller."""
         return self.arena_bytes == self.lower_bound_bytes
 
-    @functools.cached_property
-    def gap_percent(self) -> float:
-        """How far the arena is above its lower bound."""
-        if self.lower_bound_bytes == 0:
-            return 0.0
-        return 100.0 * (self.arena_bytes / self.lower_bound_bytes - 1.0)
 
-
-def plan_arena(buffers: Sequence[Lifetime], alignment_bytes: int = ALIGNMENT_BYTES) -> Plan:
+def lay_out_arena(
+    buffers: Sequence[Lifetime], alignment_bytes: int = ALIGNMENT_BYTES
+) -> ArenaLayout:
     """Place the buffers. Raises GraphError if the checker refuses the result (a bug here)."""
     sizes = [-(-item.size_bytes // alignment_bytes) * alignment_bytes for item in buffers]
     steps = max((item.end for item in buffers), default=0)
     spans = [(item.start, item.end, size) for item, size in zip(buffers, sizes, strict=True)]
     bound = max(sum_per_step(steps, spans), default=0)
-    best: Plan | None = None
+    best: ArenaLayout | None = None
     for order, key in _ORDERS.items():
         ranked = [index for _, index in sorted((key(item), i) for i, item in enumerate(buffers))]
         for _ in range(_ROUNDS):
@@ -77,15 +71,15 @@ def plan_arena(buffers: Sequence[Lifetime], alignment_bytes: int = ALIGNMENT_BYT
             arena = max(tops, default=0)
             if best is None or arena < best.arena_bytes:
                 offsets = {item.name: placed[index] for index, item in enumerate(buffers)}
-                best = Plan(tuple(buffers), offsets, arena, bound, alignment_bytes, order)
+                best = ArenaLayout(tuple(buffers), offsets, arena, bound, alignment_bytes, order)
             # Stable: those above the bound first, in their order, then the others in theirs.
             ranked = sorted(ranked, key=lambda index: tops[index] <= bound)
     if best is None:  # unreachable: there is always an order
-        raise GraphError("no plan was made", hint="report this with the graph")
-    findings = check_plan(best.buffers, best.offsets, best.arena_bytes, alignment_bytes)
+        raise GraphError("no arena layout was made", hint="report this with the graph")
+    findings = check_layout(best.buffers, best.offsets, best.arena_bytes, alignment_bytes)
     if findings:
         raise GraphError(
-            f"the memory plan is wrong: {findings[0]}",
+            f"the arena layout is wrong: {findings[0]}",
             hint="this is a bug in edgeunet; report it with the graph",
         )
     return best

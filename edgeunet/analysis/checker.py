@@ -1,6 +1,6 @@
-"""Checks a plan the slow and obvious way: every pair of buffers, nothing shared with planners.
+"""Checks an arena layout the slow and obvious way: every pair of buffers, by code of its own.
 
-A plan is right when every buffer has a place, inside the arena, aligned, and no two buffers
+A layout is right when every buffer has a place, inside the arena, aligned, and no two buffers
 that live at the same time have a byte in common.
 """
 
@@ -15,7 +15,7 @@ from edgeunet.analysis.liveness import Lifetime
 
 
 class Fault(str, enum.Enum):
-    """What can be wrong with a plan."""
+    """What can be wrong with an arena layout."""
 
     MISSING = "missing"
     UNKNOWN = "unknown"
@@ -38,13 +38,13 @@ class Finding:
         return f"{self.fault}: {self.detail}"
 
 
-def check_plan(
+def check_layout(
     buffers: Sequence[Lifetime],
     offsets: Mapping[str, int],
     arena_bytes: int,
     alignment_bytes: int,
 ) -> tuple[Finding, ...]:
-    """Return everything that is wrong; an empty tuple means the plan can be used."""
+    """Return everything that is wrong; an empty tuple means the layout can be used."""
     findings: list[Finding] = []
     names = {buffer.name for buffer in buffers}
     findings += [

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from edgeunet.analysis.arena import ALIGNMENT_BYTES, Plan, plan_arena
+from edgeunet.analysis.arena import ALIGNMENT_BYTES, ArenaLayout, lay_out_arena
 from edgeunet.analysis.liveness import Lifetime
 from edgeunet.graph.summary import TensorKind
 from edgeunet.specs import TensorSpec
@@ -17,7 +17,10 @@ from edgeunet.specs import TensorSpec
 
 @dataclass(frozen=True)
 class StageBorders:
-    """What a stage reads and writes. cellwise: tiled, and no window needs a neighbour's input."""
+    """Name the tensors a stage reads and writes.
+
+    cellwise: it runs in windows, and no window needs what another one reads.
+    """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -25,28 +28,28 @@ class StageBorders:
 
 
 @dataclass(frozen=True)
-class Layout:
+class HeldLayout:
     """The arena of held tensors.
 
     overwrites: outputs written over an input that nothing reads later, by name.
     live_bytes: what is held while each stage runs.
     """
 
-    plan: Plan
+    arena: ArenaLayout
     offsets: Mapping[str, int]
     overwrites: Mapping[str, str]
     live_bytes: tuple[int, ...]
 
     @property
     def arena_bytes(self) -> int:
-        return self.plan.arena_bytes
+        return self.arena.arena_bytes
 
 
-def lay_out(
+def lay_out_held(
     stages: Sequence[StageBorders],
     held: Collection[TensorSpec],
     alignment_bytes: int = ALIGNMENT_BYTES,
-) -> Layout:
+) -> HeldLayout:
     """Give every held tensor an offset, a multiple of the alignment.
 
     A cellwise stage may write an output over an input of the same shape that dies with it:
@@ -58,7 +61,7 @@ def lay_out(
 @functools.lru_cache(maxsize=64)
 def _lay_out(
     stages: tuple[StageBorders, ...], held: tuple[TensorSpec, ...], alignment_bytes: int
-) -> Layout:
+) -> HeldLayout:
     specs = {spec.name: spec for spec in held}
     made = {name: i for i, stage in enumerate(stages) for name in stage.outputs if name in specs}
     last = {name: i for i, stage in enumerate(stages) for name in stage.inputs if name in specs}
@@ -87,13 +90,13 @@ def _lay_out(
                 end=max(last.get(other, made[other]) for other in sharing) + 1,
             )
         )
-    plan = plan_arena(buffers, alignment_bytes)
+    arena = lay_out_arena(buffers, alignment_bytes)
     live = tuple(
         sum(buffer.size_bytes for buffer in buffers if buffer.alive_at(index))
         for index in range(len(stages))
     )
-    offsets = {name: plan.offsets[held_by] for name, held_by in owner.items()}
-    return Layout(plan, offsets, overwrites, live)
+    offsets = {name: arena.offsets[held_by] for name, held_by in owner.items()}
+    return HeldLayout(arena, offsets, overwrites, live)
 
 
 def _alike(one: TensorSpec, other: TensorSpec) -> bool:

@@ -24,10 +24,11 @@ def spatial_of(tensor: GraphTensor) -> Spatial | None:
 
 
 @dataclass(frozen=True)
-class Stage:
+class LevelRun:
     """Consecutive steps ``[start, end)`` at one level; ``part`` is encoder, bottleneck, decoder.
 
-    scale: how many times smaller than the largest level its height is.
+    scale: how many times smaller than the largest level its height is. In the report of a frame
+    plan: the steps of one stage; ``part`` is its name, and scale is 1.
     """
 
     part: str
@@ -53,10 +54,7 @@ class Levels:
     bottleneck_step: int | None
     ancestors: frozenset[int]
     descendants: frozenset[int]
-    stages: tuple[Stage, ...]
-
-    def stage_at(self, step: int) -> Stage | None:
-        return next((stage for stage in self.stages if stage.start <= step < stage.end), None)
+    runs: tuple[LevelRun, ...]
 
 
 def levels_of(view: GraphView) -> Levels:
@@ -81,8 +79,8 @@ def levels_of(view: GraphView) -> Levels:
         )
     )
     ancestors, descendants = _ancestors(view, first), _descendants(view, first)
-    stages = _stages(view, ordered, pooled, first, ancestors | descendants)
-    return Levels(ordered, first, ancestors, descendants, stages)
+    runs = _runs(view, ordered, pooled, first, ancestors | descendants)
+    return Levels(ordered, first, ancestors, descendants, runs)
 
 
 def _pooled(view: GraphView) -> frozenset[str]:
@@ -123,13 +121,13 @@ def _descendants(view: GraphView, step: int) -> frozenset[int]:
     return frozenset(found)
 
 
-def _stages(
+def _runs(
     view: GraphView,
     sizes: tuple[Spatial, ...],
     pooled: frozenset[str],
     first: int,
     main_path: frozenset[int],
-) -> tuple[Stage, ...]:
+) -> tuple[LevelRun, ...]:
     """Cut the steps into runs at one level.
 
     Steps beside the main path count with the level they serve: the one before them in the
@@ -145,7 +143,7 @@ def _stages(
     for step in reversed(range(len(view.nodes))):
         level = following[step] = known.get(step, level)
     level = following[0] or 0
-    stages: list[Stage] = []
+    runs: list[LevelRun] = []
     for step in range(len(view.nodes)):
         level = known.get(step, level)
         ahead = following[step]
@@ -155,11 +153,11 @@ def _stages(
         if step >= first and level == len(sizes) - 1:
             part = "bottleneck"
         scale = max(1, round(sizes[0][0] / sizes[level][0]))
-        if stages and (stages[-1].part, stages[-1].scale) == (part, scale):
-            stages[-1] = Stage(part, scale, stages[-1].start, step + 1)
+        if runs and (runs[-1].part, runs[-1].scale) == (part, scale):
+            runs[-1] = LevelRun(part, scale, runs[-1].start, step + 1)
         else:
-            stages.append(Stage(part, scale, step, step + 1))
-    return tuple(stages)
+            runs.append(LevelRun(part, scale, step, step + 1))
+    return tuple(runs)
 
 
 def _level_of(

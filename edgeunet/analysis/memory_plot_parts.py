@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeunet.analysis.levels import Stage
-from edgeunet.analysis.memory_report import MemoryReport, PlannedStage
+from edgeunet.analysis.levels import LevelRun
+from edgeunet.analysis.memory_report import MemoryReport, StageMemory
 from edgeunet.analysis.roles import Role
 from edgeunet.units import MIB, format_bytes, format_size, shorten
 
@@ -43,8 +43,8 @@ def areas_of(report: MemoryReport) -> Areas:
     """Return what is held between stages, then skips on it, then everything on it."""
     held = np.zeros(len(report.steps))
     if report.planned:
-        for stage, planned in zip(report.stages, report.planned, strict=True):
-            held[stage.start : stage.end] = planned.held_bytes / MIB
+        for run, planned in zip(report.level_runs, report.planned, strict=True):
+            held[run.start : run.end] = planned.held_bytes / MIB
     return Areas(
         held=held,
         skips=np.array([step.skip_bytes for step in report.steps]) / MIB,
@@ -103,15 +103,15 @@ def largest_at_peak(report: MemoryReport, count: int) -> str:
 
 def level_marks(report: MemoryReport) -> list[Mark]:
     """Return the resolutions a whole frame goes through."""
-    return [Mark(stage.start, stage.end, (stage.label,)) for stage in report.stages]
+    return [Mark(run.start, run.end, (run.label,)) for run in report.level_runs]
 
 
 def part_marks(report: MemoryReport) -> list[Mark]:
     """Return encoder, bottleneck and decoder."""
     return [
-        Mark(stages[0].start, stages[-1].end, (part,))
-        for part, run in itertools.groupby(report.stages, key=lambda stage: stage.part)
-        if (stages := list(run))
+        Mark(runs[0].start, runs[-1].end, (part,))
+        for part, group in itertools.groupby(report.level_runs, key=lambda run: run.part)
+        if (runs := list(group))
     ]
 
 
@@ -121,7 +121,7 @@ def plan_marks(report: MemoryReport, width: float, measure: Callable[[str], floa
     width: of the panel, and what ``measure`` gives is in the same unit.
     """
     marks: list[Mark] = []
-    pairs = zip(report.stages, report.planned, strict=True)
+    pairs = zip(report.level_runs, report.planned, strict=True)
     # A stage that is divided at a mean over the frame: encode-01, encode-mean-01, encode-02.
     for name, group in itertools.groupby(pairs, key=lambda pair: pair[1].name.partition("-")[0]):
         run = list(group)
@@ -134,15 +134,15 @@ def plan_marks(report: MemoryReport, width: float, measure: Callable[[str], floa
     return marks
 
 
-def _often(planned: PlannedStage) -> str:
-    if planned.tile is None:
+def _often(planned: StageMemory) -> str:
+    if planned.window is None:
         return "once"
-    windows = "window" if planned.windows == 1 else "windows"
-    return f"{planned.windows} {windows} of {format_size(*planned.tile)}"
+    windows = "window" if planned.window_count == 1 else "windows"
+    return f"{planned.window_count} {windows} of {format_size(*planned.window)}"
 
 
-def _together(name: str, run: Sequence[tuple[Stage, PlannedStage]]) -> Mark:
-    most = max(planned.windows for _, planned in run)
+def _together(name: str, run: Sequence[tuple[LevelRun, StageMemory]]) -> Mark:
+    most = max(planned.window_count for _, planned in run)
     windows = f", up to {most} windows each" if most > 1 else ", each once"
     return Mark(run[0][0].start, run[-1][0].end, (name, f"{len(run)} stages{windows}"))
 

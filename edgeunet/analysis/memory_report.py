@@ -6,14 +6,14 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-from edgeunet.analysis.arena import Plan, plan_arena
-from edgeunet.analysis.levels import Stage, levels_of
+from edgeunet.analysis.arena import ArenaLayout, lay_out_arena
+from edgeunet.analysis.levels import LevelRun, levels_of
 from edgeunet.analysis.liveness import liveness_of
 from edgeunet.analysis.roles import Role, roles_of
 from edgeunet.graph.integer import with_integer_kernels
 from edgeunet.graph.summary import GraphView, TensorKind
 from edgeunet.notebook import html_table
-from edgeunet.specs import Precision
+from edgeunet.specs import Engine, Precision
 from edgeunet.units import format_bytes, format_size
 
 
@@ -40,34 +40,30 @@ class Step:
     live_bytes: int
     skip_bytes: int
 
-    @property
-    def stream_bytes(self) -> int:
-        return self.live_bytes - self.skip_bytes
-
 
 @dataclass(frozen=True)
-class StageSummary:
-    """A run of steps at one level: its peak, and the skips held when it ends."""
+class LevelSummary:
+    """A run of steps at one level, with the step that has the most live bytes in it."""
 
-    stage: Stage
+    run: LevelRun
     peak: Step
-    skip_bytes_at_end: int
 
 
 @dataclass(frozen=True)
-class PlannedStage:
-    """One stage of a plan of stages.
+class StageMemory:
+    """The memory of one stage of a frame plan.
 
-    tile: (height, width) of its windows; None when it runs once on whole tensors. halo: the
-    largest, in pixels. windows: per frame. held_bytes: what is kept for it and for later stages
-    while it runs. window_bytes: buffers a window's tensors are copied to and from.
+    window: (height, width) of its windows; None when it runs once on whole tensors.
+    halo: the largest, in pixels. window_count: windows per frame.
+    held_bytes: what is kept for it and for later stages while it runs.
+    window_bytes: buffers a window's tensors are copied to and from.
     live_bytes: the live peak of one window.
     """
 
     name: str
-    tile: tuple[int, int] | None
+    window: tuple[int, int] | None
     halo: int
-    windows: int
+    window_count: int
     held_bytes: int
     window_bytes: int
     live_bytes: int
@@ -83,20 +79,20 @@ class Gain:
 
 @dataclass(frozen=True)
 class MemoryReport:
-    """What a graph needs when it runs whole frames, node by node; or a plan of stages.
+    """What a graph needs when it runs whole frames, node by node; or a frame plan.
 
     skip_bytes: encoder tensors alive while the bottleneck's first node runs, held only for
         the decoder; 0 for a graph without a bottleneck.
     peak_live_bytes: the largest sum of live activations; no allocator needs less.
-    arena_bytes: the same with real, aligned offsets; ``plan`` has them.
+    arena_bytes: the same with real, aligned offsets; ``layout`` has them.
     io_bytes: the graph's inputs and outputs, in buffers of the caller, not in the peak.
     weight_bytes: what the file stores, in none of the other figures.
     view_gain_bytes: what the peak would be higher by, if reshapes copied.
     frame: (height, width) of the input frame, None when no input looks like one.
-    tile: (height, width) of the largest window of a plan of stages. halo: the largest, in
+    window: (height, width) of the largest window of a frame plan. halo: the largest, in
         pixels. held_bytes: what its stages hold for later ones, in the peak.
         recompute_ratio: arithmetic done over that of the whole frame. predicted_bytes: what
-        ``engine`` is expected to take. planned: the stages of the plan. gains: what each
+        ``engine`` is expected to take. planned: the stages of the frame plan. gains: what each
         measure makes of the predicted bytes, one on top of the other.
     """
 
@@ -113,15 +109,15 @@ class MemoryReport:
     bottleneck_step: int | None
     live_at_peak: tuple[LiveTensor, ...]
     steps: tuple[Step, ...]
-    stages: tuple[Stage, ...]
-    plan: Plan
-    tile: tuple[int, int] | None = None
+    level_runs: tuple[LevelRun, ...]
+    layout: ArenaLayout
+    window: tuple[int, int] | None = None
     halo: int | None = None
     held_bytes: int = 0
     recompute_ratio: float = 1.0
     predicted_bytes: int | None = None
-    engine: str | None = None
-    planned: tuple[PlannedStage, ...] = ()
+    engine: Engine | None = None
+    planned: tuple[StageMemory, ...] = ()
     gains: tuple[Gain, ...] = ()
 
     @property
@@ -141,16 +137,15 @@ class MemoryReport:
         return format_size(*self.frame) if self.frame else None
 
     @functools.cached_property
-    def summaries(self) -> tuple[StageSummary, ...]:
-        """One entry per stage; one for everything when the graph has no levels."""
-        stages = self.stages or (Stage("whole", 1, 0, len(self.steps)),)
+    def summaries(self) -> tuple[LevelSummary, ...]:
+        """Return one entry per run; one for everything when the graph has no levels."""
+        runs = self.level_runs or (LevelRun("whole", 1, 0, len(self.steps)),)
         return tuple(
-            StageSummary(
-                stage=stage,
-                peak=max(self.steps[stage.start : stage.end], key=lambda step: step.live_bytes),
-                skip_bytes_at_end=self.steps[stage.end - 1].skip_bytes,
+            LevelSummary(
+                run=run,
+                peak=max(self.steps[run.start : run.end], key=lambda step: step.live_bytes),
             )
-            for stage in stages
+            for run in runs
         )
 
     @property
@@ -166,7 +161,7 @@ class MemoryReport:
             else ""
         )
         offsets = (
-            f"the peak with real offsets, {self.plan.alignment_bytes} B aligned "
+            f"the peak with real offsets, {self.layout.alignment_bytes} B aligned "
             f"({self.arena_gap_percent:+.1f} % on the peak)"
         )
         held = "handed from stage to stage, within peak and arena"
@@ -190,6 +185,26 @@ class MemoryReport:
             rows.append(("predicted", f"what {self.engine} will take", self.predicted_bytes))
         return rows
 
+    def stage_table(self) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
+        """Return the title, the heads and the rows of the table of a frame plan's stages."""
+        return (
+            f"the frame plan: {100 * (self.recompute_ratio - 1):.1f} % of the arithmetic is done "
+            "twice",
+            ("stage", "window", "halo", "windows", "held", "window buffers", "live"),
+            [
+                (
+                    stage.name,
+                    "once" if stage.window is None else format_size(*stage.window),
+                    str(stage.halo),
+                    str(stage.window_count),
+                    format_bytes(stage.held_bytes),
+                    format_bytes(stage.window_bytes),
+                    format_bytes(stage.live_bytes),
+                )
+                for stage in self.planned
+            ],
+        )
+
     def _repr_html_(self) -> str:
         """Return the tables that a notebook shows."""
         figures = html_table(
@@ -199,21 +214,7 @@ class MemoryReport:
         )
         if not self.planned:
             return figures
-        stages = html_table(
-            f"stages: {100 * (self.recompute_ratio - 1):.1f} % of the arithmetic is done twice",
-            ("stage", "window", "halo", "windows", "held", "live"),
-            [
-                (
-                    stage.name,
-                    "once" if stage.tile is None else format_size(*stage.tile),
-                    str(stage.halo),
-                    str(stage.windows),
-                    format_bytes(stage.held_bytes),
-                    format_bytes(stage.live_bytes),
-                )
-                for stage in self.planned
-            ],
-        )
+        stages = html_table(*self.stage_table())
         return figures + stages
 
     def document(self) -> dict[str, Any]:
@@ -222,7 +223,7 @@ class MemoryReport:
             "model": self.model,
             "size": self.size,
             "precision": str(self.precision),
-            "tile": None if self.tile is None else format_size(*self.tile),
+            "tile": None if self.window is None else format_size(*self.window),
             "halo": self.halo,
             "skip_bytes": self.skip_bytes,
             "peak_live_bytes": self.peak_live_bytes,
@@ -235,9 +236,9 @@ class MemoryReport:
             "stages": [
                 {
                     "name": stage.name,
-                    "tile": None if stage.tile is None else format_size(*stage.tile),
+                    "tile": None if stage.window is None else format_size(*stage.window),
                     "halo": stage.halo,
-                    "windows": stage.windows,
+                    "windows": stage.window_count,
                     "held_bytes": stage.held_bytes,
                     "window_bytes": stage.window_bytes,
                     "live_bytes": stage.live_bytes,
@@ -263,7 +264,7 @@ def analyse(view: GraphView, model: str | None = None) -> MemoryReport:
     levels = levels_of(view)
     roles = roles_of(view, liveness, levels)
     skips = roles.skip_bytes_per_step()
-    plan = plan_arena(liveness.activations)
+    layout = lay_out_arena(liveness.activations)
     peak_step = liveness.peak_step
     alive = []
     for buffer in liveness.alive_at(peak_step):
@@ -286,7 +287,7 @@ def analyse(view: GraphView, model: str | None = None) -> MemoryReport:
         precision=precision_of(view),
         skip_bytes=0 if first is None else skips[first],
         peak_live_bytes=liveness.peak_bytes,
-        arena_bytes=plan.arena_bytes,
+        arena_bytes=layout.arena_bytes,
         io_bytes=sum(view.tensor(name).size_bytes for name in (*view.inputs, *view.outputs)),
         weight_bytes=view.bytes_of(TensorKind.WEIGHT),
         view_gain_bytes=liveness_of(view, share_views=False).peak_bytes - liveness.peak_bytes,
@@ -297,8 +298,8 @@ def analyse(view: GraphView, model: str | None = None) -> MemoryReport:
             Step(node.index, node.label, node.op_type, live, skip)
             for node, live, skip in zip(view.nodes, liveness.live_bytes, skips, strict=True)
         ),
-        stages=levels.stages,
-        plan=plan,
+        level_runs=levels.runs,
+        layout=layout,
     )
 
 

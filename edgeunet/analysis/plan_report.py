@@ -1,52 +1,52 @@
-"""The memory figures of a plan of stages: each stage's own, on top of what is held around it."""
+"""The memory figures of a frame plan: each stage's own, on top of what is held around it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from edgeunet.analysis.held_layout import Layout
-from edgeunet.analysis.levels import Stage
-from edgeunet.analysis.memory_report import LiveTensor, MemoryReport, PlannedStage, Step
+from edgeunet.analysis.held_layout import HeldLayout
+from edgeunet.analysis.levels import LevelRun
+from edgeunet.analysis.memory_report import LiveTensor, MemoryReport, StageMemory, Step
 from edgeunet.analysis.roles import Role
-from edgeunet.specs import Precision, TensorSpec
+from edgeunet.specs import Engine, Precision, TensorSpec
 
 
 @dataclass(frozen=True)
-class StageFigures:
+class StageReport:
     """One stage: its graph's report at its window, and the window's buffers.
 
-    tile: (height, width); None when it runs once on whole tensors. window_bytes: 0 then.
+    window: (height, width); None when it runs once on whole tensors. window_bytes: 0 then.
     halo: the largest, in pixels.
     """
 
     name: str
     report: MemoryReport
-    tile: tuple[int, int] | None
+    window: tuple[int, int] | None
     halo: int
-    windows: int
+    window_count: int
     window_bytes: int
 
 
 @dataclass(frozen=True)
-class PlanFacts:
-    """What is known of the whole plan. sizes in bytes; frame: (height, width) not padded."""
+class FramePlanFacts:
+    """What is known of the whole frame plan. sizes in bytes; frame: (height, width) not padded."""
 
     model: str
     frame: tuple[int, int]
     precision: Precision
     held: tuple[TensorSpec, ...]
-    layout: Layout
+    layout: HeldLayout
     recompute_ratio: float
     frame_bytes: int
     predicted_bytes: int
-    engine: str
+    engine: Engine
 
 
-def report_of_plan(facts: PlanFacts, stages: Sequence[StageFigures]) -> MemoryReport:
-    """Put the stages' reports in a row; a tiled stage stands there for one of its windows."""
+def report_of_frame_plan(facts: FramePlanFacts, stages: Sequence[StageReport]) -> MemoryReport:
+    """Put the stages' reports in a row; a windowed stage stands there for one of its windows."""
     steps: list[Step] = []
-    runs: list[Stage] = []
+    runs: list[LevelRun] = []
     bottleneck: int | None = None
     skip_bytes = 0
     core = _core_of(stages)
@@ -57,7 +57,7 @@ def report_of_plan(facts: PlanFacts, stages: Sequence[StageFigures]) -> MemoryRe
             label = f"{stage.name}/{step.node}"
             live = base + step.live_bytes
             steps.append(Step(len(steps), label, step.op_type, live, held + step.skip_bytes))
-        runs.append(Stage(stage.name, 1, start, len(steps)))
+        runs.append(LevelRun(stage.name, 1, start, len(steps)))
         if index == core:
             first = stage.report.bottleneck_step
             bottleneck = start + (first or 0)
@@ -80,20 +80,20 @@ def report_of_plan(facts: PlanFacts, stages: Sequence[StageFigures]) -> MemoryRe
         bottleneck_step=bottleneck,
         live_at_peak=_alive(facts, stages[at_peak], at_peak, peak - runs[at_peak].start),
         steps=tuple(steps),
-        stages=tuple(runs),
-        plan=facts.layout.plan,
-        tile=_tile_of(stages),
+        level_runs=tuple(runs),
+        layout=facts.layout.arena,
+        window=_largest_window_of(stages),
         halo=max(stage.halo for stage in stages),
         held_bytes=facts.layout.arena_bytes,
         recompute_ratio=facts.recompute_ratio,
         predicted_bytes=facts.predicted_bytes,
         engine=facts.engine,
         planned=tuple(
-            PlannedStage(
+            StageMemory(
                 name=stage.name,
-                tile=stage.tile,
+                window=stage.window,
                 halo=stage.halo,
-                windows=stage.windows,
+                window_count=stage.window_count,
                 held_bytes=held,
                 window_bytes=stage.window_bytes,
                 live_bytes=stage.report.peak_live_bytes,
@@ -103,22 +103,24 @@ def report_of_plan(facts: PlanFacts, stages: Sequence[StageFigures]) -> MemoryRe
     )
 
 
-def _core_of(stages: Sequence[StageFigures]) -> int:
+def _core_of(stages: Sequence[StageReport]) -> int:
     """Return the stage the bottleneck is in: the one that runs once and does most."""
-    once = [i for i, stage in enumerate(stages) if stage.tile is None]
+    once = [i for i, stage in enumerate(stages) if stage.window is None]
     return max(once or range(len(stages)), key=lambda i: len(stages[i].report.steps))
 
 
-def _waiting(layout: Layout, core: int) -> int:
+def _waiting(layout: HeldLayout, core: int) -> int:
     """Return what was made before the core and is held past it: the skips between stages."""
     return sum(
         buffer.size_bytes
-        for buffer in layout.plan.buffers
+        for buffer in layout.arena.buffers
         if buffer.start < core and buffer.end > core + 1
     )
 
 
-def _alive(facts: PlanFacts, stage: StageFigures, index: int, step: int) -> tuple[LiveTensor, ...]:
+def _alive(
+    facts: FramePlanFacts, stage: StageReport, index: int, step: int
+) -> tuple[LiveTensor, ...]:
     held = [
         LiveTensor(
             name=buffer.name,
@@ -129,7 +131,7 @@ def _alive(facts: PlanFacts, stage: StageFigures, index: int, step: int) -> tupl
             start=buffer.start,
             end=buffer.end,
         )
-        for buffer in facts.layout.plan.buffers
+        for buffer in facts.layout.arena.buffers
         if buffer.alive_at(index)
     ]
     window = (
@@ -141,7 +143,7 @@ def _alive(facts: PlanFacts, stage: StageFigures, index: int, step: int) -> tupl
     return (*held, *window, *(replace(tensor) for tensor in own))
 
 
-def _tile_of(stages: Sequence[StageFigures]) -> tuple[int, int] | None:
+def _largest_window_of(stages: Sequence[StageReport]) -> tuple[int, int] | None:
     """Return the window of the stage whose windows have most pixels."""
-    tiles = [stage.tile for stage in stages if stage.tile is not None]
-    return max(tiles, key=lambda tile: tile[0] * tile[1]) if tiles else None
+    windows = [stage.window for stage in stages if stage.window is not None]
+    return max(windows, key=lambda window: window[0] * window[1]) if windows else None

@@ -17,7 +17,7 @@ from edgeunet.graph.summary import GraphView
 
 
 class Role(str, enum.Enum):
-    """Why bytes are held. IO is in the caller's buffers, WEIGHT in the engine's.
+    """Why bytes are held.
 
     HELD: handed from stage to stage. WINDOW: the buffers of one window.
     """
@@ -26,8 +26,6 @@ class Role(str, enum.Enum):
     WINDOW = "window"
     SKIP = "skip"
     STREAM = "stream"
-    IO = "io"
-    WEIGHT = "weight"
 
     def __str__(self) -> str:
         return self.value

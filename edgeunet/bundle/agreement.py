@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from edgeunet.bundle.manifest import HeldEntry, Manifest, PlanEntry, StageEntry, TileEntry
+from edgeunet.bundle.manifest import FramePlanEntry, HeldEntry, Manifest, StageEntry, WindowEntry
 from edgeunet.errors import UsageError
+from edgeunet.frame_windows import Halo, windows
 from edgeunet.specs import FRAME, TensorSpec
-from edgeunet.tiling import Halo, windows
 from edgeunet.units import format_size
 
 
@@ -38,15 +38,15 @@ def _contradictions(manifest: Manifest) -> Iterator[str]:
 
 def _whole_frame(manifest: Manifest) -> Iterator[str]:
     size = (manifest.height, manifest.width)
-    if len(manifest.stages) > 1 or manifest.stages[0].tile is not None:
-        yield "it has several stages or tiles, and no plan"
+    if len(manifest.stages) > 1 or manifest.stages[0].window is not None:
+        yield "it has several stages or windows, and no plan"
     if _frame(manifest, size) not in [entry.spec() for entry in manifest.stages[0].inputs]:
         yield f"its first stage takes no {_described(manifest, size)}"
     made = {entry.name: entry.spec() for stage in manifest.stages for entry in stage.outputs}
     yield from _outputs(manifest, made, size)
 
 
-def _planned(manifest: Manifest, plan: PlanEntry) -> Iterator[str]:
+def _planned(manifest: Manifest, plan: FramePlanEntry) -> Iterator[str]:
     size = (plan.height, plan.width)
     if plan.height < manifest.height or plan.width < manifest.width:
         yield f"its padded frame, {format_size(*size)}, is smaller than the frame"
@@ -79,33 +79,37 @@ def _stage(
     stage: StageEntry, tensors: dict[str, HeldEntry], size: tuple[int, int]
 ) -> Iterator[str]:
     window = size
-    if stage.tile is not None:
-        window = (min(stage.tile.height, size[0]), min(stage.tile.width, size[1]))
-        yield from _tile(stage.name, stage.tile, size)
+    if stage.window is not None:
+        window = (min(stage.window.height, size[0]), min(stage.window.width, size[1]))
+        yield from _window(stage.name, stage.window, size)
     for entry in (*stage.inputs, *stage.outputs):
         held = tensors.get(entry.name)
         if held is None:
             yield f"its plan does not list {entry.name!r} of stage {stage.name!r}"
         elif entry.dtype != held.dtype or entry.shape != _shape_in(held, window):
             yield f"{entry.name!r} of stage {stage.name!r} is not as large as its window"
-        elif stage.tile is None or window == size or held.axes is None:
+        elif stage.window is None or window == size or held.axes is None:
             continue
-        elif stage.tile.align % held.stride:
+        elif stage.window.align % held.stride:
             yield f"{entry.name!r} of stage {stage.name!r} has no elements where windows start"
 
 
-def _tile(name: str, tile: TileEntry, size: tuple[int, int]) -> Iterator[str]:
-    halos = (tile.rows, tile.columns)
-    if tile.align < 1 or min(tile.height, tile.width) < 1 or any(min(halo) < 0 for halo in halos):
+def _window(name: str, window: WindowEntry, size: tuple[int, int]) -> Iterator[str]:
+    halos = (window.halo_rows, window.halo_columns)
+    if (
+        window.align < 1
+        or min(window.height, window.width) < 1
+        or any(min(halo) < 0 for halo in halos)
+    ):
         yield f"stage {name!r} has no possible window"
         return
-    for length, side, halo in zip(size, (tile.height, tile.width), halos, strict=True):
+    for length, side, halo in zip(size, (window.height, window.width), halos, strict=True):
         try:
-            windows(length, side, align=tile.align, halo=Halo(*halo))
+            windows(length, side, align=window.align, halo=Halo(*halo))
         except UsageError as error:
             yield f"stage {name!r}: {error.message}"
-        if side < length and (side % tile.align or length % tile.align):
-            yield f"stage {name!r} has windows that do not start at multiples of {tile.align}"
+        if side < length and (side % window.align or length % window.align):
+            yield f"stage {name!r} has windows that do not start at multiples of {window.align}"
 
 
 def _outputs(

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgeunet.analysis.held_layout import lay_out
+from edgeunet.analysis.held_layout import lay_out_held
 from edgeunet.analysis.memory_report import MemoryReport, analyse
-from edgeunet.analysis.plan_report import PlanFacts, StageFigures, report_of_plan
+from edgeunet.analysis.plan_report import FramePlanFacts, StageReport, report_of_frame_plan
 from edgeunet.bundle.folder import Bundle
-from edgeunet.bundle.manifest import PlanEntry, StageEntry
+from edgeunet.bundle.manifest import FramePlanEntry, StageEntry
 from edgeunet.bundle.tensors import held_specs, stage_borders
 from edgeunet.graph.summary import view_of_file
 from edgeunet.specs import FRAME, FrameType, Task, TensorSpec
-from edgeunet.tiling import Halo, windows
 
 
 def report_of_bundle(bundle: Bundle) -> MemoryReport:
-    """Return the memory figures of what a bundle runs: one graph, or a plan of stages."""
+    """Return the memory figures of what a bundle runs: one graph, or a frame plan."""
     manifest = bundle.manifest
     plan = manifest.plan
     if plan is None:
@@ -36,32 +35,30 @@ def report_of_bundle(bundle: Bundle) -> MemoryReport:
         rounded = (output for output in manifest.outputs if output.task is not Task.CLASSIFY)
         outputs += sum(output.spec(*frame).size_bytes for output in rounded)
     padded = TensorSpec(FRAME, (1, plan.height, plan.width, 3), str(kind))
-    facts = PlanFacts(
+    facts = FramePlanFacts(
         model=manifest.name,
         frame=frame,
         precision=manifest.precision,
         held=held,
-        layout=lay_out(stage_borders(manifest), held),
+        layout=lay_out_held(stage_borders(manifest), held),
         recompute_ratio=plan.recompute_ratio,
         frame_bytes=outputs + padded.size_bytes,
         predicted_bytes=plan.predicted_bytes,
         engine=plan.engine,
     )
-    return report_of_plan(facts, [_figures(bundle, stage, plan) for stage in manifest.stages])
+    return report_of_frame_plan(facts, [_figures(bundle, stage, plan) for stage in manifest.stages])
 
 
-def _figures(bundle: Bundle, stage: StageEntry, plan: PlanEntry) -> StageFigures:
-    tile = stage.tile
+def _figures(bundle: Bundle, stage: StageEntry, plan: FramePlanEntry) -> StageReport:
+    window = stage.window
+    rows, columns = ([0], [0]) if window is None else window.cover(plan.height, plan.width)
     whole = {entry.name: entry.shape for entry in plan.tensors}
     own = [e for e in (*stage.inputs, *stage.outputs) if e.shape != whole[e.name]]
-    return StageFigures(
+    return StageReport(
         name=stage.name,
         report=analyse(view_of_file(bundle.file(stage.graph))),
-        tile=None if tile is None else (tile.height, tile.width),
-        halo=0 if tile is None else max((*tile.rows, *tile.columns)),
-        windows=1
-        if tile is None
-        else len(windows(plan.height, tile.height, align=tile.align, halo=Halo(*tile.rows)))
-        * len(windows(plan.width, tile.width, align=tile.align, halo=Halo(*tile.columns))),
+        window=None if window is None else (window.height, window.width),
+        halo=0 if window is None else max(*window.halo_rows, *window.halo_columns),
+        window_count=len(rows) * len(columns),
         window_bytes=sum(entry.spec().size_bytes for entry in own),
     )

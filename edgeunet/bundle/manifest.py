@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
+from edgeunet.frame_windows import Halo, Window, windows
 from edgeunet.recipes import Recipe
-from edgeunet.specs import ClassLabel, FrameType, Precision, Task, TensorSpec
+from edgeunet.specs import ClassLabel, Engine, FrameType, Precision, Task, TensorSpec
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 FILE_NAME = "manifest.json"
 ENGINES = "engines"
 
@@ -33,21 +34,38 @@ class TensorEntry(_Entry, frozen=True):
         return TensorSpec(self.name, self.shape, self.dtype)
 
 
-class TileEntry(_Entry, frozen=True):
+class WindowEntry(_Entry, frozen=True):
     """The window a stage runs on, in pixels of the padded frame.
 
-    align: windows start at multiples of it. rows, columns: the halo, (before, after).
+    align: windows start at multiples of it. halo_rows, halo_columns: (before, after), the pixels
+    at a window's ends that come out wrong unless the frame ends there.
     """
 
     height: int
     width: int
     align: int
-    rows: tuple[int, int]
-    columns: tuple[int, int]
+    halo_rows: tuple[int, int]
+    halo_columns: tuple[int, int]
+
+    @property
+    def cellwise(self) -> bool:
+        """Whether no window needs a pixel of its neighbours."""
+        return not any((*self.halo_rows, *self.halo_columns))
+
+    def cover(self, height: int, width: int) -> tuple[list[Window], list[Window]]:
+        """Return the windows along the rows and along the columns of a padded frame.
+
+        Raises UsageError when a window is too small for its halo.
+        """
+        rows, columns = Halo(*self.halo_rows), Halo(*self.halo_columns)
+        return (
+            windows(height, min(self.height, height), align=self.align, halo=rows),
+            windows(width, min(self.width, width), align=self.align, halo=columns),
+        )
 
 
 class StageEntry(_Entry, frozen=True):
-    """A graph that runs once per frame, or once per window when it has a tile.
+    """A graph that runs once per frame, or once per window when it has one.
 
     graph: a path inside the bundle. inputs, outputs: as the graph has them, of one window.
     """
@@ -56,7 +74,7 @@ class StageEntry(_Entry, frozen=True):
     graph: str
     inputs: tuple[TensorEntry, ...]
     outputs: tuple[TensorEntry, ...]
-    tile: TileEntry | None = None
+    window: WindowEntry | None = None
 
 
 class HeldEntry(_Entry, frozen=True):
@@ -75,7 +93,7 @@ class HeldEntry(_Entry, frozen=True):
         return TensorSpec(self.name, self.shape, self.dtype)
 
 
-class PlanEntry(_Entry, frozen=True):
+class FramePlanEntry(_Entry, frozen=True):
     """How the frame is cut into stages.
 
     height, width: of the frame with zeros added at the right and bottom. level, recompute: see
@@ -90,7 +108,7 @@ class PlanEntry(_Entry, frozen=True):
     recompute: int
     tensors: tuple[HeldEntry, ...]
     recompute_ratio: float
-    engine: str
+    engine: Engine
     predicted_bytes: int
     budget_bytes: int | None = None
 
@@ -198,7 +216,7 @@ class Manifest(_Entry, frozen=True):
     frame_type: FrameType = FrameType.UINT8
     calibration: str | None = None
     quantization: QuantizationEntry | None = None
-    plan: PlanEntry | None = None
+    plan: FramePlanEntry | None = None
     digest: str = ""
 
     def to_json(self) -> bytes:
@@ -206,8 +224,37 @@ class Manifest(_Entry, frozen=True):
 
 
 def decode(data: bytes) -> Manifest:
-    """Decode a manifest; raises one of UNREADABLE."""
+    """Decode a manifest of this schema or an older one; raises one of UNREADABLE.
+
+    What is decoded is of this schema. Its digest stays that of the file: TensorRT plans that were
+    built for a bundle are known by it.
+    """
+    document = msgspec.json.decode(data)
+    if isinstance(document, dict) and document.get("schema_version") in (1, 2):
+        data = msgspec.json.encode(_of_this_schema(document))
     return msgspec.json.decode(data, type=Manifest)
+
+
+def _of_this_schema(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document of schema 1 or 2 in the words of schema 3, which calls halos halos."""
+    stages = document.get("stages")
+    if not isinstance(stages, list):
+        return document
+    return {
+        **document,
+        "schema_version": SCHEMA_VERSION,
+        "stages": [_stage_of_this_schema(stage) for stage in stages],
+    }
+
+
+def _stage_of_this_schema(stage: Any) -> Any:
+    if not isinstance(stage, dict):
+        return stage
+    renamed = {"window" if key == "tile" else key: value for key, value in stage.items()}
+    if isinstance(renamed.get("window"), dict):
+        words = {"rows": "halo_rows", "columns": "halo_columns"}
+        renamed["window"] = {words.get(key, key): value for key, value in renamed["window"].items()}
+    return renamed
 
 
 def digest_of(data: bytes) -> str:

@@ -21,7 +21,7 @@ def stage_borders(manifest: Manifest) -> tuple[StageBorders, ...]:
         StageBorders(
             inputs=tuple(entry.name for entry in stage.inputs),
             outputs=tuple(entry.name for entry in stage.outputs),
-            cellwise=stage.tile is not None and not any((*stage.tile.rows, *stage.tile.columns)),
+            cellwise=stage.window is not None and stage.window.cellwise,
         )
         for stage in manifest.stages
     )

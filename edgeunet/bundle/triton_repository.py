@@ -20,17 +20,16 @@ from edgeunet.bundle.folder import Bundle
 from edgeunet.bundle.manifest import Manifest, OutputEntry, StageEntry, TensorEntry
 from edgeunet.errors import BundleError, SinkError, UsageError
 from edgeunet.files import replacing_folder
-from edgeunet.specs import Task
+from edgeunet.specs import Engine, Task
 
 CONFIG = "config.pbtxt"
-BACKENDS = ("onnxruntime", "tensorrt")
 DEVICES = {"auto": "KIND_AUTO", "gpu": "KIND_GPU", "cpu": "KIND_CPU"}
 
 LARGEST_BATCH = 1024
 LARGEST_DELAY_US = 10_000_000
 LARGEST_INSTANCES = 64
 
-_FILES = {"onnxruntime": "model.onnx", "tensorrt": "model.plan"}
+_FILES = {Engine.ONNXRUNTIME: "model.onnx", Engine.TENSORRT: "model.plan"}
 _TYPES = {
     "uint8": "TYPE_UINT8",
     "int8": "TYPE_INT8",
@@ -49,7 +48,7 @@ class TritonOrder:
     """
 
     name: str
-    backend: str = "onnxruntime"
+    backend: Engine = Engine.ONNXRUNTIME
     max_batch: int = 0
     delay_us: int = 0
     instances: int = 1
@@ -81,12 +80,12 @@ def check_order(manifest: Manifest, order: TritonOrder) -> StageEntry:
             "--queue-delay waits for frames to batch, and there is no batch",
             hint="give --max-batch, or leave --queue-delay out",
         )
-    if order.backend == "tensorrt" and order.device == "cpu":
+    if order.backend is Engine.TENSORRT and order.device == "cpu":
         raise UsageError(
             "the tensorrt backend does not run on a processor",
             hint="give --device gpu, or --backend onnxruntime",
         )
-    if order.backend == "tensorrt" and order.max_batch:
+    if order.backend is Engine.TENSORRT and order.max_batch:
         raise UsageError(
             "--max-batch needs a plan for several frames, and edgeunet build makes plans for one",
             hint="leave --max-batch out, or give --backend onnxruntime",
@@ -175,7 +174,7 @@ def config_text(manifest: Manifest, stage: StageEntry, order: TritonOrder) -> st
     outputs = {output.name: output for output in manifest.outputs}
     lines = [
         f"name: {_quoted(order.name)}",
-        f"backend: {_quoted(order.backend)}",
+        f"backend: {_quoted(str(order.backend))}",
         f"max_batch_size: {order.max_batch}",
         *_tensors("input", [(entry, None) for entry in stage.inputs], order),
         *_tensors("output", [(e, outputs.get(e.name)) for e in stage.outputs], order),

@@ -77,7 +77,6 @@ class Pool:
 
     def __init__(self, limit: int) -> None:
         self.near_duplicates = 0
-        self.crowded_out = 0
         self._limit = limit
         self._held: list[Candidate] = []
         self._descriptors = np.empty((0, 0), np.float32)
@@ -100,7 +99,6 @@ class Pool:
             self._held.append(candidate)
             self._put(count, candidate, row)
             return None
-        self.crowded_out += 1
         nearest = np.unravel_index(int(self._distances.argmin()), self._distances.shape)
         if row.min() <= self._distances[nearest]:
             return candidate

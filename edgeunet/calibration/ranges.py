@@ -87,18 +87,18 @@ def ranges_path(folder: Path, key: RangesKey) -> Path:
     return folder / "ranges" / f"{key.model}-{key.width}-{key.calibration}.json"
 
 
-def find_ranges(shipped: Path | None, own: Path, key: RangesKey) -> Ranges | None:
+def find_ranges(shipped: Path | None, own: Path | None, key: RangesKey) -> Ranges | None:
     """Return the ranges for ``key``, or None when nobody has measured them.
 
     shipped: of a shipped set, the file that comes with it; what it was not measured for is then
-    looked for in ``own``, where new ones are kept. Raises RecipeError as ``read_ranges`` does,
-    and for a shipped file that is not as it was shipped.
+    looked for in ``own``, where new ones are kept; None keeps none. Raises RecipeError as
+    ``read_ranges`` does, and for a shipped file that is not as it was shipped.
     """
-    if shipped is not None and shipped.is_file() and not _same(shipped, own):
+    if shipped is not None and shipped.is_file() and not (own and _same(shipped, own)):
         ranges = _read(shipped)
         if _reason(ranges, key) is None:
             return ranges
-    return read_ranges(own, key)
+    return None if own is None else read_ranges(own, key)
 
 
 def read_ranges(path: Path, key: RangesKey) -> Ranges | None:

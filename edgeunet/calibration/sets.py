@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from edgeunet.errors import RecipeError, UsageError, near_match
+from edgeunet.files import read_toml
 from edgeunet.recipes import folder, toml_at
 
 SCHEMA_VERSION = 1
@@ -130,7 +131,7 @@ def _toml(value: str | float) -> str:
 def read_set(path: Path) -> CalibrationSet:
     """Read and check one set's file."""
     try:
-        calibration = msgspec.toml.decode(path.read_bytes(), type=CalibrationSet)
+        calibration = read_toml(path, CalibrationSet)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RecipeError(
             f"{path.name} is not a valid calibration set: {error}", hint=_FIELDS_HINT

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class TorchModule(Protocol):
     """A ``torch.nn.Module``, known by two of its methods: this file imports no torch."""
 
-    def forward(self, *args: Any) -> Any: ...
+    def forward(self, *_: Any) -> Any: ...
 
     def state_dict(self) -> Any: ...
 
@@ -136,8 +136,8 @@ def _of_loaded_recipe(
     plan, whole, runs_whole = None, None, False
     if wanted.request is not None:
         plan, report = report_of_request(graphs, *size, precision, wanted.request)
-        runs_whole = not plan.tiled and not wanted.request.whole
-        if plan.tiled and compares:
+        runs_whole = not plan.windowed and not wanted.request.whole
+        if plan.windowed and compares:
             whole = report_of_frame(graphs, *size, precision)
     else:
         report = report_of_frame(graphs, *size, precision)

@@ -5,33 +5,33 @@ from __future__ import annotations
 from typing import Literal
 
 from edgeunet.errors import UsageError
-from edgeunet.planning.request import WHOLE_FRAME, PlanRequest, Tile
+from edgeunet.planning.request import WHOLE_FRAME, PlanRequest, WindowSize
 from edgeunet.units import format_size
 
-Windows = Tile | Literal["auto", "none"]
+Windows = WindowSize | Literal["auto", "none"]
 """(rows, columns) of the windows in pixels; ``auto`` chooses them, ``none`` runs whole frames."""
 
 
 def plan_request(
     *,
     budget_bytes: int | None = None,
-    tile: Windows | None = None,
+    windows: Windows | None = None,
     board: str | None = None,
     tune: bool = False,
 ) -> PlanRequest:
     """Return what is asked of a plan; whole frames when nothing is.
 
     budget_bytes: the most activation memory of a run.
-    tile: see ``Windows``.
+    windows: see ``Windows``.
     board: a Jetson module, such as ``orin-nano-4gb``. Its usable memory is the limit, for the
         weights as well.
     tune: windows are timed on this machine.
 
     Raises UsageError for what contradicts itself, and for a board that is not known.
     """
-    if tune and tile not in (None, "auto"):
+    if tune and windows not in (None, "auto"):
         raise UsageError(
-            f"tuning chooses the windows, and {_written(tile)} are chosen already",
+            f"tuning chooses the windows, and {_written(windows)} are chosen already",
             hint="leave one of them out",
         )
     if budget_bytes is not None and board is not None:
@@ -42,28 +42,28 @@ def plan_request(
         raise UsageError(
             f"a budget of {budget_bytes} bytes is no memory at all", hint="give one like 128MiB"
         )
-    if isinstance(tile, tuple) and min(tile) < 1:
-        raise UsageError(f"windows of {format_size(*tile)} hold no pixel", hint="like 256x256")
+    if isinstance(windows, tuple) and min(windows) < 1:
+        raise UsageError(f"windows of {format_size(*windows)} hold no pixel", hint="like 256x256")
     limit = budget_bytes
     if board is not None:
         from edgeunet.boards import find_board
 
         limit = find_board(board).usable_bytes
     included = board is not None
-    if tile is None:
+    if windows is None:
         if limit is None:
             return PlanRequest(auto=True) if tune else WHOLE_FRAME
         return PlanRequest(budget_bytes=limit, weights_included=included)
-    if tile == "auto" or tile == "none":
+    if windows == "auto" or windows == "none":
         return PlanRequest(
             budget_bytes=limit,
-            auto=tile == "auto",
-            whole=tile == "none",
+            auto=windows == "auto",
+            whole=windows == "none",
             weights_included=included,
         )
-    return PlanRequest(budget_bytes=limit, tile=tile, weights_included=included)
+    return PlanRequest(budget_bytes=limit, window=windows, weights_included=included)
 
 
-def _written(tile: Windows) -> str:
+def _written(windows: Windows) -> str:
     """Return what windows were asked for, in words."""
-    return f"windows of {format_size(*tile)}" if isinstance(tile, tuple) else "whole frames"
+    return f"windows of {format_size(*windows)}" if isinstance(windows, tuple) else "whole frames"

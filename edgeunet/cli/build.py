@@ -19,7 +19,7 @@ from edgeunet.errors import EngineError, MissingPackageError, UsageError, near_m
 from edgeunet.units import format_bytes, parse_bytes
 
 if TYPE_CHECKING:
-    from edgeunet.engine.trt.bundles import StagePlan
+    from edgeunet.engine.trt.bundles import TensorRTPlan
     from edgeunet.engine.trt.plans import Gpu
     from edgeunet.engine.trt.progress import Progress
     from edgeunet.engine.trt.provider import Provider, ProviderName
@@ -133,12 +133,12 @@ def check_buildable() -> None:
     capabilities_for(provider, options, _gpu_for(provider, options))
 
 
-def build_with_defaults(bundle: Bundle) -> list[StagePlan]:
+def build_with_defaults(bundle: Bundle) -> list[TensorRTPlan]:
     """Build as ``export --build`` does."""
     return build_plans(bundle, BuildChoice(BuildOptions()))
 
 
-def build_plans(bundle: Bundle, choice: BuildChoice) -> list[StagePlan]:
+def build_plans(bundle: Bundle, choice: BuildChoice) -> list[TensorRTPlan]:
     """Build what is not up to date, with a progress bar; return all plans."""
     from edgeunet.engine.trt.bundles import build_bundle
     from edgeunet.engine.trt.provider import load_provider
@@ -244,7 +244,7 @@ def _gpu_here() -> Gpu:
         device.close()
 
 
-def _adopted(bundle: Bundle, stage: str, path: Path, name: ProviderName | None) -> StagePlan:
+def _adopted(bundle: Bundle, stage: str, path: Path, name: ProviderName | None) -> TensorRTPlan:
     from edgeunet.engine.cuda import open_device
     from edgeunet.engine.trt.bundles import adopt_plan
     from edgeunet.engine.trt.plans import Gpu
@@ -296,7 +296,7 @@ def _print_trtexec(bundle: Bundle, options: BuildOptions, version: str, *, as_js
         note("its Python is too old for edgeunet: the plans are for a program of your own")
 
 
-def plans_document(plans: Sequence[StagePlan], bundle: Bundle) -> dict[str, Any]:
+def plans_document(plans: Sequence[TensorRTPlan], bundle: Bundle) -> dict[str, Any]:
     """Return what ``--json`` prints of the plans."""
     predicted = _predictions(bundle)
     return {
@@ -315,7 +315,7 @@ def plans_document(plans: Sequence[StagePlan], bundle: Bundle) -> dict[str, Any]
     }
 
 
-def print_plans(plans: Sequence[StagePlan], bundle: Bundle) -> None:
+def print_plans(plans: Sequence[TensorRTPlan], bundle: Bundle) -> None:
     """Print what the compiler says of each plan beside what was predicted."""
     predicted = _predictions(bundle)
     held = bundle.manifest.memory.held_bytes
@@ -342,18 +342,18 @@ def print_plans(plans: Sequence[StagePlan], bundle: Bundle) -> None:
     note(f"stages share one block: {format_bytes(_largest(plans))}, and hold {format_bytes(held)}")
 
 
-def _show(plans: Sequence[StagePlan], bundle: Bundle, *, as_json: bool) -> None:
+def _show(plans: Sequence[TensorRTPlan], bundle: Bundle, *, as_json: bool) -> None:
     if as_json:
         print_json(plans_document(plans, bundle))
     else:
         print_plans(plans, bundle)
 
 
-def _largest(plans: Sequence[StagePlan]) -> int:
+def _largest(plans: Sequence[TensorRTPlan]) -> int:
     return max((plan.info.memory.activation_bytes or 0 for plan in plans), default=0)
 
 
-def _row(plan: StagePlan, predicted: int | None) -> tuple[str, ...]:
+def _row(plan: TensorRTPlan, predicted: int | None) -> tuple[str, ...]:
     info, memory = plan.info, plan.info.memory
     persistent = [
         part for part in (memory.persistent_host_bytes, memory.persistent_device_bytes) if part

@@ -66,7 +66,7 @@ def read_plan_request(
     """Return what --budget, --tile, --board and --tune ask for; whole frames when nothing."""
     return plan_request(
         budget_bytes=None if budget is None else parse_bytes(budget),
-        tile=_read_windows(tile),
+        windows=_read_windows(tile),
         board=board,
         tune=tune,
     )

@@ -90,8 +90,8 @@ def run_within_budget(
         bundles.append(exported.bundle)
     whole, windows = bundles
     plan = plan_frames(graphs, *size, Precision.FP32, WHOLE_FRAME)
-    tiled = windows.manifest.plan
-    predicted = plan.prediction.total_bytes if tiled is None else tiled.predicted_bytes
+    windowed = windows.manifest.plan
+    predicted = plan.prediction.total_bytes if windowed is None else windowed.predicted_bytes
     differing, largest = _difference(whole, windows, _frames(size))
     return Budgeted(
         size,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edgeunet.bundle.figures import report_of_bundle
-from edgeunet.bundle.manifest import MemoryEntry, PlanEntry, StageEntry
+from edgeunet.bundle.manifest import FramePlanEntry, MemoryEntry, StageEntry
 from edgeunet.cli.console import note, print_table
 from edgeunet.cli.int8 import int8_document, int8_notes, print_int8, print_sensitivity
 from edgeunet.cli.memory_tables import print_plan, why_whole
@@ -108,7 +108,7 @@ def _print_memory(title: str, memory: MemoryEntry) -> None:
     print_table(title, tuple(figures), [tuple(map(format_bytes, figures.values()))], text_columns=0)
 
 
-def _plan_document(plan: PlanEntry, stages: Sequence[StageEntry]) -> dict[str, Any]:
+def _plan_document(plan: FramePlanEntry, stages: Sequence[StageEntry]) -> dict[str, Any]:
     return {
         "level": plan.level,
         "recompute_ratio": plan.recompute_ratio,
@@ -119,8 +119,8 @@ def _plan_document(plan: PlanEntry, stages: Sequence[StageEntry]) -> dict[str, A
             {
                 "name": stage.name,
                 "tile": None
-                if stage.tile is None
-                else format_size(stage.tile.height, stage.tile.width),
+                if stage.window is None
+                else format_size(stage.window.height, stage.window.width),
             }
             for stage in stages
         ],

@@ -62,24 +62,8 @@ def why_whole(request: PlanRequest, size: tuple[int, int], *, tuned: bool = Fals
 
 
 def print_plan(report: MemoryReport) -> None:
-    """Print the stages of a plan with their windows."""
-    print_table(
-        f"the plan: {100 * (report.recompute_ratio - 1):.1f} % of the arithmetic is done twice",
-        ("stage", "window", "halo", "windows", "held", "window buffers", "live"),
-        [
-            (
-                stage.name,
-                "once" if stage.tile is None else format_size(*stage.tile),
-                str(stage.halo),
-                str(stage.windows),
-                format_bytes(stage.held_bytes),
-                format_bytes(stage.window_bytes),
-                format_bytes(stage.live_bytes),
-            )
-            for stage in report.planned
-        ],
-        text_columns=2,
-    )
+    """Print the stages of a frame plan with their windows."""
+    print_table(*report.stage_table(), text_columns=2)
 
 
 def _print_gains(gains: Sequence[Gain]) -> None:
@@ -131,7 +115,7 @@ def _print_timeline(report: MemoryReport) -> None:
     unit, kept = ("stage", "held and skips") if report.planned else ("level", "skips")
     rows = []
     for summary in report.summaries:
-        stage, peak = summary.stage, summary.peak
+        stage, peak = summary.run, summary.peak
         rows.append(
             (
                 stage.part if report.planned else f"{stage.part} {stage.label}",

@@ -9,7 +9,6 @@ import typer
 
 from edgeunet.bundle import Bundle, open_bundle
 from edgeunet.bundle.triton_repository import (
-    BACKENDS,
     CONFIG,
     DEVICES,
     TritonOrder,
@@ -23,6 +22,7 @@ from edgeunet.cli.console import note, print_json
 from edgeunet.cli.options import AsJson
 from edgeunet.errors import EngineError, UsageError, near_match
 from edgeunet.planning.request import PlanRequest
+from edgeunet.specs import Engine
 
 
 def command(
@@ -67,7 +67,10 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Write a bundle into a Triton server's model repository."""
-    for option, value, known in (("backend", backend, BACKENDS), ("device", device, DEVICES)):
+    for option, value, known in (
+        ("backend", backend, tuple(str(engine) for engine in Engine)),
+        ("device", device, DEVICES),
+    ):
         if value not in known:
             raise UsageError(
                 f"there is no {option} {value!r}",
@@ -76,7 +79,7 @@ def command(
     opened = open_bundle(bundle)
     order = TritonOrder(
         name=opened.manifest.name if name is None else name,
-        backend=backend,
+        backend=Engine(backend),
         max_batch=max_batch,
         delay_us=queue_delay,
         instances=instances,
@@ -104,7 +107,7 @@ def check_served(repository: Path, target: Path, request: PlanRequest) -> Triton
 def serve_bundle(bundle: Bundle, order: TritonOrder, repository: Path) -> dict[str, Any]:
     """Write the model and say so; return what was written, as a JSON document."""
     stage = check_order(bundle.manifest, order)
-    if order.backend == "tensorrt":
+    if order.backend is Engine.TENSORRT:
         graph: bytes | Path = _plan_of(bundle, stage.name)
     elif order.max_batch:
         graph = _batched(bundle.file(stage.graph))
@@ -120,7 +123,7 @@ def serve_bundle(bundle: Bundle, order: TritonOrder, repository: Path) -> dict[s
         "folder": str(folder),
         "config": str(folder / CONFIG),
         "version": order.version,
-        "backend": order.backend,
+        "backend": str(order.backend),
         "max_batch": order.max_batch,
         "instances": order.instances,
     }

@@ -21,11 +21,11 @@ from edgeunet.bundle import Bundle, check_target, write_bundle
 from edgeunet.bundle.manifest import (
     SCHEMA_VERSION,
     ClassEntry,
+    FramePlanEntry,
     Manifest,
     MemoryEntry,
     OutputEntry,
     ParityEntry,
-    PlanEntry,
     StageEntry,
 )
 from edgeunet.convert.int8_order import Int8Order
@@ -78,7 +78,7 @@ class Exported:
 class ExportOrder:
     """What is exported, and for which frames.
 
-    weights: a safetensors file, or None for random ones. request: whole frames, or tiles.
+    weights: a safetensors file, or None for random ones. request: whole frames, or windows.
     time_graph: given, the fastest windows are chosen by measuring, else those with the least
     arithmetic. int8: how to quantize, for INT8. frame_type: what the graphs take frames as.
     """
@@ -190,7 +190,7 @@ def _draft(
     with tempfile.TemporaryDirectory(prefix="edgeunet-") as scratch:
         folder = Path(scratch)
         with naming(folder):
-            if plan is None or not plan.tiled:
+            if plan is None or not plan.windowed:
                 size = (order.height, order.width)
                 model = graphs.at(*size, order.precision, quantizer)
                 finish(model, engine)
@@ -219,7 +219,7 @@ def _manifest(
     name: str,
     stages: tuple[StageEntry, ...],
     memory: MemoryEntry,
-    plan: PlanEntry | None,
+    plan: FramePlanEntry | None,
 ) -> Manifest:
     return Manifest(
         schema_version=SCHEMA_VERSION,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgeunet.analysis.memory_report import MemoryReport, analyse
-from edgeunet.analysis.plan_report import PlanFacts, StageFigures, report_of_plan
+from edgeunet.analysis.plan_report import FramePlanFacts, StageReport, report_of_frame_plan
 from edgeunet.convert.network_graph import (
     NetworkGraphs,
     check_frame_size,
@@ -20,7 +20,7 @@ from edgeunet.graph.for_engine import finish
 from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.graph.summary import view_of_model, write_model
 from edgeunet.planning.planner import FramePlan, Planner, choose_plan
-from edgeunet.planning.request import PlanRequest, Tile
+from edgeunet.planning.request import PlanRequest, WindowSize
 from edgeunet.planning.savings import gains_of
 from edgeunet.planning.tuning import fastest_plan
 from edgeunet.specs import Engine, Precision
@@ -72,13 +72,13 @@ def plan_frames(
     quantizer: for INT8.
     """
     planner = planner_of(graphs, height, width, precision, quantizer)
-    if time_graph is None or request.whole or request.tile is not None:
+    if time_graph is None or request.whole or request.window is not None:
         return choose_plan(planner, request)
     with tempfile.TemporaryDirectory(prefix="edgeunet-") as folder:
 
-        def time_stage(stage: StageGraph, tile: Tile) -> float:
+        def time_stage(stage: StageGraph, window: WindowSize) -> float:
             path = Path(folder) / "stage.onnx"
-            write_model(finish(stage.at(*tile), planner.engine), path)
+            write_model(finish(stage.at(*window), planner.engine), path)
             return time_graph(path)
 
         return fastest_plan(planner, planner.activation_budget(request), time_stage)
@@ -110,37 +110,37 @@ def report_of_request(
         planner = planner_of(graphs, height, width, precision)
         plan = choose_plan(planner, request)
         gains = gains_of(planner, plan)
-        if plan.tiled:
+        if plan.windowed:
             return plan, replace(report_of(plan, graphs.recipe.name, precision), gains=gains)
     return plan, replace(
         report_of_frame(graphs, height, width, precision),
         predicted_bytes=plan.prediction.total_bytes,
-        engine=str(plan.engine),
+        engine=plan.engine,
         gains=gains,
     )
 
 
 def report_of(plan: FramePlan, name: str, precision: Precision) -> MemoryReport:
-    """Return the memory figures of a tiled plan, each stage's graph at its window's size."""
+    """Return the memory figures of a plan in windows, each stage's graph at its window's size."""
     figures = [
-        StageFigures(
+        StageReport(
             name=planned.stage.name,
             report=analyse(
                 view_of_model(
                     finish(
-                        planned.stage.at(*(planned.tile or (plan.height, plan.width))),
+                        planned.stage.at(*(planned.window or (plan.height, plan.width))),
                         plan.engine,
                     )
                 )
             ),
-            tile=planned.tile,
+            window=planned.window,
             halo=planned.stage.largest_halo,
-            windows=planned.windows,
+            window_count=planned.window_count,
             window_bytes=planned.window_bytes,
         )
         for planned in plan.stages
     ]
-    facts = PlanFacts(
+    facts = FramePlanFacts(
         model=name,
         frame=plan.frame,
         precision=precision,
@@ -149,6 +149,6 @@ def report_of(plan: FramePlan, name: str, precision: Precision) -> MemoryReport:
         recompute_ratio=plan.recompute_ratio,
         frame_bytes=plan.prediction.frame_bytes,
         predicted_bytes=plan.prediction.total_bytes,
-        engine=str(plan.engine),
+        engine=plan.engine,
     )
-    return report_of_plan(facts, figures)
+    return report_of_frame_plan(facts, figures)

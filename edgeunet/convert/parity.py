@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edgeunet.charts import CHARTS, charts
 from edgeunet.convert.frame_module import FrameModule
 from edgeunet.errors import ParityError
+from edgeunet.metrics import psnr_db
 from edgeunet.photographs import fill_frame, shipped_photographs
 from edgeunet.recipes import PathwayTable, Recipe
 from edgeunet.specs import Array, Precision, Task
@@ -214,9 +215,9 @@ def _figure(
     tolerance, int8 = recipe.tolerance, precision is Precision.INT8
     if pathway.head is Task.DENOISE:
         limit = tolerance.least_db(precision)
-        error = float(np.mean((given.astype(np.float64) - reference.astype(np.float64)) ** 2))
-        psnr = None if error == 0 else 10 * math.log10(255.0**2 / error)
-        return ParityFigure(frame, pathway.output, "psnr_db", psnr, limit)
+        psnr = psnr_db(given, reference, peak=255)
+        value = None if math.isinf(psnr) else psnr
+        return ParityFigure(frame, pathway.output, "psnr_db", value, limit)
     if pathway.head is Task.SEGMENT:
         other = given != reference
         if int8 and other.any():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -42,6 +41,7 @@ from edgeunet.graph.int8_placement import (
 )
 from edgeunet.graph.quantized import Interval, quantize
 from edgeunet.graph.summary import write_model
+from edgeunet.metrics import psnr_of_error_db
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Array, Calibrator, Engine, Precision
 from edgeunet.units import format_size
@@ -191,7 +191,7 @@ def ranges_of(
     )
     path = None if order.folder is None else ranges_path(order.folder, key)
     shipped = None if order.shipped is None else ranges_path(order.shipped, key)
-    ranges = None if path is None else find_ranges(shipped, path, key)
+    ranges = find_ranges(shipped, path, key)
     if ranges is None:
         report(f"measuring ranges on {len(calibration.members)} frames of {calibration.name}")
         ranges = _measure(model, order, key)
@@ -314,7 +314,7 @@ class Comparison:
             answers = zip(run(frame), wanted, strict=True)
             errors += [_error(given, reference) for given, reference in answers]
         worst = float(errors.max()) / len(self._wanted)
-        return round(min(-10 * math.log10(worst), _EQUAL_DB), 3) if worst else _EQUAL_DB
+        return round(min(psnr_of_error_db(worst), _EQUAL_DB), 3)
 
 
 def _error(given: Array, wanted: Array) -> float:

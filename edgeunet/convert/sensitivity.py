@@ -24,7 +24,7 @@ from edgeunet.graph.int8_placement import points_of, weight_name
 from edgeunet.graph.macs import macs_of_node
 from edgeunet.graph.quantized import Interval, quantize
 from edgeunet.graph.summary import write_model
-from edgeunet.metrics import ConfusionMatrix
+from edgeunet.metrics import ConfusionMatrix, psnr_of_error_db
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Array, Engine, Task
 
@@ -75,14 +75,7 @@ def select_floats(
     the ranking even where nothing has to be kept. Raises UsageError for a network that does not
     denoise, RecipeError for a set without noisy frames. With all in floats nothing is lost.
     """
-    outputs = {p.head: p.output for p in reversed(recipe.pathways)}
-    if Task.DENOISE not in outputs:
-        flag = "--sensitivity" if max_drop_db is None else "--max-drop"
-        raise UsageError(
-            f"{flag} is a loss of PSNR, and {recipe.name} has no denoise output",
-            hint=f"leave {flag} out",
-        )
-    names = [outputs[task] for task in (Task.DENOISE, Task.SEGMENT) if task in outputs]
+    names = _judged_outputs(recipe, "--sensitivity" if max_drop_db is None else "--max-drop")
     limit = math.inf if max_drop_db is None else max_drop_db
     with tempfile.TemporaryDirectory(prefix="edgeunet-") as folder:
         shown = _shown(calibration)
@@ -92,15 +85,38 @@ def select_floats(
             return Selection((), (), *everything)
         ranking = _ranking(model, engine, trial, report)
         ranked = [one.number for one in ranking]
-        least, most = 0 if everything.db <= limit else 1, len(ranked)
-        while 0 < least < most:
-            middle = (least + most) // 2
-            if trial.loss(ranked[:middle]).db <= limit:
-                most = middle
-            else:
-                least = middle + 1
-        found = trial.loss(ranked[:least])
-    return Selection(ranking, ranking[:least], *found)
+        kept = 0 if everything.db <= limit else _fewest(trial, ranked, limit)
+        found = trial.loss(ranked[:kept])
+    return Selection(ranking, ranking[:kept], *found)
+
+
+def _judged_outputs(recipe: Recipe, flag: str) -> list[str]:
+    """Return the outputs a loss is measured on: the image, and label maps if there are some.
+
+    Raises UsageError, which names the option, for a network that does not denoise.
+    """
+    outputs = {p.head: p.output for p in reversed(recipe.pathways)}
+    if Task.DENOISE not in outputs:
+        raise UsageError(
+            f"{flag} is a loss of PSNR, and {recipe.name} has no denoise output",
+            hint=f"leave {flag} out",
+        )
+    return [outputs[task] for task in (Task.DENOISE, Task.SEGMENT) if task in outputs]
+
+
+def _fewest(trial: _Trial, ranked: Sequence[int], limit_db: float) -> int:
+    """Return how many of the ranked convolutions must stay in floats: one, or more, by bisection.
+
+    With all in floats nothing is lost, so that always suffices.
+    """
+    least, most = 1, len(ranked)
+    while least < most:
+        middle = (least + most) // 2
+        if trial.loss(ranked[:middle]).db <= limit_db:
+            most = middle
+        else:
+            least = middle + 1
+    return least
 
 
 def _ranking(
@@ -170,7 +186,7 @@ class _Trial:
         self._labels = self._labels or found
         # An answer that is exact has no PSNR: as good as half of one step in 8 bits.
         psnr = {
-            sigma: 10 * math.log10(255.0**2 / max(float(np.mean(squared)), 1 / 12))
+            sigma: psnr_of_error_db(max(float(np.mean(squared)), 1 / 12), peak=255)
             for sigma, squared in errors.items()
         }
         return psnr, _disagreement(found, self._labels) if found else None

@@ -8,17 +8,17 @@ import onnx_ir as ir
 
 from edgeunet.analysis.memory_report import MemoryReport
 from edgeunet.bundle.manifest import (
+    FramePlanEntry,
     HeldEntry,
     MemoryEntry,
-    PlanEntry,
     StageEntry,
     TensorEntry,
-    TileEntry,
+    WindowEntry,
 )
 from edgeunet.graph.for_engine import finish
 from edgeunet.graph.stages import Border, StageGraph
 from edgeunet.graph.values import static_shape
-from edgeunet.planning.planner import FramePlan, StagePlan
+from edgeunet.planning.planner import FramePlan, PlannedStage
 
 
 def write_stages(plan: FramePlan, folder: Path) -> tuple[StageEntry, ...]:
@@ -31,20 +31,20 @@ def write_whole(model: ir.Model, folder: Path) -> tuple[StageEntry, ...]:
     return (_write(model, "whole", folder, None),)
 
 
-def plan_entry(plan: FramePlan, budget_bytes: int | None) -> PlanEntry:
+def plan_entry(plan: FramePlan, budget_bytes: int | None) -> FramePlanEntry:
     """Describe a plan and every tensor at its stages' borders, as large as the padded frame."""
     tensors: dict[str, HeldEntry] = {}
     for stage in plan.stages:
         for border in (*stage.stage.inputs, *stage.stage.outputs):
             tensors[border.name] = _held(border, plan)
-    return PlanEntry(
+    return FramePlanEntry(
         height=plan.height,
         width=plan.width,
         level=plan.level,
         recompute=plan.recompute,
         tensors=tuple(tensors.values()),
         recompute_ratio=round(plan.recompute_ratio, 4),
-        engine=str(plan.engine),
+        engine=plan.engine,
         predicted_bytes=plan.prediction.total_bytes,
         budget_bytes=budget_bytes,
     )
@@ -72,23 +72,25 @@ def _held(border: Border, plan: FramePlan) -> HeldEntry:
     )
 
 
-def _write_stage(planned: StagePlan, plan: FramePlan, folder: Path) -> StageEntry:
-    stage, tile = planned.stage, planned.tile
-    model = finish(stage.at(*(tile or (plan.height, plan.width))), plan.engine)
-    return _write(model, stage.name, folder, None if tile is None else _tile_entry(stage, tile))
-
-
-def _tile_entry(stage: StageGraph, tile: tuple[int, int]) -> TileEntry:
-    return TileEntry(
-        height=tile[0],
-        width=tile[1],
-        align=stage.align,
-        rows=(stage.halo_rows.before, stage.halo_rows.after),
-        columns=(stage.halo_columns.before, stage.halo_columns.after),
+def _write_stage(planned: PlannedStage, plan: FramePlan, folder: Path) -> StageEntry:
+    stage, window = planned.stage, planned.window
+    model = finish(stage.at(*(window or (plan.height, plan.width))), plan.engine)
+    return _write(
+        model, stage.name, folder, None if window is None else _window_entry(stage, window)
     )
 
 
-def _write(model: ir.Model, name: str, folder: Path, tile: TileEntry | None) -> StageEntry:
+def _window_entry(stage: StageGraph, window: tuple[int, int]) -> WindowEntry:
+    return WindowEntry(
+        height=window[0],
+        width=window[1],
+        align=stage.align,
+        halo_rows=(stage.halo_rows.before, stage.halo_rows.after),
+        halo_columns=(stage.halo_columns.before, stage.halo_columns.after),
+    )
+
+
+def _write(model: ir.Model, name: str, folder: Path, window: WindowEntry | None) -> StageEntry:
     file = f"{name}.onnx"
     ir.save(model, folder / file)
     return StageEntry(
@@ -96,7 +98,7 @@ def _write(model: ir.Model, name: str, folder: Path, tile: TileEntry | None) -> 
         graph=file,
         inputs=tuple(_tensor(value) for value in model.graph.inputs),
         outputs=tuple(_tensor(value) for value in model.graph.outputs),
-        tile=tile,
+        window=window,
     )
 
 

@@ -3,42 +3,42 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from edgeunet.errors import EngineError, MissingPackageError, UsageError, near_match
-from edgeunet.specs import Array, Pool, Session
+from edgeunet.specs import Array, Engine, Pool, Session
 
-__all__ = ["ENGINES", "check_engine", "choose_engine", "open_session"]
+__all__ = ["check_engine", "choose_engine", "open_session"]
 
-ENGINES = ("onnxruntime", "tensorrt")
+_NAMES = tuple(str(engine) for engine in Engine)
 
 
 def check_engine(engine: str) -> None:
     """Raise UsageError for a name nobody knows."""
-    if engine not in (*ENGINES, "auto"):
+    if engine not in (*_NAMES, "auto"):
         raise UsageError(
             f"there is no engine {engine!r}",
-            hint=near_match(engine, ENGINES) + f"known: auto, {', '.join(ENGINES)}",
+            hint=near_match(engine, _NAMES) + f"known: auto, {', '.join(_NAMES)}",
         )
 
 
-def choose_engine(engine: str = "auto") -> str:
-    """Return the name of the engine that runs a graph.
+def choose_engine(engine: str = "auto") -> Engine:
+    """Return the engine that runs a graph.
 
     TensorRT runs the plans of a bundle, see ``edgeunet/run/engine_choice.py``, and no graphs.
     Raises UsageError for a name nobody knows, EngineError for one that cannot run graphs,
     MissingPackageError for one that is not installed.
     """
     check_engine(engine)
-    if engine == "tensorrt":
+    if engine == Engine.TENSORRT:
         raise EngineError(
             "TensorRT runs the plans of a bundle, not a graph",
             hint="make a bundle and build it: edgeunet export --help, edgeunet build BUNDLE",
         )
     if importlib.util.find_spec("onnxruntime") is None:
         raise MissingPackageError("onnxruntime", purpose="running a bundle", extra="cpu")
-    return "onnxruntime"
+    return Engine.ONNXRUNTIME
 
 
 def open_session(
@@ -48,16 +48,18 @@ def open_session(
     threads: int | None = None,
     outputs: Mapping[str, Array] | None = None,
     pool: Pool | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> Session:
     """Load an ONNX file into an engine.
 
     threads: CPU threads for one run; None takes every core this process may use.
     outputs: the caller's arrays to write results into, by name; the session makes the others.
-    pool: what activations are expected to need; the first session of a process sets it up.
+    pool: what activations are expected to need; sessions that are given the same one share it.
+    on_note: is told when the session has to share the pool of others.
     Raises EngineError when the file cannot be loaded, and what ``choose_engine`` raises.
     """
     choose_engine(engine)
     # Imported late: this file must be importable where no engine is installed.
     from edgeunet.engine.onnxruntime_session import OnnxRuntimeSession
 
-    return OnnxRuntimeSession(graph, threads=threads, outputs=outputs, pool=pool)
+    return OnnxRuntimeSession(graph, threads=threads, outputs=outputs, pool=pool, on_note=on_note)

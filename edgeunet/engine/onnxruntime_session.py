@@ -16,9 +16,10 @@ of five runs; the time per run does not differ beyond noise):
 The memory pattern keeps a second copy of the peak. Without the arena runs are slower (page faults).
 Regions that double leave more unused between them, and each costs a 32nd of itself for bookkeeping.
 
-All sessions of a process share one arena: the stages of a plan run one after the other, so that
-together they take what the largest takes, not the sum. Threads are each session's own: once a
-process has a shared pool, onnxruntime 1.31 refuses every session that does not use it.
+All stages of a bundle share one arena: they run one after the other, so that together they take
+what the largest takes, not the sum; see ``onnxruntime_arenas.py``. Threads are each session's own:
+once a process has a shared pool of threads, onnxruntime 1.31 refuses every session that does not
+use it.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ import contextlib
 import ctypes
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
 import onnxruntime
 
+from edgeunet.engine.onnxruntime_arenas import arena_for
 from edgeunet.errors import EngineError, UsageError
-from edgeunet.specs import Array, Pool, TensorSpec
-from edgeunet.units import LARGEST_BYTES, parse_count, shorten
+from edgeunet.specs import Array, Engine, Pool, TensorSpec
 
 _LOG_ERRORS_ONLY = 3
 
@@ -45,19 +46,12 @@ _MOST_THREADS = 64
 _M_MMAP_THRESHOLD = -3
 _MMAP_THRESHOLD_BYTES = 128 << 10
 
-_DOUBLE = 0
-_LARGEST_REGION_BYTES = (1 << 31) - 1
-
-ARENA_LIMIT = "EDGEUNET_ARENA_LIMIT_BYTES"
-
 DISABLED_OPTIMIZERS = (
     # It would keep the float frame for the whole run, because its end reads it again.
     "CommonSubexpressionElimination",
     # It would quantize what is kept in floats, with one scale for all weights.
     "WeightBiasQuantization",
 )
-"""Environment variable: a hard limit on the arena, weights included; runs past it fail."""
-
 _DTYPES = {
     "tensor(bool)": "bool",
     "tensor(double)": "float64",
@@ -78,10 +72,11 @@ class OnnxRuntimeSession:
     """One graph on the CPU. Every shape is fixed; outputs live in buffers made once.
 
     outputs: the caller's contiguous arrays to write results into, by name; the session makes
-    the others. pool: for the process's arena, if this is its first session.
+    the others. pool: what is set aside for activations; sessions that are given the same ``Pool``
+    share one arena. on_note: is told when there is no arena of that size to be had.
     """
 
-    engine = "onnxruntime"
+    engine = Engine.ONNXRUNTIME
 
     def __init__(
         self,
@@ -90,9 +85,14 @@ class OnnxRuntimeSession:
         threads: int | None = None,
         outputs: Mapping[str, Array] | None = None,
         pool: Pool | None = None,
+        on_note: Callable[[str], None] | None = None,
     ) -> None:
         self._name = graph.name
-        self._session = _load(graph, _options(threads, pool))
+        options = _options(threads)
+        with arena_for(pool) as note:
+            self._session = _load(graph, options)
+        if note is not None and on_note is not None:
+            on_note(note)
         self.inputs = tuple(self._spec(node) for node in self._session.get_inputs())
         self.outputs = tuple(self._spec(node) for node in self._session.get_outputs())
         self._binding = self._session.io_binding()
@@ -183,7 +183,7 @@ class OnnxRuntimeSession:
             )
 
 
-def _options(threads: int | None, pool: Pool | None = None) -> onnxruntime.SessionOptions:
+def _options(threads: int | None) -> onnxruntime.SessionOptions:
     if threads is not None and threads < 1:
         raise UsageError(
             f"{threads} is not a number of threads", hint="use 1 or more, or leave it out"
@@ -202,7 +202,6 @@ def _options(threads: int | None, pool: Pool | None = None) -> onnxruntime.Sessi
     # Weights stay out of the arena: what it holds is then for activations alone.
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     _quiet_heap()
-    _SharedArena.make(pool)
     options.add_session_config_entry("session.use_env_allocators", "1")
     options.enable_cpu_mem_arena = True
     options.enable_mem_pattern = False
@@ -215,39 +214,6 @@ def _quiet_heap() -> None:
     """Else glibc keeps ever larger blocks that were freed, and regions lie anywhere."""
     with contextlib.suppress(OSError, AttributeError):  # a C library other than glibc
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES)
-
-
-def _arena_limit() -> int:
-    text = os.environ.get(ARENA_LIMIT, "0")
-    limit = parse_count(text, LARGEST_BYTES) if text.isdecimal() else None
-    if limit is None:
-        raise UsageError(f"{ARENA_LIMIT} is {shorten(text)!r}, no number of bytes", hint="unset it")
-    return limit
-
-
-class _SharedArena:
-    """The process's one arena; who comes first says how large its region is."""
-
-    _made = False
-
-    @classmethod
-    def make(cls, pool: Pool | None) -> None:
-        if cls._made:
-            return
-        limit = _arena_limit()
-        cls._made = True
-        settings = {"max_mem": limit, "arena_extend_strategy": _DOUBLE}
-        if pool is not None:
-            region = min(limit, pool.region_bytes) if limit else pool.region_bytes
-            settings["initial_chunk_size_bytes"] = min(region, _LARGEST_REGION_BYTES)
-            settings["max_dead_bytes_per_chunk"] = pool.dead_bytes
-        info = onnxruntime.OrtMemoryInfo(
-            "Cpu",
-            onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR,
-            0,
-            onnxruntime.OrtMemType.DEFAULT,
-        )
-        onnxruntime.create_and_register_allocator(info, onnxruntime.OrtArenaCfg(settings))
 
 
 def _load(graph: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:

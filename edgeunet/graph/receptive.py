@@ -170,7 +170,7 @@ def reach_rule(node: ir.Node, index: int, axes: Mapping[ir.Value, Axes], which: 
     source = node.inputs[0]
     if make is None or source is None:
         raise GraphError(
-            f"operator {kind} (node {node.name!r}) cannot run tile by tile: "
+            f"operator {kind} (node {node.name!r}) cannot run window by window: "
             "what it reaches is not known",
             hint="run its level on whole frames, or teach graph/receptive.py its reach",
         )

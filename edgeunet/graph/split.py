@@ -1,7 +1,7 @@
-"""Cutting a graph at one level into parts that run in order: tile by tile, or once.
+"""Cutting a graph at one level into parts that run in order: window by window, or once.
 
-What runs at a higher resolution than the level goes into encode and decode, which run tile by
-tile, what mixes pixels below it into the core that runs once. Everything else (1x1 convolutions,
+What runs at a higher resolution than the level goes into encode and decode, which run window by
+window, what mixes pixels below it into the core that runs once. Everything else (1x1 convolutions,
 shuffles, sums) goes where the fewest bytes have to be held between parts: a minimum cut.
 
 A mean over the whole frame in encode or decode (NAFNet's channel attention) divides it in two
@@ -31,7 +31,7 @@ class Part:
     """
 
     name: str
-    tiled: bool
+    windowed: bool
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     recomputed: tuple[str, ...] = ()
@@ -40,16 +40,16 @@ class Part:
 @dataclass(frozen=True)
 class _Group:
     name: str
-    tiled: bool
+    windowed: bool
     nodes: set[ir.Node]
 
 
 def split_at(whole: Geometry, level: int, *, recompute: int = 0) -> tuple[Part, ...]:
-    """Cut a whole-frame graph so that levels 0..level-1 run tile by tile.
+    """Cut a whole-frame graph so that levels 0..level-1 run window by window.
 
     recompute: of that many levels, from the finest, decode makes the encoder's values again
     instead of reading them from encode. Raises GraphError when there is nothing to cut at this
-    level, or nothing that can be made again from a tile.
+    level, or nothing that can be made again from a window.
     """
     resolution = whole.finest_strides
     high = {node for node in whole.nodes if resolution[node] < 2**level}
@@ -79,12 +79,12 @@ def split_at(whole: Geometry, level: int, *, recompute: int = 0) -> tuple[Part, 
     core = before_decode - encode
     if recompute and any(node in encode for node in whole.global_nodes):
         raise GraphError(
-            "the encoder averages the whole frame, so a tile cannot make its values again",
+            "the encoder averages the whole frame, so a window cannot make its values again",
             hint="store the skips of this network",
         )
     groups = [
         *_passes(whole, encode, "encode"),
-        _Group("core", tiled=False, nodes=core),
+        _Group("core", windowed=False, nodes=core),
         *_passes(whole, decode, "decode"),
     ]
     again = {
@@ -155,7 +155,9 @@ def _parts(
             if crossing or value in finals:
                 outputs[place[node]].append(_name(value))
     return tuple(
-        Part(group.name, group.tiled, (FRAME, *inputs[i]), tuple(outputs[i]), tuple(recomputed[i]))
+        Part(
+            group.name, group.windowed, (FRAME, *inputs[i]), tuple(outputs[i]), tuple(recomputed[i])
+        )
         for i, group in enumerate(groups)
         if outputs[i]
     )
@@ -165,7 +167,7 @@ def _passes(whole: Geometry, nodes: set[ir.Node], name: str) -> list[_Group]:
     """Cut at every mean over the frame; without one, everything is one group."""
     means = [node for node in whole.global_nodes if node in nodes]
     if not means:
-        return [_Group(name, tiled=True, nodes=nodes)]
+        return [_Group(name, windowed=True, nodes=nodes)]
     vectors = {node for node in nodes if all(math.isinf(whole.stride(v)) for v in node.outputs)}
     found: list[_Group] = []
     left = set(nodes)
@@ -180,7 +182,7 @@ def _passes(whole: Geometry, nodes: set[ir.Node], name: str) -> list[_Group]:
             mean_group | whole.descendants([mean], within=left),
         )
         found += _waist(whole, before, name)
-        found.append(_Group("mean", tiled=False, nodes=mean_group))
+        found.append(_Group("mean", windowed=False, nodes=mean_group))
         left -= before | mean_group
     found += _waist(whole, left, name)
     count: dict[str, int] = {}
@@ -188,7 +190,7 @@ def _passes(whole: Geometry, nodes: set[ir.Node], name: str) -> list[_Group]:
     for group in found:
         count[group.name] = count.get(group.name, 0) + 1
         title = f"{name}-{group.name}" if group.name == "mean" else name
-        numbered.append(_Group(f"{title}-{count[group.name]:02}", group.tiled, group.nodes))
+        numbered.append(_Group(f"{title}-{count[group.name]:02}", group.windowed, group.nodes))
     return numbered
 
 
@@ -211,7 +213,7 @@ def _waist(whole: Geometry, nodes: set[ir.Node], name: str) -> list[_Group]:
 
     What comes before works cell by cell, so that it may write over what it has read.
     """
-    uncut = [_Group(name, tiled=True, nodes=nodes)] if nodes else []
+    uncut = [_Group(name, windowed=True, nodes=nodes)] if nodes else []
     mixing = {node for node in nodes if whole.mixes(node)}
     pointwise = nodes - mixing - whole.descendants(mixing, within=nodes)
     reads_held = {

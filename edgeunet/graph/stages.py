@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import onnx_ir as ir
 
 from edgeunet.errors import GraphError
+from edgeunet.frame_windows import Halo
 from edgeunet.graph.geometry import Geometry
 from edgeunet.graph.receptive import Axes, Range, ReceptiveField, spatial_axes
 from edgeunet.graph.resize import at_sizes
@@ -21,7 +22,6 @@ from edgeunet.graph.split import Part, extract, split_at
 from edgeunet.graph.summary import TensorKind, view_of_model
 from edgeunet.graph.values import static_shape
 from edgeunet.specs import FRAME
-from edgeunet.tiling import Halo
 
 WHOLE = "whole"
 """The name of the only stage of a graph that is not cut."""
@@ -58,7 +58,7 @@ class StageGraph:
 
     align: windows start, and are as large as, multiples of this many pixels.
     model: shared with stages of other cuts, which may have other names; not to be changed.
-    tiled: runs window by window; else once, on everything.
+    windowed: runs window by window; else once, on everything.
     base: (height, width) of the frame that ``model`` was made for.
     """
 
@@ -69,13 +69,13 @@ class StageGraph:
     align: int
     halo_rows: Halo
     halo_columns: Halo
-    tiled: bool
+    windowed: bool
     base: tuple[int, int]
 
     @property
     def cellwise(self) -> bool:
         """Whether no window needs anything that another one settles."""
-        return self.tiled and self.halo_rows == self.halo_columns == Halo(0, 0)
+        return self.windowed and self.halo_rows == self.halo_columns == Halo(0, 0)
 
     @property
     def largest_halo(self) -> int:
@@ -121,7 +121,7 @@ class FrameGraph:
         Stages that cuts have in common share a model, whatever they are called.
         """
         if level == 0:
-            return (self._stage(WHOLE, self._model, tiled=False),)
+            return (self._stage(WHOLE, self._model, windowed=False),)
         return tuple(
             self._stage_of(part) for part in split_at(self._geometry, level, recompute=recompute)
         )
@@ -135,24 +135,24 @@ class FrameGraph:
         return {value.name: stride for value, stride in self._geometry.strides.items()}
 
     def _stage_of(self, part: Part) -> StageGraph:
-        key = (part.tiled, part.inputs, part.outputs)
+        key = (part.windowed, part.inputs, part.outputs)
         if key not in self._stages:
             model = extract(self._geometry, part.name, part.inputs, part.outputs)
-            self._stages[key] = self._stage(part.name, model, part.tiled)
+            self._stages[key] = self._stage(part.name, model, part.windowed)
         return replace(self._stages[key], name=part.name)
 
-    def _stage(self, name: str, part: ir.Model, tiled: bool) -> StageGraph:
+    def _stage(self, name: str, part: ir.Model, windowed: bool) -> StageGraph:
         axes = spatial_axes(part.graph)
         inputs = tuple(_border(value, self._strides, axes) for value in part.graph.inputs)
         outputs = tuple(_border(value, self._strides, axes) for value in part.graph.outputs)
         align = max(b.stride for b in (*inputs, *outputs))
         rows = columns = Halo(0, 0)
-        if tiled:
+        if windowed:
             field = ReceptiveField(part.graph)
             rows = _halo(field, part.graph, inputs, outputs, align, 0)
             columns = _halo(field, part.graph, inputs, outputs, align, 1)
         base = _frame_size(self._model)
-        return StageGraph(name, part, inputs, outputs, align, rows, columns, tiled, base)
+        return StageGraph(name, part, inputs, outputs, align, rows, columns, windowed, base)
 
 
 def _border(

@@ -219,13 +219,12 @@ def _refuse_subgraphs(graph: ir.Graph) -> None:
 
 
 def _shape_of(value: ir.Value) -> tuple[int, ...] | None:
-    """Return the shape when every dimension is a number, else None."""
+    """Return the shape of a tensor whose type is known, None where a dimension is no number."""
+    from edgeunet.graph.values import static_shape
+
     if value.const_value is not None:
         return tuple(int(size) for size in value.const_value.shape.numpy())
-    if value.shape is None or value.dtype is None:
-        return None
-    sizes = tuple(size for size in value.shape if isinstance(size, int))
-    return sizes if len(sizes) == len(value.shape) else None
+    return None if value.dtype is None else static_shape(value)
 
 
 def _add(tensors: dict[str, GraphTensor], value: ir.Value, kind: TensorKind) -> None:

@@ -77,7 +77,7 @@ class NAFBlock(nn.Module):
     """NAFNet's block (arXiv 2204.04676): simple gates instead of activations.
 
     attention: simplified channel attention (SCA), a global mean over the frame. A network
-    that is to run tile by tile has it only where everything runs at once.
+    that is to run window by window has it only where everything runs at once.
     """
 
     def __init__(self, channels: int, *, attention: bool) -> None:
@@ -108,7 +108,7 @@ def _simple_gate(x: Tensor) -> Tensor:
     return first * second
 
 
-class Stage(nn.Sequential):
+class BlockStack(nn.Sequential):
     """The blocks of one level; the first takes ``in_channels``, all give ``channels``."""
 
     def __init__(

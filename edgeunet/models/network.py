@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgeunet.models.blocks import Stage, conv3x3
+from edgeunet.models.blocks import BlockStack, conv3x3
 from edgeunet.models.pathways import ClassifyHead, Pathway
 from edgeunet.models.resampling import make_down
 from edgeunet.models.skips import Expand, level_channels, make_store
@@ -37,7 +37,7 @@ class Network(nn.Module):
         for level in range(network.levels):
             width = level_channels(network, level)
             self.encoder.append(
-                Stage(
+                BlockStack(
                     network.block,
                     channels,
                     width,
@@ -48,7 +48,7 @@ class Network(nn.Module):
             )
             self.down.append(make_down(network.down, width))
             channels = 2 * width if network.down == "conv" else width
-        self.middle = Stage(
+        self.middle = BlockStack(
             network.block,
             channels,
             level_channels(network, network.levels),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from edgeunet.models.blocks import Stage, conv1x1
+from edgeunet.models.blocks import BlockStack, conv1x1
 from edgeunet.models.resampling import Up
 from edgeunet.models.skips import Expand, level_channels, make_merge
 from edgeunet.recipes import NetworkTable, PathwayTable
@@ -48,7 +48,7 @@ class Pathway(nn.Module):
             ups.append(nn.Sequential(*steps))
             merges.append(make_merge(network, level, sources))
             stages.append(
-                Stage(
+                BlockStack(
                     network.block,
                     joined,
                     channels,

@@ -102,12 +102,6 @@ class GatedAdd(nn.Module):
     def alphas(self) -> Tensor:
         return functional.softplus(self.beta)
 
-    def set_alphas(self, values: Tensor) -> None:
-        """Set the gates; ``values`` are non-negative, a zero closes a gate."""
-        with torch.no_grad():
-            # The inverse of softplus; below 1e-6 a gate is closed for every practical purpose.
-            self.beta.copy_(torch.log(torch.expm1(values.clamp(min=1e-6))))
-
     def forward(self, up: Tensor, sources: list[Tensor]) -> Tensor:
         alphas = self.alphas
         for index, source in enumerate(sources):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from edgeunet.errors import RecipeError
-from edgeunet.files import replacing_file
+from edgeunet.files import read_toml, replacing_file
 
 SCHEMA_VERSION = 1
 
@@ -172,7 +172,7 @@ def read_profile(path: Path) -> NoiseProfile:
     if not path.is_file():
         raise RecipeError(f"there is no noise profile {str(path)!r}", hint=_HINT)
     try:
-        table = msgspec.toml.decode(path.read_bytes())
+        table = read_toml(path, dict[str, Any])
         # Asked first: a later schema may have fields that this version does not know.
         schema = table.get("schema")
         if schema != SCHEMA_VERSION:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from edgeunet.analysis.held_layout import Layout, StageBorders, lay_out
+from edgeunet.analysis.held_layout import HeldLayout, StageBorders, lay_out_held
 from edgeunet.errors import GraphError
 from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.imitation.prediction import Areas, StageCost, live_within, usual_bytes
-from edgeunet.planning.request import Tile
-from edgeunet.planning.window_choices import Costs, Options, SizedStage
+from edgeunet.planning.request import WindowSize
+from edgeunet.planning.window_choices import Costs, StageWindowChoices, WindowOptions
 from edgeunet.specs import Engine, TensorSpec
 
 # In how many ways the budget is shared between window buffers and the engine.
@@ -26,8 +26,8 @@ class Cut:
         self,
         level: int,
         recompute: int,
-        stages: Iterable[SizedStage],
-        size: Tile,
+        stages: Iterable[StageWindowChoices],
+        size: WindowSize,
         engine: Engine,
     ) -> None:
         """size: rows and columns of the padded frame, which the stages are for."""
@@ -55,7 +55,7 @@ class Cut:
         )
 
     @functools.cached_property
-    def layout(self) -> Layout:
+    def layout(self) -> HeldLayout:
         borders = [
             StageBorders(
                 tuple(border.name for border in stage.inputs),
@@ -64,23 +64,23 @@ class Cut:
             )
             for stage in self.stages
         ]
-        return lay_out(borders, self.held)
+        return lay_out_held(borders, self.held)
 
-    def work(self, tiles: Sequence[Tile | None]) -> float:
+    def work(self, windows: Sequence[WindowSize | None]) -> float:
         """Return the multiply-accumulates of a frame with these windows."""
         total = 0.0
-        for one, tile in zip(self.sized, tiles, strict=True):
-            count, pixels = one.covering(tile)
+        for one, window in zip(self.sized, windows, strict=True):
+            count, pixels = one.covering(window)
             total += count * pixels * one.cost.macs_per_pixel
         return total
 
-    def largest(self, tiles: Sequence[Tile | None]) -> tuple[int, int]:
+    def largest(self, windows: Sequence[WindowSize | None]) -> tuple[int, int]:
         """Return the largest window buffers and the largest live peak of all stages, in bytes."""
         window_bytes = live_bytes = 0
-        for one, tile in zip(self.sized, tiles, strict=True):
-            area = np.array([one.covering(tile)[1]])
+        for one, window in zip(self.sized, windows, strict=True):
+            area = np.array([one.covering(window)[1]])
             live_bytes = max(live_bytes, int(one.cost.live_bytes(area)[0]))
-            if tile is not None:
+            if window is not None:
                 window_bytes = max(window_bytes, int(one.cost.border_bytes(area)[0]))
         return window_bytes, live_bytes
 
@@ -88,61 +88,61 @@ class Cut:
     def _live_once(self) -> int:
         """The largest live peak of the stages that run once."""
         area = np.array([self._size[0] * self._size[1]])
-        once = [cost for cost in self.costs if not cost.stage.tiled]
+        once = [cost for cost in self.costs if not cost.stage.windowed]
         return max((int(cost.live_bytes(area)[0]) for cost in once), default=0)
 
-    def smallest_tile(self) -> Tile:
+    def smallest_window_size(self) -> WindowSize:
         """Return the smallest window that every stage could run on."""
         rows, columns = zip(
-            *(one.smallest_tile for one in self.sized if one.stage.tiled), strict=True
+            *(one.smallest_window_size for one in self.sized if one.stage.windowed), strict=True
         )
         return min(max(rows), self._size[0]), min(max(columns), self._size[1])
 
-    def allows(self, tile: Tile | None) -> bool:
-        if tile is None:
+    def allows(self, window: WindowSize | None) -> bool:
+        if window is None:
             return True
-        least = self.smallest_tile()
-        aligns = [stage.align for stage in self.stages if stage.tiled]
+        least = self.smallest_window_size()
+        aligns = [stage.align for stage in self.stages if stage.windowed]
         return all(
             side >= length or (side >= small and side % max(aligns) == 0)
-            for side, small, length in zip(tile, least, self._size, strict=True)
+            for side, small, length in zip(window, least, self._size, strict=True)
         )
 
-    def smallest(self, tile: Tile | None) -> list[Tile | None]:
-        """Return the tiles with which this cut takes least."""
-        chosen: list[Tile | None] = []
+    def smallest(self, window: WindowSize | None) -> list[WindowSize | None]:
+        """Return the windows with which this cut takes least."""
+        chosen: list[WindowSize | None] = []
         for one in self.sized:
-            if not one.stage.tiled:
+            if not one.stage.windowed:
                 chosen.append(None)
                 continue
-            options = one.options(tile)
+            options = one.options(window)
             # Below what the core takes anyway, smaller windows gain nothing.
             live = np.maximum(options.live, self._live_once)
             totals = usual_bytes(self.engine, live) + options.border
             order = np.lexsort((options.work, np.round(totals)))
-            chosen.append(options.tile(int(order[0])))
+            chosen.append(options.window(int(order[0])))
         return chosen
 
-    def at_most(self, pixels: int) -> list[Tile | None] | None:
-        """Return the tiles of at most this area with the least arithmetic, None if too small."""
-        chosen: list[Tile | None] = []
+    def at_most(self, pixels: int) -> list[WindowSize | None] | None:
+        """Return the windows of at most this area with the least arithmetic, None if too small."""
+        chosen: list[WindowSize | None] = []
         for one in self.sized:
-            if not one.stage.tiled:
+            if not one.stage.windowed:
                 chosen.append(None)
                 continue
             options = one.options(None)
             fits = options.heights * options.widths <= pixels
             if not fits.any():
                 return None
-            chosen.append(options.tile(int(np.argmin(np.where(fits, options.work, np.inf)))))
+            chosen.append(options.window(int(np.argmin(np.where(fits, options.work, np.inf)))))
         return chosen
 
-    def within(self, room: int, tile: Tile | None) -> list[Tile | None] | None:
-        """Return the tiles with the least arithmetic that fit, None when none do.
+    def within(self, room: int, window: WindowSize | None) -> list[WindowSize | None] | None:
+        """Return the windows with the least arithmetic that fit, None when none do.
 
         room: for window buffers and the engine, in bytes.
         """
-        if not self.allows(tile):
+        if not self.allows(window):
             return None
         # How much of the room the window buffers may take.
         shares = np.array([room * step // _SHARES for step in range(1, _SHARES)])
@@ -150,22 +150,22 @@ class Cut:
             [int(live_within(self.engine, room - int(share))) - 1 for share in shares]
         )
         total = np.where(live_rooms >= self._live_once, 0.0, np.inf)
-        found: list[tuple[Options, Areas] | None] = []
+        found: list[tuple[WindowOptions, Areas] | None] = []
         for one in self.sized:
-            if not one.stage.tiled:
+            if not one.stage.windowed:
                 found.append(None)
                 continue
-            options = one.options(tile)
+            options = one.options(window)
             fitting, index = options.least_work(live_rooms, shares)
             total += np.where(fitting > 0, options.work[index], np.inf)
             found.append((options, index))
         best = int(np.argmin(total))
         if np.isinf(total[best]):
             return None
-        return [None if one is None else one[0].tile(int(one[1][best])) for one in found]
+        return [None if one is None else one[0].window(int(one[1][best])) for one in found]
 
 
-def cuts_of(graph: FrameGraph, levels: int, size: Tile, engine: Engine) -> tuple[Cut, ...]:
+def cuts_of(graph: FrameGraph, levels: int, size: WindowSize, engine: Engine) -> tuple[Cut, ...]:
     """Return every way to cut a graph at levels 1..levels, without those that hold the same.
 
     size: rows and columns of the padded frame. Raises GraphError when nothing can be cut.
@@ -184,7 +184,7 @@ def cuts_of(graph: FrameGraph, levels: int, size: Tile, engine: Engine) -> tuple
             borders = tuple((s.name, s.inputs, s.outputs) for s in stages)
             if borders not in seen:
                 seen.add(borders)
-                sized = [SizedStage(stage, size, costs) for stage in stages]
+                sized = [StageWindowChoices(stage, size, costs) for stage in stages]
                 found.append(Cut(level, recompute, sized, size, engine))
     if refusals and not found:
         raise refusals[0]

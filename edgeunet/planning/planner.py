@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeunet.analysis.held_layout import Layout
+from edgeunet.analysis.held_layout import HeldLayout
 from edgeunet.errors import BudgetError, UsageError
 from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.imitation.allocations import Allocations
@@ -26,8 +26,8 @@ from edgeunet.imitation.prediction import (
     region_bytes,
 )
 from edgeunet.planning.cuts import Cut, cuts_of
-from edgeunet.planning.request import PlanRequest, Tile, over_the_end
-from edgeunet.planning.window_choices import STEP, Costs, SizedStage
+from edgeunet.planning.request import PlanRequest, WindowSize, over_the_end
+from edgeunet.planning.window_choices import STEP, Costs, StageWindowChoices
 from edgeunet.specs import FRAME, Engine, TensorSpec
 from edgeunet.units import format_bytes, format_size
 
@@ -63,20 +63,20 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class StagePlan:
+class PlannedStage:
     """A stage and its window; None runs it once, on everything."""
 
     stage: StageGraph
-    tile: Tile | None
-    windows: int
+    window: WindowSize | None
+    window_count: int
     cost: StageCost
 
     @property
     def window_bytes(self) -> int:
         """What the buffers of one window take."""
-        if self.tile is None:
+        if self.window is None:
             return 0
-        return int(self.cost.border_bytes(np.array([self.tile[0] * self.tile[1]]))[0])
+        return int(self.cost.border_bytes(np.array([self.window[0] * self.window[1]]))[0])
 
 
 @dataclass(frozen=True)
@@ -92,15 +92,15 @@ class FramePlan:
     recompute: int
     height: int
     width: int
-    stages: tuple[StagePlan, ...]
+    stages: tuple[PlannedStage, ...]
     held: tuple[TensorSpec, ...]
-    layout: Layout
+    layout: HeldLayout
     prediction: Prediction
     recompute_ratio: float
     engine: Engine
 
     @property
-    def tiled(self) -> bool:
+    def windowed(self) -> bool:
         return self.level > 0
 
     @property
@@ -109,7 +109,10 @@ class FramePlan:
         pixels = self.height * self.width
         return region_bytes(
             [
-                (one.cost.allocations, pixels if one.tile is None else one.tile[0] * one.tile[1])
+                (
+                    one.cost.allocations,
+                    pixels if one.window is None else one.window[0] * one.window[1],
+                )
                 for one in self.stages
             ]
         )
@@ -139,8 +142,8 @@ class Planner:
         self.width = -(-width // multiple) * multiple
         self._levels = levels
         self.engine = engine
-        self._plans: dict[tuple[int, int, tuple[Tile | None, ...]], FramePlan] = {}
-        self._smallest: dict[Tile | None, list[FramePlan]] = {}
+        self._plans: dict[tuple[int, int, tuple[WindowSize | None, ...]], FramePlan] = {}
+        self._smallest: dict[WindowSize | None, list[FramePlan]] = {}
 
     @functools.cached_property
     def weight_bytes(self) -> int:
@@ -156,20 +159,20 @@ class Planner:
         """Return the plan of one stage that runs on the whole frame."""
         return self._plan(self._whole_cut, None)
 
-    def fitting(self, budget_bytes: int, tile: Tile | None = None) -> FramePlan:
+    def fitting(self, budget_bytes: int, window: WindowSize | None = None) -> FramePlan:
         """Return the plan with the least arithmetic that is predicted to fit.
 
-        tile: rows and columns of every window, chosen when None.
+        window: rows and columns of every window, chosen when None.
         Raises BudgetError, with the smallest budget that does, when none fits.
         """
-        if tile is None:
+        if window is None:
             whole = self.whole()
             if whole.prediction.total_bytes <= budget_bytes:
                 return whole
-        best = self._least_work(budget_bytes, tile)
+        best = self._least_work(budget_bytes, window)
         if best is None:
-            asked = f" in tiles of {format_size(*tile)}" if tile else ""
-            smallest = self._smallest_mib(budget_bytes, tile)
+            asked = f" in windows of {format_size(*window)}" if window else ""
+            smallest = self._smallest_mib(budget_bytes, window)
             raise BudgetError(
                 f"{format_bytes(budget_bytes)} is too little for {self._name} at "
                 f"{format_size(*self._frame)}{asked}",
@@ -177,47 +180,47 @@ class Planner:
             )
         return best
 
-    def _least_work(self, budget_bytes: int, tile: Tile | None) -> FramePlan | None:
-        """Return the tiled plan with the least arithmetic that is predicted to fit."""
-        least = self.smallest(tile)
+    def _least_work(self, budget_bytes: int, window: WindowSize | None) -> FramePlan | None:
+        """Return the plan in windows with the least arithmetic that is predicted to fit."""
+        least = self.smallest(window)
         best = least if least.prediction.total_bytes <= budget_bytes else None
-        tile = over_the_end(tile, self._frame, (self.height, self.width))
+        window = over_the_end(window, self._frame, (self.height, self.width))
         # The most that a cut may be asked for bounds its work; the imitation of the engine decides.
         ranked: list[tuple[float, int, Cut]] = []
         for cut in self._cuts:
-            found = cut.within(_size_below(self._most_asked(cut, budget_bytes)), tile)
+            found = cut.within(_size_below(self._most_asked(cut, budget_bytes)), window)
             if found is not None:
                 ranked.append((cut.work(found), len(ranked), cut))
         for work, _, cut in sorted(ranked, key=lambda entry: entry[:2]):
             if best is not None and work > best.recompute_ratio * self._whole_work:
                 break
-            plan = self._refined(cut, budget_bytes, tile)
+            plan = self._refined(cut, budget_bytes, window)
             if plan is not None and (best is None or _rank(plan) < _rank(best)):
                 best = plan
         return best
 
-    def _smallest_mib(self, refused_bytes: int, tile: Tile | None) -> int:
+    def _smallest_mib(self, refused_bytes: int, window: WindowSize | None) -> int:
         """Return the smallest budget that fits, in MiB, given one that does not."""
         low = refused_bytes >> 20
-        high = -(-self.smallest(tile).prediction.total_bytes // (1 << 20))
+        high = -(-self.smallest(window).prediction.total_bytes // (1 << 20))
         step = 1  # what takes least by the quick estimate is rarely far off
         while high - low > 1:
             middle = max(high - step, (low + high) // 2)
-            if self._least_work(middle << 20, tile) is None:
+            if self._least_work(middle << 20, window) is None:
                 low, step = middle, 1
             else:
                 high, step = middle, 2 * step
         return high
 
-    def smallest(self, tile: Tile | None = None) -> FramePlan:
+    def smallest(self, window: WindowSize | None = None) -> FramePlan:
         """Return the plan that takes least, whatever it computes twice."""
-        plans = self._smallest_of_each_cut(tile)
-        return min([*plans, self.whole()] if tile is None else plans, key=_size)
+        plans = self._smallest_of_each_cut(window)
+        return min([*plans, self.whole()] if window is None else plans, key=_size)
 
-    def comfortable(self, tile: Tile | None = None) -> FramePlan:
+    def comfortable(self, window: WindowSize | None = None) -> FramePlan:
         """Return the plan that takes least among those that compute little twice."""
-        if tile is not None:
-            plans = self._smallest_of_each_cut(tile)
+        if window is not None:
+            plans = self._smallest_of_each_cut(window)
             little = [plan for plan in plans if plan.recompute_ratio <= COMFORTABLE_RATIO]
             return min(little, key=_size) if little else min(plans, key=_rank)
         low, high = self.smallest().prediction.total_bytes, self.whole().prediction.total_bytes
@@ -236,25 +239,25 @@ class Planner:
         found = [cut.at_most(area) for cut in self._cuts for area in areas]
         cuts = [cut for cut in self._cuts for _ in areas]
         return [
-            self._plan(cut, tiles)
-            for cut, tiles in zip(cuts, found, strict=True)
-            if tiles is not None
+            self._plan(cut, windows)
+            for cut, windows in zip(cuts, found, strict=True)
+            if windows is not None
         ]
 
-    def _smallest_of_each_cut(self, tile: Tile | None) -> list[FramePlan]:
-        if tile not in self._smallest:
-            side = over_the_end(tile, self._frame, (self.height, self.width))
+    def _smallest_of_each_cut(self, window: WindowSize | None) -> list[FramePlan]:
+        if window not in self._smallest:
+            side = over_the_end(window, self._frame, (self.height, self.width))
             cuts = [cut for cut in self._cuts if cut.allows(side)]
-            if not cuts and tile is not None:
-                raise self._no_tile(tile)
-            self._smallest[tile] = [self._plan(cut, cut.smallest(side)) for cut in cuts]
-        return self._smallest[tile]
+            if not cuts and window is not None:
+                raise self._no_window(window)
+            self._smallest[window] = [self._plan(cut, cut.smallest(side)) for cut in cuts]
+        return self._smallest[window]
 
     @functools.cached_property
     def _whole_cut(self) -> Cut:
         size = (self.height, self.width)
         costs = Costs(self.engine)
-        stages = [SizedStage(stage, size, costs) for stage in self._graph.cut(0)]
+        stages = [StageWindowChoices(stage, size, costs) for stage in self._graph.cut(0)]
         return Cut(0, 0, stages, size, self.engine)
 
     @functools.cached_property
@@ -273,20 +276,20 @@ class Planner:
             return size
         return size + border_size(frame, *((self.height, self.width) if cut.level else self._frame))
 
-    def _plan(self, cut: Cut, tiles: Sequence[Tile | None] | None) -> FramePlan:
-        chosen = (None,) * len(cut.stages) if tiles is None else tuple(tiles)
+    def _plan(self, cut: Cut, windows: Sequence[WindowSize | None] | None) -> FramePlan:
+        chosen = (None,) * len(cut.stages) if windows is None else tuple(windows)
         key = (cut.level, cut.recompute, chosen)
         if key not in self._plans:
             self._plans[key] = self._predicted(cut, chosen)
         return self._plans[key]
 
-    def _predicted(self, cut: Cut, chosen: Sequence[Tile | None]) -> FramePlan:
+    def _predicted(self, cut: Cut, chosen: Sequence[WindowSize | None]) -> FramePlan:
         stages = []
         runs = []
         work = 0.0
-        for one, tile in zip(cut.sized, chosen, strict=True):
-            count, pixels = one.covering(tile)
-            stages.append(StagePlan(one.stage, tile, count, one.cost))
+        for one, window in zip(cut.sized, chosen, strict=True):
+            count, pixels = one.covering(window)
+            stages.append(PlannedStage(one.stage, window, count, one.cost))
             runs.append((one.cost.allocations, pixels))
             work += count * pixels * one.cost.macs_per_pixel
         window_bytes, live_bytes = cut.largest(chosen)
@@ -319,25 +322,25 @@ class Planner:
             return int(size_bytes * _PADDED_WHOLE)
         return size_bytes
 
-    def _refined(self, cut: Cut, budget_bytes: int, tile: Tile | None) -> FramePlan | None:
+    def _refined(self, cut: Cut, budget_bytes: int, window: WindowSize | None) -> FramePlan | None:
         """Return a cut's plan with the least arithmetic that fits by the engine's imitation.
 
         The sizes asked for are the same at every budget, so that a larger one never loses a plan.
         """
         tried = None
         asked = _size_below(self._most_asked(cut, budget_bytes))
-        while (tiles := cut.within(asked, tile)) is not None:
-            if tiles != tried and self._at_least(cut, tiles) <= budget_bytes:
-                plan = self._plan(cut, tiles)
+        while (windows := cut.within(asked, window)) is not None:
+            if windows != tried and self._at_least(cut, windows) <= budget_bytes:
+                plan = self._plan(cut, windows)
                 if plan.prediction.total_bytes <= budget_bytes:
                     return plan
-            tried = tiles
+            tried = windows
             asked = _size_below(asked / _SIZE_STEP**0.5)
         return None
 
-    def _at_least(self, cut: Cut, tiles: Sequence[Tile | None]) -> int:
+    def _at_least(self, cut: Cut, windows: Sequence[WindowSize | None]) -> int:
         """Return what a plan is not below: much quicker than the engine's imitation."""
-        window_bytes, live_bytes = cut.largest(tiles)
+        window_bytes, live_bytes = cut.largest(windows)
         beside = self._frame_bytes(cut) + cut.layout.arena_bytes
         return beside + window_bytes + least_bytes(self.engine, live_bytes)
 
@@ -352,15 +355,15 @@ class Planner:
         """Return what is left for windows and live tensors, before what the engine adds."""
         return budget_bytes - self._frame_bytes(cut) - cut.layout.arena_bytes
 
-    def _no_tile(self, tile: Tile) -> UsageError:
-        needed = [cut.smallest_tile() for cut in self._cuts]
+    def _no_window(self, window: WindowSize) -> UsageError:
+        needed = [cut.smallest_window_size() for cut in self._cuts]
         if not needed:
             return UsageError(f"{self._name} has no level to cut at", hint="run whole frames")
         least = min(needed, key=lambda side: side[0] * side[1])
-        small = any(side < shortest for side, shortest in zip(tile, least, strict=True))
+        small = any(side < shortest for side, shortest in zip(window, least, strict=True))
         problem = "too small" if small else f"no multiples of {STEP}"
         return UsageError(
-            f"tiles of {format_size(*tile)} are {problem}, so {self._name} cannot run in them",
+            f"windows of {format_size(*window)} are {problem}, so {self._name} cannot run in them",
             hint=f"use {format_size(*least)} or more, in multiples of {STEP}",
         )
 
@@ -368,7 +371,7 @@ class Planner:
 def choose_plan(planner: Planner, request: PlanRequest) -> FramePlan:
     """Return the plan a request asks for, the one with the least arithmetic.
 
-    Raises BudgetError when nothing fits, UsageError for tiles that no stage can run on.
+    Raises BudgetError when nothing fits, UsageError for windows that no stage can run on.
     """
     budget = planner.activation_budget(request)
     if request.whole:
@@ -379,11 +382,11 @@ def choose_plan(planner: Planner, request: PlanRequest) -> FramePlan:
             f"whole frames are predicted to take {format_bytes(plan.prediction.total_bytes)}, "
             f"more than {format_bytes(budget)}",
             hint=f"a budget of {-(-plan.prediction.total_bytes >> 20)}MiB fits them; "
-            "without --tile none, tiles may fit this one",
+            "without --tile none, windows may fit this one",
         )
     if budget is None:
-        return planner.comfortable(request.tile)
-    return planner.fitting(budget, request.tile)
+        return planner.comfortable(request.window)
+    return planner.fitting(budget, request.window)
 
 
 def _rank(plan: FramePlan) -> tuple[float, int]:

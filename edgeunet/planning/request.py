@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-Tile = tuple[int, int]
+WindowSize = tuple[int, int]
 """Rows and columns of a window, in full-resolution pixels."""
 
 
@@ -12,13 +12,13 @@ Tile = tuple[int, int]
 class PlanRequest:
     """What is asked of a plan.
 
-    tile: (rows, columns) of every window; chosen when ``auto`` is set or only a budget is given.
+    window: (rows, columns) of every window; chosen when ``auto`` is set or only a budget is given.
     whole: whole frames are wanted, and nothing else. weights_included: the budget is for the
     weights as well.
     """
 
     budget_bytes: int | None = None
-    tile: Tile | None = None
+    window: WindowSize | None = None
     auto: bool = False
     whole: bool = False
     weights_included: bool = False
@@ -27,15 +27,17 @@ class PlanRequest:
 WHOLE_FRAME = PlanRequest(whole=True)
 
 
-def over_the_end(tile: Tile | None, frame: Tile, padded: Tile) -> Tile | None:
-    """Return a tile with every side that is as long as the frame made as long as its padding.
+def over_the_end(
+    window: WindowSize | None, frame: WindowSize, padded: WindowSize
+) -> WindowSize | None:
+    """Return a window with every side that is as long as the frame made as long as its padding.
 
     Else the last few rows of zeros would ask for windows of their own.
     """
-    if tile is None:
+    if window is None:
         return None
     rows, columns = (
         max(side, whole) if side >= length else side
-        for side, length, whole in zip(tile, frame, padded, strict=True)
+        for side, length, whole in zip(window, frame, padded, strict=True)
     )
     return rows, columns

@@ -30,6 +30,6 @@ def gains_of(planner: Planner, plan: FramePlan) -> tuple[Gain, ...]:
         found.append(Gain("laid out for more such results", whole.prediction.total_bytes))
     else:
         found.append(Gain("whole frame", whole.prediction.total_bytes))
-    if plan.tiled:
+    if plan.windowed:
         found.append(Gain("run in windows", plan.prediction.total_bytes))
     return tuple(found)

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from edgeunet.graph.stages import StageGraph
 from edgeunet.planning.planner import FramePlan, Planner
-from edgeunet.planning.request import Tile
+from edgeunet.planning.request import WindowSize
 
-TimeStage = Callable[[StageGraph, Tile], float]
+TimeStage = Callable[[StageGraph, WindowSize], float]
 """Measures the seconds of one window of a stage; a stage that runs once gets the whole frame."""
 
 # Windows of about so many pixels along each side are tried.
@@ -39,12 +39,12 @@ def fastest_plan(planner: Planner, budget_bytes: int | None, time_stage: TimeSta
     def time_of(plan: FramePlan) -> float:
         total = 0.0
         for planned in plan.stages:
-            tile = planned.tile or (plan.height, plan.width)
+            window = planned.window or (plan.height, plan.width)
             borders = (planned.stage.inputs, planned.stage.outputs)
-            key = (planned.stage.name, borders, tile)
+            key = (planned.stage.name, borders, window)
             if key not in seconds:
-                seconds[key] = time_stage(planned.stage, tile)
-            total += planned.windows * seconds[key]
+                seconds[key] = time_stage(planned.stage, window)
+            total += planned.window_count * seconds[key]
         return total
 
     return min(plans[:_MOST_PLANS], key=time_of)

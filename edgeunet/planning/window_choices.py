@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeunet.frame_windows import Halo, smallest_window, windows
 from edgeunet.graph.stages import StageGraph
 from edgeunet.imitation.prediction import Areas, StageCost, cost_of
-from edgeunet.planning.request import Tile
+from edgeunet.planning.request import WindowSize
 from edgeunet.specs import Engine
-from edgeunet.tiling import Halo, smallest_window, windows
 
 # Windows are multiples of this in rows and columns, for the engines' vector registers.
 STEP = 8
@@ -30,7 +30,7 @@ class Sides:
 
 
 @dataclass(frozen=True)
-class Options:
+class WindowOptions:
     """Windows for one stage, as columns of equal length."""
 
     heights: NDArray[np.int64]
@@ -39,7 +39,7 @@ class Options:
     border: NDArray[np.int64]
     work: NDArray[np.float64]
 
-    def tile(self, index: int) -> Tile:
+    def window(self, index: int) -> WindowSize:
         return int(self.heights[index]), int(self.widths[index])
 
     def least_work(self, live_room: Areas, border_room: Areas) -> tuple[Areas, Areas]:
@@ -79,10 +79,10 @@ class Costs:
         return replace(self._by_model[stage.model], stage=stage)
 
 
-class SizedStage:
+class StageWindowChoices:
     """A stage at one frame size."""
 
-    def __init__(self, stage: StageGraph, size: Tile, costs: Costs) -> None:
+    def __init__(self, stage: StageGraph, size: WindowSize, costs: Costs) -> None:
         """size: rows and columns of the padded frame."""
         self.stage, self._size, self._costs = stage, size, costs
 
@@ -99,44 +99,44 @@ class SizedStage:
         )
 
     @functools.cached_property
-    def smallest_tile(self) -> Tile:
+    def smallest_window_size(self) -> WindowSize:
         stage = self.stage
         return _least(stage.align, stage.halo_rows), _least(stage.align, stage.halo_columns)
 
-    def covering(self, tile: Tile | None) -> tuple[int, int]:
+    def covering(self, window: WindowSize | None) -> tuple[int, int]:
         """Return how many windows cover the frame, and the pixels of one."""
-        if tile is None:
+        if window is None:
             return 1, self._size[0] * self._size[1]
         stage = self.stage
         rows, columns = (
             _count(length, side, stage.align, halo)
             for length, side, halo in zip(
-                self._size, tile, (stage.halo_rows, stage.halo_columns), strict=True
+                self._size, window, (stage.halo_rows, stage.halo_columns), strict=True
             )
         )
-        return rows * columns, tile[0] * tile[1]
+        return rows * columns, window[0] * window[1]
 
-    def options(self, tile: Tile | None) -> Options:
-        """Return every window worth trying; with a tile only that, cut to the frame."""
-        if tile is None:
+    def options(self, window: WindowSize | None) -> WindowOptions:
+        """Return every window worth trying; with a window only that, cut to the frame."""
+        if window is None:
             return self._all
-        fixed = min(tile[0], self._size[0]), min(tile[1], self._size[1])
+        fixed = min(window[0], self._size[0]), min(window[1], self._size[1])
         height, width, count = (np.array([number]) for number in (*fixed, self.covering(fixed)[0]))
         return self._options(height, width, count)
 
     @functools.cached_property
-    def _all(self) -> Options:
+    def _all(self) -> WindowOptions:
         rows, columns = self.sides
         heights, widths = np.meshgrid(rows.lengths, columns.lengths, indexing="ij")
         return self._options(
             heights.ravel(), widths.ravel(), np.outer(rows.counts, columns.counts).ravel()
         )
 
-    def _options(self, heights: Areas, widths: Areas, counts: Areas) -> Options:
+    def _options(self, heights: Areas, widths: Areas, counts: Areas) -> WindowOptions:
         pixels = heights * widths
         # Elementwise work counts a little, so that a stage without convolutions has a preference.
         work = counts * pixels * (self.cost.macs_per_pixel + 1.0)
-        return Options(
+        return WindowOptions(
             heights, widths, self.cost.live_bytes(pixels), self.cost.border_bytes(pixels), work
         )
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgeunet.graph.values import CONVOLUTIONS, Floats, constant_of
@@ -99,74 +100,110 @@ def bind(network: Network, graph_of: GraphOf, model: ir.Model) -> tuple[Binding,
 
     Raises RuntimeError when the graph's weights are not the network's, permuted and scaled.
     """
-    layers = {
-        name: layer
-        for name, layer in network.named_modules()
-        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))
-    }
-    sizes = [layer.weight.shape[0] * layer.weight.shape[1] for layer in layers.values()]
-    first = dict(zip(layers, np.cumsum([0, *sizes[:-1]]), strict=True))
-    widths = [layer.out_channels for layer in layers.values()]
-    first_bias = dict(zip(layers, np.cumsum([0, *widths[:-1]]), strict=True))
-
-    def probe(weight_mark: Mark, bias_mark: Mark) -> list[_Weights]:
-        marked = copy.deepcopy(network)
-        with torch.no_grad():
-            for name, layer in marked.named_modules():
-                if name not in layers:
-                    _forget_offsets(layer)
-            for name in layers:
-                layer = marked.get_submodule(name)
-                if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
-                    pairs = layer.weight.shape[:2]
-                    numbers = first[name] + np.arange(pairs[0] * pairs[1]).reshape(*pairs, 1, 1)
-                    layer.weight.copy_(torch.from_numpy(weight_mark(numbers)))
-                    if layer.bias is not None:
-                        numbers = first_bias[name] + np.arange(len(layer.bias))
-                        layer.bias.copy_(torch.from_numpy(bias_mark(numbers)))
-        return _weights_of(graph_of(marked))
-
+    marks = _Marks(network, graph_of)
     found = _weights_of(model)
-    up = probe(lambda n: _DIGIT + n % _DIGIT, lambda n: _DIGIT + n)
-    down = probe(lambda n: 2 * _DIGIT - n % _DIGIT, lambda n: 2 * _DIGIT - n)
+    up = marks.seen_after(lambda n: _DIGIT + n % _DIGIT, lambda n: _DIGIT + n)
+    down = marks.seen_after(lambda n: 2 * _DIGIT - n % _DIGIT, lambda n: 2 * _DIGIT - n)
     high = up
-    if sum(sizes) > _DIGIT:
-        high = probe(
+    if marks.weights > _DIGIT:
+        high = marks.seen_after(
             lambda n: _HIGH + n // _DIGIT + _FRACTION * (n % _DIGIT / _DIGIT), lambda n: 1.0 * n
         )
-    if sum(widths) > _DIGIT or any(len(some) != len(found) for some in (up, down, high)):
+    if marks.biases > _DIGIT or any(len(some) != len(found) for some in (up, down, high)):
         raise RuntimeError("an export of marked weights has other convolutions")
-    starts = np.array([*first.values()])
     bindings = []
     for node, rising, falling, upper in zip(found, up, down, high, strict=True):
+        binding = marks.binding(node, rising, falling, None if upper is rising else upper)
+        _check(BoundConvolution(network, binding), node)
+        bindings.append(binding)
+    return tuple(bindings)
+
+
+class _Marks:
+    """The network's convolutions, with a number for every pair of channels and every bias.
+
+    A graph that is made of marked weights shows which number went where, and by which factor.
+    """
+
+    def __init__(self, network: Network, graph_of: GraphOf) -> None:
+        self._network, self._graph_of = network, graph_of
+        self._layers = {
+            name: layer
+            for name, layer in network.named_modules()
+            if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))
+        }
+        sizes = [layer.weight.shape[0] * layer.weight.shape[1] for layer in self._layers.values()]
+        widths = [layer.out_channels for layer in self._layers.values()]
+        self.weights, self.biases = sum(sizes), sum(widths)
+        self._first = dict(zip(self._layers, np.cumsum([0, *sizes[:-1]]), strict=True))
+        self._first_bias = dict(zip(self._layers, np.cumsum([0, *widths[:-1]]), strict=True))
+
+    def seen_after(self, weight_mark: Mark, bias_mark: Mark) -> list[_Weights]:
+        """Return the weights of a graph made of the network with marks for its weights."""
+        marked = copy.deepcopy(self._network)
+        with torch.no_grad():
+            for name, layer in marked.named_modules():
+                if name not in self._layers:
+                    _forget_offsets(layer)
+            for name in self._layers:
+                layer = marked.get_submodule(name)
+                if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+                    self._mark(name, layer, weight_mark, bias_mark)
+        return _weights_of(self._graph_of(marked))
+
+    def _mark(
+        self,
+        name: str,
+        layer: nn.Conv2d | nn.ConvTranspose2d,
+        weight_mark: Mark,
+        bias_mark: Mark,
+    ) -> None:
+        pairs = layer.weight.shape[:2]
+        numbers = self._first[name] + np.arange(pairs[0] * pairs[1]).reshape(*pairs, 1, 1)
+        layer.weight.copy_(torch.from_numpy(weight_mark(numbers)))
+        if layer.bias is not None:
+            numbers = self._first_bias[name] + np.arange(len(layer.bias))
+            layer.bias.copy_(torch.from_numpy(bias_mark(numbers)))
+
+    def binding(
+        self, node: _Weights, rising: _Weights, falling: _Weights, upper: _Weights | None
+    ) -> Binding:
+        """Return where a convolution of the graph has its weights from.
+
+        rising, falling: what became of both marks there. upper: of the mark of the high digits,
+        where there are more numbers than one digit has.
+        """
         scale, numbers = _read(rising.weight, falling.weight)
-        if upper is not rising:
+        if upper is not None:
             numbers = numbers + _DIGIT * _rounded(_first_of_kernel(upper.weight), scale, _HIGH)
         known = scale != 0
+        starts = np.array([*self._first.values()])
         layer_index = int(np.searchsorted(starts, numbers[known].max(initial=0), "right")) - 1
-        name = [*layers][layer_index]
-        places = np.where(known, numbers - first[name], 0).astype(np.int64)
-        bias_scale = np.zeros(0)
-        bias_places = np.zeros(0, np.int64)
-        offset = node.bias
-        if offset is not None and rising.bias is not None and falling.bias is not None:
-            bias_scale, numbers = _read(rising.bias, falling.bias)
-            bias_places = np.where(bias_scale != 0, numbers - first_bias[name], 0).astype(np.int64)
-            bias = layers[name].bias
-            if bias is not None:
-                offset = offset - bias_scale * bias.detach().cpu().numpy()[bias_places]
-        bindings.append(
-            Binding(
-                name,
-                torch.from_numpy(places.reshape(-1)),
-                torch.from_numpy(scale.astype(np.float32)[:, :, None, None]),
-                torch.from_numpy(bias_places),
-                torch.from_numpy(bias_scale.astype(np.float32)),
-                None if offset is None else torch.from_numpy(offset.astype(np.float32)),
-            )
+        name = [*self._layers][layer_index]
+        places = np.where(known, numbers - self._first[name], 0).astype(np.int64)
+        bias_scale, bias_places, offset = self._bias(name, node, rising, falling)
+        return Binding(
+            name,
+            torch.from_numpy(places.reshape(-1)),
+            torch.from_numpy(scale.astype(np.float32)[:, :, None, None]),
+            torch.from_numpy(bias_places),
+            torch.from_numpy(bias_scale.astype(np.float32)),
+            None if offset is None else torch.from_numpy(offset.astype(np.float32)),
         )
-        _check(BoundConvolution(network, bindings[-1]), node)
-    return tuple(bindings)
+
+    def _bias(
+        self, name: str, node: _Weights, rising: _Weights, falling: _Weights
+    ) -> tuple[Floats, NDArray[np.int64], Floats | None]:
+        """Return (factors, places, what is added) of a convolution's bias; empty without one."""
+        offset = node.bias
+        if offset is None or rising.bias is None or falling.bias is None:
+            return np.zeros(0), np.zeros(0, np.int64), offset
+        scale, numbers = _read(rising.bias, falling.bias)
+        places = np.where(scale != 0, numbers - self._first_bias[name], 0).astype(np.int64)
+        bias = self._layers[name].bias
+        if bias is not None:
+            offset = offset - scale * bias.detach().cpu().numpy()[places]
+        return scale, places, offset
 
 
 Mark = Callable[[Floats], Floats]

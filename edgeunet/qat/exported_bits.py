@@ -9,10 +9,8 @@ outcome measures its own.
 from __future__ import annotations
 
 import copy
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import onnx_ir as ir
 import torch
@@ -51,9 +49,8 @@ class ExportedBits:
     def begin(self, network: Network) -> Quantization:
         absorb_offsets(network)
         module = frame_module(copy.deepcopy(network).eval(), self._recipe)
-        with tempfile.TemporaryDirectory(prefix="edgeunet-") as folder:
-            order = replace(self._order, folder=Path(folder))
-            quantizer = make_quantizer(order, NetworkGraphs(module, self._recipe), self._heard)
+        order = replace(self._order, folder=None)
+        quantizer = make_quantizer(order, NetworkGraphs(module, self._recipe), self._report)
         if not quantizer.placement.convolutions[0]:
             raise RecipeError(
                 f"recipe {self._recipe.name!r} has no convolution that {quantizer.engine} "
@@ -82,11 +79,6 @@ class ExportedBits:
             return Replay(model, bindings, some, self._recipe)
 
         return acting
-
-    def _heard(self, text: str) -> None:
-        # Where the ranges are kept is of no interest: it is gone at once.
-        if not text.startswith("ranges kept"):
-            self._report(text)
 
 
 def graph_for_replay(network: Network, recipe: Recipe) -> ir.Model:

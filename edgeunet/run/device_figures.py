@@ -14,6 +14,7 @@ from edgeunet.engine.trt.plans import read_info
 from edgeunet.errors import EngineError
 from edgeunet.run.device_space import DeviceUse
 from edgeunet.run.executor import HELD, WINDOW
+from edgeunet.specs import Engine
 
 _MEMINFO = Path("/proc/meminfo")
 _KIB = 1024
@@ -109,7 +110,7 @@ class Baseline:
 
 def open_baseline(bundle: Bundle, engine: str) -> Baseline | None:
     """Return a baseline where the bundle may run on a GPU; None where it cannot and need not."""
-    if engine not in ("tensorrt", "auto"):
+    if engine not in (Engine.TENSORRT, "auto"):
         return None
     try:
         for stage in bundle.manifest.stages:

@@ -106,11 +106,6 @@ class DeviceSpace:
         self._failed = False
 
     @property
-    def uses_graph(self) -> bool:
-        """Whether a frame is one graph."""
-        return self._graph is not None
-
-    @property
     def use(self) -> DeviceUse:
         work = {name: plan.work_bytes for name, plan in self._plans.items()}
         return DeviceUse(self.title, self.mapped, work, self._frame_bytes, dict(self._blocks))

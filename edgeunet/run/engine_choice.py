@@ -17,7 +17,7 @@ from edgeunet.engine.trt.provider import is_installed
 from edgeunet.errors import EdgeUnetError, EngineError, MissingPackageError
 from edgeunet.run.device_space import DeviceSpace, open_device_space
 from edgeunet.run.spaces import HostSpace, Space
-from edgeunet.specs import Array, Pool, Session
+from edgeunet.specs import Array, Engine, Pool, Session
 
 Note = Callable[[str], None]
 """Is told one line about what was chosen; the command line prints it on stderr."""
@@ -25,7 +25,7 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class OpenedSpace:
-    engine: str
+    engine: Engine
     space: Space[Any]
 
 
@@ -45,16 +45,16 @@ def open_space(
     check_engine(engine)
     tell = on_note or _say_nothing
     chosen = settings or read_settings()
-    if engine == "tensorrt":
-        return OpenedSpace(engine, _on_device(bundle, chosen, tell))
+    if engine == Engine.TENSORRT:
+        return OpenedSpace(Engine.TENSORRT, _on_device(bundle, chosen, tell))
     if engine == "auto":
         try:
             space = _on_device(bundle, chosen, tell)
         except (EngineError, MissingPackageError) as error:
             return open_without_gpu(bundle, error, threads=threads, on_note=on_note)
         tell(f"engine: tensorrt, the bundle has plans for it ({space.title})")
-        return OpenedSpace("tensorrt", space)
-    return _on_host(bundle, choose_engine(engine), threads)
+        return OpenedSpace(Engine.TENSORRT, space)
+    return _on_host(bundle, choose_engine(engine), threads, tell)
 
 
 def open_without_gpu(
@@ -68,15 +68,17 @@ def open_without_gpu(
 
     Raises why TensorRT cannot, where it was to be expected and there is no other engine.
     """
-    return _on_host(bundle, _instead(bundle, why, on_note or _say_nothing), threads)
+    tell = on_note or _say_nothing
+    return _on_host(bundle, _instead(bundle, why, tell), threads, tell)
 
 
-def _on_host(bundle: Bundle, engine: str, threads: int | None) -> OpenedSpace:
-    opener = functools.partial(_open_stage, bundle, engine, threads, pool_of(bundle.manifest))
+def _on_host(bundle: Bundle, engine: Engine, threads: int | None, tell: Note) -> OpenedSpace:
+    pool = pool_of(bundle.manifest)
+    opener = functools.partial(_open_stage, bundle, engine, threads, pool, tell)
     return OpenedSpace(engine, HostSpace(opener))
 
 
-def _instead(bundle: Bundle, why: EdgeUnetError, tell: Note) -> str:
+def _instead(bundle: Bundle, why: EdgeUnetError, tell: Note) -> Engine:
     """Return the engine that runs a bundle where TensorRT cannot, and tell why.
 
     Raises why TensorRT cannot, where that is the engine that was to be expected.
@@ -123,14 +125,15 @@ def _is_expected(bundle: Bundle) -> bool:
 
 def _open_stage(
     bundle: Bundle,
-    engine: str,
+    engine: Engine,
     threads: int | None,
     pool: Pool | None,
+    tell: Note,
     stage: StageEntry,
     outputs: Mapping[str, Array],
 ) -> Session:
     graph = bundle.file(stage.graph)
-    return open_session(graph, engine, threads=threads, outputs=outputs, pool=pool)
+    return open_session(graph, engine, threads=threads, outputs=outputs, pool=pool, on_note=tell)
 
 
 def _say_nothing(line: str) -> None: ...

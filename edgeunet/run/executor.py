@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from edgeunet.analysis.held_layout import lay_out
+from edgeunet.analysis.held_layout import lay_out_held
 from edgeunet.bundle import Bundle
 from edgeunet.bundle.manifest import Manifest, TensorEntry
 from edgeunet.bundle.tensors import held_specs, stage_borders
@@ -17,7 +17,7 @@ from edgeunet.run.engine_choice import Note, OpenedSpace, open_space, open_witho
 from edgeunet.run.float_frames import Rounding
 from edgeunet.run.spaces import Space
 from edgeunet.run.windows import StageRunner, scratch_bytes
-from edgeunet.specs import FRAME, Array, FrameType, Image, TensorSpec
+from edgeunet.specs import FRAME, Array, Engine, FrameType, Image, TensorSpec
 from edgeunet.units import format_size
 
 # What the two blocks are for, in messages.
@@ -56,7 +56,7 @@ class Executor:
             try:
                 self._make_ready(opened, manifest)
             except EngineError as error:
-                if engine != "auto" or opened.engine != "tensorrt":
+                if engine != "auto" or opened.engine is not Engine.TENSORRT:
                     raise
                 # Of the GPU nothing is left but the reason.
                 notes.clear()
@@ -143,7 +143,7 @@ class Executor:
         held = held_specs(manifest)
         if not held:
             return {FRAME: frame, **outputs}
-        layout = lay_out(stage_borders(manifest), held, space.alignment_bytes)
+        layout = lay_out_held(stage_borders(manifest), held, space.alignment_bytes)
         arena = space.block(layout.arena_bytes, HELD)
         views = {spec.name: space.view(arena, layout.offsets[spec.name], spec) for spec in held}
         return {FRAME: frame, **views, **outputs}

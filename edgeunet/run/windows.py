@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic
 
-from edgeunet.bundle.manifest import HeldEntry, StageEntry, TensorEntry, TileEntry
+from edgeunet.bundle.manifest import HeldEntry, StageEntry, TensorEntry
+from edgeunet.frame_windows import Window
 from edgeunet.run.spaces import Call, Index, Opened, Space, TensorT, Work
 from edgeunet.specs import FRAME
-from edgeunet.tiling import Halo, Window, windows
 
 _ALIGNMENT_BYTES = 64
 
@@ -90,10 +90,11 @@ class StageRunner(Generic[TensorT]):
     def _windowed(self, frame: tuple[int, int]) -> Iterator[_Step]:
         sizes = (_pixels(self._tensors[name]) for name in self._own)
         padded = next(size for size in sizes if size is not None)
-        tile = self._stage.tile
-        wanted = padded if tile is None else (tile.height, tile.width)
+        window = self._stage.window
+        wanted = padded if window is None else (window.height, window.width)
         size = (min(wanted[0], padded[0]), min(wanted[1], padded[1]))
-        grid = _Grid(*windows_of(tile, *padded), size, padded, frame)
+        uncut = ([Window(0, 0, padded[0])], [Window(0, 0, padded[1])])
+        grid = _Grid(*(uncut if window is None else window.cover(*padded)), size, padded, frame)
         inputs = [entry.name for entry in self._stage.inputs if entry.name in self._own]
         outputs = [entry.name for entry in self._stage.outputs if entry.name in self._own]
         for row in grid.rows:
@@ -163,18 +164,6 @@ def scratch_bytes(
         _aligned(entry.spec().size_bytes, alignment_bytes)
         for entry in (*stage.inputs, *stage.outputs)
         if entry.shape != whole[entry.name]
-    )
-
-
-def windows_of(
-    tile: TileEntry | None, height: int, width: int
-) -> tuple[list[Window], list[Window]]:
-    """Return the windows along the rows and along the columns of a padded frame."""
-    if tile is None:
-        return [Window(0, 0, height)], [Window(0, 0, width)]
-    return (
-        windows(height, min(tile.height, height), align=tile.align, halo=Halo(*tile.rows)),
-        windows(width, min(tile.width, width), align=tile.align, halo=Halo(*tile.columns)),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeunet.metrics import psnr_of_error_db
 from edgeunet.specs import Image
 
 IDENTICAL_DB = 100.0
@@ -47,10 +48,8 @@ class PsnrMeter:
         difference = self._difference
         np.subtract(image, clean, out=difference, dtype=np.float32)
         flat = difference.reshape(-1)
-        mean_square = float(np.dot(flat, flat)) / flat.size
-        if mean_square == 0:
-            return IDENTICAL_DB
-        return 10.0 * math.log10(255.0**2 / mean_square)
+        psnr = psnr_of_error_db(float(np.dot(flat, flat)) / flat.size, peak=255)
+        return IDENTICAL_DB if math.isinf(psnr) else psnr
 
 
 class Meter:

@@ -243,7 +243,7 @@ def _command(outcome: Outcome, recipe: Recipe, given: Given) -> list[str]:
     if given.noise_profile is not None:
         command += ["--noise-profile", str(given.noise_profile)]
     if given.qat and recipe.train is not None and recipe.train.quantized_for is not None:
-        command += ["--qat", "--target", recipe.train.quantized_for]
+        command += ["--qat", "--target", str(recipe.train.quantized_for)]
     if given.calibration is not None:
         command += ["--calibration", given.calibration]
     command += ["--steps", str(outcome.steps), "--mixed-precision", outcome.mixed_precision]

@@ -16,7 +16,6 @@ from torch import nn
 
 from edgeunet.models.network import Network
 from edgeunet.recipes import Recipe
-from edgeunet.schedules import QuantizedFor
 from edgeunet.specs import Engine
 
 _SHARE_OF_STEPS, _SHARE_OF_RATE = 20, 10
@@ -64,14 +63,13 @@ def with_quantization(recipe: Recipe, target: Engine, steps: int | None) -> Reci
     table = recipe.train
     if table is None:
         return recipe
-    wanted: QuantizedFor = "tensorrt" if target is Engine.TENSORRT else "onnxruntime"
     if table.quantized_for is not None:
-        table = msgspec.structs.replace(table, quantized_for=wanted, steps=steps or table.steps)
+        table = msgspec.structs.replace(table, quantized_for=target, steps=steps or table.steps)
     else:
         rate = table.learning_rate / _SHARE_OF_RATE
         table = msgspec.structs.replace(
             table,
-            quantized_for=wanted,
+            quantized_for=target,
             steps=steps or max(1, table.steps // _SHARE_OF_STEPS),
             learning_rate=rate,
             final_learning_rate=min(table.final_learning_rate, rate),

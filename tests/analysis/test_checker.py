@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgeunet.analysis.checker import Fault, check_plan
+from edgeunet.analysis.checker import Fault, check_layout
 from edgeunet.analysis.liveness import Lifetime
 from edgeunet.graph.summary import TensorKind
 
@@ -17,7 +17,7 @@ GOOD = {"a": 0, "b": 128, "c": 0}
 
 
 def faults(changed: dict[str, int], arena_bytes: int = 192) -> list[Fault]:
-    return [f.fault for f in check_plan(BUFFERS, GOOD | changed, arena_bytes, 64)]
+    return [f.fault for f in check_layout(BUFFERS, GOOD | changed, arena_bytes, 64)]
 
 
 def test_a_good_plan_has_no_findings() -> None:
@@ -42,14 +42,14 @@ def test_a_planted_fault_is_found(changed: dict[str, int], fault: Fault) -> None
 
 def test_identical_buffers_at_one_place_overlap() -> None:
     twins = [Lifetime(name, 64, TensorKind.ACTIVATION, 0, 1) for name in "ab"]
-    (finding,) = check_plan(twins, {"a": 0, "b": 0}, 64, 64)
+    (finding,) = check_layout(twins, {"a": 0, "b": 0}, 64, 64)
     expected = "overlap: a at bytes [0, 64) in steps [0, 1) and b at bytes [0, 64) in steps [0, 1)"
     assert str(finding) == expected
 
 
 def test_a_missing_buffer_is_found() -> None:
     offsets = {"a": 0, "c": 0}
-    assert [str(f) for f in check_plan(BUFFERS, offsets, 192, 64)] == ["missing: b has no place"]
+    assert [str(f) for f in check_layout(BUFFERS, offsets, 192, 64)] == ["missing: b has no place"]
 
 
 def test_an_arena_one_byte_too_small_is_found() -> None:
@@ -61,7 +61,8 @@ def test_touching_in_time_or_space_is_allowed() -> None:
     after = Lifetime("after", 64, TensorKind.ACTIVATION, 1, 2)
     beside = Lifetime("beside", 64, TensorKind.ACTIVATION, 0, 2)
     assert (
-        check_plan([before, after, beside], {"before": 0, "after": 0, "beside": 64}, 128, 64) == ()
+        check_layout([before, after, beside], {"before": 0, "after": 0, "beside": 64}, 128, 64)
+        == ()
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeunet.analysis.held_layout import Layout, StageBorders, lay_out
+from edgeunet.analysis.held_layout import HeldLayout, StageBorders, lay_out_held
 from edgeunet.specs import TensorSpec
 
 
@@ -36,7 +36,7 @@ def plans(draw: st.DrawFn) -> tuple[list[StageBorders], list[TensorSpec]]:
 
 
 def contents_survive(
-    stages: Sequence[StageBorders], held: Sequence[TensorSpec], layout: Layout
+    stages: Sequence[StageBorders], held: Sequence[TensorSpec], layout: HeldLayout
 ) -> None:
     """Play the stages on bytes, cell by cell where that is allowed."""
     arena = np.zeros(layout.arena_bytes, np.uint8)
@@ -67,7 +67,7 @@ def test_nothing_is_written_over_before_it_was_read(
     plan: tuple[list[StageBorders], list[TensorSpec]],
 ) -> None:
     stages, held = plan
-    contents_survive(stages, held, lay_out(stages, held))
+    contents_survive(stages, held, lay_out_held(stages, held))
 
 
 @given(plans())
@@ -75,7 +75,7 @@ def test_only_what_dies_in_a_cellwise_stage_is_written_over(
     plan: tuple[list[StageBorders], list[TensorSpec]],
 ) -> None:
     stages, held = plan
-    layout = lay_out(stages, held)
+    layout = lay_out_held(stages, held)
     shapes = {entry.name: (entry.shape, entry.dtype) for entry in held}
     for name, twin in layout.overwrites.items():
         index = next(i for i, stage in enumerate(stages) if name in stage.outputs)
@@ -92,7 +92,7 @@ def test_what_is_live_fits_in_the_arena(
     plan: tuple[list[StageBorders], list[TensorSpec]],
 ) -> None:
     stages, held = plan
-    layout = lay_out(stages, held)
+    layout = lay_out_held(stages, held)
     assert len(layout.live_bytes) == len(stages)
     assert max(layout.live_bytes) <= layout.arena_bytes
     assert set(layout.offsets) == {entry.name for entry in held}
@@ -105,7 +105,7 @@ def test_a_cellwise_stage_writes_in_place(cellwise: bool, arena_bytes: int) -> N
         StageBorders(("a",), ("b",), cellwise),
         StageBorders(("b",), ("out",), cellwise=False),
     ]
-    layout = lay_out(stages, [spec("a", 640), spec("b", 640)])
+    layout = lay_out_held(stages, [spec("a", 640), spec("b", 640)])
     assert layout.arena_bytes == arena_bytes
     assert layout.overwrites == ({"b": "a"} if cellwise else {})
 
@@ -116,4 +116,4 @@ def test_what_is_read_later_is_not_written_over() -> None:
         StageBorders(("a",), ("b",), cellwise=True),
         StageBorders(("a", "b"), ("out",), cellwise=True),
     ]
-    assert lay_out(stages, [spec("a", 640), spec("b", 640)]).overwrites == {}
+    assert lay_out_held(stages, [spec("a", 640), spec("b", 640)]).overwrites == {}

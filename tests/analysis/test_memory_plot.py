@@ -14,12 +14,12 @@ pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from edgeunet.analysis.held_layout import StageBorders, lay_out
+from edgeunet.analysis.held_layout import StageBorders, lay_out_held
 from edgeunet.analysis.memory_plot import draw, timeline
 from edgeunet.analysis.memory_report import MemoryReport, analyse
-from edgeunet.analysis.plan_report import PlanFacts, StageFigures, report_of_plan
+from edgeunet.analysis.plan_report import FramePlanFacts, StageReport, report_of_frame_plan
 from edgeunet.errors import UsageError
-from edgeunet.specs import Precision, TensorSpec
+from edgeunet.specs import Engine, Precision, TensorSpec
 from edgeunet.units import KIB, MIB
 from tests.analysis.graphs import Builder, unet, unet_with_map
 
@@ -46,19 +46,19 @@ def plan_of(*stages: tuple[str, int]) -> MemoryReport:
         StageBorders(tuple(names[max(0, i - 1) : i]), tuple(names[i : i + 1]), cellwise=False)
         for i in range(len(stages))
     ]
-    facts = PlanFacts(
+    facts = FramePlanFacts(
         model="stored", frame=(64, 64), precision=Precision.FP32, held=held,
-        layout=lay_out(borders, held), recompute_ratio=1.1, frame_bytes=0,
-        predicted_bytes=300 * KIB, engine="onnxruntime",
+        layout=lay_out_held(borders, held), recompute_ratio=1.1, frame_bytes=0,
+        predicted_bytes=300 * KIB, engine=Engine.ONNXRUNTIME,
     )  # fmt: skip
-    return report_of_plan(facts, [figures_of(name, levels) for name, levels in stages])
+    return report_of_frame_plan(facts, [figures_of(name, levels) for name, levels in stages])
 
 
-def figures_of(name: str, levels: int) -> StageFigures:
+def figures_of(name: str, levels: int) -> StageReport:
     report = analyse(unet(8, 32, levels))
     if name == "core" or "mean" in name:
-        return StageFigures(name, report, None, 0, 1, 0)
-    return StageFigures(name, report, (32, 24), 4, 6, WINDOW_BYTES)
+        return StageReport(name, report, None, 0, 1, 0)
+    return StageReport(name, report, (32, 24), 4, 6, WINDOW_BYTES)
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def test_stages_without_room_are_named_together(many_stages: MemoryReport) -> No
 def test_what_is_held_is_an_area_of_its_own(planned: MemoryReport) -> None:
     (panel,) = timeline([planned]).axes
     held, skips, live = (patch.get_data() for patch in panel.patches[:3])  # type: ignore[attr-defined]
-    core = planned.stages[1]
+    core = planned.level_runs[1]
     assert list(held.values[core.start : core.end] * MIB) == [2 * HELD_BYTES] * (
         core.end - core.start
     )

@@ -55,20 +55,19 @@ def test_what_serves_a_level_counts_with_it() -> None:
     """Reducing a level happens at the map's size, and so does the start of expanding it."""
     view = unet_with_map(8, 64, 4)
     levels = levels_of(view)
-    labels = [stage.label for stage in levels.stages]
+    labels = [run.label for run in levels.runs]
     assert labels == ["1/1", "1/2", "1/4", "1/8", "1/16", "1/8", "1/4", "1/2", "1/1"]
     step = {node.outputs[0]: node.index for node in view.nodes}
     for name, label in (("fuse0", "1/1"), ("map1", "1/2"), ("iem0a", "1/1"), ("iem2a", "1/4")):
-        stage = levels.stage_at(step[name])
-        assert stage is not None
-        assert stage.label == label
+        (run,) = [run for run in levels.runs if run.start <= step[name] < run.end]
+        assert run.label == label
 
 
 def test_skips_come_and_go_level_by_level() -> None:
     report = analyse(unet(8, 64, 3))
     unit = 8 * 64 * 64 * 4
     held = [summary.peak.skip_bytes for summary in report.summaries]
-    labels = [(s.stage.part, s.stage.label) for s in report.summaries]
+    labels = [(s.run.part, s.run.label) for s in report.summaries]
     assert labels == [
         ("encoder", "1/1"), ("encoder", "1/2"), ("encoder", "1/4"), ("bottleneck", "1/8"),
         ("decoder", "1/4"), ("decoder", "1/2"), ("decoder", "1/1"),
@@ -133,7 +132,7 @@ def test_a_chain_at_one_size_has_no_bottleneck() -> None:
     b.node("Conv", "a", "b", 1, 4, 16, 16)
     b.node("Add", "a b", "y", 1, 4, 16, 16)
     report = analyse(b.view("y"))
-    assert (report.bottleneck_step, report.skip_bytes, report.stages) == (None, 0, ())
+    assert (report.bottleneck_step, report.skip_bytes, report.level_runs) == (None, 0, ())
     assert len(report.summaries) == 1
 
 
@@ -193,4 +192,4 @@ def test_two_pathways_hold_a_skip_until_the_second_has_it() -> None:
     last = next(node.index for node in view.nodes if node.outputs == ("sb",))
     assert "e0" in skips_at(view, last)
     assert skips_at(view, last + 1) == set()
-    assert [s.label for s in levels_of(view).stages] == ["1/1", "1/2", "1/1"]
+    assert [s.label for s in levels_of(view).runs] == ["1/1", "1/2", "1/1"]

@@ -53,7 +53,7 @@ def test_the_figures_of_a_network(
     element_bytes = 4 if precision is Precision.FP32 else 2
     assert report.skip_bytes == skip_elements * element_bytes
     assert report.peak_live_bytes == peak_elements * element_bytes
-    assert report.plan.optimal
+    assert report.layout.optimal
     assert (report.size, report.precision) == (f"{HEIGHT}x{WIDTH}", precision)
     assert report.io_bytes == 2 * 3 * HEIGHT * WIDTH
 
@@ -61,7 +61,7 @@ def test_the_figures_of_a_network(
 def test_a_decoder_and_a_classifier_keep_one_set_of_skips() -> None:
     report = report_of("addunet-joint", Precision.FP32)
     assert report.skip_bytes == ELEMENTS * 15 // 8 * 4
-    parts = [stage.part for stage in report.stages]
+    parts = [stage.part for stage in report.level_runs]
     assert parts == ["encoder"] * 4 + ["bottleneck"] + ["decoder"] * 4
 
 

@@ -20,14 +20,14 @@ from benchmarks.helpers.roofline import Counted, Peaks, count, measured_bytes_pe
 from edgeunet.engine.cuda import open_device
 from edgeunet.run import measured as measuring
 from edgeunet.specs import Task
-from tests.bundle.tiny import tiled_bundle, tiny_bundle
+from tests.bundle.tiny import tiny_bundle, windowed_bundle
 from tests.engine.simulated_gpu import Gpu
 from tests.engine.simulated_jetson import WORK_BYTES, jetson
 
 
 def test_every_figure_of_a_simulated_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = jetson(monkeypatch)
-    bundle = machine.build(tiled_bundle(tmp_path))
+    bundle = machine.build(windowed_bundle(tmp_path))
     monkeypatch.setattr(benchmark, "build", lambda bundle: {"stages": {}})
     monkeypatch.setattr(benchmark, "measured_operations_per_s", lambda precision: 1e12)
     monkeypatch.setattr(
@@ -58,9 +58,9 @@ def test_what_is_counted(tmp_path: Path) -> None:
     # No convolution in it: the frame in, the frame and the labels out.
     assert (whole.operations, whole.least_bytes) == (0, 2 * frame + 48 * 64)
     assert whole.most_bytes > 4 * whole.least_bytes
-    tiled = count(tiled_bundle(tmp_path))
+    windowed = count(windowed_bundle(tmp_path))
     # 12 windows, twice; each is copied in and out, and read and written.
-    assert tiled.least_bytes == 2 * 12 * 3 * (2 * 16 * 24 * 3)
+    assert windowed.least_bytes == 2 * 12 * 3 * (2 * 16 * 24 * 3)
 
 
 def test_the_roofline_is_the_slower_of_the_two() -> None:
@@ -91,7 +91,7 @@ def test_without_a_gpu_it_says_so(
 
 def test_a_dry_run_goes_all_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jetson(monkeypatch, gpu=Gpu(devices=0))
-    out, bundle = tmp_path / "out.json", tiled_bundle(tmp_path)
+    out, bundle = tmp_path / "out.json", windowed_bundle(tmp_path)
     assert benchmark.main(["--dry-run", "--out", str(out), str(bundle.path)]) == 0
     document: dict[str, Any] = json.loads(out.read_text())
     (found,) = document["subjects"]

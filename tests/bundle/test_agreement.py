@@ -9,9 +9,9 @@ import pytest
 
 from edgeunet.bundle import Manifest
 from edgeunet.bundle.agreement import contradiction_in
-from edgeunet.bundle.manifest import HeldEntry, OutputEntry, TileEntry
+from edgeunet.bundle.manifest import HeldEntry, OutputEntry, WindowEntry
 from edgeunet.specs import Task
-from tests.bundle.tiny import tiled_manifest, tiny_manifest
+from tests.bundle.tiny import tiny_manifest, windowed_manifest
 
 replace = msgspec.structs.replace
 Change = Callable[[Manifest], Manifest]
@@ -37,12 +37,12 @@ def held(index: int, **changes: object) -> Change:
     return change
 
 
-def tiled(**changes: object) -> Change:
+def windowed(**changes: object) -> Change:
     def change(manifest: Manifest) -> Manifest:
         first, *rest = manifest.stages
-        assert first.tile is not None
-        tile = replace(first.tile, **changes)
-        return replace(manifest, stages=(replace(first, tile=tile), *rest))
+        assert first.window is not None
+        window = replace(first.window, **changes)
+        return replace(manifest, stages=(replace(first, window=window), *rest))
 
     return change
 
@@ -83,7 +83,7 @@ PLANNED: dict[str, Change] = {
     "it has negative figures of memory": lambda m: replace(
         m, memory=replace(m.memory, region_bytes=-1)
     ),
-    "it has several stages or tiles, and no plan": lambda m: replace(m, plan=None),
+    "it has several stages or windows, and no plan": lambda m: replace(m, plan=None),
     "its padded frame, 40x64, is smaller than the frame": planned(height=40),
     "its plan lists a tensor twice": with_a_tensor_twice,
     "the tensor 'soft' has no place in the frame": held(1, axes=(1, 1)),
@@ -91,12 +91,14 @@ PLANNED: dict[str, Change] = {
     "its plan has no uint8 frame of 48x64 pixels": held(0, dtype="int8"),
     "its plan does not list 'soft' of stage 'once'": without_the_held_tensor,
     "'frame' of stage 'once' is not as large as its window": bordered(shape=(1, 16, 16, 3)),
-    "stage 'once' has no possible window": tiled(align=0),
-    "stage 'once' has windows that do not start at multiples of 5": tiled(align=5),
+    "stage 'once' has no possible window": windowed(align=0),
+    "stage 'once' has windows that do not start at multiples of 5": windowed(align=5),
     "'soft' of stage 'once' has no elements where windows start": coarser,
     "two stages make 'soft'": lambda m: replace(m, stages=(m.stages[0], *m.stages)),
     "it has two outputs 'denoised'": lambda m: replace(m, outputs=2 * m.outputs),
-    "stage 'once': a tile of 16 pixels is too small for its halo of 9 + 9": tiled(rows=(9, 9)),
+    "stage 'once': a window of 16 pixels is too small for its halo of 9 + 9": windowed(
+        halo_rows=(9, 9)
+    ),
     "no stage makes the output 'ghost'": lambda m: replace(m, outputs=GHOST),
     "the output 'denoised' has not the shape and type of segment": lambda m: replace(
         m, outputs=(OutputEntry(name="denoised", task=Task.SEGMENT),)
@@ -105,12 +107,14 @@ PLANNED: dict[str, Change] = {
 
 WHOLE: dict[str, Change] = {
     "its first stage takes no uint8 frame of 32x64 pixels": lambda m: replace(m, height=32),
-    "it has several stages or tiles, and no plan": lambda m: replace(
+    "it has several stages or windows, and no plan": lambda m: replace(
         m,
         stages=(
             replace(
                 m.stages[0],
-                tile=TileEntry(height=16, width=16, align=1, rows=(0, 0), columns=(0, 0)),
+                window=WindowEntry(
+                    height=16, width=16, align=1, halo_rows=(0, 0), halo_columns=(0, 0)
+                ),
             ),
         ),
     ),
@@ -120,7 +124,7 @@ WHOLE: dict[str, Change] = {
 
 @pytest.mark.parametrize(("said", "change"), PLANNED.items(), ids=PLANNED)
 def test_a_plan_that_contradicts_itself(said: str, change: Change) -> None:
-    manifest = tiled_manifest(48, 64, (16, 24))
+    manifest = windowed_manifest(48, 64, (16, 24))
     assert contradiction_in(manifest) is None
     assert contradiction_in(change(manifest)) == said
 
@@ -132,7 +136,7 @@ def test_a_whole_frame_that_contradicts_itself(said: str, change: Change) -> Non
     assert contradiction_in(change(manifest)) == said
 
 
-@pytest.mark.parametrize("change", [{"height": -1}, {"columns": (-1, 0)}, {"width": 0}])
+@pytest.mark.parametrize("change", [{"height": -1}, {"halo_columns": (-1, 0)}, {"width": 0}])
 def test_a_window_that_cannot_be(change: dict[str, object]) -> None:
-    manifest = tiled_manifest(48, 64, (16, 24))
-    assert contradiction_in(tiled(**change)(manifest)) == "stage 'once' has no possible window"
+    manifest = windowed_manifest(48, 64, (16, 24))
+    assert contradiction_in(windowed(**change)(manifest)) == "stage 'once' has no possible window"

@@ -116,7 +116,7 @@ def test_a_newer_schema_says_which_and_what_to_do(tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path).path
     edit(bundle, lambda document: document.update(schema_version=99, invention={"a": 1}))
     error = refusal(bundle)
-    assert error.message == "tiny.bundle has bundle schema 99; this version reads up to 2"
+    assert error.message == "tiny.bundle has bundle schema 99; this version reads up to 3"
     assert error.hint.startswith("update edgeunet on this machine")
 
 

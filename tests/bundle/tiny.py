@@ -13,16 +13,16 @@ from edgeunet.bundle import Bundle, Manifest, write_bundle
 from edgeunet.bundle.manifest import (
     SCHEMA_VERSION,
     ClassEntry,
+    FramePlanEntry,
     HeldEntry,
     MemoryEntry,
     OutputEntry,
-    PlanEntry,
     StageEntry,
     TensorEntry,
-    TileEntry,
+    WindowEntry,
 )
 from edgeunet.recipes import load_recipe
-from edgeunet.specs import Precision, Task
+from edgeunet.specs import Engine, Precision, Task
 
 CLASSES = (
     ClassEntry(name="blue", colour=(0, 0, 250)),
@@ -132,10 +132,12 @@ def renamed(graph: bytes, names: Mapping[str, str]) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def tiled_manifest(height: int, width: int, tile: tuple[int, int], *, halo: int = 1) -> Manifest:
+def windowed_manifest(
+    height: int, width: int, window: tuple[int, int], *, halo: int = 1
+) -> Manifest:
     """Blur twice in windows, in a frame padded to multiples of 8: a 3x3 mean needs one pixel."""
     padded = (-(-height // 8) * 8, -(-width // 8) * 8)
-    window = (min(tile[0], padded[0]), min(tile[1], padded[1]))
+    window = (min(window[0], padded[0]), min(window[1], padded[1]))
     halos = (halo, halo)
 
     def image(name: str) -> TensorEntry:
@@ -147,7 +149,9 @@ def tiled_manifest(height: int, width: int, tile: tuple[int, int], *, halo: int 
             graph=f"{name}.onnx",
             inputs=(image(source),),
             outputs=(image(target),),
-            tile=TileEntry(height=tile[0], width=tile[1], align=1, rows=halos, columns=halos),
+            window=WindowEntry(
+                height=window[0], width=window[1], align=1, halo_rows=halos, halo_columns=halos
+            ),
         )
         for name, source, target in (("once", "frame", "soft"), ("twice", "soft", "denoised"))
     )
@@ -158,21 +162,21 @@ def tiled_manifest(height: int, width: int, tile: tuple[int, int], *, halo: int 
     return msgspec.structs.replace(
         tiny_manifest(height, width, (Task.DENOISE,)),
         stages=stages,
-        plan=PlanEntry(
+        plan=FramePlanEntry(
             height=padded[0],
             width=padded[1],
             level=1,
             recompute=0,
             tensors=tensors,
             recompute_ratio=1.0,
-            engine="onnxruntime",
+            engine=Engine.ONNXRUNTIME,
             predicted_bytes=0,
         ),
     )
 
 
-def tiled_files(manifest: Manifest) -> dict[str, bytes | Path]:
-    """Return the graphs of a tiled manifest, each at its window's size."""
+def windowed_files(manifest: Manifest) -> dict[str, bytes | Path]:
+    """Return the graphs of a windowed manifest, each at its window's size."""
     files: dict[str, bytes | Path] = {}
     for stage in manifest.stages:
         _, rows, columns, _ = stage.inputs[0].shape
@@ -181,14 +185,14 @@ def tiled_files(manifest: Manifest) -> dict[str, bytes | Path]:
     return files
 
 
-def tiled_bundle(
+def windowed_bundle(
     folder: Path,
     height: int = 48,
     width: int = 64,
-    tile: tuple[int, int] = (16, 24),
+    window: tuple[int, int] = (16, 24),
     *,
     halo: int = 1,
 ) -> Bundle:
-    """Write ``tiled.bundle`` into a folder."""
-    manifest = tiled_manifest(height, width, tile, halo=halo)
-    return write_bundle(folder / "tiled.bundle", manifest, tiled_files(manifest))
+    """Write ``windowed.bundle`` into a folder."""
+    manifest = windowed_manifest(height, width, window, halo=halo)
+    return write_bundle(folder / "windowed.bundle", manifest, windowed_files(manifest))

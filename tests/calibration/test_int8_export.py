@@ -110,17 +110,17 @@ def test_windows_give_what_the_whole_frame_gives(
     monkeypatch.setattr(quantizing, "pairs", nobody)
     words = ("--target", target, "--size", "64x96", "--out")
     whole = export(copy, *words, copy / "whole.bundle")
-    tiled = export(copy, *words, copy / "tiled.bundle", "--tile", "32x32")
-    assert (whole.code, tiled.code) == (0, 0), whole.err + tiled.err
-    assert "measuring" not in whole.err + tiled.err
-    plan = open_bundle(copy / "tiled.bundle").manifest.plan
+    windowed = export(copy, *words, copy / "tiled.bundle", "--tile", "32x32")
+    assert (whole.code, windowed.code) == (0, 0), whole.err + windowed.err
+    assert "measuring" not in whole.err + windowed.err
+    plan = open_bundle(copy / "windowed.bundle").manifest.plan
     assert plan is not None
     assert plan.engine == target
     held = {t.name: t.dtype for t in plan.tensors if t.name not in ("frame", "denoised")}
     assert set(held.values()) == {"uint8" if target == "onnxruntime" else "int8"}
     frame = np.random.default_rng(3).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     answers = []
-    for name in ("whole", "tiled"):
+    for name in ("whole", "windowed"):
         executor = Executor(open_bundle(copy / f"{name}.bundle"))
         answers.append(executor.run(frame)["denoised"].copy())
         executor.close()

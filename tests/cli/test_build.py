@@ -17,7 +17,7 @@ from edgeunet.engine.trt import provider as providers
 from edgeunet.engine.trt.plans import Gpu, info_path, plan_path, read_plan
 from edgeunet.errors import EngineError
 from edgeunet.specs import Precision
-from tests.bundle.tiny import tiled_bundle, tiled_files, tiled_manifest, tiny_bundle
+from tests.bundle.tiny import tiny_bundle, windowed_bundle, windowed_files, windowed_manifest
 from tests.cli.command import contents, edgeunet
 from tests.engine.simulated_tensorrt import ERROR, Simulation, simulate
 
@@ -26,7 +26,7 @@ ORIN = Gpu("Orin", "8.7")
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
-    return tiled_bundle(tmp_path)
+    return windowed_bundle(tmp_path)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_the_table_has_what_the_compiler_says_beside_what_was_predicted(
     ran = edgeunet("build", bundle.path)
     assert ran.code == 0, ran.err
     title, header, _, *rows = [line for line in ran.out.splitlines() if line.strip()]
-    assert title.strip() == "plans of tiled.bundle, as tensorrt 10.3.0 reports them"
+    assert title.strip() == "plans of windowed.bundle, as tensorrt 10.3.0 reports them"
     assert header.split() == [
         "stage", "seconds", "plan", "size", "activations", "predicted", "scratch", "persistent",
         "weights",
@@ -236,7 +236,7 @@ class TestTrtexec:
         assert len(json.loads(document.out)["commands"]) == 2
 
     def test_int8_borders_are_named(self, tmp_path: Path) -> None:
-        manifest = tiled_manifest(16, 16, (16, 16))
+        manifest = windowed_manifest(16, 16, (16, 16))
         once, twice = manifest.stages
         soft = msgspec.structs.replace(once.outputs[0], dtype="int8")
         plan = manifest.plan
@@ -253,7 +253,7 @@ class TestTrtexec:
             ),
             plan=msgspec.structs.replace(plan, tensors=held),
         )
-        bundle = write_bundle(tmp_path / "x.bundle", changed, tiled_files(changed))
+        bundle = write_bundle(tmp_path / "x.bundle", changed, windowed_files(changed))
         first, second = self.commands(bundle, "10.3")
         assert "--inputIOFormats=uint8:chw --outputIOFormats=int8:chw" in first
         assert "--inputIOFormats=int8:chw --outputIOFormats=uint8:chw" in second

@@ -14,7 +14,7 @@ pytest.importorskip("onnxruntime")
 from edgeunet.boards import find_board
 from edgeunet.imitation.tensorrt_compiler import WORKSPACE_BYTES
 from edgeunet.run import measured as measuring
-from tests.bundle.tiny import tiled_bundle, tiny_bundle
+from tests.bundle.tiny import tiny_bundle, windowed_bundle
 from tests.cli.command import edgeunet
 from tests.engine.simulated_gpu import Gpu
 from tests.engine.simulated_jetson import WORK_BYTES, desktop, jetson
@@ -39,7 +39,7 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_counter_is_beside_the_others(
     gpu: Gpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bundle = jetson(monkeypatch, gpu=gpu).build(tiled_bundle(tmp_path))
+    bundle = jetson(monkeypatch, gpu=gpu).build(windowed_bundle(tmp_path))
     ran = edgeunet("memory", bundle.path, "--measure", "--engine", "tensorrt", "--json")
     assert ran.code == 0, ran.err
     document: dict[str, Any] = json.loads(ran.out)
@@ -64,7 +64,7 @@ def test_every_counter_is_beside_the_others(
 @pytest.mark.usefixtures("_in_this_process")
 def test_the_differences_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = jetson(monkeypatch)
-    bundle = machine.build(tiled_bundle(tmp_path))
+    bundle = machine.build(windowed_bundle(tmp_path))
     machine.tensorrt.work_bytes = WORK_BYTES + 1024
     ran = edgeunet("memory", bundle.path, "--measure")
     assert ran.code == 0, ran.err
@@ -83,7 +83,7 @@ def test_without_a_gpu_it_is_measured_on_the_cpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = jetson(monkeypatch)
-    bundle = machine.build(tiled_bundle(tmp_path))
+    bundle = machine.build(windowed_bundle(tmp_path))
     machine.gpu.devices = 0
     ran = edgeunet("memory", bundle.path, "--measure", "--json")
     assert ran.code == 0, ran.err

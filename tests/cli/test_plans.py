@@ -76,8 +76,8 @@ def words(verb: str, recipe: Path) -> list[object]:
 
 
 @pytest.fixture(scope="module")
-def tiled(recipe: Path) -> dict[str, Any]:
-    """What ``memory`` says of a plan in fixed tiles."""
+def windowed(recipe: Path) -> dict[str, Any]:
+    """What ``memory`` says of a plan in fixed windows."""
     ran = edgeunet(*words("memory", recipe), "--tile", "64x96", "--json")
     assert ran.code == 0, ran.err
     document = json.loads(ran.out)
@@ -87,24 +87,24 @@ def tiled(recipe: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def exported(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ran]:
-    path = tmp_path_factory.mktemp("export") / "tiled.bundle"
+    path = tmp_path_factory.mktemp("export") / "windowed.bundle"
     return path, edgeunet(*words("export", recipe), "--tile", "64x96", "--out", path)
 
 
-def test_memory_says_what_a_plan_is(tiled: dict[str, Any]) -> None:
-    assert (tiled["model"], tiled["size"], tiled["tile"]) == ("tiny", "120x190", "64x96")
-    assert tiled["halo"] > 0
-    assert 0 < tiled["held_bytes"] < tiled["arena_bytes"]
-    assert tiled["recompute_ratio"] > 1
-    assert tiled["predicted_bytes"] > tiled["peak_live_bytes"]
-    stages = tiled["stages"]
+def test_memory_says_what_a_plan_is(windowed: dict[str, Any]) -> None:
+    assert (windowed["model"], windowed["size"], windowed["tile"]) == ("tiny", "120x190", "64x96")
+    assert windowed["halo"] > 0
+    assert 0 < windowed["held_bytes"] < windowed["arena_bytes"]
+    assert windowed["recompute_ratio"] > 1
+    assert windowed["predicted_bytes"] > windowed["peak_live_bytes"]
+    stages = windowed["stages"]
     assert [stage["name"] for stage in stages] == ["encode", "core", "decode"]
     assert [stage["tile"] for stage in stages] == ["64x96", None, "64x96"]
     assert all(list(stage) == STAGE_KEYS for stage in stages)
     assert all(stage["windows"] > 1 for stage in stages[::2])
     assert stages[1]["windows"] == 1
-    assert tiled["live_at_peak"]
-    assert {entry["role"] for entry in tiled["live_at_peak"]} & {"held", "window"}
+    assert windowed["live_at_peak"]
+    assert {entry["role"] for entry in windowed["live_at_peak"]} & {"held", "window"}
 
 
 def test_memory_within_a_budget_and_without_one(recipe: Path) -> None:
@@ -142,29 +142,29 @@ def test_a_frame_that_runs_whole_after_all_says_why(
     assert reason not in edgeunet(*words("memory", recipe), "--tile", "none").err
 
 
-def test_the_tables_name_the_stages(recipe: Path, tiled: dict[str, Any]) -> None:
+def test_the_tables_name_the_stages(recipe: Path, windowed: dict[str, Any]) -> None:
     ran = edgeunet(*words("memory", recipe), "--tile", "64x96")
     assert ran.code == 0, ran.err
-    twice = 100 * (tiled["recompute_ratio"] - 1)
-    assert f"the plan: {twice:.1f} % of the arithmetic is done twice" in ran.out
-    for stage in tiled["stages"]:
+    twice = 100 * (windowed["recompute_ratio"] - 1)
+    assert f"the frame plan: {twice:.1f} % of the arithmetic is done twice" in ran.out
+    for stage in windowed["stages"]:
         row = next(line for line in ran.out.splitlines() if stage["name"] in line.split())
         assert (stage["tile"] or "once") in row
-    for gain in tiled["gains"]:
+    for gain in windowed["gains"]:
         assert gain["measure"] in ran.out
     for word in ("held", "predicted", "what onnxruntime will take", "window buffers", "halo"):
         assert word in ran.out
 
 
 def test_memory_of_a_bundle_says_the_same(
-    tiled: dict[str, Any], exported: tuple[Path, Ran]
+    windowed: dict[str, Any], exported: tuple[Path, Ran]
 ) -> None:
     ran = edgeunet("memory", exported[0], "--json")
     assert ran.code == 0, ran.err
     document = json.loads(ran.out)
-    assert document.pop("model") == "tiled"
+    assert document.pop("model") == "windowed"
     # What else could have been exported is not in a bundle.
-    expected = {key: value for key, value in tiled.items() if key != "model"}
+    expected = {key: value for key, value in windowed.items() if key != "model"}
     assert document == {**expected, "gains": []}
 
 
@@ -179,7 +179,7 @@ def test_an_exported_plan_runs_and_names_its_stages(exported: tuple[Path, Ran]) 
     ]
     assert manifest.plan is not None
     assert manifest.plan.budget_bytes is None
-    assert len(manifest.parity) == 9, "parity is checked on the tiles"
+    assert len(manifest.parity) == 9, "parity is checked on the windows"
     for word in ("planning", "encode", "core", "decode", "predicted on onnxruntime: "):
         assert word in ran.out + ran.err
     executor = Executor(open_bundle(path), threads=1)
@@ -253,17 +253,17 @@ def test_an_unknown_board_lists_them_all() -> None:
 
 
 REFUSED = {
-    "too small a tile": (
+    "too small a window": (
         ("--tile", "8x8"),
         2,
-        "tiles of 8x8 are too small, so tiny cannot run in them",
-        r"use {tile} or more, in multiples of 8",
+        "windows of 8x8 are too small, so tiny cannot run in them",
+        r"use {window} or more, in multiples of 8",
     ),
     "no multiple": (
         ("--tile", "101x101"),
         2,
-        "tiles of 101x101 are no multiples of 8, so tiny cannot run in them",
-        r"use {tile} or more, in multiples of 8",
+        "windows of 101x101 are no multiples of 8, so tiny cannot run in them",
+        r"use {window} or more, in multiples of 8",
     ),
     "too small a budget": (
         ("--budget", "200KiB"),
@@ -271,17 +271,17 @@ REFUSED = {
         "200.0 KiB is too little for tiny at 120x190",
         r"the smallest budget that fits is {mib}",
     ),
-    "too small a budget for tiles": (
+    "too small a budget for windows": (
         ("--budget", "200KiB", "--tile", "64x64"),
         1,
-        "200.0 KiB is too little for tiny at 120x190 in tiles of 64x64",
+        "200.0 KiB is too little for tiny at 120x190 in windows of 64x64",
         r"the smallest budget that fits is {mib}",
     ),
     "too small a budget for the whole": (
         ("--budget", "1MiB", "--tile", "none"),
         1,
         "whole frames are predicted to take",
-        r"a budget of {mib} fits them; without --tile none, tiles may fit this one",
+        r"a budget of {mib} fits them; without --tile none, windows may fit this one",
     ),
 }
 
@@ -308,9 +308,9 @@ def test_what_no_plan_can_do(
     assert contents(there) == {}
     if verb == "memory" and after:
         works = helps.removeprefix(before).split()[0]
-        option = "--tile" if after.startswith("tile") else "--budget"
-        tile = options[2:] if option == "--budget" else ()
-        again = edgeunet(*words(verb, recipe), option, works, *tile, "--json")
+        option = "--tile" if after.startswith("window") else "--budget"
+        window = options[2:] if option == "--budget" else ()
+        again = edgeunet(*words(verb, recipe), option, works, *window, "--json")
         assert again.code == 0, again.err
 
 
@@ -318,11 +318,11 @@ def test_what_no_plan_can_do(
 def test_a_bundle_is_planned_already(options: tuple[str, ...], exported: tuple[Path, Ran]) -> None:
     ran = edgeunet("memory", exported[0], *options)
     assert ran.code == 2
-    assert "a budget or windows cannot change tiled.bundle" in ran.failure[0]
+    assert "a budget or windows cannot change windowed.bundle" in ran.failure[0]
 
 
 @pytest.mark.parametrize(
-    ("budget", "tile", "board", "wanted"),
+    ("budget", "window", "board", "wanted"),
     [
         (None, None, None, WHOLE_FRAME),
         ("64MiB", None, None, PlanRequest(budget_bytes=64 * MIB)),
@@ -330,25 +330,25 @@ def test_a_bundle_is_planned_already(options: tuple[str, ...], exported: tuple[P
         (None, "auto", None, PlanRequest(auto=True)),
         (None, "none", None, WHOLE_FRAME),
         ("64MiB", "none", None, PlanRequest(budget_bytes=64 * MIB, whole=True)),
-        (None, "96x128", None, PlanRequest(tile=(96, 128))),
-        ("64MiB", "96x128", None, PlanRequest(budget_bytes=64 * MIB, tile=(96, 128))),
+        (None, "96x128", None, PlanRequest(window=(96, 128))),
+        ("64MiB", "96x128", None, PlanRequest(budget_bytes=64 * MIB, window=(96, 128))),
     ],
 )
 def test_what_the_options_ask_for(
-    budget: str | None, tile: str | None, board: str | None, wanted: PlanRequest
+    budget: str | None, window: str | None, board: str | None, wanted: PlanRequest
 ) -> None:
-    assert read_plan_request(budget, tile, board) == wanted
+    assert read_plan_request(budget, window, board) == wanted
 
 
 def test_a_board_is_a_budget_with_weights() -> None:
     usable = find_board("orin-nano-4gb").usable_bytes
-    for tile, wanted in (
+    for window, wanted in (
         (None, PlanRequest(usable, weights_included=True)),
         ("auto", PlanRequest(usable, auto=True, weights_included=True)),
         ("none", PlanRequest(usable, whole=True, weights_included=True)),
-        ("64x96", PlanRequest(usable, tile=(64, 96), weights_included=True)),
+        ("64x96", PlanRequest(usable, window=(64, 96), weights_included=True)),
     ):
-        assert read_plan_request(None, tile, "orin-nano-4gb") == wanted
+        assert read_plan_request(None, window, "orin-nano-4gb") == wanted
     with pytest.raises(UsageError):
         read_plan_request("1GiB", "auto", "orin-nano-4gb")
 

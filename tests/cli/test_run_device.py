@@ -13,7 +13,7 @@ pytest.importorskip("onnxruntime")
 
 from edgeunet.bundle import open_bundle
 from edgeunet.evaluate.backends import BundleBackend
-from tests.bundle.tiny import tiled_bundle
+from tests.bundle.tiny import windowed_bundle
 from tests.cli.command import edgeunet
 from tests.engine.simulated_gpu import Gpu
 from tests.engine.simulated_jetson import jetson
@@ -23,7 +23,7 @@ SOURCE = "test://?size=48x64"
 
 def test_auto_says_that_it_takes_the_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = jetson(monkeypatch)
-    bundle = machine.build(tiled_bundle(tmp_path))
+    bundle = machine.build(windowed_bundle(tmp_path))
     ran = edgeunet("run", SOURCE, "--bundle", bundle.path, "--frames", 3, "--json")
     assert ran.code == 0, ran.err
     assert json.loads(ran.out)["engine"] == "tensorrt"
@@ -35,7 +35,7 @@ def test_auto_says_that_it_takes_the_plans(tmp_path: Path, monkeypatch: pytest.M
 
 def test_auto_says_why_it_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = jetson(monkeypatch)
-    bundle = machine.build(tiled_bundle(tmp_path))
+    bundle = machine.build(windowed_bundle(tmp_path))
     jetson(monkeypatch, gpu=Gpu(name="Thor", compute_capability=(11, 0)))
     ran = edgeunet("run", SOURCE, "--bundle", bundle.path, "--frames", 2, "--json")
     assert json.loads(ran.out)["engine"] == "onnxruntime"
@@ -47,7 +47,7 @@ def test_auto_says_why_it_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_nothing_is_said_where_nobody_could_expect_a_gpu(tmp_path: Path) -> None:
-    ran = edgeunet("run", SOURCE, "--bundle", tiled_bundle(tmp_path).path, "--frames", 2)
+    ran = edgeunet("run", SOURCE, "--bundle", windowed_bundle(tmp_path).path, "--frames", 2)
     assert ran.code == 0, ran.err
     assert ran.notes == []
 
@@ -56,7 +56,7 @@ def test_both_engines_write_the_same_pixels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = jetson(monkeypatch)
-    bundle = machine.build(tiled_bundle(tmp_path))
+    bundle = machine.build(windowed_bundle(tmp_path))
     for engine in ("tensorrt", "onnxruntime"):
         ran = edgeunet(
             "run", SOURCE, f"{tmp_path / engine}/", "--bundle", bundle.path, "--frames", 2,
@@ -72,7 +72,7 @@ def test_both_engines_write_the_same_pixels(
 
 def test_evaluation_runs_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = jetson(monkeypatch)
-    bundle = machine.build(tiled_bundle(tmp_path))
+    bundle = machine.build(windowed_bundle(tmp_path))
     image = np.random.default_rng(0).integers(0, 256, (3, 48, 64), dtype=np.uint8)
     found = []
     for engine in ("tensorrt", "onnxruntime"):

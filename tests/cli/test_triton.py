@@ -19,7 +19,7 @@ from edgeunet.bundle.manifest import Manifest
 from edgeunet.bundle.triton_repository import CONFIG
 from edgeunet.engine import open_session
 from edgeunet.specs import Task
-from tests.bundle.tiny import tiled_bundle, tiny_graph, tiny_manifest
+from tests.bundle.tiny import tiny_graph, tiny_manifest, windowed_bundle
 from tests.cli.command import contents, edgeunet
 
 ALL = (Task.DENOISE, Task.SEGMENT, Task.CLASSIFY)
@@ -213,7 +213,7 @@ def test_a_repository_that_is_a_file(tmp_path: Path) -> None:
 
 
 def test_a_bundle_in_windows_is_refused(tmp_path: Path) -> None:
-    bundle = tiled_bundle(tmp_path)
+    bundle = windowed_bundle(tmp_path)
     assert edgeunet("triton", bundle.path, tmp_path / "models").failure == (
         "tiny runs in windows (once, twice), and Triton runs a model once per request: nothing in "
         "it runs a graph over the windows of a frame",

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edgeunet.analysis.held_layout import lay_out
+from edgeunet.analysis.held_layout import lay_out_held
 from edgeunet.analysis.memory_report import MemoryReport
 from edgeunet.analysis.roles import Role
 from edgeunet.bundle import Bundle
@@ -18,7 +18,7 @@ from edgeunet.bundle.tensors import held_specs, stage_borders
 from edgeunet.convert.exporting import ExportOrder, draft_bundle
 from edgeunet.convert.network_graph import graphs_of_recipe
 from edgeunet.convert.network_plan import report_of_frame, report_of_request, target_of
-from edgeunet.engine.onnxruntime_session import ARENA_LIMIT
+from edgeunet.engine.onnxruntime_arenas import ARENA_LIMIT
 from edgeunet.errors import EngineError
 from edgeunet.planning.planner import FramePlan
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
@@ -33,7 +33,7 @@ PADDED = (128, 192)
 # TensorRT works in eight million bytes whatever the network.
 BUDGET = 9 * MIB
 CASES = [
-    ("unetmm", Precision.FP32, PlanRequest(tile=(64, 96))),
+    ("unetmm", Precision.FP32, PlanRequest(window=(64, 96))),
     ("joint", Precision.FP16, PlanRequest(budget_bytes=BUDGET)),
 ]
 # Of what is measured.
@@ -67,7 +67,7 @@ def test_a_bundle_has_the_figures_of_its_plan(
     name: str, precision: Precision, request_: PlanRequest, tmp_path: Path
 ) -> None:
     plan, report = reported(name, precision, request_)
-    assert plan.tiled
+    assert plan.windowed
     bundle = bundle_of(name, precision, request_, tmp_path)
     # What else could have been exported is not in a bundle.
     document = replace(report, gains=()).document()
@@ -92,7 +92,7 @@ def test_a_bundle_lays_its_tensors_out_as_the_plan_did(
     plan, _ = reported(name, precision, request_)
     manifest = bundle_of(name, precision, request_, tmp_path).manifest
     assert set(held_specs(manifest)) == set(plan.held)
-    laid_out = lay_out(stage_borders(manifest), held_specs(manifest))
+    laid_out = lay_out_held(stage_borders(manifest), held_specs(manifest))
     assert laid_out.offsets == plan.layout.offsets
     assert laid_out.live_bytes == plan.layout.live_bytes
 
@@ -103,7 +103,7 @@ def test_the_figures_of_a_plan_hang_together(
 ) -> None:
     plan, report = reported(name, precision, request_)
     assert [stage.name for stage in report.planned] == [s.stage.name for s in plan.stages]
-    assert [stage.tile for stage in report.planned] == [s.tile for s in plan.stages]
+    assert [stage.window for stage in report.planned] == [s.window for s in plan.stages]
     # Every stage: what is held, a window's buffers, and what the window's graph needs.
     peaks = [s.held_bytes + s.window_bytes + s.live_bytes for s in report.planned]
     assert report.peak_live_bytes == max(peaks)
@@ -117,7 +117,7 @@ def test_the_figures_of_a_plan_hang_together(
         at_peak.window_bytes > 0,
     )
     assert 0 < report.skip_bytes <= report.held_bytes
-    assert report.tile in [stage.tile for stage in report.planned]
+    assert report.window in [stage.window for stage in report.planned]
     assert report.halo == max(stage.halo for stage in report.planned) > 0
     # The padded frame, and the outputs at the frame's own size.
     assert plan.prediction.frame_bytes == report.io_bytes
@@ -128,7 +128,7 @@ def test_a_whole_frame_has_the_figures_of_its_graph() -> None:
     plan, report = report_of_request(
         graphs_of_recipe(recipe), *SIZE, Precision.FP32, PlanRequest(budget_bytes=GIB)
     )
-    assert not plan.tiled
+    assert not plan.windowed
     document = report.document()
     plain = report_of_frame(graphs_of_recipe(recipe), *SIZE, Precision.FP32).document()
     assert document.pop("predicted_bytes") == plan.prediction.total_bytes
@@ -143,7 +143,7 @@ def test_a_whole_frame_has_the_figures_of_its_graph() -> None:
 def test_gains_lead_from_the_graph_as_exported_to_the_plan() -> None:
     recipe = two_levels("unetmm")
     for precision, before in ((Precision.FP32, 3), (Precision.FP16, 1)):
-        request = PlanRequest(tile=(64, 96))
+        request = PlanRequest(window=(64, 96))
         plan, report = report_of_request(graphs_of_recipe(recipe), *SIZE, precision, request)
         whole, _ = report_of_request(
             graphs_of_recipe(recipe), *SIZE, precision, PlanRequest(whole=True)
@@ -169,10 +169,10 @@ def test_precisions_have_their_engines() -> None:
     assert target_of(Precision.FP16) is Engine.TENSORRT
 
 
-@pytest.mark.parametrize("tile", [(128, 160), (240, 320)])
-def test_what_is_predicted_is_measured(tile: tuple[int, int], tmp_path: Path) -> None:
+@pytest.mark.parametrize("window", [(128, 160), (240, 320)])
+def test_what_is_predicted_is_measured(window: tuple[int, int], tmp_path: Path) -> None:
     order = ExportOrder(
-        two_levels("unetmm"), *PREDICTED_SIZE, Precision.FP32, request=PlanRequest(tile=tile)
+        two_levels("unetmm"), *PREDICTED_SIZE, Precision.FP32, request=PlanRequest(window=window)
     )
     bundle = draft_bundle(order, tmp_path / "measured.bundle")
     assert bundle.manifest.plan is not None

@@ -15,7 +15,7 @@ from edgeunet.engine.trt.progress import Progress
 from edgeunet.engine.trt.timing_cache import timing_cache_path
 from edgeunet.errors import UsageError
 from edgeunet.specs import Precision
-from tests.bundle.tiny import tiled_bundle
+from tests.bundle.tiny import windowed_bundle
 from tests.engine.building import ORIN, PLAIN, SM86, at, refusal
 from tests.engine.simulated_tensorrt import ERROR, simulate
 
@@ -153,8 +153,8 @@ def test_a_plan_that_belongs_here_is_kept(bundle: Bundle) -> None:
     assert not build_bundle(bundle, newer, BuildOptions(), Gpu("Thor", "11.0"))[0].kept
 
 
-def test_all_stages_of_a_tiled_bundle_are_built(tmp_path: Path) -> None:
-    bundle = tiled_bundle(tmp_path)
+def test_all_stages_of_a_windowed_bundle_are_built(tmp_path: Path) -> None:
+    bundle = windowed_bundle(tmp_path)
     stages = build_bundle(bundle, simulate("10.3.0").provider, BuildOptions(), ORIN)
     assert [stage.info.stage for stage in stages] == ["once", "twice"]
     names = sorted(path.name for path in plan_path(bundle, "once").parent.iterdir())

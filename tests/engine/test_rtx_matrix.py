@@ -76,14 +76,14 @@ def compiled(
     return plan, compiled_bytes(view_of_model(model))
 
 
-@pytest.mark.parametrize("tiled", [False, True], ids=["whole", "tiled"])
+@pytest.mark.parametrize("windowed", [False, True], ids=["whole", "windowed"])
 @pytest.mark.parametrize("precision", list(Precision))
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_stage_is_compiled(
-    name: str, precision: Precision, tiled: bool, tmp_path: Path
+    name: str, precision: Precision, windowed: bool, tmp_path: Path
 ) -> None:
-    stages = frame_graph(name, precision).cut(LEVEL if tiled else 0)
-    assert len(stages) >= (3 if tiled else 1)
+    stages = frame_graph(name, precision).cut(LEVEL if windowed else 0)
+    assert len(stages) >= (3 if windowed else 1)
     for stage in stages:
         plan, predicted = compiled(stage, precision, tmp_path)
         assert len(plan.plan) > 0
@@ -107,13 +107,13 @@ def test_the_prediction_is_the_compilers_beside_the_workspace(
         assert predicted - WORKSPACE_BYTES == pytest.approx(reported - WORKSPACE_BYTES, rel=0.2)
 
 
-@pytest.mark.parametrize("tiled", [False, True], ids=["whole", "tiled"])
-def test_float_frames_are_predicted_as_well(tiled: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("windowed", [False, True], ids=["whole", "windowed"])
+def test_float_frames_are_predicted_as_well(windowed: bool, tmp_path: Path) -> None:
     """Older TensorRT reads the same graphs; none of it is here to compile them."""
     recipe, side = small("unetmm"), 6 * BASE
     graphs = graphs_of_recipe(recipe, None, FrameType.FLOAT32)
     graph = FrameGraph(graphs.at(BASE, BASE, Precision.FP16))
-    for stage in graph.cut(LEVEL if tiled else 0):
+    for stage in graph.cut(LEVEL if windowed else 0):
         plan, predicted = compiled(stage, Precision.FP16, tmp_path, side=side)
         reported = plan.memory.activation_bytes
         assert reported is not None

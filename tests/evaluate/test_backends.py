@@ -91,17 +91,17 @@ def test_bundles_agree_with_torch_whole_in_windows_and_in_half(
     wanted = _psnr_db(evaluate(torch_backend, data, LEVELS).figures)
     kinds = (
         (Precision.FP32, WHOLE_FRAME),
-        (Precision.FP32, PlanRequest(tile=(32, 32))),
+        (Precision.FP32, PlanRequest(window=(32, 32))),
         (Precision.FP16, WHOLE_FRAME),
     )
-    whole, tiled, half = (
+    whole, windowed, half = (
         _psnr_db(_of_bundle(tmp_path / str(i), photographs, *kind, network))
         for i, kind in enumerate(kinds)
     )
     assert len(set(wanted)) == len(LEVELS.sigmas)
     assert min(wanted) > 10
     assert whole == pytest.approx(wanted, abs=0.01)
-    assert tiled == pytest.approx(whole, abs=1e-3)
+    assert windowed == pytest.approx(whole, abs=1e-3)
     assert half == pytest.approx(wanted, abs=0.05)
 
 

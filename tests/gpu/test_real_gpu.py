@@ -30,11 +30,11 @@ pytestmark = pytest.mark.gpu
 
 SIZE = (256, 384)
 SUBJECTS = [
-    Subject("unetmm", Precision.FP32, SIZE, tile=None),
-    Subject("unetmm", Precision.FP16, SIZE, tile=None),
-    Subject("unetmm", Precision.FP16, SIZE, tile=(128, 128)),
-    Subject("joint", Precision.FP16, SIZE, tile=(128, 128), random=True),
-    Subject("nafnet", Precision.FP32, SIZE, tile=(128, 128), random=True),
+    Subject("unetmm", Precision.FP32, SIZE, window=None),
+    Subject("unetmm", Precision.FP16, SIZE, window=None),
+    Subject("unetmm", Precision.FP16, SIZE, window=(128, 128)),
+    Subject("joint", Precision.FP16, SIZE, window=(128, 128), random=True),
+    Subject("nafnet", Precision.FP32, SIZE, window=(128, 128), random=True),
 ]
 Made = tuple[Subject, Bundle, Check]
 

@@ -189,5 +189,5 @@ def test_a_mean_over_channels_is_local() -> None:
 
 def test_an_unknown_operator_is_refused_by_name() -> None:
     model = ir.from_proto(graph([node("CumSum", ["x", "a"], "y")], {"a": np.array(2, np.int64)}))
-    with pytest.raises(GraphError, match="operator CumSum .* cannot run tile by tile"):
+    with pytest.raises(GraphError, match="operator CumSum .* cannot run window by window"):
         ReceptiveField(model.graph).needed({model.graph.outputs[0]: Range(0, 1)}, 0)

@@ -85,7 +85,7 @@ def test_every_part_finds_what_it_reads(name: str, level: int, recompute: int) -
         assert not set(part.inputs) & set(part.recomputed), part.name
         known.update(part.outputs)
     assert {output.name for output in model.graph.outputs} <= known
-    assert any(not part.tiled for part in parts)
+    assert any(not part.windowed for part in parts)
 
 
 @pytest.mark.parametrize("level", [1, 2, 3])
@@ -138,10 +138,10 @@ def test_every_mean_over_the_frame_runs_once_between_two_passes(name: str, level
     parts = split_at(Geometry(model), level)
     means = [part for part in parts if "-mean-" in part.name]
     assert means
-    assert all(not part.tiled for part in means)
+    assert all(not part.windowed for part in means)
     for part in parts:
         found = global_nodes(extract(Geometry(model), part.name, part.inputs, part.outputs).graph)
-        assert not (part.tiled and found), f"{part.name} is tiled and averages the frame"
+        assert not (part.windowed and found), f"{part.name} is windowed and averages the frame"
 
 
 @pytest.mark.parametrize("name", MEANS)

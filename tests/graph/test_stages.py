@@ -13,11 +13,11 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
+from edgeunet.frame_windows import Halo, Window, recompute_ratio, windows
 from edgeunet.graph.stages import Border, FrameGraph, StageGraph
 from edgeunet.graph.values import Floats
 from edgeunet.recipes import recipe_names
 from edgeunet.specs import FRAME
-from edgeunet.tiling import Halo, Window, recompute_ratio, windows
 from tests.convert.small import MEANS, base
 
 
@@ -37,15 +37,15 @@ def part(border: Border, rows: tuple[int, int], columns: tuple[int, int]) -> tup
 
 
 def run_in_windows(
-    stage: StageGraph, tensors: dict[str, Floats], size: tuple[int, int], tile: tuple[int, int]
+    stage: StageGraph, tensors: dict[str, Floats], size: tuple[int, int], window: tuple[int, int]
 ) -> None:
-    tile = (min(tile[0], size[0]), min(tile[1], size[1])) if stage.tiled else size
-    runner = session(stage.at(*tile))
+    window = (min(window[0], size[0]), min(window[1], size[1])) if stage.windowed else size
+    runner = session(stage.at(*window))
     names = [output.name for output in runner.get_outputs()]
     halos = (stage.halo_rows, stage.halo_columns)
     grid = [
-        windows(size[i], tile[i], align=stage.align, halo=halos[i])
-        if stage.tiled
+        windows(size[i], window[i], align=stage.align, halo=halos[i])
+        if stage.windowed
         else [Window(0, 0, size[i])]
         for i in (0, 1)
     ]
@@ -53,7 +53,7 @@ def run_in_windows(
         for column in grid[1]:
             feeds = {}
             for border in stage.inputs:
-                reach = [(w.start, w.start + t) for w, t in zip((row, column), tile, strict=True)]
+                reach = [(w.start, w.start + t) for w, t in zip((row, column), window, strict=True)]
                 whole = tensors[border.name]
                 feeds[border.name] = (
                     whole[part(border, reach[0], reach[1])] if border.axes else whole
@@ -83,22 +83,22 @@ def combinations(count: int) -> list[tuple[str, int, int, tuple[int, int], tuple
         name = recipe_names()[index % len(recipe_names())]
         level = int(generator.integers(1, 4))
         size = tuple(16 * int(n) for n in generator.integers(2, 17, 2))
-        tile = tuple(8 * int(n) for n in generator.integers(14, 25, 2))
+        window = tuple(8 * int(n) for n in generator.integers(14, 25, 2))
         recompute = 0 if name in MEANS else int(generator.integers(level + 1))
-        found.append((name, level, recompute, size, tile))
+        found.append((name, level, recompute, size, window))
     return found  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize(("name", "level", "recompute", "size", "tile"), combinations(36))
+@pytest.mark.parametrize(("name", "level", "recompute", "size", "window"), combinations(36))
 def test_windows_give_what_the_whole_frame_gives(
-    name: str, level: int, recompute: int, size: tuple[int, int], tile: tuple[int, int]
+    name: str, level: int, recompute: int, size: tuple[int, int], window: tuple[int, int]
 ) -> None:
     stages = FrameGraph(base(name)).cut(level, recompute=recompute)
     (whole,) = FrameGraph(base(name)).cut(0)
     frame = np.random.default_rng(level).integers(0, 256, (1, *size, 3), dtype=np.uint8)
     tensors: dict[str, Floats] = {FRAME: frame}
     for stage in stages:
-        run_in_windows(stage, tensors, size, tile)
+        run_in_windows(stage, tensors, size, window)
     wanted: dict[str, Floats] = {FRAME: frame}
     run_in_windows(whole, wanted, size, size)
     for border in whole.outputs:
@@ -116,19 +116,19 @@ def test_windows_give_what_the_whole_frame_gives(
 @pytest.mark.parametrize("name", ["unetmm", "umc-shared", "nafnet"])
 def test_a_halo_one_element_smaller_is_wrong(name: str) -> None:
     """The halo is no larger than it must be: with less, the seams show in the floats."""
-    size, tile = (256, 192), (128, 96)
+    size, window = (256, 192), (128, 96)
     frame = np.random.default_rng(0).integers(0, 256, (1, *size, 3), dtype=np.uint8)
     tensors: dict[str, Floats] = {FRAME: frame}
     tried = 0
     for stage in FrameGraph(base(name)).cut(2):
         before = dict(tensors)
-        run_in_windows(stage, tensors, size, tile)
+        run_in_windows(stage, tensors, size, window)
         floats = [border.name for border in stage.outputs if border.dtype == "float32"]
-        if not stage.tiled or stage.cellwise or not floats:
+        if not stage.windowed or stage.cellwise or not floats:
             continue
         for smaller in one_element_less(stage):
             wrong = dict(before)
-            run_in_windows(smaller, wrong, size, tile)
+            run_in_windows(smaller, wrong, size, window)
             assert any(
                 np.abs(tensors[name] - wrong[name]).max() > 1e-6 * np.abs(tensors[name]).max()
                 for name in floats

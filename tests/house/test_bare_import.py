@@ -38,6 +38,7 @@ HEAVY = (
     "planning/tuning.py",
     "noise_profile/matching.py",
     "noise_profile/curves_plot.py",
+    "engine/onnxruntime_arenas.py",
     "engine/onnxruntime_session.py",
     "evaluate/evaluation.py",
     "evaluate/interval.py",

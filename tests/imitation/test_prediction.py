@@ -51,7 +51,7 @@ def test_the_live_line_is_that_of_the_graph_at_its_size(
     """Lines come from one graph; here it is made at another size, and nothing is scaled."""
     area = size[0] * size[1]
     for cost in costs(engine):
-        if not cost.stage.tiled:
+        if not cost.stage.windowed:
             continue
         view = view_of_model(finish(cost.stage.at(*size), engine))
         live = int(cost.live_bytes(np.array([area]))[0])
@@ -79,7 +79,7 @@ def test_the_quick_estimate_and_its_inverse(engine: Engine) -> None:
         assert live_within(engine, float(of)) == pytest.approx(float(one))
 
 
-def test_fixed_tiles_that_are_twice_as_large_take_more() -> None:
+def test_fixed_windows_that_are_twice_as_large_take_more() -> None:
     """The replay is of real pieces, which fit each other now better, now worse."""
     plans = [planner("unetmm").smallest((side, side)) for side in (64, 128, 256)]
     taken = [plan.prediction.engine_bytes for plan in plans]
@@ -94,7 +94,7 @@ def test_tensorrt_takes_the_largest_stage_and_a_workspace() -> None:
         planner("unetmm", Engine.TENSORRT).smallest(),
     ):
         peaks = [
-            compiled_bytes(view_of_model(one.stage.at(*(one.tile or PADDED))))
+            compiled_bytes(view_of_model(one.stage.at(*(one.window or PADDED))))
             for one in plan.stages
         ]
         assert plan.prediction.engine_bytes == pytest.approx(max(peaks), rel=1e-3)

@@ -32,10 +32,16 @@ def test_accumulated_map_is_the_papers_concatenation() -> None:
     assert held[0].numel() == 2 * 8 * 32 * 48 // 8
 
 
+def set_alphas(gate: GatedAdd, alphas: torch.Tensor) -> None:
+    """Set the gates by the inverse of softplus."""
+    with torch.no_grad():
+        gate.beta.copy_(torch.log(torch.expm1(alphas)))
+
+
 def test_gates_start_open_and_can_be_read_and_set() -> None:
     gate = GatedAdd(2)
     torch.testing.assert_close(gate.alphas, torch.ones(2))
-    gate.set_alphas(torch.tensor([0.25, 3.0]))
+    set_alphas(gate, torch.tensor([0.25, 3.0]))
     torch.testing.assert_close(gate.alphas, torch.tensor([0.25, 3.0]))
     up, first, second = torch.rand(3, 1, 4, 5, 5).unbind()
     torch.testing.assert_close(gate(up, [first, second]), up + 0.25 * first + 3.0 * second)
@@ -43,7 +49,7 @@ def test_gates_start_open_and_can_be_read_and_set() -> None:
 
 def test_a_closed_gate_removes_its_skip() -> None:
     gate = GatedAdd(1)
-    gate.set_alphas(torch.zeros(1))
+    set_alphas(gate, torch.full((1,), 1e-6))
     up = torch.rand(1, 4, 5, 5)
     torch.testing.assert_close(gate(up, [torch.rand(1, 4, 5, 5)]), up, atol=2e-6, rtol=0)
 

@@ -9,13 +9,13 @@ import onnx_ir as ir
 import pytest
 
 from edgeunet.errors import GraphError
+from edgeunet.frame_windows import windows
 from edgeunet.graph.stages import FrameGraph
 from edgeunet.planning.cuts import Cut
 from edgeunet.planning.planner import Planner, choose_plan
 from edgeunet.planning.request import PlanRequest
-from edgeunet.planning.window_choices import STEP, Costs, SizedStage
+from edgeunet.planning.window_choices import STEP, Costs, StageWindowChoices
 from edgeunet.specs import Engine
-from edgeunet.tiling import windows
 from edgeunet.units import GIB, MIB
 from tests.convert.small import base
 
@@ -26,7 +26,7 @@ SIZE = (192, 256)
 def cut(level: int, recompute: int = 0, name: str = "unetmm") -> Cut:
     stages = FrameGraph(base(name)).cut(level, recompute=recompute)
     costs = Costs(Engine.ONNXRUNTIME)
-    sized = [SizedStage(stage, SIZE, costs) for stage in stages]
+    sized = [StageWindowChoices(stage, SIZE, costs) for stage in stages]
     return Cut(level, recompute, sized, SIZE, Engine.ONNXRUNTIME)
 
 
@@ -50,12 +50,12 @@ def test_sides_are_the_shortest_for_their_number_of_windows() -> None:
 def test_more_room_means_no_more_work() -> None:
     work: list[float] = []
     for room in range(MIB, 16 * MIB, MIB // 2):
-        tiles = cut(2).within(room, None)
-        if tiles is None:
+        windows = cut(2).within(room, None)
+        if windows is None:
             assert not work, "what fits in less fits in more"
             continue
-        assert [tile is None for tile in tiles] == [not s.tiled for s in cut(2).stages]
-        work.append(cut(2).work(tiles))
+        assert [window is None for window in windows] == [not s.windowed for s in cut(2).stages]
+        work.append(cut(2).work(windows))
     assert len(work) > 10
     assert work == sorted(work, reverse=True)
     assert work[0] > work[-1]
@@ -63,7 +63,7 @@ def test_more_room_means_no_more_work() -> None:
 
 def test_the_window_with_the_least_work_is_that_of_all_that_fit() -> None:
     generator = np.random.default_rng(3)
-    for sized in (one for one in cut(3).sized if one.stage.tiled):
+    for sized in (one for one in cut(3).sized if one.stage.windowed):
         options = sized.options(None)
         rooms = [generator.integers(0, 2 * c.max(), 200) for c in (options.live, options.border)]
         fitting, index = options.least_work(*rooms)
@@ -78,8 +78,8 @@ def test_the_window_with_the_least_work_is_that_of_all_that_fit() -> None:
 def test_what_is_made_again_is_not_held() -> None:
     stored, again = cut(2, 0, "unet"), cut(2, 2, "unet")
     assert again.layout.arena_bytes < stored.layout.arena_bytes
-    one_tile = [None if not stage.tiled else SIZE for stage in stored.stages]
-    assert again.work(one_tile) > stored.work(one_tile)
+    one_window = [None if not stage.windowed else SIZE for stage in stored.stages]
+    assert again.work(one_window) > stored.work(one_window)
 
 
 def test_covering_counts_windows_and_pixels() -> None:
@@ -92,23 +92,23 @@ def test_covering_counts_windows_and_pixels() -> None:
 
 
 def test_windows_of_at_most_an_area() -> None:
-    tiles = cut(2).at_most(96 * 96)
-    assert tiles is not None
-    chosen = [tile for tile in tiles if tile is not None]
+    windows = cut(2).at_most(96 * 96)
+    assert windows is not None
+    chosen = [window for window in windows if window is not None]
     assert chosen
     assert all(rows * columns <= 96 * 96 for rows, columns in chosen)
     assert cut(2).at_most(8 * 8) is None
 
 
-def test_the_smallest_tile_is_allowed_and_smaller_ones_are_not() -> None:
-    rows, columns = cut(3).smallest_tile()
+def test_the_smallest_window_is_allowed_and_smaller_ones_are_not() -> None:
+    rows, columns = cut(3).smallest_window_size()
     assert cut(3).allows((rows, columns))
     assert cut(3).allows(None)
     assert cut(3).allows((1000, 1000)), "one window is the whole frame"
     assert not cut(3).allows((rows - STEP, columns))
     assert not cut(3).allows((rows, columns + 1))
     assert cut(3).smallest((rows, columns)) == [
-        (rows, columns) if stage.tiled else None for stage in cut(3).stages
+        (rows, columns) if stage.windowed else None for stage in cut(3).stages
     ]
 
 
@@ -120,8 +120,8 @@ def test_a_network_without_levels_cannot_be_cut() -> None:
     with pytest.raises(GraphError, match="there is nothing to cut at level 1"):
         choose_plan(made_by, PlanRequest(budget_bytes=1000))
     # Whole frames need no cut.
-    assert not choose_plan(made_by, PlanRequest(whole=True)).tiled
-    assert not choose_plan(made_by, PlanRequest(budget_bytes=GIB)).tiled
+    assert not choose_plan(made_by, PlanRequest(whole=True)).windowed
+    assert not choose_plan(made_by, PlanRequest(budget_bytes=GIB)).windowed
 
 
 def test_an_operator_of_unknown_reach_is_named() -> None:

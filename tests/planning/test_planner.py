@@ -12,6 +12,7 @@ from unittest import mock
 import pytest
 
 from edgeunet.errors import BudgetError, EdgeUnetError, UsageError
+from edgeunet.frame_windows import windows
 from edgeunet.graph import mincut, stages
 from edgeunet.graph.receptive import global_nodes
 from edgeunet.graph.stages import FrameGraph
@@ -20,7 +21,6 @@ from edgeunet.planning import window_choices as options
 from edgeunet.planning.planner import COMFORTABLE_RATIO, FramePlan, Planner, choose_plan
 from edgeunet.planning.request import PlanRequest
 from edgeunet.specs import Engine
-from edgeunet.tiling import windows
 from edgeunet.units import MIB
 from tests.analysis.plans import FRAME, PADDED, planner
 from tests.convert.small import base
@@ -47,19 +47,19 @@ def check_coverage(plan: FramePlan) -> None:
     assert (plan.height, plan.width) == PADDED
     for planned in plan.stages:
         stage = planned.stage
-        if planned.tile is None:
-            assert planned.windows == 1
+        if planned.window is None:
+            assert planned.window_count == 1
             continue
         count = 1
         for length, side, halo in zip(
-            PADDED, planned.tile, (stage.halo_rows, stage.halo_columns), strict=True
+            PADDED, planned.window, (stage.halo_rows, stage.halo_columns), strict=True
         ):
             assert side % stage.align == 0
             settled = windows(length, side, align=stage.align, halo=halo)
             assert [w.first for w in settled] == [0, *(w.last for w in settled[:-1])]
             assert settled[-1].last == length
             count *= len(settled)
-        assert planned.windows == count
+        assert planned.window_count == count
 
 
 @pytest.mark.parametrize(
@@ -92,14 +92,14 @@ def test_every_budget_is_kept_and_a_larger_one_computes_no_more(name: str, engin
 def test_the_whole_frame_is_chosen_when_it_fits(name: str) -> None:
     made_by = planner(name)
     whole = made_by.whole()
-    assert not whole.tiled
+    assert not whole.windowed
     assert whole.held == ()
-    assert [(stage.stage.name, stage.tile, stage.windows) for stage in whole.stages] == [
+    assert [(stage.stage.name, stage.window, stage.window_count) for stage in whole.stages] == [
         ("whole", None, 1)
     ]
     needed = whole.prediction.total_bytes
     assert made_by.fitting(needed) == whole
-    assert made_by.fitting(needed - 1).tiled
+    assert made_by.fitting(needed - 1).windowed
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -126,42 +126,42 @@ def test_nothing_takes_less_than_the_smallest() -> None:
 def test_a_comfortable_plan_takes_less_and_computes_little_twice(name: str) -> None:
     made_by = planner(name)
     plan = choose_plan(made_by, PlanRequest(auto=True))
-    assert plan.tiled
+    assert plan.windowed
     assert 1 < plan.recompute_ratio <= COMFORTABLE_RATIO
     assert plan.prediction.total_bytes < made_by.whole().prediction.total_bytes / 2
 
 
-def test_fixed_tiles_are_every_stages_windows() -> None:
+def test_fixed_windows_are_every_stages_windows() -> None:
     made_by = planner("unetmm")
-    plan = choose_plan(made_by, PlanRequest(tile=(96, 128)))
-    tiled = [stage for stage in plan.stages if stage.stage.tiled]
-    assert tiled
-    assert {stage.tile for stage in tiled} == {(96, 128)}
+    plan = choose_plan(made_by, PlanRequest(window=(96, 128)))
+    windowed = [stage for stage in plan.stages if stage.stage.windowed]
+    assert windowed
+    assert {stage.window for stage in windowed} == {(96, 128)}
     check_coverage(plan)
-    within = choose_plan(made_by, PlanRequest(plan.prediction.total_bytes, tile=(96, 128)))
-    assert {stage.tile for stage in within.stages if stage.stage.tiled} == {(96, 128)}
+    within = choose_plan(made_by, PlanRequest(plan.prediction.total_bytes, window=(96, 128)))
+    assert {stage.window for stage in within.stages if stage.stage.windowed} == {(96, 128)}
     assert within.recompute_ratio <= plan.recompute_ratio
 
 
-def test_tiles_longer_than_the_frame_are_cut_to_it() -> None:
-    plan = choose_plan(planner("unetmm"), PlanRequest(tile=(64, 1000)))
-    assert {stage.tile for stage in plan.stages if stage.stage.tiled} == {(64, PADDED[1])}
+def test_windows_longer_than_the_frame_are_cut_to_it() -> None:
+    plan = choose_plan(planner("unetmm"), PlanRequest(window=(64, 1000)))
+    assert {stage.window for stage in plan.stages if stage.stage.windowed} == {(64, PADDED[1])}
 
 
 @pytest.mark.parametrize("budget", [None, 64 * MIB])
-def test_a_tile_as_long_as_the_frame_is_one_window_over_its_padding(budget: int | None) -> None:
+def test_a_window_as_long_as_the_frame_is_one_window_over_its_padding(budget: int | None) -> None:
     """At 1080 rows padded to 1088, strips of 1080 rows must not run twice for the last 8."""
-    strips = PlanRequest(budget_bytes=budget, tile=(FRAME[0], 128))
+    strips = PlanRequest(budget_bytes=budget, window=(FRAME[0], 128))
     plan = choose_plan(planner("unetmm"), strips)
-    tiled = [stage for stage in plan.stages if stage.stage.tiled]
-    assert {stage.tile for stage in tiled} == {(PADDED[0], 128)}
-    everything = choose_plan(planner("unetmm"), PlanRequest(budget_bytes=budget, tile=FRAME))
+    windowed = [stage for stage in plan.stages if stage.stage.windowed]
+    assert {stage.window for stage in windowed} == {(PADDED[0], 128)}
+    everything = choose_plan(planner("unetmm"), PlanRequest(budget_bytes=budget, window=FRAME))
     assert everything.recompute_ratio == 1.0
     check_coverage(plan)
 
 
 @pytest.mark.parametrize(
-    ("tile", "problem"),
+    ("window", "problem"),
     [
         ((8, 8), "too small"),
         ((8, 256), "too small"),
@@ -170,44 +170,44 @@ def test_a_tile_as_long_as_the_frame_is_one_window_over_its_padding(budget: int 
     ],
 )
 @pytest.mark.parametrize("budget", [None, 100 * MIB])
-def test_tiles_that_no_stage_can_run_on(
-    tile: tuple[int, int], problem: str, budget: int | None
+def test_windows_that_no_stage_can_run_on(
+    window: tuple[int, int], problem: str, budget: int | None
 ) -> None:
     made_by = planner("unetmm")
-    error = refusal(made_by, PlanRequest(budget_bytes=budget, tile=tile))
+    error = refusal(made_by, PlanRequest(budget_bytes=budget, window=window))
     assert isinstance(error, UsageError)
     assert error.message == (
-        f"tiles of {tile[0]}x{tile[1]} are {problem}, so unetmm cannot run in them"
+        f"windows of {window[0]}x{window[1]} are {problem}, so unetmm cannot run in them"
     )
     words = error.hint.split()
     assert words[:1] + words[2:] == ["use", "or", "more,", "in", "multiples", "of", "8"]
     rows, columns = (int(side) for side in words[1].split("x"))
-    choose_plan(made_by, PlanRequest(tile=(rows, columns)))
-    choose_plan(made_by, PlanRequest(tile=(rows + 8, columns + 16)))
+    choose_plan(made_by, PlanRequest(window=(rows, columns)))
+    choose_plan(made_by, PlanRequest(window=(rows + 8, columns + 16)))
 
 
-def test_fixed_tiles_and_too_small_a_budget() -> None:
+def test_fixed_windows_and_too_small_a_budget() -> None:
     made_by = planner("unetmm")
-    error = refusal(made_by, PlanRequest(budget_bytes=MIB, tile=(96, 128)))
+    error = refusal(made_by, PlanRequest(budget_bytes=MIB, window=(96, 128)))
     assert isinstance(error, BudgetError)
-    assert error.message == "1.0 MiB is too little for unetmm at 250x380 in tiles of 96x128"
+    assert error.message == "1.0 MiB is too little for unetmm at 250x380 in windows of 96x128"
     named = int(error.hint.removeprefix("the smallest budget that fits is ").removesuffix("MiB"))
-    plan = choose_plan(made_by, PlanRequest(budget_bytes=named * MIB, tile=(96, 128)))
+    plan = choose_plan(made_by, PlanRequest(budget_bytes=named * MIB, window=(96, 128)))
     assert plan.prediction.total_bytes <= named * MIB
 
 
-def test_whole_frames_alone_are_not_tiled_to_fit() -> None:
+def test_whole_frames_alone_are_not_windowed_to_fit() -> None:
     made_by = planner("unetmm")
     needed = made_by.whole().prediction.total_bytes
-    assert not choose_plan(made_by, PlanRequest(budget_bytes=needed, whole=True)).tiled
+    assert not choose_plan(made_by, PlanRequest(budget_bytes=needed, whole=True)).windowed
     error = refusal(made_by, PlanRequest(budget_bytes=needed // 2, whole=True))
     assert isinstance(error, BudgetError)
     assert error.message.startswith("whole frames are predicted to take ")
     fits = -(-needed // MIB)
     assert error.hint == (
-        f"a budget of {fits}MiB fits them; without --tile none, tiles may fit this one"
+        f"a budget of {fits}MiB fits them; without --tile none, windows may fit this one"
     )
-    assert not choose_plan(made_by, PlanRequest(budget_bytes=fits * MIB, whole=True)).tiled
+    assert not choose_plan(made_by, PlanRequest(budget_bytes=fits * MIB, whole=True)).windowed
 
 
 def test_a_budget_for_weights_as_well_is_smaller() -> None:
@@ -215,10 +215,10 @@ def test_a_budget_for_weights_as_well_is_smaller() -> None:
     needed = made_by.whole().prediction.total_bytes
     assert made_by.weight_bytes > 0
     with_weights = PlanRequest(budget_bytes=needed + made_by.weight_bytes, weights_included=True)
-    assert not choose_plan(made_by, with_weights).tiled
+    assert not choose_plan(made_by, with_weights).windowed
     too_little = PlanRequest(budget_bytes=needed + made_by.weight_bytes - 1, weights_included=True)
-    assert choose_plan(made_by, too_little).tiled
-    assert not choose_plan(made_by, PlanRequest(budget_bytes=needed)).tiled
+    assert choose_plan(made_by, too_little).windowed
+    assert not choose_plan(made_by, PlanRequest(budget_bytes=needed)).windowed
 
 
 def test_the_graph_is_cut_once_for_all_budgets() -> None:

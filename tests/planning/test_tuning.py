@@ -10,7 +10,7 @@ from edgeunet.errors import BudgetError
 from edgeunet.graph.stages import StageGraph
 from edgeunet.imitation.onnxruntime_arena import DEAD_BYTES, Arena, pool_for
 from edgeunet.planning.planner import FramePlan
-from edgeunet.planning.request import Tile
+from edgeunet.planning.request import WindowSize
 from edgeunet.planning.tuning import fastest_plan
 from edgeunet.specs import Engine
 from tests.analysis.plans import planner
@@ -18,23 +18,23 @@ from tests.analysis.plans import planner
 CPU = Engine.ONNXRUNTIME
 
 
-def by_area(stage: StageGraph, tile: Tile) -> float:
-    return float(tile[0] * tile[1])
+def by_area(stage: StageGraph, window: WindowSize) -> float:
+    return float(window[0] * window[1])
 
 
-def dear_when_large(stage: StageGraph, tile: Tile) -> float:
+def dear_when_large(stage: StageGraph, window: WindowSize) -> float:
     """As a cache would have it: what is larger than 128x128 takes a hundred times as long."""
-    area = tile[0] * tile[1]
-    return area * (100.0 if stage.tiled and area > 128 * 128 else 1.0)
+    area = window[0] * window[1]
+    return area * (100.0 if stage.windowed and area > 128 * 128 else 1.0)
 
 
 def largest_window(plan: FramePlan) -> int:
-    return max((s.tile[0] * s.tile[1] for s in plan.stages if s.tile is not None), default=0)
+    return max((s.window[0] * s.window[1] for s in plan.stages if s.window is not None), default=0)
 
 
 def test_the_whole_frame_when_windows_only_cost() -> None:
     plan = fastest_plan(planner("unetmm", CPU), None, by_area)
-    assert not plan.tiled
+    assert not plan.windowed
 
 
 def test_small_windows_when_large_ones_are_slow() -> None:
@@ -42,16 +42,16 @@ def test_small_windows_when_large_ones_are_slow() -> None:
     budget = made_by.whole().prediction.total_bytes - 1
     most_arithmetic_saved = made_by.fitting(budget)
     plan = fastest_plan(made_by, budget, dear_when_large)
-    assert plan.tiled
+    assert plan.windowed
     assert largest_window(plan) <= 128 * 128 < largest_window(most_arithmetic_saved)
     assert plan.prediction.total_bytes <= budget
 
 
 def test_every_stage_and_window_is_timed_once() -> None:
-    seen: list[tuple[str, tuple[object, ...], Tile]] = []
+    seen: list[tuple[str, tuple[object, ...], WindowSize]] = []
 
-    def count(stage: StageGraph, tile: Tile) -> float:
-        seen.append((stage.name, (stage.inputs, stage.outputs), tile))
+    def count(stage: StageGraph, window: WindowSize) -> float:
+        seen.append((stage.name, (stage.inputs, stage.outputs), window))
         return 1.0
 
     fastest_plan(planner("unetmm", CPU), None, count)
@@ -59,7 +59,7 @@ def test_every_stage_and_window_is_timed_once() -> None:
 
 
 def test_a_budget_that_nothing_fits_is_refused_before_anything_is_timed() -> None:
-    def never(stage: StageGraph, tile: Tile) -> float:
+    def never(stage: StageGraph, window: WindowSize) -> float:
         raise AssertionError("timed a plan that cannot be")
 
     with pytest.raises(BudgetError, match="is too little for unetmm"):
@@ -84,8 +84,8 @@ def test_one_region_serves_every_stage(name: str) -> None:
         for stage in plan.stages:
             stage.cost.allocations.load(arena)
         for stage in plan.stages * 2:
-            tile = stage.tile or (plan.height, plan.width)
-            stage.cost.allocations.replay(arena, tile[0] * tile[1])
+            window = stage.window or (plan.height, plan.width)
+            stage.cost.allocations.replay(arena, window[0] * window[1])
         assert arena.regions == 1
         assert plan.prediction.live_bytes <= plan.region_bytes <= plan.prediction.total_bytes * 1.1
         assert pool.dead_bytes == DEAD_BYTES

@@ -33,7 +33,7 @@ def test_a_network_in_windows_is_the_same_on_both(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    request = PlanRequest(tile=(32, 32))
+    request = PlanRequest(window=(32, 32))
     order = ExportOrder(small(name), *frame, Precision.FP32, request=request)
     bundle = draft_bundle(order, tmp_path / "made.bundle")
     # Later, because torch looks whether there is a TensorRT while it exports.

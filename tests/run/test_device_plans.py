@@ -13,7 +13,7 @@ from edgeunet.bundle import Bundle
 from edgeunet.engine.trt.plans import info_path, plan_path
 from edgeunet.errors import EdgeUnetError, EngineError, UsageError
 from edgeunet.run.executor import Executor
-from tests.bundle.tiny import tiled_bundle, tiny_bundle
+from tests.bundle.tiny import tiny_bundle, windowed_bundle
 from tests.engine.simulated_gpu import Gpu
 from tests.engine.simulated_jetson import jetson
 from tests.engine.simulated_runtime import Engine
@@ -40,18 +40,18 @@ def refused(bundle: Bundle) -> EdgeUnetError:
 
 def test_a_bundle_without_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = jetson(monkeypatch)
-    bundle = tiled_bundle(tmp_path)
+    bundle = windowed_bundle(tmp_path)
     error = refused(bundle)
-    assert error.message == "tiled.bundle has no TensorRT plans"
+    assert error.message == "windowed.bundle has no TensorRT plans"
     assert error.hint == f"build them on this device: edgeunet build {bundle.path}"
     machine.build(bundle)
     plan_path(bundle, "twice").unlink()
-    assert refused(bundle).message == "tiled.bundle has no TensorRT plan for twice"
+    assert refused(bundle).message == "windowed.bundle has no TensorRT plan for twice"
 
 
 def test_plans_that_do_not_belong_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = jetson(monkeypatch)
-    bundle = machine.build(tiled_bundle(tmp_path))
+    bundle = machine.build(windowed_bundle(tmp_path))
     path = plan_path(bundle, "once")
     whole = path.read_bytes()
     path.write_bytes(whole[:-9])
@@ -74,7 +74,7 @@ def test_a_plan_that_tensorrt_will_not_have(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = jetson(monkeypatch)
-    bundle = machine.build(tiled_bundle(tmp_path))
+    bundle = machine.build(windowed_bundle(tmp_path))
     machine.tensorrt.gpu = "another"
     error = refused(bundle)
     assert error.message == (
@@ -85,7 +85,7 @@ def test_a_plan_that_tensorrt_will_not_have(
 
 def test_a_plan_of_other_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = jetson(monkeypatch)
-    bundle = machine.build(tiled_bundle(tmp_path))
+    bundle = machine.build(windowed_bundle(tmp_path))
     once, twice = (plan_path(bundle, stage) for stage in ("once", "twice"))
     info = msgspec.json.decode(info_path(bundle, "twice").read_bytes())
     document = msgspec.json.decode(info_path(bundle, "once").read_bytes())
@@ -100,7 +100,7 @@ def test_a_plan_of_other_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_too_little_memory_says_how_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = Gpu(memory_bytes=12 << 10)
-    error = refused(jetson(monkeypatch, gpu=gpu).build(tiled_bundle(tmp_path)))
+    error = refused(jetson(monkeypatch, gpu=gpu).build(windowed_bundle(tmp_path)))
     assert error.message == ("the window at hand needs 7.4 KiB of GPU memory, 3.0 KiB are free")
     assert "--budget" in error.hint
     gpu.finish()
@@ -122,7 +122,7 @@ def test_auto_gives_a_gpu_up_that_has_too_little_memory(
 ) -> None:
     gpu = Gpu(memory_bytes=memory_bytes)
     machine = jetson(monkeypatch, gpu=gpu)
-    bundle = machine.build(tiled_bundle(tmp_path))
+    bundle = machine.build(windowed_bundle(tmp_path))
     if not contexts:
         monkeypatch.setattr(Engine, "create_execution_context", lambda self, strategy: None)
     notes: list[str] = []
@@ -144,7 +144,7 @@ def test_auto_gives_a_gpu_up_that_has_too_little_memory(
 
 def test_auto_takes_plans_where_they_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = jetson(monkeypatch)
-    bundle = tiled_bundle(tmp_path)
+    bundle = windowed_bundle(tmp_path)
 
     def chosen() -> tuple[str, str]:
         notes: list[str] = []
@@ -154,7 +154,7 @@ def test_auto_takes_plans_where_they_run(tmp_path: Path, monkeypatch: pytest.Mon
 
     assert chosen() == (
         "onnxruntime",
-        "engine: onnxruntime, because tiled.bundle has no TensorRT plans",
+        "engine: onnxruntime, because windowed.bundle has no TensorRT plans",
     )
     machine.build(bundle)
     assert chosen() == (
@@ -172,9 +172,9 @@ def test_a_jetson_without_onnxruntime_hears_what_tensorrt_lacks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jetson(monkeypatch)
-    bundle = tiled_bundle(tmp_path)
+    bundle = windowed_bundle(tmp_path)
     _without_onnxruntime(monkeypatch)
-    with pytest.raises(EngineError, match="tiled.bundle has no TensorRT plans") as caught:
+    with pytest.raises(EngineError, match="windowed.bundle has no TensorRT plans") as caught:
         Executor(bundle)
     assert "edgeunet build" in caught.value.hint
 

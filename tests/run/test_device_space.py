@@ -18,7 +18,7 @@ from edgeunet.errors import EngineError
 from edgeunet.run.device_space import DeviceSpace
 from edgeunet.run.executor import Executor
 from edgeunet.specs import Task
-from tests.bundle.tiny import tiled_bundle, tiny_bundle
+from tests.bundle.tiny import tiny_bundle, windowed_bundle
 from tests.engine.simulated_cuda import LAYOUTS
 from tests.engine.simulated_gpu import Gpu
 from tests.engine.simulated_jetson import VERSIONS, WORK_BYTES, desktop, jetson
@@ -45,7 +45,7 @@ def test_windows_on_the_gpu_are_windows_on_the_cpu(
 ) -> None:
     gpu = Gpu() if integrated else desktop()
     machine = jetson(monkeypatch, version=version, layout=layout, gpu=gpu)
-    bundle = machine.build(tiled_bundle(tmp_path, 45, 61))
+    bundle = machine.build(windowed_bundle(tmp_path, 45, 61))
     expected = answers(bundle, "onnxruntime")
     assert same(answers(bundle, "tensorrt"), expected)
     assert not np.array_equal(expected[0]["denoised"], expected[1]["denoised"])
@@ -61,7 +61,7 @@ def test_streams_may_run_in_any_order(
 ) -> None:
     monkeypatch.setenv("EDGEUNET_CUDA_GRAPH", graph)
     gpu = desktop(order=order)
-    bundle = jetson(monkeypatch, gpu=gpu).build(tiled_bundle(tmp_path, 48, 64, (16, 24)))
+    bundle = jetson(monkeypatch, gpu=gpu).build(windowed_bundle(tmp_path, 48, 64, (16, 24)))
     assert same(answers(bundle, "tensorrt"), answers(bundle, "onnxruntime"))
     gpu.finish()
 
@@ -70,7 +70,7 @@ def test_a_missing_event_would_show(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """So that the tests above can fail."""
     gpu = desktop()
     monkeypatch.setattr(gpu, "wait", lambda stream, event: None)
-    bundle = jetson(monkeypatch, gpu=gpu).build(tiled_bundle(tmp_path))
+    bundle = jetson(monkeypatch, gpu=gpu).build(windowed_bundle(tmp_path))
     assert not same(answers(bundle, "tensorrt"), answers(bundle, "onnxruntime"))
 
 
@@ -89,8 +89,8 @@ def test_a_frame_is_one_graph_where_the_package_has_graphs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = jetson(monkeypatch)
-    executor = Executor(machine.build(tiled_bundle(tmp_path)), "tensorrt")
-    assert space_of(executor).uses_graph
+    executor = Executor(machine.build(windowed_bundle(tmp_path)), "tensorrt")
+    assert space_of(executor)._graph is not None
     machine.gpu.calls.clear()
     executor.run(picture(1))
     assert machine.gpu.calls.count("cuGraphLaunch") == 1
@@ -102,7 +102,7 @@ def test_a_frame_is_one_graph_where_the_package_has_graphs(
 def test_a_frame_allocates_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEUNET_CUDA_GRAPH", "off")
     machine = jetson(monkeypatch, gpu=desktop())
-    executor = Executor(machine.build(tiled_bundle(tmp_path)), "tensorrt")
+    executor = Executor(machine.build(windowed_bundle(tmp_path)), "tensorrt")
     first = executor.run(picture(1))["denoised"]
     machine.gpu.calls.clear()
     assert executor.run(picture(2))["denoised"] is first
@@ -115,7 +115,7 @@ def test_a_capture_that_fails_is_said_once_and_the_frames_are_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gpu = Gpu(captures=False)
-    bundle = jetson(monkeypatch, gpu=gpu).build(tiled_bundle(tmp_path))
+    bundle = jetson(monkeypatch, gpu=gpu).build(windowed_bundle(tmp_path))
     notes: list[str] = []
     executor = Executor(bundle, "tensorrt", on_note=notes.append)
     image = picture(1)
@@ -136,7 +136,7 @@ def test_a_capture_that_fails_is_said_once_and_the_frames_are_right(
 
 def test_a_graph_that_pycuda_cannot_make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = jetson(monkeypatch, layout="pycuda")
-    bundle = machine.build(tiled_bundle(tmp_path))
+    bundle = machine.build(windowed_bundle(tmp_path))
     notes: list[str] = []
     Executor(bundle, "tensorrt", on_note=notes.append).close()
     assert notes == ["without a CUDA graph, one call per window: pycuda makes none"]
@@ -165,7 +165,7 @@ def test_frames_are_mapped_or_copied(
 ) -> None:
     monkeypatch.setenv("EDGEUNET_TRANSFERS", transfers)
     gpu = Gpu() if integrated else desktop()
-    bundle = jetson(monkeypatch, gpu=gpu).build(tiled_bundle(tmp_path))
+    bundle = jetson(monkeypatch, gpu=gpu).build(windowed_bundle(tmp_path))
     assert same(answers(bundle, "tensorrt"), answers(bundle, "onnxruntime"))
     moved = {call for call in gpu.calls if call in ("cuMemcpyHtoDAsync", "cuMemcpyDtoHAsync")}
     assert bool(moved) is copies
@@ -175,7 +175,7 @@ def test_frames_are_mapped_or_copied(
 def test_a_frame_comes_and_goes_in_bands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else nothing would overlap: the last rows go up after the first windows could run."""
     gpu = desktop()
-    bundle = jetson(monkeypatch, gpu=gpu).build(tiled_bundle(tmp_path, 48, 64, (16, 24)))
+    bundle = jetson(monkeypatch, gpu=gpu).build(windowed_bundle(tmp_path, 48, 64, (16, 24)))
     executor = Executor(bundle, "tensorrt")
     gpu.calls.clear()
     monkeypatch.setattr(space_of(executor), "_graph", None)
@@ -187,7 +187,7 @@ def test_a_frame_comes_and_goes_in_bands(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_old_integrated_gpus_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = Gpu(name="Tegra X2", compute_capability=(6, 2))
-    executor = Executor(jetson(monkeypatch, gpu=gpu).build(tiled_bundle(tmp_path)), "tensorrt")
+    executor = Executor(jetson(monkeypatch, gpu=gpu).build(windowed_bundle(tmp_path)), "tensorrt")
     assert not space_of(executor).mapped
     executor.close()
     gpu.finish()
@@ -195,7 +195,7 @@ def test_old_integrated_gpus_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_stages_share_one_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = jetson(monkeypatch)
-    executor = Executor(machine.build(tiled_bundle(tmp_path)), "tensorrt")
+    executor = Executor(machine.build(windowed_bundle(tmp_path)), "tensorrt")
     window = 16 * 24 * 3
     aligned = -(-window // 256) * 256
     use = space_of(executor).use
@@ -211,7 +211,7 @@ def test_stages_share_one_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_frames_may_run_in_another_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = jetson(monkeypatch)
-    bundle = machine.build(tiled_bundle(tmp_path))
+    bundle = machine.build(windowed_bundle(tmp_path))
     executor = Executor(bundle, "tensorrt")
     found: list[Any] = []
     thread = threading.Thread(
@@ -227,7 +227,7 @@ def test_frames_may_run_in_another_thread(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_context_that_was_lost_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEUNET_CUDA_GRAPH", "off")
     machine = jetson(monkeypatch)
-    executor = Executor(machine.build(tiled_bundle(tmp_path)), "tensorrt")
+    executor = Executor(machine.build(windowed_bundle(tmp_path)), "tensorrt")
     # As a library does that takes the context off this thread.
     machine.tensorrt.on_execute = lambda execution: machine.gpu.lose_context()
     with pytest.raises(EngineError, match=r"the CUDA context was lost \(cu\w+: .*invalid") as lost:
@@ -240,7 +240,7 @@ def test_a_context_that_was_destroyed_can_be_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = jetson(monkeypatch)
-    executor = Executor(machine.build(tiled_bundle(tmp_path)), "tensorrt")
+    executor = Executor(machine.build(windowed_bundle(tmp_path)), "tensorrt")
     machine.gpu.fails["cuCtxPushCurrent"] = ("CUDA_ERROR_CONTEXT_IS_DESTROYED", "is destroyed")
     with pytest.raises(EngineError, match="the CUDA context was lost"):
         executor.run(picture(1))
@@ -249,17 +249,17 @@ def test_a_context_that_was_destroyed_can_be_closed(
 
 def test_a_closed_executor_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = jetson(monkeypatch)
-    executor = Executor(machine.build(tiled_bundle(tmp_path)), "tensorrt")
+    executor = Executor(machine.build(windowed_bundle(tmp_path)), "tensorrt")
     executor.close()
     executor.close()
-    with pytest.raises(EngineError, match="tiled.bundle was closed"):
+    with pytest.raises(EngineError, match="windowed.bundle was closed"):
         executor.run(picture(1))
     machine.gpu.finish()
 
 
 def test_the_path_itself_allocates_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = jetson(monkeypatch)
-    executor = Executor(machine.build(tiled_bundle(tmp_path, 128, 128, (32, 48))), "tensorrt")
+    executor = Executor(machine.build(windowed_bundle(tmp_path, 128, 128, (32, 48))), "tensorrt")
     machine.tensorrt.on_execute = None
     monkeypatch.setattr(machine.gpu, "launch", lambda graph, stream: None)
     image = picture(1, 128, 128)

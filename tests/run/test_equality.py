@@ -1,4 +1,4 @@
-"""A frame in tiles is the whole frame: real stages in the real executor, whatever the tiles.
+"""A frame in windows is the whole frame: real stages in the real executor, whatever the windows.
 
 Floats are compared where a network has them last, before they are rounded: there a seam cannot
 hide. Networks have random weights, of a trained one's scale and of a much larger one.
@@ -17,7 +17,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from edgeunet.analysis.held_layout import lay_out
+from edgeunet.analysis.held_layout import lay_out_held
 from edgeunet.bundle import Bundle, open_bundle
 from edgeunet.bundle.agreement import contradiction_in
 from edgeunet.bundle.manifest import ClassEntry, OutputEntry
@@ -25,18 +25,18 @@ from edgeunet.convert.exporting import ExportOrder, draft_bundle
 from edgeunet.convert.network_graph import graph_of_recipe
 from edgeunet.convert.staging import plan_entry, write_stages
 from edgeunet.engine import open_session
+from edgeunet.frame_windows import Halo, smallest_window
 from edgeunet.graph.resize import at_sizes
 from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.graph.summary import write_model
 from edgeunet.graph.values import constant_of
 from edgeunet.imitation.prediction import StageCost
-from edgeunet.planning.planner import FramePlan, Prediction, StagePlan
-from edgeunet.planning.request import PlanRequest, Tile
+from edgeunet.planning.planner import FramePlan, PlannedStage, Prediction
+from edgeunet.planning.request import PlanRequest, WindowSize
 from edgeunet.planning.window_choices import STEP
 from edgeunet.recipes import recipe_names
 from edgeunet.run.executor import Executor
 from edgeunet.specs import FRAME, Array, Engine, FrameType, Precision, Task, TensorSpec
-from edgeunet.tiling import Halo, smallest_window
 from tests.bundle.tiny import tiny_manifest
 from tests.convert.small import MEANS, small
 
@@ -56,22 +56,23 @@ ROUNDED_OTHERWISE_IN_ONE = 5e-5
 
 @dataclass(frozen=True)
 class Combination:
-    """One run. gain: of the weights. frame: (height, width). tiles: of every stage, None for once.
+    """One run.
 
+    gain: of the weights. frame: (height, width). windows: of every stage; None runs it once.
     floats: compare what is rounded as well.
     """
 
     name: str
     gain: float
-    frame: Tile
+    frame: WindowSize
     level: int
     recompute: int
-    tiles: tuple[Tile | None, ...]
+    windows: tuple[WindowSize | None, ...]
     floats: bool
     seed: int
 
     @property
-    def padded(self) -> Tile:
+    def padded(self) -> WindowSize:
         height, width = (-(-side // MULTIPLE) * MULTIPLE for side in self.frame)
         return height, width
 
@@ -170,13 +171,16 @@ def combinations(name: str) -> Iterator[Combination]:
         cut = Combination(name, gain, frame, level, recompute, (), floats, index)
         stages = stages_of(name, gain, floats, level, recompute)
         kind = ("windows", "windows", "smallest", "strips", "one")[int(generator.integers(5))]
-        tiles = tuple(
-            tile_of(stage, cut.padded, kind, generator) if stage.tiled else None for stage in stages
+        windows = tuple(
+            window_of(stage, cut.padded, kind, generator) if stage.windowed else None
+            for stage in stages
         )
-        yield Combination(name, gain, frame, level, recompute, tiles, floats, index)
+        yield Combination(name, gain, frame, level, recompute, windows, floats, index)
 
 
-def tile_of(stage: StageGraph, padded: Tile, kind: str, generator: np.random.Generator) -> Tile:
+def window_of(
+    stage: StageGraph, padded: WindowSize, kind: str, generator: np.random.Generator
+) -> WindowSize:
     """Draw a window for a stage; every stage of a plan has its own."""
 
     def side(length: int, halo: Halo) -> int:
@@ -205,17 +209,18 @@ def plan_of(combination: Combination) -> FramePlan:
         height=c.padded[0],
         width=c.padded[1],
         stages=tuple(
-            StagePlan(stage, tile, 0, unknown) for stage, tile in zip(stages, c.tiles, strict=True)
+            PlannedStage(stage, window, 0, unknown)
+            for stage, window in zip(stages, c.windows, strict=True)
         ),
         held=(),
-        layout=lay_out((), ()),
+        layout=lay_out_held((), ()),
         prediction=Prediction(0, 0, 0, 0, 0),
         recompute_ratio=1.0,
         engine=Engine.ONNXRUNTIME,
     )
 
 
-def run_in_tiles(combination: Combination, frame: Array, folder: Path) -> Mapping[str, Array]:
+def run_in_windows(combination: Combination, frame: Array, folder: Path) -> Mapping[str, Array]:
     plan = plan_of(combination)
     folder.mkdir()
     manifest = msgspec.structs.replace(
@@ -258,16 +263,16 @@ def tally() -> Iterator[dict[str, tuple[int, int]]]:
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_a_frame_in_tiles_is_the_whole_frame(
+def test_a_frame_in_windows_is_the_whole_frame(
     name: str, tmp_path: Path, tally: dict[str, tuple[int, int]]
 ) -> None:
     otherwise = values = cut = 0
     for index, combination in enumerate(combinations(name)):
         generator = np.random.default_rng(combination.seed)
         frame = generator.integers(0, 256, (*combination.frame, 3), dtype=np.uint8)
-        given = run_in_tiles(combination, frame, tmp_path / f"tiled{index}")
+        given = run_in_windows(combination, frame, tmp_path / f"windowed{index}")
         wanted = run_whole(combination, frame, tmp_path / f"whole{index}")
-        cut += any(tile not in (None, combination.padded) for tile in combination.tiles)
+        cut += any(window not in (None, combination.padded) for window in combination.windows)
         for entry in entries(combination):
             a, b = given[entry.name], wanted[entry.name]
             assert a.shape == b.shape, f"{entry.name}: {combination}"
@@ -287,12 +292,12 @@ def test_a_frame_in_tiles_is_the_whole_frame(
 
 @pytest.mark.parametrize(("name", "frame"), [("unetmm", (77, 101)), ("nafnet", (50, 37))])
 def test_a_frame_of_any_size_is_what_an_export_of_that_size_says(
-    name: str, frame: Tile, tmp_path: Path
+    name: str, frame: WindowSize, tmp_path: Path
 ) -> None:
     """The network's own padding, in torch's graph, and the plan's, in the executor."""
     image = np.random.default_rng(1).integers(0, 256, (*frame, 3), dtype=np.uint8)
     answers: list[Array] = []
-    for request in (PlanRequest(whole=True), PlanRequest(tile=(48, 32))):
+    for request in (PlanRequest(whole=True), PlanRequest(window=(48, 32))):
         order = ExportOrder(small(name), *frame, Precision.FP32, request=request)
         bundle = draft_bundle(order, tmp_path / f"{len(answers)}.bundle")
         assert (bundle.manifest.plan is None) == request.whole

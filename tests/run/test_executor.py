@@ -17,12 +17,12 @@ from edgeunet.recipes import load_recipe
 from edgeunet.run.executor import Executor, check_size
 from edgeunet.specs import Array, Image, Precision, Task
 from tests.bundle.tiny import (
-    tiled_bundle,
-    tiled_files,
-    tiled_manifest,
     tiny_bundle,
     tiny_graph,
     tiny_manifest,
+    windowed_bundle,
+    windowed_files,
+    windowed_manifest,
 )
 from tests.media.clips import picture
 from tests.run.comparing import answers
@@ -73,12 +73,12 @@ def blurred_twice(tmp_path: Path, image: np.ndarray) -> np.ndarray:
 
 def test_stages_hand_their_tensors_on(tmp_path: Path) -> None:
     image = picture(3)
-    twice = Executor(tiled_bundle(tmp_path))
+    twice = Executor(windowed_bundle(tmp_path))
     assert np.array_equal(twice.run(image)["denoised"], blurred_twice(tmp_path, image))
 
 
 def test_outputs_end_at_the_frame_and_its_padding_stays_zero(tmp_path: Path) -> None:
-    executor = Executor(tiled_bundle(tmp_path, 45, 61))
+    executor = Executor(windowed_bundle(tmp_path, 45, 61))
     for seed in (1, 2):
         image = picture(seed, 45, 61)
         padded = np.zeros((48, 64, 3), np.uint8)
@@ -88,8 +88,8 @@ def test_outputs_end_at_the_frame_and_its_padding_stays_zero(tmp_path: Path) -> 
         assert np.array_equal(denoised, blurred_twice(tmp_path, padded)[:, :45, :61])
 
 
-def test_a_tiled_frame_costs_no_allocation(tmp_path: Path) -> None:
-    executor = Executor(tiled_bundle(tmp_path, 256, 256, (64, 64)), threads=1)
+def test_a_windowed_frame_costs_no_allocation(tmp_path: Path) -> None:
+    executor = Executor(windowed_bundle(tmp_path, 256, 256, (64, 64)), threads=1)
     image = picture(1, 256, 256)
     first = executor.run(image)["denoised"]
     peaks = []
@@ -103,9 +103,9 @@ def test_a_tiled_frame_costs_no_allocation(tmp_path: Path) -> None:
 
 
 def test_a_stage_that_nobody_feeds_is_refused(tmp_path: Path) -> None:
-    manifest = tiled_manifest(48, 64, (16, 24))
+    manifest = windowed_manifest(48, 64, (16, 24))
     manifest = msgspec.structs.replace(manifest, stages=manifest.stages[1:])
-    bundle = write_bundle(tmp_path / "x.bundle", manifest, tiled_files(manifest))
+    bundle = write_bundle(tmp_path / "x.bundle", manifest, windowed_files(manifest))
     with pytest.raises(BundleError, match="nothing gives stage 'twice' its 'soft'"):
         Executor(bundle)
 

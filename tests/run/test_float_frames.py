@@ -29,7 +29,7 @@ from tests.media.clips import picture
 from tests.run.comparing import answers, same
 
 FRAME = (50, 37)
-WINDOWS = PlanRequest(tile=(32, 32))
+WINDOWS = PlanRequest(window=(32, 32))
 
 
 def draft(folder: Path, frame_type: FrameType, request: PlanRequest = WINDOWS) -> Bundle:
@@ -40,7 +40,7 @@ def draft(folder: Path, frame_type: FrameType, request: PlanRequest = WINDOWS) -
 
 
 @pytest.fixture(scope="module")
-def tiled(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def windowed(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return draft(tmp_path_factory.mktemp("floats"), FrameType.FLOAT32)
 
 
@@ -49,18 +49,18 @@ def in_bytes(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return draft(tmp_path_factory.mktemp("bytes"), FrameType.UINT8)
 
 
-def test_windows_of_floats_are_windows_of_bytes(tiled: Bundle, in_bytes: Bundle) -> None:
-    assert tiled.manifest.plan is not None
-    given = answers(tiled, "onnxruntime")
+def test_windows_of_floats_are_windows_of_bytes(windowed: Bundle, in_bytes: Bundle) -> None:
+    assert windowed.manifest.plan is not None
+    given = answers(windowed, "onnxruntime")
     assert {array.dtype.name for array in given[0].values()} == {"uint8"}
     assert np.ptp(given[0]["denoised"]) > 0
     assert same(given, answers(in_bytes, "onnxruntime"))
 
 
-def test_every_border_is_floats_and_every_graph_one_that_older_ones_read(tiled: Bundle) -> None:
-    for stage in tiled.manifest.stages:
+def test_every_border_is_floats_and_every_graph_one_that_older_ones_read(windowed: Bundle) -> None:
+    for stage in windowed.manifest.stages:
         assert {entry.dtype for entry in (*stage.inputs, *stage.outputs)} == {"float32"}
-        model = onnx.load(tiled.file(stage.graph))
+        model = onnx.load(windowed.file(stage.graph))
         assert [entry.version for entry in model.opset_import if not entry.domain] == [13]
         onnx.checker.check_model(model, full_check=True)
         assert "Round" not in {node.op_type for node in model.graph.node}
@@ -68,9 +68,9 @@ def test_every_border_is_floats_and_every_graph_one_that_older_ones_read(tiled: 
 
 @pytest.mark.parametrize("gpu", [Gpu(), desktop()], ids=["integrated", "discrete"])
 def test_a_gpu_takes_them_too(
-    tiled: Bundle, gpu: Gpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    windowed: Bundle, gpu: Gpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bundle = open_bundle(shutil.copytree(tiled.path, tmp_path / tiled.path.name))
+    bundle = open_bundle(shutil.copytree(windowed.path, tmp_path / windowed.path.name))
     jetson(monkeypatch, gpu=gpu).build(bundle)
     assert same(answers(bundle, "tensorrt"), answers(bundle, "onnxruntime"))
     gpu.finish()
@@ -91,31 +91,33 @@ def test_whole_frames_and_their_buffers(in_bytes: Bundle, tmp_path: Path) -> Non
     executor.close()
 
 
-def test_a_manifest_that_says_another_type_than_its_graphs(tiled: Bundle, tmp_path: Path) -> None:
+def test_a_manifest_that_says_another_type_than_its_graphs(
+    windowed: Bundle, tmp_path: Path
+) -> None:
     files: dict[str, bytes | Path] = {
-        name: tiled.file(name).read_bytes() for name in tiled.manifest.files
+        name: windowed.file(name).read_bytes() for name in windowed.manifest.files
     }
-    wrong = msgspec.structs.replace(tiled.manifest, frame_type=FrameType.UINT8)
+    wrong = msgspec.structs.replace(windowed.manifest, frame_type=FrameType.UINT8)
     with pytest.raises(BundleError, match="its plan has no uint8 frame of 64x48 pixels"):
         open_bundle(write_bundle(tmp_path / "x.bundle", wrong, files).path)
 
 
-def test_the_hint_for_another_size_keeps_the_floats(tiled: Bundle) -> None:
+def test_the_hint_for_another_size_keeps_the_floats(windowed: Bundle) -> None:
     with pytest.raises(SourceError) as caught:
-        check_size(tiled, "x.png", 64, 64)
+        check_size(windowed, "x.png", 64, 64)
     assert caught.value.hint.endswith("--fp32 --frame float")
 
 
 class TestTrtexec:
-    def test_old_versions_build_them(self, tiled: Bundle) -> None:
+    def test_old_versions_build_them(self, windowed: Bundle) -> None:
         options = BuildOptions(workspace_bytes=256 << 20)
-        encode, *_ = trtexec_commands(tiled, options, "8.2.1")
-        engine = f"{tiled.path}/engines/encode.plan"
+        encode, *_ = trtexec_commands(windowed, options, "8.2.1")
+        engine = f"{windowed.path}/engines/encode.plan"
         assert encode == (
-            f"trtexec --onnx={tiled.path}/encode.onnx --saveEngine={engine} --workspace=256 "
+            f"trtexec --onnx={windowed.path}/encode.onnx --saveEngine={engine} --workspace=256 "
             "--buildOnly"
         )
-        newer, *_ = trtexec_commands(tiled, options, "8.4.1")
+        newer, *_ = trtexec_commands(windowed, options, "8.4.1")
         assert newer.endswith("--memPoolSize=workspace:256 --buildOnly")
 
     def test_bytes_are_refused_with_the_option_that_helps(self, in_bytes: Bundle) -> None:
@@ -126,6 +128,6 @@ class TestTrtexec:
         )
         assert caught.value.hint.startswith("export it with --frame float")
 
-    def test_older_ones_read_neither(self, tiled: Bundle) -> None:
+    def test_older_ones_read_neither(self, windowed: Bundle) -> None:
         with pytest.raises(UsageError, match="TensorRT 7.1.3 does not read a bundle's graphs"):
-            trtexec_commands(tiled, BuildOptions(), "7.1.3")
+            trtexec_commands(windowed, BuildOptions(), "7.1.3")

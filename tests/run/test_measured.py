@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeunet.engine.onnxruntime_session import ARENA_LIMIT
+from edgeunet.engine.onnxruntime_arenas import ARENA_LIMIT
 from edgeunet.errors import EdgeUnetError, EngineError
 from edgeunet.run import measured as module
 from edgeunet.run.measured import Measurement, measure
 from edgeunet.specs import Task
 from edgeunet.units import MIB
-from tests.bundle.tiny import tiled_bundle, tiny_bundle
+from tests.bundle.tiny import tiny_bundle, windowed_bundle
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -60,10 +60,10 @@ def test_the_measured_bytes_are_what_the_graph_needs(tmp_path: Path) -> None:
 
 def test_a_bundle_is_measured_with_all_its_stages(tmp_path: Path) -> None:
     whole = measure(tiny_bundle(tmp_path, 1024, 1024, (Task.DENOISE,)).path, frames=5)
-    tiled = measure(tiled_bundle(tmp_path, 1024, 1024, (128, 128)).path, frames=5)
+    windowed = measure(windowed_bundle(tmp_path, 1024, 1024, (128, 128)).path, frames=5)
     # Three planes of floats at once; or bytes alone: the frame, what is held, and the output.
     assert 24 * MIB < whole.measured_bytes < 60 * MIB
-    assert 5 * MIB < tiled.measured_bytes < 16 * MIB
+    assert 5 * MIB < windowed.measured_bytes < 16 * MIB
 
 
 def test_a_limit_on_the_arena_is_a_limit(tmp_path: Path) -> None:

@@ -12,15 +12,15 @@ import pytest
 from edgeunet.run.executor import Executor
 from edgeunet.run.spaces import HostCopy, HostSpace
 from edgeunet.run.windows import StageRunner, scratch_bytes
-from edgeunet.specs import Array, Session, TensorSpec
-from tests.bundle.tiny import tiled_bundle, tiled_manifest
+from edgeunet.specs import Array, Engine, Session, TensorSpec
+from tests.bundle.tiny import windowed_bundle, windowed_manifest
 from tests.media.clips import picture
 
 
 class AddsOne:
     """A session whose output is its input plus one."""
 
-    engine = "none"
+    engine = Engine.ONNXRUNTIME
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
 
@@ -40,9 +40,9 @@ class AddsOne:
     def __exit__(self, *failure: object) -> None: ...
 
 
-@pytest.mark.parametrize("tile", [(16, 24), (8, 64), (48, 16), (40, 56), (48, 64), (99, 99)])
-def test_every_pixel_is_written_once(tile: tuple[int, int]) -> None:
-    manifest = tiled_manifest(48, 64, tile)
+@pytest.mark.parametrize("window", [(16, 24), (8, 64), (48, 16), (40, 56), (48, 64), (99, 99)])
+def test_every_pixel_is_written_once(window: tuple[int, int]) -> None:
+    manifest = windowed_manifest(48, 64, window)
     assert manifest.plan is not None
     image = np.ascontiguousarray(picture(1, 48, 64) // 2)[None]
     buffers = {"frame": image, "soft": np.zeros_like(image)}
@@ -63,8 +63,8 @@ def test_every_pixel_is_written_once(tile: tuple[int, int]) -> None:
         assert (buffers["soft"] == 1).all()
 
 
-def test_a_tiled_run_stays_flat(tmp_path: Path) -> None:
-    executor = Executor(tiled_bundle(tmp_path, 128, 128, (32, 48)), threads=1)
+def test_a_windowed_run_stays_flat(tmp_path: Path) -> None:
+    executor = Executor(windowed_bundle(tmp_path, 128, 128, (32, 48)), threads=1)
     image = picture(1, 128, 128)
     executor.run(image)
     executor.run(image)
@@ -82,8 +82,8 @@ def test_a_tiled_run_stays_flat(tmp_path: Path) -> None:
 
 def test_a_halo_of_nothing_shows_the_seams(tmp_path: Path) -> None:
     image = picture(3, 48, 64)
-    exact = np.array(Executor(tiled_bundle(tmp_path)).run(image)["denoised"])
-    wrong = np.array(Executor(tiled_bundle(tmp_path, halo=0)).run(image)["denoised"])
+    exact = np.array(Executor(windowed_bundle(tmp_path)).run(image)["denoised"])
+    wrong = np.array(Executor(windowed_bundle(tmp_path, halo=0)).run(image)["denoised"])
     different = (exact != wrong).any(axis=(0, 3))
     assert different.any()
     assert not different[2:14, 2:22].any(), "inside the first window all is well"

@@ -30,7 +30,7 @@ ADOPTED = "built by trtexec"
 
 
 @dataclass(frozen=True)
-class StagePlan:
+class TensorRTPlan:
     """A stage's plan in the bundle.
 
     kept: it was there already. replaced: why the one that was there was not kept, as a sentence.
@@ -51,7 +51,7 @@ def build_bundle(
     *,
     force: bool = False,
     report: Callable[[StageEntry, Progress], None] = lambda stage, progress: None,
-) -> list[StagePlan]:
+) -> list[TensorRTPlan]:
     """Build the plan of every stage into ``engines/``, each whole or not at all.
 
     force: build those again that belong here already. Raises what ``build_plan`` raises; the
@@ -66,7 +66,7 @@ def build_bundle(
         if not force and plan_path(bundle, stage.name).is_file():
             standing = _standing(bundle, stage, provider, device, capabilities, flags)
             if isinstance(standing, PlanInfo):
-                plans.append(StagePlan(standing, kept=True))
+                plans.append(TensorRTPlan(standing, kept=True))
                 continue
             why = standing
         built = _built(bundle, stage, provider, options, device, capabilities, report)
@@ -81,7 +81,7 @@ def adopt_plan(
     provider: Provider,
     device: Gpu,
     check: Callable[[StageEntry, bytes], int],
-) -> StagePlan:
+) -> TensorRTPlan:
     """Take a plan that trtexec built into a bundle.
 
     device: the GPU here. check: loads the plan on it, as the stage's, and returns the bytes that
@@ -110,7 +110,7 @@ def adopt_plan(
         device_memory_bytes=check(stage, data),
     )
     write_plan(bundle, data, info)
-    return StagePlan(info, kept=False)
+    return TensorRTPlan(info, kept=False)
 
 
 def _standing(
@@ -144,7 +144,7 @@ def _built(
     device: Gpu | None,
     capabilities: tuple[str, ...],
     report: Callable[[StageEntry, Progress], None],
-) -> StagePlan:
+) -> TensorRTPlan:
     manifest = bundle.manifest
     built = build_plan(
         bundle.file(stage.graph),
@@ -174,7 +174,7 @@ def _built(
         seconds=round(built.seconds, 3),
     )
     write_plan(bundle, built.plan, info)
-    return StagePlan(info, kept=False, notes=built.notes)
+    return TensorRTPlan(info, kept=False, notes=built.notes)
 
 
 def _device_memory(

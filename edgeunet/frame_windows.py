@@ -43,8 +43,9 @@ def windows(length: int, window: int, *, align: int, halo: Halo) -> list[Window]
     smallest = smallest_window(align, halo)
     if window < smallest:
         raise UsageError(
-            f"a tile of {window} pixels is too small for its halo of {halo.before} + {halo.after}",
-            hint=f"use tiles of at least {smallest} pixels",
+            f"a window of {window} pixels is too small for its halo of "
+            f"{halo.before} + {halo.after}",
+            hint=f"use windows of at least {smallest} pixels",
         )
     found: list[Window] = []
     done = 0
