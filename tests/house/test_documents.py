@@ -22,9 +22,11 @@ from edgeunet.recipes import (
     recipe_names,
 )
 from edgeunet.schedules import CameraTable, GrowthTable, TrainTable
+from tests.house.references import DOCUMENTS
 from tests.house.source import ROOT
 
 EXPORT = ROOT / "export" / "README.md"
+_LONGEST_CELL = 160
 CALIBRATION = ROOT / "calibration" / "README.md"
 
 
@@ -100,6 +102,17 @@ def test_every_recipe_is_listed_as_it_is() -> None:
             f"{counted.skip_elements_per_pixel:g}",
             recipe.source,
         ]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_table_cell_is_no_paragraph(document: Path) -> None:
+    lines = [
+        line
+        for line in document.read_text(encoding="utf-8").splitlines()
+        if line.lstrip().startswith("|")
+    ]
+    cells = [cell.strip() for line in lines for cell in line.split("|")]
+    assert [cell for cell in cells if len(cell) > _LONGEST_CELL] == []
 
 
 def test_the_changelog_has_this_version() -> None:

@@ -1,4 +1,4 @@
-"""The commands in README.md and docs/ exist: edgeunet lines parse, make targets are there."""
+"""The commands in documents exist: edgeunet lines parse, make targets and benchmarks are there."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import typer
 
 from edgeunet.cli import verbs
 from edgeunet.cli.app import app
+from tests.house.definitions import benchmark_options
+from tests.house.references import DOCUMENTS
 from tests.house.source import ROOT
 
 README = ROOT / "README.md"
-DOCUMENTS = (README, *sorted((ROOT / "docs").glob("*.md")))
 
 _BLOCK = re.compile(r"^```(?:sh|bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _TARGET = re.compile(r"^([a-z][a-z-]*):", re.MULTILINE)
@@ -81,3 +82,11 @@ def test_make_targets_exist(arguments: list[str]) -> None:
     targets = set(_TARGET.findall((ROOT / "Makefile").read_text(encoding="utf-8")))
     named = {word for word in arguments if not word.startswith("-") and "=" not in word}
     assert named <= targets
+
+
+@pytest.mark.parametrize("arguments", _commands_of("python"), ids=" ".join)
+def test_benchmarks_exist_and_take_what_they_are_given(arguments: list[str]) -> None:
+    if arguments[0] != "-m" or not arguments[1].startswith("benchmarks."):
+        return
+    known = benchmark_options(arguments[1].removeprefix("benchmarks."))
+    assert {word for word in arguments if word.startswith("--")} <= known
