@@ -22,5 +22,5 @@ planned
 for name, report in (("whole frame", whole), ("in 32 MiB", planned)):
     print(f"{name}: {report.peak_live_bytes / 2**20:.1f} MiB alive at the peak")
 for stage in planned.planned:
-    where = "once" if stage.tile is None else f"in {stage.windows} windows of {stage.tile}"
+    where = "once" if stage.window is None else f"in {stage.window_count} windows of {stage.window}"
     print(f"  {stage.name} runs {where}")
