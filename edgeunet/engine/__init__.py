@@ -1,4 +1,7 @@
-"""What runs a graph. ``open_session`` picks the engine; one file per engine imports its package."""
+"""Engines that run a graph. Each engine's package is imported in one file only.
+
+``open_session`` loads an ONNX file into an engine.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ _NAMES = tuple(str(engine) for engine in Engine)
 
 
 def check_engine(engine: str) -> None:
-    """Raise UsageError for a name nobody knows."""
+    """Raise UsageError when the name is neither ``auto`` nor that of an ``Engine``."""
     if engine not in (*_NAMES, "auto"):
         raise UsageError(
             f"there is no engine {engine!r}",
@@ -24,11 +27,13 @@ def check_engine(engine: str) -> None:
 
 
 def choose_engine(engine: str = "auto") -> Engine:
-    """Return the engine that runs a graph.
+    """Return the engine that runs an ONNX graph.
 
-    TensorRT runs the plans of a bundle, see ``edgeunet/run/engine_choice.py``, and no graphs.
-    Raises UsageError for a name nobody knows, EngineError for one that cannot run graphs,
-    MissingPackageError for one that is not installed.
+    TensorRT is never chosen here: it runs the built plans of a bundle and no graphs
+    (``edgeunet/run/engine_choice.py``).
+
+    Raises UsageError for an unknown name, EngineError for ``tensorrt``, and MissingPackageError
+    when onnxruntime is not installed.
     """
     check_engine(engine)
     if engine == Engine.TENSORRT:
@@ -52,14 +57,16 @@ def open_session(
 ) -> Session:
     """Load an ONNX file into an engine.
 
+    graph: path of the file.
+    engine: ``auto`` or the name of an engine.
     threads: CPU threads for one run; None takes every core this process may use.
-    outputs: the caller's arrays to write results into, by name; the session makes the others.
-    pool: what activations are expected to need; sessions that are given the same one share it.
-    on_note: is told when the session has to share the pool of others.
+    outputs: arrays to write results into, by output name; the session makes the missing ones.
+    pool: memory that activations are expected to need; sessions with the same pool share it.
+    on_note: called with one line when the session has to share the pool of others.
     Raises EngineError when the file cannot be loaded, and what ``choose_engine`` raises.
     """
     choose_engine(engine)
-    # Imported late: this file must be importable where no engine is installed.
+    # Imported here because this file must be importable where no engine is installed.
     from edgeunet.engine.onnxruntime_session import OnnxRuntimeSession
 
     return OnnxRuntimeSession(graph, threads=threads, outputs=outputs, pool=pool, on_note=on_note)

@@ -1,4 +1,4 @@
-"""Builds of a bundle on a simulated TensorRT: options, the board, and what is refused."""
+"""Builds plans for a bundle on a simulated TensorRT."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bundle to build plans of, and a timing cache of the test's own."""
+"""Fixtures: a bundle to build plans for, and a timing cache for each test."""
 
 from __future__ import annotations
 

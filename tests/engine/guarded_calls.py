@@ -1,7 +1,7 @@
-"""Which TensorRT attributes a source touches in which versions, read from its syntax.
+"""Reads from a source's syntax which TensorRT attributes it uses, and in which versions.
 
-A branch on ``provider.offers("Class.attribute")`` or on one of the provider's yes-or-no properties
-narrows the versions that reach it; what is touched there must exist in every one of them.
+A branch on ``provider.offers("Class.attribute")``, or on one of the provider's boolean properties,
+limits the versions that reach it. Attributes that it uses must exist in all of them.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _LEAVES = {version: leaves(version) for version in versions()}
 
 
 def complaints(source: str) -> list[str]:
-    """Return one line for each attribute that is not listed, or missing in a version."""
+    """Return one line for each attribute that is not listed or that a version lacks."""
     tree = ast.parse(source)
     imported = {
         (alias.asname or alias.name).partition(".")[0]

@@ -1,4 +1,4 @@
-"""What a simulated TensorRT is made of: objects without the attributes its version lacks."""
+"""Objects of a simulated TensorRT, without the attributes that its version lacks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INTERNAL_ERROR, ERROR, WARNING, INFO = range(4)
 
 
 class Guarded:
-    """Only what the matrix lists for the version can be read or set."""
+    """An object on which only the attributes in the version's matrix can be read or set."""
 
     _class = ""
 
@@ -41,7 +41,7 @@ class Guarded:
 
 
 class Names(Guarded):
-    """An enumeration: only the members the version has."""
+    """An enumeration with the members that the version has."""
 
     def __init__(self, simulation: Simulation, name: str, members: tuple[str, ...]) -> None:
         object.__setattr__(self, "_class", name)
@@ -54,7 +54,7 @@ class Names(Guarded):
 
 
 class Member(int):
-    """A member of an enumeration: a number with a name."""
+    """A member of an enumeration: a named number."""
 
     name: str
 

@@ -1,6 +1,6 @@
-"""pycuda and cuda-python as far as they are used here, over a simulated GPU.
+"""The parts of pycuda and cuda-python that are used, on a simulated GPU.
 
-Only what their documentation has: an attribute that is not here is one that we may not call.
+They have only what the packages document: an attribute that is missing here must not be used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LAYOUTS = ("pycuda", "cuda.bindings", "cuda.cuda")
 
 
 def install(monkeypatch: pytest.MonkeyPatch, gpu: Gpu, layout: Layout) -> None:
-    """Make one package importable, and no other."""
+    """Make one package importable and hide the other."""
     gone = ("pycuda", "pycuda.driver", "cuda", "cuda.cuda", "cuda.bindings", "cuda.bindings.driver")
     for name in gone:
         monkeypatch.setitem(sys.modules, name, None)
@@ -321,7 +321,7 @@ def cuda_python(gpu: Gpu, *, old: bool) -> ModuleType:
         )
 
     class CUstream:
-        """Its ``int`` is the handle, as TensorRT takes it."""
+        """A stream. Its ``int`` is the handle that TensorRT takes."""
 
         def __init__(self, of: Stream) -> None:
             self.of = of

@@ -1,9 +1,11 @@
-"""A GPU that is not there: memory that can be looked at, and streams that run as late as they may.
+"""A simulated GPU: its memory can be read, and its streams run as late as allowed.
 
-Work on a stream is done when somebody waits for it, and then other streams' work may come first or
-last (``order``): what lacks an event gives wrong pixels. Every fault of a program against the
-driver ends the test: memory used after it was given back or past its end, given back twice or
-never, a call without a context, a context left on a thread.
+Work on a stream runs when something waits for it. Work of other streams may then run before or
+after
+(``order``), so a missing event gives wrong pixels. Misuse of the driver fails the test: memory used
+after it was freed or beyond its end, memory freed twice or never, a call without a context, a
+context
+left on a thread.
 """
 
 from __future__ import annotations
@@ -20,11 +22,11 @@ Operation = Callable[[], None]
 
 
 class MisuseError(AssertionError):
-    """The program did what a GPU would crash on, or answer wrongly."""
+    """The program did something that would crash a GPU or give wrong results."""
 
 
 class CudaFailureError(Exception):
-    """What the driver answers instead of success."""
+    """An error code of the driver."""
 
     def __init__(self, name: str, text: str) -> None:
         super().__init__(text)
@@ -34,7 +36,11 @@ class CudaFailureError(Exception):
 
 @dataclass
 class Memory:
-    """A live allocation. bytes_: its content, at its real address. kind: device or host."""
+    """A live allocation.
+
+    content: its bytes, at their real address.
+    kind: device or host.
+    """
 
     address: int
     size_bytes: int
@@ -45,7 +51,11 @@ class Memory:
 
 @dataclass
 class Event:
-    """seen: how many times it was recorded; done: how many of these were reached."""
+    """An event.
+
+    seen: number of times it was recorded.
+    done: number of these that were reached.
+    """
 
     seen: int = 0
     done: int = 0
@@ -69,8 +79,8 @@ class Graph:
 class Gpu:
     """One GPU with its driver.
 
-    order: which stream goes first when several could: "first" or "last" made. fails: calls of the
-    driver that fail, by name, with (error name, text).
+    order: the stream that runs first when several can: the "first" or the "last" made.
+    fails: driver calls that fail, by name, with (error name, text).
     """
 
     name: str = "Orin"
@@ -116,7 +126,7 @@ class Gpu:
         self._pushed[threading.get_ident()] = self.depth
 
     def lose_context(self) -> None:
-        """Do what a library does that takes the context off this thread."""
+        """Take the context off this thread, as a library with an error does."""
         self._local.depth = 0
         self._pushed[threading.get_ident()] = 0
 

@@ -1,7 +1,8 @@
-"""A whole machine that is not there: a GPU, a package that calls it, and a TensorRT.
+"""A simulated machine: a GPU, a package that calls it, and a TensorRT.
 
-What a plan computes, onnxruntime computes from the ONNX file it was built of, when the stream it
-was put on gets there, on the bytes that are then at the addresses it was given.
+onnxruntime computes a plan's outputs from the ONNX file it was built from. It does so when the
+stream
+reaches the plan, on the bytes that are then at the plan's addresses.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ VERSIONS = ("8.6.2", "10.3.0", "10.13.3", "11.1", RTX)
 
 @dataclass
 class Jetson:
-    """executions: how often every plan ran."""
+    """The machine. executions: number of runs of every plan."""
 
     gpu: Gpu
     tensorrt: Simulation
@@ -43,7 +44,7 @@ class Jetson:
         self.tensorrt.on_execute = self._execute
 
     def build(self, bundle: Bundle) -> Bundle:
-        """Put the plan of every stage into the bundle, as the builder does."""
+        """Write the plan of every stage into the bundle, as the builder does."""
         module, provider = self.tensorrt.module, self.tensorrt.provider
         for stage in bundle.manifest.stages:
             graph = bundle.file(stage.graph)
@@ -111,7 +112,7 @@ def jetson(
     layout: Layout = "cuda.bindings",
     gpu: Gpu | None = None,
 ) -> Jetson:
-    """Make this process one that runs on such a machine."""
+    """Make this process run on a simulated Jetson."""
     device = gpu or Gpu()
     tensorrt = simulate(version, gpu=device.name, work_bytes=WORK_BYTES)
     name = "tensorrt_rtx" if version == RTX else "tensorrt"

@@ -1,4 +1,4 @@
-"""The parser and the networks of a simulated TensorRT: the tensors and layers of an ONNX graph."""
+"""Parser and networks of a simulated TensorRT: tensors and layers of an ONNX graph."""
 
 from __future__ import annotations
 

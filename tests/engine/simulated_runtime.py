@@ -1,4 +1,4 @@
-"""The runtime of a simulated TensorRT: plans are loaded, given addresses, and "run"."""
+"""Runtime of a simulated TensorRT: it loads plans, takes addresses, and "runs" the plans."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Execution:
-    """One ``execute_async_v3``: the plan's name, what it was given, and where."""
+    """One ``execute_async_v3``: the plan's name, and the addresses it was given."""
 
     plan: str
     addresses: dict[str, int]

@@ -1,9 +1,11 @@
-"""A ``tensorrt`` module as a version of it has it: any other attribute is an AttributeError.
+"""A simulated ``tensorrt`` module of a given version, without attributes that the version lacks.
 
-It compiles nothing. A "plan" is JSON with the version and the tensors of the ONNX graph, so that
-what is built can be "run": ``execute_async_v3`` calls ``Simulation.on_execute`` with the addresses
-it was given. Everything that a real one refuses and that our code must not do is refused here too:
-implicit batch, flags that contradict, memory of no size, contexts without memory.
+It compiles nothing. A "plan" is JSON with the version and the tensors of the ONNX graph. To "run"
+it,
+``execute_async_v3`` calls ``Simulation.on_execute`` with the addresses it was given. Calls that a
+real
+TensorRT refuses fail here too: implicit batch, contradicting flags, memory without a size, contexts
+without memory.
 """
 
 from __future__ import annotations
@@ -24,11 +26,13 @@ __all__ = ["ERROR", "INTERNAL_ERROR", "WARNING", "Execution", "Simulation", "sim
 
 @dataclass
 class Simulation:
-    """What the simulated device has and does, and what it was asked for.
+    """The simulated TensorRT: its device, and the calls it has received.
 
-    failure: log lines of a build that fails. dla_cores: as many as ``num_DLA_cores`` says.
-    gpu: in plans, with the version; a plan of another is not loaded. work_bytes: what every
-    context needs. configs: every build's settings, as ``Class.attribute`` or pool -> value.
+    failure: log lines of a build that fails.
+    dla_cores: value of ``num_DLA_cores``.
+    gpu: written into plans with the version; a plan of another GPU is not loaded.
+    work_bytes: memory that every context needs.
+    configs: settings of every build, from ``Class.attribute`` or pool to value.
     """
 
     version: str

@@ -1,4 +1,4 @@
-"""Which attributes each TensorRT has, from ``tensorrt_matrix.txt``."""
+"""The attributes of every TensorRT version, from ``tensorrt_matrix.txt``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RTX = "rtx"
 
 @functools.cache
 def matrix() -> dict[str, dict[str, bool]]:
-    """Return ``Class.attribute`` -> version -> whether it is there."""
+    """Return a table: ``Class.attribute`` -> version -> whether the version has it."""
     lines = [line for line in _FILE.read_text().splitlines() if not line.startswith("#")]
     versions = lines[0].split()[1:]
     found = {}
@@ -47,7 +47,7 @@ def offered(version: str) -> frozenset[str]:
 
 
 def provider_at(version: str) -> Provider:
-    """Return a provider of a version with nothing behind it."""
+    """Return a provider of a version without a module."""
     if version == RTX:
         return provider_of("tensorrt-rtx", SimpleNamespace(__version__="1.7.1.116"))
     return provider_of("tensorrt", SimpleNamespace(__version__=version))

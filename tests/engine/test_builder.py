@@ -1,4 +1,4 @@
-"""The builder through every version of TensorRT: what it asks for, keeps, says and refuses."""
+"""The builder with every TensorRT version: its settings, the plans it keeps, its messages."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_limits_reach_the_compiler(bundle: Bundle, version: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_progress_is_told_in_every_version(bundle: Bundle, version: str) -> None:
+def test_every_version_reports_progress(bundle: Bundle, version: str) -> None:
     told: list[Progress] = []
     build_bundle(
         bundle,
@@ -111,7 +111,7 @@ def test_ctrl_c_in_a_callback_ends_the_build_and_leaves_nothing(
     assert not plan_path(bundle, "frame").exists()
 
 
-def test_a_plan_that_cannot_be_loaded_says_why_nobody_knows_what_it_needs(
+def test_a_plan_that_cannot_be_loaded_has_unknown_device_memory(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulation = simulate("10.3.0")
@@ -128,7 +128,7 @@ def test_a_plan_that_cannot_be_loaded_says_why_nobody_knows_what_it_needs(
     )
 
 
-def test_a_plan_that_belongs_here_is_kept(bundle: Bundle) -> None:
+def test_a_valid_plan_is_kept(bundle: Bundle) -> None:
     simulation = simulate("10.3.0")
     provider = simulation.provider
 
@@ -172,7 +172,7 @@ class TestTimingCache:
         assert path.read_bytes() == b"timings of 10.3.0|timed"
         assert stage.notes == ()
 
-    def test_one_of_another_version_is_left_out_of_account_and_said_so(
+    def test_one_of_another_version_is_ignored_and_reported(
         self, bundle: Bundle, tmp_path: Path
     ) -> None:
         path = tmp_path / "mine.cache"
@@ -232,7 +232,7 @@ class TestRtx:
             "it knows 8.6, 8.9; a Jetson's plans are built on it, by its TensorRT"
         )
 
-    def test_tensorrt_builds_for_the_gpu_here_alone(self, bundle: Bundle) -> None:
+    def test_tensorrt_builds_only_for_the_gpu_of_this_machine(self, bundle: Bundle) -> None:
         with pytest.raises(UsageError, match="TensorRT 10.3.0 builds for the GPU it runs on"):
             build_bundle(bundle, simulate("10.3.0").provider, SM86, ORIN)
 

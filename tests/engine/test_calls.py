@@ -1,4 +1,4 @@
-"""No call of TensorRT that one of the supported versions lacks."""
+"""No source uses an attribute of TensorRT that a supported version lacks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_every_version_has_what_is_called(path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", versions())
-def test_the_lists_say_what_the_matrix_says(version: str) -> None:
+def test_the_lists_agree_with_the_matrix(version: str) -> None:
     provider, there = provider_at(version), offered(version)
     assert [name for name in NAMES if name not in there] == []
     assert {n: provider.offers(n) for n in VARYING} == {n: n in there for n in VARYING}
@@ -34,7 +34,7 @@ def test_the_matrix_covers_what_is_listed() -> None:
     assert {*NAMES, *VARYING} <= set(matrix())
 
 
-def test_rtx_has_what_is_said_of_it() -> None:
+def test_rtx_has_what_the_lists_say() -> None:
     trt = pytest.importorskip("tensorrt_rtx")
 
     def is_there(name: str) -> bool:
@@ -92,11 +92,11 @@ def test_a_planted_call_is_caught(planted: str, said: str) -> None:
         "    context.set_device_memory(1, 2)",
     ],
 )
-def test_what_is_guarded_is_let_through(guarded: str) -> None:
+def test_guarded_calls_are_accepted(guarded: str) -> None:
     assert complaints(guarded) == []
 
 
-def test_the_simulation_has_what_a_version_has_and_no_more() -> None:
+def test_the_simulation_has_exactly_a_versions_attributes() -> None:
     old, new = simulate("8.6.2").module, simulate("11.1.0").module
     assert int(old.NetworkDefinitionCreationFlag.EXPLICIT_BATCH) == 0
     with pytest.raises(AttributeError, match="8.6.2 has no IProgressMonitor"):

@@ -1,4 +1,4 @@
-"""The few calls of CUDA: through both packages, and what is said when they fail."""
+"""The CUDA calls through both packages, and the messages when they fail."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def test_a_gpu_is_described(monkeypatch: pytest.MonkeyPatch, layout: str) -> Non
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_bytes_go_there_and_back(monkeypatch: pytest.MonkeyPatch, layout: str) -> None:
+def test_bytes_survive_a_copy_to_the_gpu_and_back(
+    monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
     gpu = Gpu()
     with opened(monkeypatch, gpu, layout) as device:
         stream, start, end = device.stream(), device.event(timed=True), device.event(timed=True)
@@ -134,7 +136,7 @@ def test_the_simulated_gpu_sees_misuse(monkeypatch: pytest.MonkeyPatch) -> None:
         device._driver.free_bytes()
 
 
-def test_every_thread_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_thread_keeps_a_context(monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = Gpu()
     device = opened(monkeypatch, gpu)
     depths: list[int] = []
@@ -216,7 +218,7 @@ def test_too_little_memory_names_both_figures(monkeypatch: pytest.MonkeyPatch, l
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_context_that_was_destroyed_is_said(monkeypatch: pytest.MonkeyPatch, layout: str) -> None:
+def test_a_destroyed_context_is_reported(monkeypatch: pytest.MonkeyPatch, layout: str) -> None:
     gpu = Gpu()
     device = opened(monkeypatch, gpu, layout)
     gpu.fails["cuCtxPushCurrent"] = ("CUDA_ERROR_CONTEXT_IS_DESTROYED", "context is destroyed")
@@ -256,7 +258,7 @@ def test_pycuda_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     reason="needs cuda-python, and no driver",
 )
 def test_the_real_package_without_a_driver() -> None:
-    """cuda-python itself imports without one, and says so at the first call."""
+    """cuda-python can be imported without a driver and fails at the first call."""
     driver = CudaPythonDriver()
     with pytest.raises(EngineError, match=r"CUDA's driver cannot be used \(cuInit: ") as caught:
         driver.open(0)
@@ -267,7 +269,7 @@ def test_the_real_package_without_a_driver() -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("cuda") is None, reason="needs cuda-python")
 def test_the_real_package_has_every_call() -> None:
-    """Each name that is called is one of cuda-python's, and so is each field of a box."""
+    """cuda-python has every function that is called, and every field of a box that is set."""
     driver = CudaPythonDriver()
     source = Path(sys.modules[CudaPythonDriver.__module__].__file__ or "").read_text()
     names = set(re.findall(r'"(cu[A-Z]\w+)"', source))

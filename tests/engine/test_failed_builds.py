@@ -1,4 +1,4 @@
-"""What TensorRT cannot build is said in one sentence; a plan built elsewhere is taken in."""
+"""Builds that fail say why in one sentence, and plans from elsewhere are adopted."""
 
 from __future__ import annotations
 
@@ -36,13 +36,11 @@ class TestFailures:
         ("version", "node"),
         [("8.6.2", "node number 2"), ("10.3.0", "node NoSuchPool 'the_mean'")],
     )
-    def test_the_node_tensorrt_cannot_have_is_named(
-        self, bundle: Bundle, version: str, node: str
-    ) -> None:
+    def test_an_unsupported_node_is_named(self, bundle: Bundle, version: str, node: str) -> None:
         self.broken(bundle)
         error = refusal(bundle, simulate(version))
         assert error.message == (
-            f"TensorRT {version} cannot have graph.onnx: {node}: No importer registered for op: "
+            f"TensorRT {version} cannot read graph.onnx: {node}: No importer registered for op: "
             "NoSuchPool"
         )
 
@@ -127,13 +125,15 @@ class TestFailures:
             ({"dla_core": -1}, "there is no DLA core -1"),
         ],
     )
-    def test_options_that_cannot_be(self, settings: dict[str, int], message: str) -> None:
+    def test_impossible_options_are_refused(self, settings: dict[str, int], message: str) -> None:
         with pytest.raises(UsageError, match=message):
             BuildOptions(**settings)  # type: ignore[arg-type]
 
 
 class TestAdopting:
-    def test_a_plan_of_trtexec_is_taken_once_it_loads(self, bundle: Bundle, tmp_path: Path) -> None:
+    def test_a_plan_of_trtexec_is_adopted_once_it_loads(
+        self, bundle: Bundle, tmp_path: Path
+    ) -> None:
         simulation = simulate("10.3.0")
         graph, (stage,) = bundle.path / "graph.onnx", bundle.manifest.stages
         built = build_plan(graph, stage, Precision.FP32, simulation.provider, BuildOptions(), ORIN)
@@ -148,7 +148,7 @@ class TestAdopting:
         (stage_plan,) = build_bundle(bundle, simulation.provider, BuildOptions(), ORIN)
         assert stage_plan.kept
 
-    def test_what_cannot_be_taken(self, bundle: Bundle, tmp_path: Path) -> None:
+    def test_plans_that_cannot_be_adopted(self, bundle: Bundle, tmp_path: Path) -> None:
         provider = simulate("10.3.0").provider
         path = tmp_path / "x.plan"
 

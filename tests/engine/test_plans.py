@@ -1,4 +1,4 @@
-"""A plan is read only where it belongs: every way it may not, and the sentence for it."""
+"""A plan is read only where it can run: every reason against it, with its message."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_plan_that_is_not_there(bundle: Bundle) -> None:
         ({"plan_bytes": 99}, f"is cut short: {len(PLAN)} of 99 bytes are there"),
     ],
 )
-def test_a_plan_that_does_not_belong_here(
+def test_a_plan_for_another_machine_or_bundle(
     bundle: Bundle, changes: dict[str, Any], message: str
 ) -> None:
     write_plan(bundle, PLAN, info_for(bundle, **changes))
@@ -119,7 +119,7 @@ def test_a_plan_moved_to_another_stage(bundle: Bundle) -> None:
         read_plan(bundle, the_stage(bundle), TRT, ORIN)
 
 
-def test_what_stands_beside_a_plan_is_missing_broken_or_newer(bundle: Bundle) -> None:
+def test_facts_beside_a_plan_are_missing_broken_or_newer(bundle: Bundle) -> None:
     stage = the_stage(bundle)
     write_plan(bundle, PLAN, info_for(bundle))
     beside = info_path(bundle, stage)

@@ -1,4 +1,4 @@
-"""What the compiler is told of number formats where the graph's own types do not bind it: 8.6."""
+"""Layer types that the compiler is given where the graph's types are not binding: TensorRT 8.6."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KINDS = {TensorProto.FLOAT: "FLOAT", TensorProto.FLOAT16: "HALF"}
 
 
 def mixed_graph(path: Path) -> Path:
-    """A frame in bytes, arithmetic on it in 32 bits, a convolution in 16, a sum in 32, labels."""
+    """Return a graph with a uint8 frame, sums in 32 bits, a convolution in 16 bits, and labels."""
     half, single, byte = TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.UINT8
     nodes = [
         helper.make_node("Cast", ["frame"], ["pixels"], to=single),
@@ -77,7 +77,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def test_8_6_is_told_the_type_of_every_layer_that_works_on_floats(tmp_path: Path) -> None:
+def test_8_6_gets_the_type_of_every_float_layer(tmp_path: Path) -> None:
     simulation = simulate("8.6.2")
     plan = build(mixed_graph(tmp_path / "x.onnx"), Precision.FP16, simulation)
     (settings,) = simulation.configs
@@ -104,14 +104,16 @@ def test_8_6_is_told_the_type_of_every_layer_that_works_on_floats(tmp_path: Path
         ("11.1.0", Precision.FP16, "strongly typed"),
     ],
 )
-def test_nobody_else_is_told(tmp_path: Path, version: str, precision: Precision, flag: str) -> None:
+def test_other_versions_get_no_layer_types(
+    tmp_path: Path, version: str, precision: Precision, flag: str
+) -> None:
     simulation = simulate(version)
     plan = build(mixed_graph(tmp_path / "x.onnx"), precision, simulation)
     assert not simulation.configs[0].keys() & {"told", "OBEY_PRECISION_CONSTRAINTS"}
     assert plan.flags[0] == flag
 
 
-def test_a_graph_without_half_is_not_forced_to_floats(tmp_path: Path) -> None:
+def test_a_graph_without_half_gets_no_layer_types(tmp_path: Path) -> None:
     path = tmp_path / "x.onnx"
     path.write_bytes(tiny_graph(8, 8))
     simulation = simulate("8.6.2")
@@ -142,8 +144,8 @@ def test_shapes_are_left_alone() -> None:
 
 
 @pytest.mark.slow
-def test_a_real_graph_is_told_as_it_is(tmp_path: Path) -> None:
-    """The types that TensorRT's own parser finds, and those told, are the graph's."""
+def test_layers_of_a_real_graph_get_the_graphs_types(tmp_path: Path) -> None:
+    """TensorRT's parser finds the graph's types, and the layers are given the same types."""
     pytest.importorskip("torch")
     from edgeunet.graph.summary import write_model
     from tests.convert.small import graph

@@ -1,4 +1,4 @@
-"""Which TensorRT is taken, and what is said when there is none."""
+"""Which TensorRT is loaded, and the messages when there is none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def put(folder: Path, module: str, text: str) -> None:
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder whose modules are all the TensorRT there is."""
+    """Return a folder whose modules are the only TensorRT."""
     for module in ("tensorrt", "tensorrt_rtx"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *_without_tensorrt(sys.path)])

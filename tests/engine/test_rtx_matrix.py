@@ -1,4 +1,4 @@
-"""Every network, precision and way to run is really compiled, by TensorRT-RTX and without a GPU."""
+"""Every network, precision and plan is compiled by TensorRT-RTX, which needs no GPU for it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def frame_graph(name: str, precision: Precision) -> FrameGraph:
 
 
 def ranges_for(model: ir.Model) -> list[tuple[float, float]]:
-    """Ranges as a calibration finds them: nothing negative behind a Relu."""
+    """Return ranges as a calibration finds them: none is negative behind a ReLU."""
     makers = [value.producer() for value in Points(model, Engine.ONNXRUNTIME).values]
     rectified = [maker is not None and maker.op_type == "Relu" for maker in makers]
     return [(0.0 if positive else -1.0, 1.5) for positive in rectified]
@@ -67,7 +67,7 @@ def compiled(
     *,
     side: int = BASE,
 ) -> tuple[BuiltPlan, int]:
-    """Return a stage's plan for a window of side x side pixels, and what was predicted."""
+    """Return a stage's plan for a window of side x side pixels, and the predicted memory."""
     model = stage.at(side, side)
     path = folder / f"{stage.name}.onnx"
     write_model(model, path)
@@ -94,10 +94,10 @@ def test_every_stage_is_compiled(
 
 
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16])
-def test_the_prediction_is_the_compilers_beside_the_workspace(
+def test_the_prediction_is_the_compilers_figure_without_workspace(
     precision: Precision, tmp_path: Path
 ) -> None:
-    """At BASE the workspace is nearly all there is; in larger windows tensors are."""
+    """In a window of BASE pixels the workspace dominates; in larger windows the tensors do."""
     side = 6 * BASE
     for stage in frame_graph("unetmm", precision).cut(LEVEL):
         plan, predicted = compiled(stage, precision, tmp_path, side=side)
@@ -109,7 +109,7 @@ def test_the_prediction_is_the_compilers_beside_the_workspace(
 
 @pytest.mark.parametrize("windowed", [False, True], ids=["whole", "windowed"])
 def test_float_frames_are_predicted_as_well(windowed: bool, tmp_path: Path) -> None:
-    """Older TensorRT reads the same graphs; none of it is here to compile them."""
+    """Older TensorRT versions read these graphs, but none is installed to compile them."""
     recipe, side = small("unetmm"), 6 * BASE
     graphs = graphs_of_recipe(recipe, None, FrameType.FLOAT32)
     graph = FrameGraph(graphs.at(BASE, BASE, Precision.FP16))
@@ -128,14 +128,14 @@ def test_a_workspace_too_small_is_named(tmp_path: Path) -> None:
     assert caught.value.hint.startswith("give more with --workspace")
 
 
-def test_an_operator_it_does_not_have_is_named(tmp_path: Path) -> None:
+def test_an_unsupported_operator_is_named(tmp_path: Path) -> None:
     (stage,) = frame_graph("unetmm", Precision.FP32).cut(0)
     model = stage.at(BASE, BASE)
     node = next(node for node in model.graph if node.op_type == "Relu")
     node.op_type, node.name = "NoSuchRelu", "the_node"
     path = tmp_path / "broken.onnx"
     write_model(model, path)
-    with pytest.raises(EngineError, match="cannot have broken.onnx: node NoSuchRelu 'the_node': "):
+    with pytest.raises(EngineError, match="cannot read broken.onnx: node NoSuchRelu 'the_node': "):
         build_plan(
             path,
             entry_of(stage),

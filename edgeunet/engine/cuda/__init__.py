@@ -1,4 +1,7 @@
-"""CUDA's driver: memory, copies, streams, events and graphs; no kernels of our own."""
+"""Access to the CUDA driver: memory, copies, streams, events and graphs.
+
+This project has no CUDA kernels of its own.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,13 @@ __all__ = ["Device", "open_device"]
 
 
 def open_device(backend: Backend | None = None, ordinal: int = 0) -> Device:
-    """Open a GPU through pycuda where that is installed, else through cuda-python.
+    """Open a GPU.
 
-    Raises EngineError when neither is there, and when the driver or the GPU cannot be used.
+    backend: the Python package that calls CUDA. None takes pycuda where it is installed, else
+        cuda-python.
+    ordinal: number of the GPU, from 0.
+    Raises EngineError when no such package is installed, and when the driver or the GPU cannot
+    be used.
     """
     return Device(_driver(backend), ordinal)
 
@@ -29,7 +36,7 @@ def _driver(backend: Backend | None) -> Driver:
     }
     if backend is None and not any(installed.values()):
         raise EngineError(
-            "neither pycuda nor cuda-python is installed, which call CUDA",
+            "neither pycuda nor cuda-python is installed; one of them is needed to call CUDA",
             hint='pip install "edgeunet[cuda]"; on a Jetson pip install pycuda',
         )
     if backend is not None and not installed[backend]:
@@ -42,5 +49,5 @@ def _driver(backend: Backend | None) -> Driver:
 def _is_installed(package: str) -> bool:
     try:
         return importlib.util.find_spec(package) is not None
-    except ValueError:  # put into sys.modules without a spec
+    except ValueError:  # the module is in sys.modules and has no spec
         return False

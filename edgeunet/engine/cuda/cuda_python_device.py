@@ -1,4 +1,7 @@
-"""CUDA through cuda-python: ``cuda.bindings.driver``, or ``cuda.cuda`` as it was called before."""
+"""The CUDA driver through cuda-python.
+
+The module is ``cuda.bindings.driver``; before cuda-python 12.6 it was ``cuda.cuda``.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +25,18 @@ from edgeunet.engine.cuda.driver import (
 from edgeunet.errors import EngineError
 from edgeunet.specs import Array
 
-# Since 12.6, and before.
+# The newer name first.
 MODULES = ("cuda.bindings.driver", "cuda.cuda")
 _NAME_BYTES = 256
 _PORTABLE, _DEVICEMAP = 1, 2
 
 
 class CudaPythonDriver:
-    """Every call answers (error, results...); ``_call`` turns the error into an exception."""
+    """``Driver`` over cuda-python.
+
+    Every function of the package returns (error, results...). ``_call`` raises
+    DriverFailureError for an error and returns the results.
+    """
 
     backend = "cuda-python"
     has_graphs = True
@@ -149,13 +156,13 @@ class CudaPythonDriver:
         self._call("cuEventDestroy", event)
 
     def begin_capture(self, stream: Any) -> None:
-        # What other threads of the process do, a camera's for one, must not break the capture.
+        # CUDA calls of other threads, for example a camera's, must not end the capture.
         mode = self._cuda.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         self._call("cuStreamBeginCapture", stream, mode)
 
     def end_capture(self, stream: Any) -> Any:
         graph = self._call("cuStreamEndCapture", stream)
-        # Of CUDA 11.4 on; since 12 it is also what the shorter name means.
+        # Exists from CUDA 11.4 on. From CUDA 12 on the shorter name has the same signature.
         long_name = "cuGraphInstantiateWithFlags"
         try:
             name = long_name if hasattr(self._cuda, long_name) else "cuGraphInstantiate"
@@ -182,7 +189,7 @@ class CudaPythonDriver:
     def _call(self, name: str, *arguments: Any) -> Any:
         try:
             code, *results = getattr(self._cuda, name)(*arguments)
-        except RuntimeError as error:  # libcuda, or a function in it, is not there
+        except RuntimeError as error:  # libcuda, or a function of it, is missing
             raise _no_driver(name, error) from error
         if code != self._cuda.CUresult.CUDA_SUCCESS:
             raise self._failure(name, code)
@@ -195,14 +202,14 @@ class CudaPythonDriver:
 
 
 def is_installed() -> bool:
-    """Whether the package is there, in either layout; it is not imported."""
+    """Return whether cuda-python is installed, under either module name. Nothing is imported."""
     return any(_is_there(name) for name in MODULES)
 
 
 def _is_there(name: str) -> bool:
     try:
         return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):  # a parent is missing, or was put there without a spec
+    except (ImportError, ValueError):  # the parent package is missing, or has no spec
         return False
 
 

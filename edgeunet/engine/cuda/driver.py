@@ -1,7 +1,7 @@
-"""The few calls of the CUDA driver that this project makes, and how their failures are told.
+"""The CUDA driver calls that this project makes, and the messages for their failures.
 
-Two packages offer them: pycuda (``pycuda_device.py``) and cuda-python (``cuda_python_device.py``).
-Addresses are plain integers. Nothing here imports CUDA.
+Two packages offer these calls: pycuda (``pycuda_device.py``) and cuda-python
+(``cuda_python_device.py``). Addresses are plain integers. This file does not import CUDA.
 """
 
 from __future__ import annotations
@@ -15,19 +15,24 @@ from edgeunet.specs import Array
 from edgeunet.units import format_bytes
 
 OLDEST_DRIVER = (11, 4)
-"""Of JetPack 5: the oldest whose TensorRT and Python this project runs on."""
+"""The driver of JetPack 5, the oldest JetPack whose TensorRT and Python are supported here."""
 
-# CU_STREAM_NON_BLOCKING: else a stream waits for whatever any library puts on the default one, and
-# a capture ends with an error when one does.
+# CU_STREAM_NON_BLOCKING. Other streams wait for the work that any library puts on the default
+# stream, and such work ends a capture with an error.
 NON_BLOCKING = 1
 
 
 @dataclass(frozen=True)
 class DeviceFacts:
-    """A GPU. integrated: it shares the CPU's memory. memory_bytes: all there is.
+    """Properties of a GPU.
 
+    ordinal: its number, from 0.
+    name: as the driver has it.
+    compute_capability: (major, minor).
+    memory_bytes: all of its memory.
+    integrated: it shares the CPU's memory.
     maps_host_memory: kernels can read and write page-locked host memory.
-    driver: the newest CUDA it runs, (major, minor).
+    driver: the newest CUDA version that the driver runs, (major, minor).
     """
 
     ordinal: int
@@ -40,15 +45,20 @@ class DeviceFacts:
 
     @property
     def compute_capability_text(self) -> str:
+        """The compute capability as ``major.minor``."""
         return "{}.{}".format(*self.compute_capability)
 
 
 @dataclass(frozen=True)
 class StridedCopy:
-    """A box of bytes from one place of device memory to another.
+    """A copy of a box of bytes between two places in device memory.
 
-    ``depth`` slices of ``height`` rows of ``width_bytes``. pitch_bytes: from row to row; rows: from
-    slice to slice.
+    source, target: address of the box's first byte.
+    source_pitch_bytes, target_pitch_bytes: bytes from one row to the next.
+    source_rows, target_rows: rows from one slice to the next.
+    width_bytes: bytes per row.
+    height: rows per slice.
+    depth: slices.
     """
 
     source: int
@@ -63,12 +73,13 @@ class StridedCopy:
 
     @property
     def contiguous(self) -> bool:
+        """Whether the box is a single row."""
         return self.height == self.depth == 1
 
 
 @dataclass(frozen=True)
 class Block:
-    """Device memory. token: what the package frees it by."""
+    """A block of device memory. token: the package's object that frees it."""
 
     address: int
     size_bytes: int
@@ -77,7 +88,12 @@ class Block:
 
 @dataclass(frozen=True)
 class HostBlock:
-    """Page-locked host memory, (size,) uint8. address: as kernels see it, None if not mapped."""
+    """A block of page-locked host memory.
+
+    array: (size,) uint8.
+    address: where kernels find it; None when it is not mapped.
+    token: the package's object that frees it.
+    """
 
     array: Array
     address: int | None
@@ -85,21 +101,22 @@ class HostBlock:
 
 
 class Driver(Protocol):
-    """One package. Streams, events, contexts and graphs are its own objects.
+    """The calls that each package implements.
 
-    Every call but ``open``, ``push`` and ``release`` needs a context that was pushed in this
-    thread. Failures raise what ``translated`` knows.
+    Streams, events, contexts and graphs are the package's own objects. All calls but ``open``,
+    ``retain``, ``push`` and ``release`` need a context that was pushed in the same thread.
+    Failures raise DriverFailureError, which ``translated`` turns into an EngineError.
     """
 
     backend: str
     has_graphs: bool
 
     def open(self, ordinal: int) -> DeviceFacts:
-        """Load the driver and look at a device; no context is made yet."""
+        """Load the driver and read a device's properties. No context is made."""
         ...
 
     def retain(self, ordinal: int) -> Any:
-        """Return the device's primary context, the one that TensorRT works in."""
+        """Return the device's primary context, which TensorRT uses as well."""
         ...
 
     def release(self, context: Any, ordinal: int) -> None: ...
@@ -125,7 +142,7 @@ class Driver(Protocol):
     def copy_out(self, target: Array, source: int, stream: Any) -> None: ...
 
     def bind_copy(self, copy: StridedCopy, stream: Any) -> Callable[[], None]:
-        """Return what makes the copy; nothing is prepared anew when it is called."""
+        """Return a call that makes the copy, with all of its arguments prepared now."""
         ...
 
     def clear(self, address: int, size_bytes: int, stream: Any) -> None: ...
@@ -135,7 +152,7 @@ class Driver(Protocol):
     def handle_of(self, stream: Any) -> int: ...
 
     def wait(self, stream: Any, event: Any) -> None:
-        """Hold what comes on a stream until an event has been reached."""
+        """Make later work on a stream wait until an event has been reached."""
         ...
 
     def synchronise(self, stream: Any) -> None: ...
@@ -160,7 +177,7 @@ class Driver(Protocol):
 
 
 class DriverFailureError(Exception):
-    """A call of the driver failed. reason: the driver's own words, with the error's name."""
+    """A driver call failed. reason: the driver's message, with the error's name."""
 
     def __init__(self, call: str, reason: str) -> None:
         super().__init__(f"{call}: {reason}")
@@ -171,11 +188,11 @@ class DriverFailureError(Exception):
 @dataclass(frozen=True)
 class _Explained:
     words: tuple[str, ...]
-    what: str
+    message: str
     hint: str
 
 
-# First match wins. Both the names and the sentences of the driver occur, in any case.
+# The first match wins. Reasons are the driver's error names or its sentences; case is ignored.
 _EXPLAINED = (
     _Explained(
         ("out of memory", "out_of_memory"),
@@ -216,12 +233,12 @@ _EXPLAINED = (
 
 
 def translated(failure: DriverFailureError) -> EngineError:
-    """Return the error that a person can act on."""
+    """Return the error for the user, with a hint that fits the driver's reason."""
     reason = failure.reason.strip().rstrip(".")
     lowered = reason.lower()
     for known in _EXPLAINED:
         if any(word in lowered for word in known.words):
-            return EngineError(f"{known.what} ({failure.call}: {reason})", hint=known.hint)
+            return EngineError(f"{known.message} ({failure.call}: {reason})", hint=known.hint)
     return EngineError(
         f"CUDA failed in {failure.call}: {reason}",
         hint="see what is installed with: edgeunet doctor",
@@ -231,7 +248,13 @@ def translated(failure: DriverFailureError) -> EngineError:
 def too_little_memory(
     asked_bytes: int, free_bytes: int | None, purpose: str, *, host: bool
 ) -> EngineError:
-    """Return the error for an allocation that failed: what was asked for, and what is free."""
+    """Return the error for a failed allocation.
+
+    asked_bytes: size of the allocation.
+    free_bytes: memory that is free now; None when it is unknown.
+    purpose: what needed the memory.
+    host: it was page-locked memory, not GPU memory.
+    """
     left = "" if free_bytes is None else f", {format_bytes(free_bytes)} are free"
     kind = "page-locked memory" if host else "GPU memory"
     return EngineError(
@@ -241,7 +264,7 @@ def too_little_memory(
 
 
 def check_driver(found: tuple[int, int]) -> None:
-    """Raise EngineError for a driver that is too old."""
+    """Raise EngineError for a driver older than ``OLDEST_DRIVER``."""
     if found < OLDEST_DRIVER:
         oldest = "{}.{}".format(*OLDEST_DRIVER)
         raise EngineError(
@@ -252,5 +275,5 @@ def check_driver(found: tuple[int, int]) -> None:
 
 
 def version_of(number: int) -> tuple[int, int]:
-    """Return (major, minor) of CUDA's number for a version, like 12020."""
+    """Return (major, minor) of a version as CUDA encodes it, for example 12020 for 12.2."""
     return number // 1000, number % 1000 // 10

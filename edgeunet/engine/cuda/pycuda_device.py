@@ -1,4 +1,7 @@
-"""CUDA through pycuda: the primary context, pushed and popped, and never autoinit."""
+"""The CUDA driver through pycuda.
+
+``pycuda.autoinit`` is not used, because it makes a context of its own.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,11 @@ from edgeunet.specs import Array
 
 
 class _Held:
-    """A stream or an event, which pycuda destroys with its last reference: this is the only one.
+    """The only reference to a pycuda stream or event.
 
-    An exception's traceback would else keep it beyond its context.
+    pycuda destroys such an object with its last reference. Without this holder the traceback of an
+    exception could keep the object longer than its
+    context lives.
     """
 
     __slots__ = ("native",)
@@ -33,17 +38,21 @@ class _Held:
 
 
 class PycudaDriver:
-    """pycuda keeps a stack of contexts per thread, of its own: all calls go through that."""
+    """``Driver`` over pycuda.
+
+    pycuda keeps its own stack of contexts per thread, so contexts are pushed and popped through
+    pycuda only.
+    """
 
     backend = "pycuda"
-    # pycuda 2026.1 wraps no graphs.
+    # pycuda 2026.1 has no CUDA graphs.
     has_graphs = False
 
     def __init__(self) -> None:
         try:
             self._cuda: Any = importlib.import_module("pycuda.driver")
         except ImportError as error:
-            # It is linked against libcuda: without a driver the import itself fails.
+            # pycuda is linked against libcuda, so without a driver the import itself fails.
             raise EngineError(
                 f"pycuda cannot be loaded: {str(error).splitlines()[0]}",
                 hint="install the GPU's driver; on a Jetson it comes with JetPack",
@@ -51,7 +60,7 @@ class PycudaDriver:
 
     def open(self, ordinal: int) -> DeviceFacts:
         cuda = self._cuda
-        with self._told("cuInit"):
+        with self._translated_errors("cuInit"):
             cuda.init()
             count = cuda.Device.count()
             if not 0 <= ordinal < count:
@@ -70,38 +79,38 @@ class PycudaDriver:
             )
 
     def retain(self, ordinal: int) -> Any:
-        with self._told("cuDevicePrimaryCtxRetain"):
-            # One object for the whole session: pycuda compares contexts by object.
+        with self._translated_errors("cuDevicePrimaryCtxRetain"):
+            # pycuda compares contexts by object, so this one is kept for the whole session.
             return self._cuda.Device(ordinal).retain_primary_context()
 
     def release(self, context: Any, ordinal: int) -> None:
-        with self._told("cuDevicePrimaryCtxRelease"):
+        with self._translated_errors("cuDevicePrimaryCtxRelease"):
             context.detach()
 
     def push(self, context: Any) -> None:
-        with self._told("cuCtxPushCurrent"):
+        with self._translated_errors("cuCtxPushCurrent"):
             context.push()
 
     def pop(self) -> None:
-        with self._told("cuCtxPopCurrent"):
+        with self._translated_errors("cuCtxPopCurrent"):
             self._cuda.Context.pop()
 
     def free_bytes(self) -> int:
-        with self._told("cuMemGetInfo"):
+        with self._translated_errors("cuMemGetInfo"):
             return int(self._cuda.mem_get_info()[0])
 
     def allocate(self, size_bytes: int) -> Block:
-        with self._told("cuMemAlloc"):
+        with self._translated_errors("cuMemAlloc"):
             allocation = self._cuda.mem_alloc(size_bytes)
             return Block(int(allocation), size_bytes, allocation)
 
     def free(self, block: Block) -> None:
-        with self._told("cuMemFree"):
+        with self._translated_errors("cuMemFree"):
             block.token.free()
 
     def allocate_host(self, size_bytes: int, *, mapped: bool) -> HostBlock:
         flags = self._cuda.host_alloc_flags
-        with self._told("cuMemHostAlloc"):
+        with self._translated_errors("cuMemHostAlloc"):
             array = self._cuda.pagelocked_empty(
                 (size_bytes,),
                 "uint8",
@@ -112,15 +121,15 @@ class PycudaDriver:
             return HostBlock(array, address, owner)
 
     def free_host(self, block: HostBlock) -> None:
-        with self._told("cuMemFreeHost"):
+        with self._translated_errors("cuMemFreeHost"):
             block.token.free()
 
     def copy_in(self, target: int, source: Array, stream: Any) -> None:
-        with self._told("cuMemcpyHtoDAsync"):
+        with self._translated_errors("cuMemcpyHtoDAsync"):
             self._cuda.memcpy_htod_async(target, source, stream.native)
 
     def copy_out(self, target: Array, source: int, stream: Any) -> None:
-        with self._told("cuMemcpyDtoHAsync"):
+        with self._translated_errors("cuMemcpyDtoHAsync"):
             self._cuda.memcpy_dtoh_async(target, source, stream.native)
 
     def bind_copy(self, copy: StridedCopy, stream: Any) -> Callable[[], None]:
@@ -128,7 +137,7 @@ class PycudaDriver:
             copy_device = self._cuda.memcpy_dtod_async
 
             def move() -> None:
-                with self._told("cuMemcpyDtoDAsync"):
+                with self._translated_errors("cuMemcpyDtoDAsync"):
                     copy_device(copy.target, copy.source, copy.width_bytes, stream.native)
 
             return move
@@ -141,28 +150,28 @@ class PycudaDriver:
         order.depth = copy.depth
 
         def move_box() -> None:
-            with self._told("cuMemcpy3DAsync"):
+            with self._translated_errors("cuMemcpy3DAsync"):
                 order(stream.native)
 
         return move_box
 
     def clear(self, address: int, size_bytes: int, stream: Any) -> None:
-        with self._told("cuMemsetD8Async"):
+        with self._translated_errors("cuMemsetD8Async"):
             self._cuda.memset_d8_async(address, 0, size_bytes, stream.native)
 
     def make_stream(self) -> Any:
-        with self._told("cuStreamCreate"):
+        with self._translated_errors("cuStreamCreate"):
             return _Held(self._cuda.Stream(NON_BLOCKING))
 
     def handle_of(self, stream: Any) -> int:
         return int(stream.native.handle)
 
     def wait(self, stream: Any, event: Any) -> None:
-        with self._told("cuStreamWaitEvent"):
+        with self._translated_errors("cuStreamWaitEvent"):
             stream.native.wait_for_event(event.native)
 
     def synchronise(self, stream: Any) -> None:
-        with self._told("cuStreamSynchronize"):
+        with self._translated_errors("cuStreamSynchronize"):
             stream.native.synchronize()
 
     def drop_stream(self, stream: Any) -> None:
@@ -170,15 +179,15 @@ class PycudaDriver:
 
     def make_event(self, *, timed: bool) -> Any:
         flags = 0 if timed else self._cuda.event_flags.DISABLE_TIMING
-        with self._told("cuEventCreate"):
+        with self._translated_errors("cuEventCreate"):
             return _Held(self._cuda.Event(flags))
 
     def record(self, event: Any, stream: Any) -> None:
-        with self._told("cuEventRecord"):
+        with self._translated_errors("cuEventRecord"):
             event.native.record(stream.native)
 
     def elapsed_ms(self, start: Any, end: Any) -> float:
-        with self._told("cuEventElapsedTime"):
+        with self._translated_errors("cuEventElapsedTime"):
             return float(end.native.time_since(start.native))
 
     def drop_event(self, event: Any) -> None:
@@ -197,7 +206,7 @@ class PycudaDriver:
         raise DriverFailureError("cuGraphExecDestroy", "pycuda has no graphs")
 
     @contextlib.contextmanager
-    def _told(self, call: str) -> Iterator[None]:
+    def _translated_errors(self, call: str) -> Iterator[None]:
         try:
             yield
         except self._cuda.Error as error:

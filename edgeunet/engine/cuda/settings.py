@@ -1,6 +1,6 @@
-"""What of CUDA can be switched: which package, how frames get to the GPU, whether graphs are used.
+"""CUDA settings: which package calls it, how frames reach the GPU, whether graphs are used.
 
-Environment variables, because they are for measuring and for odd machines, not for every day.
+They are environment variables because they are for measurements and unusual machines only.
 """
 
 from __future__ import annotations
@@ -18,20 +18,26 @@ Transfers = Literal["auto", "mapped", "copied"]
 Switch = Literal["auto", "on", "off"]
 
 BACKEND = "EDGEUNET_CUDA"
-"""Which package calls CUDA."""
+"""The package that calls CUDA: ``pycuda`` or ``cuda-python``."""
 
 TRANSFERS = "EDGEUNET_TRANSFERS"
-"""mapped: the GPU reads the frame where the CPU wrote it; copied: through page-locked memory."""
+"""``mapped``: the GPU reads frames in host memory. ``copied``: frames are copied to the GPU."""
 
 GRAPH = "EDGEUNET_CUDA_GRAPH"
-"""Whether a frame is one CUDA graph; ``on`` makes it an error that it cannot be."""
+"""Whether a frame runs as one CUDA graph. With ``on`` it is an error when that is impossible."""
 
 _Word = TypeVar("_Word", bound=str)
 
 
 @dataclass(frozen=True)
 class DeviceSettings:
-    """backend: None takes pycuda where it is installed, else cuda-python."""
+    """How a GPU is used.
+
+    backend: package that calls CUDA; None takes pycuda where it is installed, else cuda-python.
+    transfers: how frames and outputs are moved.
+    graph: whether a frame runs as one CUDA graph.
+    ordinal: number of the GPU, from 0.
+    """
 
     backend: Backend | None = None
     transfers: Transfers = "auto"
@@ -40,7 +46,11 @@ class DeviceSettings:
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> DeviceSettings:
-    """Read the variables; raises UsageError for a word that none of them knows."""
+    """Read the settings from environment variables.
+
+    environment: variables by name; None reads those of this process.
+    Raises UsageError for a value that a variable does not have.
+    """
     given = os.environ if environment is None else environment
     backend = given.get(BACKEND)
     return DeviceSettings(

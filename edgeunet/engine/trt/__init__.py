@@ -1,1 +1,1 @@
-"""TensorRT and TensorRT for RTX behind one set of calls: building plans, and running them."""
+"""TensorRT and TensorRT for RTX behind one interface: building plans and running them."""

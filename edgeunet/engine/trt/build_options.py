@@ -1,4 +1,4 @@
-"""What a person decides about a build, and whether it can be had."""
+"""Options of a build, and the checks that they are possible."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ from edgeunet.specs import Precision
 LEVELS = range(6)
 MOST_AUX_STREAMS = 7
 
-# The versions without DLA: [first, next one with it). 11.4.1 has it on AGX Orin alone.
+# TensorRT versions without DLA, as [first, end). From 11.4.1 on it works on AGX Orin only.
 _WITHOUT_DLA = ((10, 8), (11, 4, 1))
 
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """How plans are built; None leaves TensorRT's default.
+    """How plans are built. None keeps TensorRT's default.
 
-    workspace_bytes: what one kernel may use beside its tensors. tactic_bytes: what a build may
-    take of the device. optimization_level: 0 builds fastest, 5 runs fastest. dla_core: the DLA
-    core that runs what it can. aux_streams: kernels side by side, each keeping memory from being
-    used again. timing_cache: a file; None is one in the user's cache folder.
-    compute_capabilities: for TensorRT-RTX, ``major.minor`` of the GPUs to build for.
+    workspace_bytes: most memory that one kernel may use beside its tensors.
+    tactic_bytes: most device memory that a build may use to try kernels.
+    optimization_level: 0 (builds fastest) to 5 (runs fastest).
+    dla_core: DLA core that runs the layers it supports; None uses the GPU only.
+    aux_streams: streams for kernels that run at the same time, 0 to 7. Each needs more memory.
+    timing_cache: file with kernel timings; None takes one in the user's cache folder.
+    compute_capabilities: GPUs to build for, as ``major.minor``; TensorRT-RTX only.
+    Raises UsageError for a value out of range.
     """
 
     workspace_bytes: int | None = None
@@ -58,7 +61,7 @@ class BuildOptions:
             raise UsageError(f"there is no DLA core {self.dla_core}", hint="use 0 or 1")
 
     def words(self) -> tuple[str, ...]:
-        """Return what was chosen, as a plan's flags record it; the default is left out."""
+        """Return the options that were set, as text for a plan's ``flags``."""
         return tuple(
             f"{name} {value}"
             for name, value in (
@@ -73,9 +76,10 @@ class BuildOptions:
 
 
 def check_dla(provider: Provider, precision: Precision, core: int, cores: int) -> None:
-    """Raise EngineError, with the reason, where a DLA core cannot be used.
+    """Raise EngineError when a DLA core cannot be used.
 
-    cores: as many as TensorRT finds here.
+    core: number of the core that was asked for.
+    cores: number of cores that TensorRT finds on this board.
     """
     hint = "leave --dla out: the GPU runs everything"
     if provider.rtx:
@@ -104,8 +108,8 @@ def check_dla(provider: Provider, precision: Precision, core: int, cores: int) -
 
 
 def cache_folder() -> Path:
-    """Return where edgeunet keeps what it can make again; nothing is made here."""
+    """Return the user's cache folder for edgeunet. The folder is not made."""
     base = os.environ.get("XDG_CACHE_HOME", "")
-    # The standard says that a relative one is to be ignored.
+    # The XDG base directory specification says to ignore a relative path.
     root = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
     return root / "edgeunet"

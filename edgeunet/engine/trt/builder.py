@@ -1,7 +1,7 @@
-"""One ONNX graph becomes one plan, on every TensorRT from 8.6 to 11 and on TensorRT-RTX.
+"""Builds one plan from one ONNX graph, with TensorRT 8.6 to 11 or TensorRT-RTX.
 
-Types come from the graph; ``precisions.py`` has what that takes. What the compiler says of memory
-is read from its log; nothing is loaded, so TensorRT-RTX needs no GPU.
+Number formats come from the graph (``precisions.py``). Memory figures are read from the build's
+log. The plan is not loaded here, so TensorRT-RTX needs no GPU.
 """
 
 from __future__ import annotations
@@ -25,7 +25,14 @@ from edgeunet.specs import Precision
 
 @dataclass(frozen=True)
 class BuiltPlan:
-    """A plan and what is known of it. notes: what a person should be told."""
+    """A plan and its build.
+
+    plan: the serialized engine.
+    memory: memory figures from the log.
+    flags: how it was built, in words.
+    seconds: duration of the build.
+    notes: lines for the user.
+    """
 
     plan: bytes
     memory: MemoryLines
@@ -43,11 +50,15 @@ def build_plan(
     device: Gpu | None,
     report: Report = lambda progress: None,
 ) -> BuiltPlan:
-    """Compile a stage's graph.
+    """Compile a stage's graph into a plan.
 
-    device: the GPU here; None only where the provider builds for named compute capabilities.
-    Raises EngineError that names the node TensorRT cannot have, the memory pool that was too
-    small, or why a DLA core cannot be used; UsageError for compute capabilities it does not know.
+    graph: path of the ONNX file.
+    stage: the stage's entry in the manifest, which the graph's inputs and outputs must match.
+    device: the GPU of this machine; may be None where the provider builds for compute
+        capabilities that are named.
+    report: called with the build's progress.
+    Raises EngineError that names the node TensorRT does not support, the memory pool that was too
+    small, or why a DLA core cannot be used; UsageError for unknown compute capabilities.
     """
     logger = make_logger(provider)
     module = provider.module
@@ -56,7 +67,7 @@ def build_plan(
     if builder is None:
         raise _failed(provider, logger, "cannot start", "run: edgeunet doctor")
     network = builder.create_network(_network_flags(provider))
-    # The parser's memory is part of the network: it must live as long.
+    # The network uses memory of the parser, so the parser must live as long.
     parser = _parsed(provider, logger, network, graph)
     _check_borders(network, stage, graph)
     config = builder.create_builder_config()
@@ -95,7 +106,11 @@ def build_plan(
 def capabilities_for(
     provider: Provider, options: BuildOptions, device: Gpu | None
 ) -> tuple[str, ...]:
-    """Return the compute capabilities a plan is for: what was asked for, else the GPU here."""
+    """Return the compute capabilities to build for: those in the options, else that of ``device``.
+
+    Raises UsageError when the provider cannot build for other GPUs, and when there is neither a
+    GPU nor an option.
+    """
     if options.compute_capabilities:
         if not provider.has_compute_capabilities:
             raise UsageError(
@@ -164,11 +179,11 @@ def _parsed(provider: Provider, logger: TensorrtLogger, network: Any, graph: Pat
     if not parsed or errors:
         said = errors[0] if errors else "; ".join(logger.log.errors[:1]) or "it gives no reason"
         raise EngineError(
-            f"{provider.title} cannot have {graph.name}: {said}",
+            f"{provider.title} cannot read {graph.name}: {said}",
             hint="export the bundle again with this version of edgeunet; if that does not help, "
             "report the message",
         )
-    # A file that is no ONNX at all can be parsed without an error, into nothing.
+    # The parser accepts some files that are not ONNX, and returns an empty network.
     if network.num_inputs == 0 or network.num_outputs == 0:
         raise EngineError(
             f"{graph.name} holds no network that {provider.title} can see",
@@ -178,7 +193,7 @@ def _parsed(provider: Provider, logger: TensorrtLogger, network: Any, graph: Pat
 
 
 def _parser_error(provider: Provider, error: Any) -> str:
-    """Return what a parser's error says, the node first."""
+    """Return the text of a parser error, starting with its node."""
     if provider.offers("ParserError.node_name"):
         named = f"{error.node_operator()} {error.node_name()!r}"
     else:

@@ -1,4 +1,4 @@
-"""All stages of a bundle become plans; those that belong here already are kept."""
+"""Builds the plans of all stages of a bundle, and keeps plans that are still valid."""
 
 from __future__ import annotations
 
@@ -31,10 +31,12 @@ ADOPTED = "built by trtexec"
 
 @dataclass(frozen=True)
 class TensorRTPlan:
-    """A stage's plan in the bundle.
+    """The plan of one stage.
 
-    kept: it was there already. replaced: why the one that was there was not kept, as a sentence.
-    notes: of its build.
+    info: facts about the plan.
+    kept: the plan was there before and is still valid.
+    replaced: why an earlier plan was replaced, as a sentence; None when there was none.
+    notes: lines for the user from the build.
     """
 
     info: PlanInfo
@@ -52,24 +54,27 @@ def build_bundle(
     force: bool = False,
     report: Callable[[StageEntry, Progress], None] = lambda stage, progress: None,
 ) -> list[TensorRTPlan]:
-    """Build the plan of every stage into ``engines/``, each whole or not at all.
+    """Build the plan of every stage into the bundle's ``engines/`` folder.
 
-    force: build those again that belong here already. Raises what ``build_plan`` raises; the
-    stages built before it stay.
+    Each plan is written whole or not at all.
+    device: the GPU of this machine, or None.
+    force: rebuild plans that are still valid.
+    report: called with the stage and its progress.
+    Raises what ``build_plan`` raises; plans of earlier stages are kept.
     """
-    # Asked first: nothing is built for a GPU that nobody named.
+    # Checked first, so that an error comes before the first build.
     capabilities = capabilities_for(provider, options, device)
     flags = (*type_words(provider, bundle.manifest.precision), *options.words())
     plans = []
     for stage in bundle.manifest.stages:
         why = None
         if not force and plan_path(bundle, stage.name).is_file():
-            standing = _standing(bundle, stage, provider, device, capabilities, flags)
-            if isinstance(standing, PlanInfo):
-                plans.append(TensorRTPlan(standing, kept=True))
+            existing = _existing(bundle, stage, provider, device, capabilities, flags)
+            if isinstance(existing, PlanInfo):
+                plans.append(TensorRTPlan(existing, kept=True))
                 continue
-            why = standing
-        built = _built(bundle, stage, provider, options, device, capabilities, report)
+            why = existing
+        built = _build_stage(bundle, stage, provider, options, device, capabilities, report)
         plans.append(replace(built, replaced=why))
     return plans
 
@@ -82,15 +87,19 @@ def adopt_plan(
     device: Gpu,
     check: Callable[[StageEntry, bytes], int],
 ) -> TensorRTPlan:
-    """Take a plan that trtexec built into a bundle.
+    """Copy a plan that trtexec built into a bundle.
 
-    device: the GPU here. check: loads the plan on it, as the stage's, and returns the bytes that
-    a context needs; raises EngineError. So the plan is known to be of this TensorRT and GPU; that
-    it was built from the bundle's graph only the one who built it knows.
+    stage_name: the stage it was built for.
+    plan: path of the plan.
+    device: the GPU of this machine.
+    check: loads the plan on this GPU as the stage's, and returns the bytes that a context needs.
+        It raises EngineError when the plan is of another TensorRT or GPU.
+    That the plan was built from this bundle's graph cannot be checked.
+    Raises UsageError for an unknown stage, EngineError when there is no such file.
     """
     stage = stage_named(bundle, stage_name)
     if stage is None:
-        known = ", ".join(one.name for one in bundle.manifest.stages)
+        known = ", ".join(entry.name for entry in bundle.manifest.stages)
         raise UsageError(f"there is no stage {stage_name!r}", hint=f"known: {known}")
     if not plan.is_file():
         raise EngineError(f"there is no plan {str(plan)!r}", hint="check the path")
@@ -113,7 +122,7 @@ def adopt_plan(
     return TensorRTPlan(info, kept=False)
 
 
-def _standing(
+def _existing(
     bundle: Bundle,
     stage: StageEntry,
     provider: Provider,
@@ -121,7 +130,7 @@ def _standing(
     capabilities: tuple[str, ...],
     flags: tuple[str, ...],
 ) -> PlanInfo | str:
-    """Return what is known of the plan that is there, or why a build would make another."""
+    """Return the facts of the existing plan when it is valid, else why it must be rebuilt."""
     try:
         _, info = read_plan(bundle, stage.name, provider, device)
     except EngineError as error:
@@ -136,7 +145,7 @@ def _standing(
     return info
 
 
-def _built(
+def _build_stage(
     bundle: Bundle,
     stage: StageEntry,
     provider: Provider,
@@ -180,7 +189,7 @@ def _built(
 def _device_memory(
     stage: StageEntry, plan: bytes, provider: Provider, device: Gpu | None
 ) -> tuple[int | None, str | None]:
-    """Return what a context of a new plan must be given, in bytes, or why nobody can say."""
+    """Return the bytes of device memory that a new plan's context needs, or None and the reason."""
     if device is None:
         return None, "no GPU that the plan is for is here to load it"
     try:

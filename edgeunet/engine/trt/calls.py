@@ -1,8 +1,8 @@
-"""Every attribute of TensorRT that this package uses, and the versions it exists in.
+"""Every attribute of TensorRT that this package uses, and the versions that have it.
 
-Supported: TensorRT from 8.6 to 11, and TensorRT for RTX. What stands in ``VARYING`` may only be
-touched where ``Provider.offers`` says so; tests/engine/test_calls.py reads the sources for that
-and holds both tables against what NVIDIA's bindings have.
+Supported are TensorRT 8.6 to 11 and TensorRT for RTX. An attribute in ``VARYING`` may only be used
+after ``Provider.offers`` was asked for it. tests/engine/test_calls.py checks that in the sources,
+and compares both tables with NVIDIA's bindings.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ OLDEST = (8, 6)
 
 @dataclass(frozen=True)
 class Span:
-    """The versions of TensorRT that have an attribute: ``[since, until)``; rtx: RTX has it too.
+    """The versions of TensorRT that have an attribute: ``[since, until)``.
 
-    since: None where no TensorRT has it.
+    since: first version that has it; None when only TensorRT for RTX has it.
+    until: first version without it; None when the newest still has it.
+    rtx: TensorRT for RTX has it.
     """
 
     since: tuple[int, ...] | None = OLDEST
@@ -24,6 +26,7 @@ class Span:
     rtx: bool = True
 
     def covers(self, version: tuple[int, ...], *, rtx: bool) -> bool:
+        """Return whether a version has the attribute. version: numbers, such as (10, 3)."""
         if rtx:
             return self.rtx
         if self.since is None or version < self.since:
@@ -31,7 +34,7 @@ class Span:
         return self.until is None or version < self.until
 
 
-# Class -> what every supported version of it has.
+# Class -> attributes that every supported version has.
 ALWAYS: dict[str, tuple[str, ...]] = {
     "": (
         "Builder",
@@ -97,7 +100,7 @@ ALWAYS: dict[str, tuple[str, ...]] = {
     "TensorIOMode": ("INPUT", "OUTPUT"),
 }
 
-# Class.attribute -> the versions that have it, where not all have.
+# Class.attribute -> the versions that have it, for attributes that some versions lack.
 VARYING: dict[str, Span] = {
     "BuilderFlag.FP16": Span(until=(11, 0), rtx=False),
     "BuilderFlag.INT8": Span(until=(11, 0), rtx=False),

@@ -1,8 +1,8 @@
-"""What TensorRT only says in its log: what a plan takes, how far a build is, why it failed.
+"""Reads TensorRT's log: memory figures of a plan, progress of a build, causes of a failure.
 
-The wording changed over the versions: 8.x gives the activation memory without a unit and calls
-the scratch ``Total``, 10.x says ``bytes`` and ``Max``; some lines come once per engine and once
-more for the whole plan, so the largest one counts.
+The wording depends on the version. 8.x prints the activation memory without a unit and calls the
+scratch memory ``Total``; 10.x prints ``bytes`` and ``Max``. Some lines come once per engine and
+once more for the whole plan, so the largest figure is taken.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FIGURES = {
     "weight_bytes": r"Total Weights Memory:\s*(\d+)",
 }
 
-# Where a build is, in the order of the log's lines; from 10.0 a progress monitor says more.
+# (words in the log, step of the build), in order. From 10.0 on a progress monitor is used instead.
 _STEPS = (
     ("Applying generic optimizations", "optimising the graph"),
     ("Computing costs for", "timing kernels"),
@@ -37,7 +37,7 @@ _FAILED_NODE = re.compile(r"[Cc]ould not find any implementation for node (.+?)\
 
 
 def memory_lines_in(text: str) -> MemoryLines:
-    """Return the memory figures of a build's log; None for each that is not in it."""
+    """Return the memory figures in a build's log, None for each that is missing."""
     found: dict[str, int] = {}
     for name, pattern in _FIGURES.items():
         figures = [int(figure) for figure in re.findall(pattern, text)]
@@ -47,14 +47,14 @@ def memory_lines_in(text: str) -> MemoryLines:
 
 
 def step_in(text: str) -> str | None:
-    """Return what a build has come to with this line, None for most lines."""
+    """Return the step of the build that a log line announces; None for most lines."""
     return next((step for words, step in _STEPS if words in text), None)
 
 
 def shortage_in(lines: Sequence[LogLine]) -> tuple[str, str] | None:
-    """Return what memory a build lacked and what to do, or None for a failure of another kind.
+    """Return which memory a build ran out of and what to do; None for other failures.
 
-    The first is a clause with the pool's name, the second a hint.
+    The first text is a clause with the pool's name, the second is a hint.
     """
     said = "\n".join(line.text for line in lines if line.severity <= WARNING)
     more = "close other programs, run without a desktop, add swap, or export with a smaller --tile"
@@ -79,6 +79,6 @@ def shortage_in(lines: Sequence[LogLine]) -> tuple[str, str] | None:
 
 
 def failed_node_in(text: str) -> str | None:
-    """Return the node that no kernel was found for, or None."""
+    """Return the node for which no kernel was found, or None."""
     match = _FAILED_NODE.search(text)
     return match.group(1).strip() if match else None

@@ -1,8 +1,7 @@
-"""Plans in a bundle's ``engines`` folder, and what is known of each: NAME.plan and NAME.json.
+"""Plans in a bundle's ``engines`` folder: NAME.plan, and its facts in NAME.json.
 
-A plan runs on the version of TensorRT and the GPU it was built with, and no other; the runtime's
-own check ends programs. So a plan is read only when all that is written beside it agrees with what
-is here.
+A plan runs only on the TensorRT version and the GPU that it was built with. TensorRT may end the
+process when it loads another, so a plan is read only when its facts match this machine.
 """
 
 from __future__ import annotations
@@ -24,23 +23,25 @@ from edgeunet.files import replacing_file
 SCHEMA_VERSION = 1
 
 HERE = "on this device"
-"""Where hints say that a plan is to be built."""
+"""The place to build a plan, in hints."""
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU as plans know it. compute_capability: ``major.minor``."""
+    """The GPU that a plan is built for. compute_capability: ``major.minor``."""
 
     name: str
     compute_capability: str
 
 
 class MemoryLines(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the compiler says a plan takes, in bytes; None where its version does not say.
+    """Memory of a plan in bytes, from the compiler's log. None where the version does not print it.
 
-    activation_bytes: tensors between kernels and the kernels' scratch, of one context.
-    scratch_bytes: the largest scratch of a kernel, within it. persistent_host_bytes,
-    persistent_device_bytes: kept per context. weight_bytes: kept per engine.
+    activation_bytes: tensors between kernels and the kernels' scratch, per context.
+    scratch_bytes: largest scratch of a kernel; part of activation_bytes.
+    persistent_host_bytes: host memory kept per context.
+    persistent_device_bytes: device memory kept per context.
+    weight_bytes: weights, kept per engine.
     """
 
     activation_bytes: int | None = None
@@ -51,13 +52,19 @@ class MemoryLines(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class PlanInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The JSON beside a plan.
+    """Facts about a plan, stored as JSON beside it.
 
-    provider, version: which TensorRT built it. gpu: its name; None when it was built for
-    compute_capabilities without one. flags: how it was built, in words. bundle_digest,
-    graph_sha256: what it was built from. device_memory_bytes: what a context must be given, as the
-    loaded plan says; None where it could not be asked, and device_memory_unknown says why.
-    seconds: how long the build took; 0 for a plan built elsewhere.
+    stage: name of the stage.
+    provider, version: the TensorRT that built it.
+    gpu: name of the GPU it was built on; None when it was built for compute capabilities only.
+    compute_capabilities: GPUs it runs on, as ``major.minor``.
+    flags: how it was built, in words.
+    graph_sha256, bundle_digest: the graph and the bundle it was built from.
+    plan_sha256, plan_bytes: hash and size of the plan.
+    memory: figures from the build's log.
+    device_memory_bytes: memory that a context needs, from the loaded plan; None when unknown.
+    device_memory_unknown: why device_memory_bytes is None.
+    seconds: duration of the build; 0 for a plan that was built elsewhere.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -81,16 +88,17 @@ class PlanInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 def plan_path(bundle: Bundle, stage: str) -> Path:
-    """Return where a stage's plan is or goes to."""
+    """Return the path of a stage's plan, which may not exist yet."""
     return _in_engines(bundle, stage, ".plan")
 
 
 def info_path(bundle: Bundle, stage: str) -> Path:
+    """Return the path of the facts beside a stage's plan."""
     return _in_engines(bundle, stage, ".json")
 
 
 def _in_engines(bundle: Bundle, stage: str, suffix: str) -> Path:
-    # Only a manifest that no export wrote has another name.
+    # No export writes such a name, so the manifest was made by something else.
     if not re.fullmatch(r"\w[\w.-]*", stage):
         raise EngineError(
             f"{stage!r} cannot be the name of a plan",
@@ -100,7 +108,10 @@ def _in_engines(bundle: Bundle, stage: str, suffix: str) -> Path:
 
 
 def write_plan(bundle: Bundle, plan: bytes | memoryview, info: PlanInfo) -> None:
-    """Write a plan and what is known of it; a crash between the two leaves one that is refused."""
+    """Write a plan, then its facts.
+
+    If the process ends between the two, the plan does not match its facts and is refused.
+    """
     with replacing_file(plan_path(bundle, info.stage)) as beside:
         beside.write_bytes(plan)
     with replacing_file(info_path(bundle, info.stage)) as beside:
@@ -110,11 +121,11 @@ def write_plan(bundle: Bundle, plan: bytes | memoryview, info: PlanInfo) -> None
 def read_plan(
     bundle: Bundle, stage: str, provider: Provider, device: Gpu | None
 ) -> tuple[bytes, PlanInfo]:
-    """Return a plan that belongs here, and its facts.
+    """Return a plan that runs on this machine, and its facts.
 
-    device: the GPU it is to run on; None leaves that unchecked.
-    Raises EngineError that says why there is none: what ``read_built_plan`` raises, or that it is
-    of another TensorRT or another GPU.
+    device: the GPU it will run on; None skips that check.
+    Raises EngineError with the reason: what ``read_built_plan`` raises, or that the plan was built
+    by another TensorRT or for another GPU.
     """
     plan, info = read_built_plan(bundle, stage)
     problem = _another_runtime(info, provider, device)
@@ -124,11 +135,11 @@ def read_plan(
 
 
 def read_built_plan(bundle: Bundle, stage: str, where: str = HERE) -> tuple[bytes, PlanInfo]:
-    """Return a plan that was built from this bundle, for whatever TensorRT and GPU, and its facts.
+    """Return a plan that was built from this bundle, and its facts, for any TensorRT and GPU.
 
-    where: it is to be built, for the hint.
-    Raises EngineError that says why there is none: it is missing, cut short, of another bundle or
-    another graph.
+    where: where the plan should be built, for the hint.
+    Raises EngineError with the reason: the plan is missing, cut short, or was built from another
+    bundle or graph.
     """
     path = plan_path(bundle, stage)
     if not path.is_file():
@@ -145,7 +156,11 @@ def read_built_plan(bundle: Bundle, stage: str, where: str = HERE) -> tuple[byte
 
 
 def read_info(bundle: Bundle, stage: str, where: str = HERE) -> PlanInfo:
-    """Return what is written beside a plan. Raises EngineError when it cannot be read."""
+    """Return the facts beside a plan.
+
+    where: where the plan should be built, for the hint.
+    Raises EngineError when they are missing or cannot be read.
+    """
     path = info_path(bundle, stage)
     again = _again(bundle, where)
     if not path.is_file():
@@ -189,7 +204,7 @@ def _another_runtime(info: PlanInfo, provider: Provider, device: Gpu | None) -> 
 
 
 def _another_origin(info: PlanInfo, bundle: Bundle) -> str | None:
-    """Return why a plan is not this bundle's: a part of a sentence whose subject is the plan."""
+    """Return why a plan does not belong to this bundle, as words that follow "the plan"."""
     stage = stage_named(bundle, info.stage)
     if stage is None:
         return "is of no stage of this bundle"

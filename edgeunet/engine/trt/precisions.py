@@ -1,9 +1,9 @@
-"""How a plan gets its number formats.
+"""Sets the number formats of a plan.
 
-From 10.0 on the graph's types are binding. 8.6 takes precisions as permission only, and may compute
-in 16 bits what an FP16 graph keeps in 32 (normalization, the frame's own arithmetic). So there
-every layer that works on floats alone is told the type the graph gives it, and the compiler to
-obey.
+From TensorRT 10.0 on the types in the graph are binding. TensorRT 8.6 treats precisions as
+permissions and may compute in 16 bits what an FP16 graph keeps in 32 bits (normalization, the
+frame's own arithmetic). There every layer that works on floats only is given the graph's type, and
+the compiler is told to obey.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ OBEYED = "fp16 as the graph has it"
 
 
 def type_words(provider: Provider, precision: Precision) -> tuple[str, ...]:
-    """Return how a plan gets its number formats, as its flags record it."""
+    """Return how the number formats of a plan are set, as text for its ``flags``."""
     if provider.strongly_typed:
         return ("strongly typed",)
     return (OBEYED if precision is Precision.FP16 else f"{precision} allowed",)
@@ -27,9 +27,9 @@ def type_words(provider: Provider, precision: Precision) -> tuple[str, ...]:
 def set_types(
     provider: Provider, network: Any, config: Any, precision: Precision
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Set what the graph is exported for, where its own types are not binding.
+    """Set the builder's precision flags where the graph's types are not binding.
 
-    Returns what ``type_words`` does, or what became of it, and notes for a person.
+    Returns the text for ``flags``, and notes for the user.
     """
     words = type_words(provider, precision)
     kinds = provider.module.BuilderFlag
@@ -38,7 +38,7 @@ def set_types(
     if provider.offers("BuilderFlag.FP16"):
         config.set_flag(kinds.FP16)
     if precision is Precision.INT8:
-        # Which layers compute in 8 bits the quantizers around them say; a type would undo that.
+        # The quantizers around a layer make it compute in 8 bits; setting a type would undo that.
         if provider.offers("BuilderFlag.INT8"):
             config.set_flag(kinds.INT8)
         return words, ()
@@ -58,10 +58,10 @@ def set_types(
 
 
 def float_layers(network: Any, types: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield every layer that takes and makes one float type, with that type.
+    """Yield every layer whose inputs and outputs share one float type, with that type.
 
-    Casts, constants, and what touches integers, shapes or the frame's bytes is left out: their
-    types are not a choice.
+    Left out are casts, constants, and layers on integers, shapes or the frame's bytes, because
+    their types cannot be chosen.
     """
     for number in range(network.num_layers):
         layer = network.get_layer(number)

@@ -1,4 +1,4 @@
-"""How far a build is: told by TensorRT's progress monitor from 10.0, read from its log before."""
+"""Progress of a build, from TensorRT's progress monitor (10.0 and later) or from its log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from edgeunet.engine.trt.provider import LogLine, Provider
 
 @dataclass(frozen=True)
 class Progress:
-    """What a build is doing; done and total are steps of it, 0 where they are not known."""
+    """One step of a build.
+
+    doing: what the build does now.
+    done, total: finished steps and all steps of it; 0 when they are unknown.
+    """
 
     doing: str
     done: int = 0
@@ -23,10 +27,10 @@ Report = Callable[[Progress], None]
 
 
 class Phases:
-    """Turns TensorRT's nested phases into one line: the innermost one's name and steps.
+    """Reports TensorRT's nested phases as single lines: the innermost phase and its steps.
 
-    interrupted: Ctrl-C came during a phase. An exception that leaves a callback would end the
-    process from within TensorRT, so it is kept for later, and the build asked to stop.
+    interrupted: Ctrl-C was pressed during a phase. An exception that leaves a callback would end
+    the process inside TensorRT, so it is only noted, and ``step`` asks the build to stop.
     """
 
     def __init__(self, report: Report) -> None:
@@ -39,7 +43,7 @@ class Phases:
         self._tell(name, 0)
 
     def step(self, name: str, index: int) -> bool:
-        """Return whether the build is to go on."""
+        """Report a finished step, and return whether the build may go on."""
         self._tell(name, index + 1)
         return not self.interrupted
 
@@ -54,9 +58,9 @@ class Phases:
 
 
 def watch(config: Any, provider: Provider, report: Report) -> Phases | None:
-    """Have a builder config tell its progress; None where it cannot, and the log must do.
+    """Attach a progress monitor to a builder config; return None where TensorRT has none.
 
-    The caller keeps what is returned for as long as the config is used.
+    The caller must keep the returned object while the config is used.
     """
     if not provider.offers("IBuilderConfig.progress_monitor"):
         return None
@@ -66,7 +70,7 @@ def watch(config: Any, provider: Provider, report: Report) -> Phases | None:
 
 
 def log_report(report: Report) -> Callable[[LogLine], None]:
-    """Return what reads the progress of a build from its log."""
+    """Return a function that reports the steps of a build from its log lines."""
 
     def read(line: LogLine) -> None:
         step = step_in(line.text)

@@ -1,7 +1,7 @@
-"""The one place that imports TensorRT: ``tensorrt``, or ``tensorrt_rtx`` on a desktop.
+"""Imports TensorRT: ``tensorrt``, or ``tensorrt_rtx`` on a desktop. No other file imports it.
 
-A provider knows its version and what that version has (``calls.py``), so that no other file asks
-for attributes that may not be there.
+A provider knows its version and what that version has (``calls.py``), so that no other file uses
+an attribute that may be missing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FROM_JETPACK = (
     "the environment with python3 -m venv --system-site-packages"
 )
 
-# Severities, as TensorRT numbers them.
+# TensorRT's numbers for severities.
 ERROR = 1
 WARNING = 2
 INFO = 3
@@ -36,7 +36,10 @@ INFO = 3
 class Provider:
     """An imported TensorRT.
 
-    version: as numbers, to compare; version_text: as the package writes it.
+    name: which of the two packages.
+    module: the imported module.
+    version: numbers of the version, for comparisons.
+    version_text: the version as the package writes it.
     """
 
     name: ProviderName
@@ -50,44 +53,45 @@ class Provider:
 
     @property
     def title(self) -> str:
-        """What messages call it, with its version."""
+        """Its name and version for messages."""
         return f"{title_of(self.name)} {self.version_text}"
 
     def offers(self, attribute: str) -> bool:
-        """Whether this version has ``Class.attribute``, one of those in ``calls.VARYING``."""
+        """Return whether this version has ``Class.attribute``, a key of ``calls.VARYING``."""
         return VARYING[attribute].covers(self.version, rtx=self.rtx)
 
     @property
     def strongly_typed(self) -> bool:
-        """Whether types come from the graph; else precisions are allowed by flags."""
+        """Whether types come from the graph; otherwise precisions are allowed by flags."""
         return self.offers("NetworkDefinitionCreationFlag.STRONGLY_TYPED")
 
     @property
     def has_user_managed_memory(self) -> bool:
-        """Whether a context's memory is left to the caller by an allocation strategy."""
+        """Whether an allocation strategy leaves a context's memory to the caller."""
         return self.offers("ExecutionContextAllocationStrategy.USER_MANAGED")
 
     @property
     def has_sized_device_memory(self) -> bool:
-        """Whether a context is told how much memory it is given, and checks that."""
+        """Whether a context is told the size of its memory and checks it."""
         return self.offers("IExecutionContext.set_device_memory")
 
     @property
     def has_compute_capabilities(self) -> bool:
-        """Whether plans are for compute capabilities that are named, and need no GPU here."""
+        """Whether plans are built for named compute capabilities, without a GPU."""
         return self.offers("ComputeCapability")
 
 
 def title_of(name: str) -> str:
-    """Return what messages call a provider."""
+    """Return a provider's name for messages."""
     return {"tensorrt": "TensorRT", "tensorrt-rtx": "TensorRT-RTX"}.get(name, name)
 
 
 def load_provider(name: ProviderName | None = None) -> Provider:
-    """Import a TensorRT; without a name ``tensorrt`` if it is installed, else ``tensorrt-rtx``.
+    """Import a TensorRT.
 
-    Raises EngineError when it is not there, cannot be loaded or is too old, MissingPackageError
-    for ``tensorrt-rtx`` that is not installed.
+    name: the package; None takes ``tensorrt`` if it is installed, else ``tensorrt-rtx``.
+    Raises EngineError when it is missing, cannot be loaded or is too old; MissingPackageError when
+    ``tensorrt-rtx`` was named and is not installed.
     """
     if name is None:
         found = [known for known in PROVIDERS if is_installed(known)]
@@ -105,7 +109,7 @@ def load_provider(name: ProviderName | None = None) -> Provider:
 
 
 def provider_of(name: ProviderName, module: Any) -> Provider:
-    """Return a provider for a module that is imported; raises EngineError for an old one."""
+    """Return the provider of an imported module. Raises EngineError for a version before 8.6."""
     text = str(module.__version__)
     version = _version_of(text)
     if name == "tensorrt" and version < OLDEST:
@@ -119,10 +123,10 @@ def provider_of(name: ProviderName, module: Any) -> Provider:
 
 
 def is_installed(name: ProviderName) -> bool:
-    """Whether a TensorRT is here; it is not imported."""
+    """Return whether a TensorRT is installed. It is not imported."""
     try:
         return importlib.util.find_spec(_MODULES[name]) is not None
-    except ValueError:  # a module in sys.modules that has no spec
+    except ValueError:  # the module is in sys.modules and has no spec
         return True
 
 
@@ -150,16 +154,20 @@ def _version_of(text: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class LogLine:
-    """severity: 0 internal error, 1 error, 2 warning, 3 information, 4 verbose."""
+    """One line of TensorRT's log.
+
+    severity: 0 internal error, 1 error, 2 warning, 3 information, 4 verbose.
+    """
 
     severity: int
     text: str
 
 
 class LogLines:
-    """What TensorRT says, kept; ``on_line`` sees every line as it comes.
+    """The lines that TensorRT has logged.
 
-    interrupted: Ctrl-C came while a line was read.
+    on_line: called with every line as it comes, or None.
+    interrupted: Ctrl-C was pressed while ``on_line`` ran.
     """
 
     def __init__(self) -> None:
@@ -175,7 +183,7 @@ class LogLines:
         try:
             self.on_line(line)
         except KeyboardInterrupt:
-            # An exception that leaves a callback would end the process from within TensorRT.
+            # An exception that leaves a callback would end the process inside TensorRT.
             self.interrupted = True
 
     def clear(self) -> None:
@@ -193,7 +201,11 @@ class LogLines:
 
 @dataclass(frozen=True)
 class TensorrtLogger:
-    """native: the ILogger for TensorRT, which keeps the first of a process; lines: what it got."""
+    """A logger for TensorRT.
+
+    native: the ILogger that TensorRT is given.
+    log: the lines it has received.
+    """
 
     native: Any
     log: LogLines
@@ -203,9 +215,9 @@ _loggers: dict[int, TensorrtLogger] = {}
 
 
 def make_logger(provider: Provider) -> TensorrtLogger:
-    """Return the process's logger for a provider, with no lines in it.
+    """Return the process's logger for a provider, without earlier lines.
 
-    One for all: TensorRT keeps the first logger it is given and warns about every other.
+    TensorRT keeps the first logger of a process and warns about every other, so there is one.
     """
     logger = _loggers.get(id(provider.module))
     if logger is None:

@@ -1,8 +1,8 @@
-"""Plans at work: one context per stage, all of them in memory that the caller gives.
+"""Runs plans: one execution context per stage, in memory that the caller gives.
 
-A context is made without memory of its own, so that the stages of a bundle, which run one after
-the other, can share one block of the largest size. Plans take their tensors by address and run on
-the caller's stream. Everything here is called with the device's context active.
+Contexts are made without memory of their own. The stages of a bundle run one after the other, so
+they can share one block of the largest size. Plans take tensors by address and run on the caller's
+stream. All functions here must be called with the device's context active.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from edgeunet.errors import EngineError
 from edgeunet.specs import TensorSpec
 
 ALIGNMENT_BYTES = 256
-"""What TensorRT asks of every address that it is given."""
+"""Every address that TensorRT is given must be a multiple of this."""
 
 _NUMPY_NAMES = {
     "BOOL": "bool",
@@ -30,7 +30,7 @@ _NUMPY_NAMES = {
 
 
 class PlanRuntime:
-    """TensorRT's runtime in this process; it must live as long as its plans do."""
+    """TensorRT's runtime in this process. It must live as long as its plans."""
 
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
@@ -44,9 +44,9 @@ class PlanRuntime:
         return self._logger.log
 
     def load(self, stage: StageEntry, plan: bytes) -> LoadedPlan:
-        """Load a plan that was found to belong here.
+        """Load a plan that ``read_plan`` has accepted.
 
-        Raises EngineError when TensorRT will not have it, or when it is not the stage's.
+        Raises EngineError when TensorRT refuses it, or when its tensors are not the stage's.
         """
         self.log.clear()
         engine = self._native.deserialize_cuda_engine(plan)
@@ -66,7 +66,11 @@ class PlanRuntime:
 
 
 class LoadedPlan:
-    """One stage's plan. work_bytes: the block it must be given to run in."""
+    """The loaded plan of one stage.
+
+    inputs, outputs: its tensors.
+    work_bytes: size of the memory block that a run needs.
+    """
 
     def __init__(self, stage: StageEntry, engine: Any, runtime: PlanRuntime) -> None:
         self.stage = stage.name
@@ -76,7 +80,7 @@ class LoadedPlan:
         self.inputs, self.outputs = self._tensors()
         self._check(stage)
         provider = runtime.provider
-        # Both in bytes; the older one counts in 32 bits on some versions.
+        # Both are in bytes. The older one is a 32-bit number on some versions.
         if provider.offers("ICudaEngine.device_memory_size_v2"):
             self.work_bytes = int(engine.device_memory_size_v2)
         else:
@@ -85,10 +89,12 @@ class LoadedPlan:
     def bind(
         self, addresses: Mapping[str, int], work_address: int, stream: int
     ) -> Callable[[], None]:
-        """Return what puts one run on a stream.
+        """Return a call that puts one run on a stream.
 
-        addresses: of every input and output. work_address: ``work_bytes`` that nothing else uses
-        while it runs. All are multiples of ALIGNMENT_BYTES.
+        addresses: address of every input and output, by name.
+        work_address: a block of ``work_bytes`` that nothing else uses during the run.
+        stream: CUDA handle of the stream.
+        All addresses must be multiples of ALIGNMENT_BYTES; otherwise EngineError is raised.
         """
         for name, address in (*addresses.items(), ("its block", work_address)):
             if address % ALIGNMENT_BYTES:
@@ -106,10 +112,10 @@ class LoadedPlan:
         log = self._runtime.log
 
         def enqueue() -> None:
-            # Asked for anew: the plan alone holds its context, and lets go of it when closed.
+            # Read from self each time, so that ``close`` drops the only reference to it.
             if not self._context.execute_async_v3(stream):
                 raise self._failed("cannot be run")
-            # What is not kept needs no room: warnings come again with every frame.
+            # Warnings may come with every frame; the list would grow without end.
             if log.lines:
                 log.clear()
 

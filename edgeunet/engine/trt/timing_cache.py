@@ -1,7 +1,7 @@
-"""The timings of kernels, kept between builds: the second build of a network takes seconds.
+"""Kernel timings that are kept between builds, which make later builds of a network much faster.
 
-They hold for one version of TensorRT on one GPU, so the file's name has both. A file that does not
-load costs time and nothing else: it is left out of account, said so, and replaced.
+Timings are valid for one TensorRT version on one GPU, so the file's name has both. A file that
+cannot be loaded only costs time: it is ignored, reported and replaced.
 """
 
 from __future__ import annotations
@@ -19,23 +19,26 @@ from edgeunet.files import replacing_file
 
 @dataclass(frozen=True)
 class TimingCache:
-    """A file, and what was said when it was read."""
+    """A cache file that a build uses. notes: lines for the user from reading it."""
 
     path: Path
     notes: tuple[str, ...]
 
 
 def timing_cache_path(provider: Provider, device: Gpu | None) -> Path:
-    """Return where the timings of this TensorRT on this GPU are kept."""
+    """Return the default cache file for this TensorRT and GPU."""
     words = (provider.name, provider.version_text, device.name if device else "no-gpu")
     name = "-".join(re.sub(r"[^A-Za-z0-9.]+", "_", word).strip("_") for word in words)
     return cache_folder() / "timing" / f"{name}.cache"
 
 
 def attach(config: Any, provider: Provider, path: Path) -> TimingCache | None:
-    """Give a builder config the timings in a file, or none yet; None where they mean nothing."""
+    """Load the timings in a file into a builder config. A missing file gives an empty cache.
+
+    Returns None for TensorRT-RTX, which compiles kernels on the device that runs them, and where
+    TensorRT makes no cache.
+    """
     if provider.rtx:
-        # Its kernels are compiled on the device that runs them; the calls only ask for a GPU.
         return None
     notes = []
     data = b""
@@ -45,21 +48,21 @@ def attach(config: Any, provider: Provider, path: Path) -> TimingCache | None:
         pass
     except OSError as error:
         notes.append(f"the timing cache {path} cannot be read: {error.strerror}")
-    cache = _made(config, data)
+    cache = _create_cache(config, data)
     if cache is None or not config.set_timing_cache(cache, False):
         if data:
             notes.append(
                 f"the timing cache {path} is broken or of another TensorRT or GPU: "
-                "it is left out of account and replaced"
+                "it is ignored and replaced"
             )
-        cache = _made(config, b"")
+        cache = _create_cache(config, b"")
         if cache is None or not config.set_timing_cache(cache, False):
             return None
     return TimingCache(path, tuple(notes))
 
 
 def keep(config: Any, cache: TimingCache) -> str | None:
-    """Write the timings that a build ended with; return what went wrong, which costs only time."""
+    """Write the timings of a finished build. Returns a note when writing failed, else None."""
     timings = config.get_timing_cache()
     if timings is None:
         return None
@@ -72,7 +75,7 @@ def keep(config: Any, cache: TimingCache) -> str | None:
     return None
 
 
-def _made(config: Any, data: bytes) -> Any:
+def _create_cache(config: Any, data: bytes) -> Any:
     try:
         return config.create_timing_cache(data)
     except (RuntimeError, TypeError):

@@ -1,7 +1,7 @@
-"""The ``trtexec`` commands that build a bundle's plans, for boards whose Python is too old for us.
+"""The ``trtexec`` commands that build a bundle's plans, for boards whose Python is too old.
 
-Its flags changed with the versions: workspace in 8.4, build-only in 8.6, precisions in 10.0, and
-they left in 11.0. TensorRT itself is not needed to write them down.
+The flags depend on the version: workspace changed in 8.4, build-only in 8.6 and precisions in 10.0;
+the precision flags were removed in 11.0. TensorRT is not needed to write the commands.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _TYPED_ALWAYS = (11, 0)
 
 _HAS_POOLS = (8, 4)
 
-# The first with uint8 tensors (github.com/NVIDIA/TensorRT/issues/1503); 8.0 reads opset 13, which
-# graphs for float frames have (onnx-tensorrt, docs/operators.md).
+# 8.5 is the first with uint8 tensors (github.com/NVIDIA/TensorRT/issues/1503). 8.0 reads opset 13,
+# which graphs for float frames use (onnx-tensorrt, docs/operators.md).
 _HAS_UINT8 = (8, 5)
 _OLDEST = (8, 0)
 
@@ -43,7 +43,10 @@ _FORMATS = {
 
 
 def read_version(text: str) -> tuple[int, ...]:
-    """Read a version of TensorRT like 8.6 or 10.3.0. Raises UsageError for anything else."""
+    """Return the numbers of a TensorRT version such as 8.6 or 10.3.0.
+
+    Raises UsageError for any other text.
+    """
     if not _VERSION.fullmatch(text):
         raise UsageError(
             f"{text!r} is no version of TensorRT", hint="write it like 8.6, 10.3 or 11.1"
@@ -52,9 +55,9 @@ def read_version(text: str) -> tuple[int, ...]:
 
 
 def trtexec_commands(bundle: Bundle, options: BuildOptions, version_text: str) -> list[str]:
-    """Return one command per stage, to be run beside the bundle on the board.
+    """Return one command per stage, to be run on the board beside the bundle.
 
-    Raises UsageError for what that version's trtexec cannot do.
+    Raises UsageError for an option that this version's trtexec does not have.
     """
     version = read_version(version_text)
     _check(version, version_text, options, bundle.manifest.frame_type)
@@ -117,7 +120,10 @@ def _types(version: tuple[int, ...], precision: Precision) -> list[str]:
 
 
 def _borders(stage: StageEntry) -> list[str]:
-    """Name the types of all borders where one is int8: trtexec would make floats of it."""
+    """Return flags with the types of inputs and outputs where one is int8.
+
+    Without them trtexec would make these tensors float32.
+    """
     if not any(entry.dtype == "int8" for entry in (*stage.inputs, *stage.outputs)):
         return []
     return [
