@@ -1,1 +1,1 @@
-"""Running a bundle: tensors, windows and stages, on a CPU or a GPU."""
+"""Runs bundles: their tensors, windows and stages, on a CPU or a GPU."""

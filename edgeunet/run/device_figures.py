@@ -1,4 +1,4 @@
-"""What a bundle takes of a GPU, from everybody who counts: the compiler, the plans, the driver."""
+"""GPU memory that a bundle takes, as the compiler, the plans and the driver report it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,15 @@ _KIB = 1024
 
 @dataclass(frozen=True)
 class StageBytes:
-    """One stage's plan. The first four are the compiler's words; None where it did not say.
+    """Memory of one stage's plan, in bytes.
 
-    activation_bytes: tensors between kernels, with the kernels' scratch (scratch_bytes) in it.
-    persistent_bytes: kept per context. weight_bytes: kept per plan. work_bytes: what the plan asks
-    for when it is loaded (device_memory_size).
+    All but work_bytes come from the compiler's log and are None where it does not print them.
+    stage: name of the stage.
+    activation_bytes: tensors between kernels, and the kernels' scratch.
+    scratch_bytes: scratch of the kernels; part of activation_bytes.
+    persistent_bytes: device memory kept per context.
+    weight_bytes: weights, kept per plan.
+    work_bytes: memory that the loaded plan needs to run (TensorRT's device_memory_size).
     """
 
     stage: str
@@ -39,13 +43,19 @@ class StageBytes:
 
 @dataclass(frozen=True)
 class DeviceMeasurement:
-    """All of it, in bytes.
+    """GPU memory of a bundle, in bytes.
 
-    mapped: the GPU works on the frame and the outputs in the host's memory; frame_bytes: of these.
-    held_bytes: one block for what stages hand on. scratch_bytes: one block for windows and what the
-    plan at hand works in. taken_bytes: what the driver has less after loading and running than with
-    a context alone. context_bytes: what the system has less once there is a context.
-    process_bytes: resident at the end.
+    title: engine and GPU.
+    integrated: the GPU shares the CPU's memory.
+    mapped: the GPU works on the frame and the outputs in host memory.
+    stages: figures of each stage's plan.
+    frame_bytes: the frame and the outputs.
+    held_bytes: the block of tensors that stages hold for later stages.
+    scratch_bytes: the block for the current window's buffers and the current plan's work memory.
+    taken_bytes: free memory of the driver with a context alone, minus that after loading and
+        running.
+    context_bytes: system memory that making the context took; None when it is unknown.
+    process_bytes: resident memory of the process at the end.
     """
 
     title: str
@@ -61,22 +71,26 @@ class DeviceMeasurement:
 
     @property
     def allocated_bytes(self) -> int:
-        """What this project asked the driver for."""
+        """The memory that this project allocated through the driver."""
         return self.frame_bytes + self.held_bytes + self.scratch_bytes
 
     @property
     def weight_bytes(self) -> int:
+        """The weights of all stages; stages without a figure count as 0."""
         return sum(stage.weight_bytes or 0 for stage in self.stages)
 
     @classmethod
     def read(cls, answer: Mapping[str, Any]) -> DeviceMeasurement:
-        """Read what a process in ``ask`` answered."""
+        """Read the JSON object that a process of ``measured.ask`` answered."""
         stages = tuple(StageBytes(**stage) for stage in answer["stages"])
         return cls(**{**answer, "stages": stages})
 
 
 class Baseline:
-    """The GPU with a context and nothing else; open it before the bundle, close it after."""
+    """The GPU's memory with a context and nothing else.
+
+    Open it before the bundle is loaded and close it after the measurement.
+    """
 
     def __init__(self) -> None:
         settings = read_settings()
@@ -87,7 +101,7 @@ class Baseline:
         self._free_bytes = self._device.free_bytes()
 
     def measured(self, bundle: Bundle, use: DeviceUse, process_bytes: int) -> DeviceMeasurement:
-        """Return the figures, while the bundle is loaded and has run."""
+        """Return the figures of a bundle that is loaded and has run."""
         return DeviceMeasurement(
             title=use.title,
             integrated=self._device.facts.integrated,
@@ -109,7 +123,7 @@ class Baseline:
 
 
 def open_baseline(bundle: Bundle, engine: str) -> Baseline | None:
-    """Return a baseline where the bundle may run on a GPU; None where it cannot and need not."""
+    """Return a baseline when the bundle may run on a GPU, else None."""
     if engine not in (Engine.TENSORRT, "auto"):
         return None
     try:
@@ -117,7 +131,7 @@ def open_baseline(bundle: Bundle, engine: str) -> Baseline | None:
             read_info(bundle, stage.name)
         return Baseline()
     except EngineError:
-        # The executor says why, and only where it was asked for.
+        # The executor reports the reason where TensorRT was asked for.
         return None
 
 

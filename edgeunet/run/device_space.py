@@ -1,8 +1,12 @@
-"""Tensors on a GPU, stages as TensorRT plans, and a frame as work on a stream.
+"""Runs a bundle on a GPU: tensors in its memory, stages as TensorRT plans, a frame as stream work.
 
-On an integrated GPU the frame and the outputs are mapped host memory: the GPU reads and writes them
-where they are. Elsewhere they go through page-locked memory on streams of their own: the frame
-comes in rows while the first windows run, and rows of the outputs leave as they are settled.
+On an integrated GPU the frame and the outputs are mapped host memory, which the GPU reads and
+writes
+in place. On other GPUs they are copied through page-locked memory, on two streams of their own:
+rows
+of the frame are uploaded while the first windows run, and rows of the outputs are downloaded as
+soon
+as they are final.
 """
 
 from __future__ import annotations
@@ -28,13 +32,17 @@ from edgeunet.run.spaces import Call, Index, Opened, Work
 from edgeunet.run.strided import box_of
 from edgeunet.specs import Array, Image, TensorSpec
 
-# Older integrated GPUs do not keep mapped memory in the CPU's caches, and reading it there is slow.
+# On older integrated GPUs the CPU does not cache mapped memory, so reading it is slow.
 _CACHES_MAPPED_MEMORY = (7, 2)
 
 
 @dataclass(frozen=True)
 class DeviceTensor:
-    """A contiguous tensor at an address that the GPU can use."""
+    """A contiguous tensor at an address that the GPU can use.
+
+    spec: name, shape and dtype.
+    address: of its first byte, as the GPU sees it.
+    """
 
     spec: TensorSpec
     address: int
@@ -46,7 +54,11 @@ class DeviceTensor:
 
 @dataclass(frozen=True)
 class _Output:
-    """host: what ``run`` answers with. on_device: None when the GPU writes it there itself."""
+    """An output of the bundle.
+
+    host: the array that ``run`` returns.
+    on_device: the tensor that is copied to ``host``; None when the GPU writes ``host`` itself.
+    """
 
     host: Array
     on_device: DeviceTensor | None
@@ -54,11 +66,13 @@ class _Output:
 
 @dataclass(frozen=True)
 class DeviceUse:
-    """What a bundle has taken of the GPU, in bytes, beside TensorRT's own.
+    """GPU memory that a bundle has taken, in bytes, without TensorRT's own.
 
-    title: the engine and the GPU. mapped: the frame and the outputs are in the host's memory;
-    frame_bytes: of these. work_bytes: what each stage's plan works in. block_bytes: what the stages
-    hand on, and the block with the window buffers and what the plans work in, by purpose.
+    title: engine and GPU.
+    mapped: the frame and the outputs are in host memory.
+    work_bytes: memory that each stage's plan needs to run, by stage.
+    frame_bytes: the frame and the outputs.
+    block_bytes: size of each block, by its purpose (``HELD`` and ``WINDOW`` in ``executor.py``).
     """
 
     title: str
@@ -69,7 +83,11 @@ class DeviceUse:
 
 
 class DeviceSpace:
-    """A ``Space`` on one GPU. It owns the device and the plans."""
+    """A ``Space`` on one GPU. It owns the device and the plans.
+
+    title: engine and GPU.
+    mapped: the frame and the outputs are in host memory.
+    """
 
     alignment_bytes = ALIGNMENT_BYTES
 
@@ -107,24 +125,25 @@ class DeviceSpace:
 
     @property
     def use(self) -> DeviceUse:
+        """The GPU memory it has taken."""
         work = {name: plan.work_bytes for name, plan in self._plans.items()}
         return DeviceUse(self.title, self.mapped, work, self._frame_bytes, dict(self._blocks))
 
     def frame(self, spec: TensorSpec, size: tuple[int, int], *, padded: bool) -> DeviceTensor:
-        host, self._frame = self._both_sides(spec, "the frame")
+        host, self._frame = self._allocate_pair(spec, "the frame")
         self._host_frame = host
-        # Beyond the frame the buffer stays zero, as the network pads.
+        # The padding around the frame stays zero; the network pads with zeros as well.
         self._pixels = host[0, : size[0], : size[1]]
         return self._frame
 
     def output(self, spec: TensorSpec) -> DeviceTensor:
-        host, tensor = self._both_sides(spec, f"the output {spec.name!r}")
+        host, tensor = self._allocate_pair(spec, f"the output {spec.name!r}")
         self._outputs[spec.name] = _Output(host, None if self.mapped else tensor)
         self._answers[spec.name] = host
         return tensor
 
     def block(self, size_bytes: int, purpose: str) -> Block:
-        # Plans that need nothing still want an address.
+        # A plan that needs no memory still has to be given an address.
         block = self._device.allocate(max(size_bytes, ALIGNMENT_BYTES), purpose)
         self._blocks[purpose] = block.size_bytes
         return block
@@ -186,7 +205,7 @@ class DeviceSpace:
             host, address = host[0, slice(*rows)], address + rows[0] * row_bytes
         settled = self._device.event()
         return functools.partial(
-            _in_turn,
+            _call_all,
             (
                 self._device.record(settled, self._compute),
                 self._device.wait(self._down, settled),
@@ -195,12 +214,12 @@ class DeviceSpace:
         )
 
     def ready(self, calls: Sequence[Call]) -> None:
-        """Bind the frame's calls, run them once, and make a graph of them where that works.
+        """Bind the calls of a frame, run them once, and capture them as a graph where possible.
 
-        Once, because plans do what they do only once in their first run, and that cannot be
+        They run once before the capture because the first run of a plan does work that cannot be
         captured.
         """
-        self._calls = (*self._forked(), *self._uploads, *calls, *self._joined())
+        self._calls = (*self._fork_calls(), *self._uploads, *calls, *self._join_calls())
         with self._device.active():
             self._enqueue()
             self._device.synchronise(self._compute)
@@ -224,21 +243,21 @@ class DeviceSpace:
         return self._answers
 
     def close(self) -> None:
-        """Give everything back. Contexts go before plans, and plans before the runtime."""
+        """Free everything: contexts before plans, and plans before the runtime."""
         if self._closed:
             return
         self._closed = True
         try:
-            # A context that was lost cannot be made active; what was in it is gone already.
+            # A lost context cannot be made active; its memory is already gone.
             with contextlib.suppress(EngineError), self._device.active():
-                self._forget()
+                self._drop_references()
         finally:
-            self._forget()
-            # After a failure it is the failure that is to be told, not what it left behind.
+            self._drop_references()
+            # After a failed frame the first error is reported, not those that follow from it.
             with contextlib.suppress(*((EngineError,) if self._failed else ())):
                 self._device.close()
 
-    def _forget(self) -> None:
+    def _drop_references(self) -> None:
         self._calls = ()
         self._uploads.clear()
         self._graph = None
@@ -251,8 +270,11 @@ class DeviceSpace:
         self._pixels = self._host_frame = self._frame = None
         self._compute = self._up = self._down = None
 
-    def _both_sides(self, spec: TensorSpec, purpose: str) -> tuple[Array, DeviceTensor]:
-        """Return a tensor as the CPU has it and as the GPU has it."""
+    def _allocate_pair(self, spec: TensorSpec, purpose: str) -> tuple[Array, DeviceTensor]:
+        """Allocate a tensor for the CPU and for the GPU.
+
+        Both are the same memory when frames are mapped.
+        """
         pinned: HostBlock = self._device.allocate_host(spec.size_bytes, purpose, mapped=self.mapped)
         host = pinned.array.view(spec.dtype).reshape(spec.shape)
         if pinned.address is not None:
@@ -266,8 +288,8 @@ class DeviceSpace:
         for call in self._calls:
             call()
 
-    def _forked(self) -> list[Call]:
-        """Hold the copying streams until what was before on the compute stream is done."""
+    def _fork_calls(self) -> list[Call]:
+        """Return calls that make the copy streams wait for the compute stream's earlier work."""
         if self.mapped:
             return []
         start = self._device.event()
@@ -277,8 +299,8 @@ class DeviceSpace:
             self._device.wait(self._down, start),
         ]
 
-    def _joined(self) -> list[Call]:
-        """Hold the compute stream's end until all is copied."""
+    def _join_calls(self) -> list[Call]:
+        """Return calls that make the compute stream wait for all copies."""
         if self.mapped:
             return []
         calls: list[Call] = []
@@ -295,22 +317,23 @@ class DeviceSpace:
                     f"a CUDA graph cannot be made through {device.backend}",
                     hint="install cuda-python and set EDGEUNET_CUDA=cuda-python",
                 )
-            self._tell(f"without a CUDA graph, one call per window: {device.backend} makes none")
+            self._tell(f"no CUDA graph, so one call per window: {device.backend} has no graphs")
             return
         try:
             self._graph = device.capture(self._compute, self._enqueue)
         except EngineError as error:
             if wanted:
                 raise
-            self._tell(f"without a CUDA graph, one call per window: {error.message}")
+            self._tell(f"no CUDA graph, so one call per window: {error.message}")
 
 
 def open_device_space(
     bundle: Bundle, settings: DeviceSettings, tell: Callable[[str], None]
 ) -> DeviceSpace:
-    """Open the GPU and every plan of a bundle.
+    """Open the GPU and load every plan of a bundle.
 
-    Raises EngineError that names what is not there, or does not belong together.
+    tell: called with one line when a CUDA graph cannot be used.
+    Raises EngineError when a package or a plan is missing, or does not fit this machine.
     """
     stages = bundle.manifest.stages
     built_by = read_info(bundle, stages[0].name).provider
@@ -335,7 +358,10 @@ def open_device_space(
 
 
 def maps_frames(device: Device, settings: DeviceSettings) -> bool:
-    """Whether frames and outputs stay in host memory that the GPU works on."""
+    """Return whether frames and outputs are kept in mapped host memory.
+
+    Raises EngineError when the settings ask for it and the GPU cannot map host memory.
+    """
     facts = device.facts
     if settings.transfers == "mapped" and not facts.maps_host_memory:
         raise EngineError(f"{facts.name} cannot map host memory", hint="unset EDGEUNET_TRANSFERS")
@@ -345,6 +371,6 @@ def maps_frames(device: Device, settings: DeviceSettings) -> bool:
     return facts.integrated and facts.maps_host_memory and caches
 
 
-def _in_turn(calls: Sequence[Call]) -> None:
+def _call_all(calls: Sequence[Call]) -> None:
     for call in calls:
         call()

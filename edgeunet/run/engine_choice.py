@@ -1,4 +1,4 @@
-"""Which engine runs a bundle here, and the space it runs in."""
+"""Chooses the engine that runs a bundle on this machine, and opens its space."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ from edgeunet.run.spaces import HostSpace, Space
 from edgeunet.specs import Array, Engine, Pool, Session
 
 Note = Callable[[str], None]
-"""Is told one line about what was chosen; the command line prints it on stderr."""
+"""Called with one line about the engine's choice; the command line prints it on stderr."""
 
 
 @dataclass(frozen=True)
 class OpenedSpace:
+    """The name of the chosen engine, and its space."""
+
     engine: Engine
     space: Space[Any]
 
@@ -37,10 +39,14 @@ def open_space(
     settings: DeviceSettings | None = None,
     on_note: Note | None = None,
 ) -> OpenedSpace:
-    """Open the engine that was asked for; ``auto`` is TensorRT where its plans can run.
+    """Open an engine for a bundle.
 
-    Raises what ``choose_engine`` raises, and EngineError when TensorRT was asked for by name and
-    cannot run the bundle.
+    engine: name of the engine. ``auto`` takes TensorRT where the bundle's plans can run.
+    threads: CPU threads of onnxruntime; None takes every core.
+    settings: how CUDA is used; None reads the environment variables.
+    on_note: called with one line about the choice.
+    Raises what ``choose_engine`` raises, and EngineError when ``tensorrt`` was named and cannot
+    run the bundle.
     """
     check_engine(engine)
     tell = on_note or _say_nothing
@@ -64,12 +70,13 @@ def open_without_gpu(
     threads: int | None = None,
     on_note: Note | None = None,
 ) -> OpenedSpace:
-    """Open the engine that ``auto`` takes where TensorRT cannot run a bundle, and tell why.
+    """Open the engine that ``auto`` takes where TensorRT cannot run a bundle.
 
-    Raises why TensorRT cannot, where it was to be expected and there is no other engine.
+    why: the reason, which ``on_note`` is told when the user could expect TensorRT.
+    Raises ``why`` when TensorRT could be expected and no other engine is installed.
     """
     tell = on_note or _say_nothing
-    return _on_host(bundle, _instead(bundle, why, tell), threads, tell)
+    return _on_host(bundle, _replacement(bundle, why, tell), threads, tell)
 
 
 def _on_host(bundle: Bundle, engine: Engine, threads: int | None, tell: Note) -> OpenedSpace:
@@ -78,10 +85,10 @@ def _on_host(bundle: Bundle, engine: Engine, threads: int | None, tell: Note) ->
     return OpenedSpace(engine, HostSpace(opener))
 
 
-def _instead(bundle: Bundle, why: EdgeUnetError, tell: Note) -> Engine:
-    """Return the engine that runs a bundle where TensorRT cannot, and tell why.
+def _replacement(bundle: Bundle, why: EdgeUnetError, tell: Note) -> Engine:
+    """Return the engine that replaces TensorRT, and report the reason.
 
-    Raises why TensorRT cannot, where that is the engine that was to be expected.
+    Raises ``why`` when TensorRT could be expected and no other engine is installed.
     """
     expected = _is_expected(bundle)
     try:
@@ -103,7 +110,7 @@ def _on_device(bundle: Bundle, settings: DeviceSettings, tell: Note) -> DeviceSp
 
 
 def _no_plans(bundle: Bundle) -> str | None:
-    """Return which plans a bundle lacks, in words; None when every stage has one."""
+    """Return a sentence about the plans that a bundle lacks; None when every stage has one."""
     stages = [stage.name for stage in bundle.manifest.stages]
     lacking = [name for name in stages if not plan_path(bundle, name).is_file()]
     if not lacking:
@@ -114,9 +121,9 @@ def _no_plans(bundle: Bundle) -> str | None:
 
 
 def _is_expected(bundle: Bundle) -> bool:
-    """Whether somebody could expect TensorRT: the bundle has a plan, or a Jetson's package is here.
+    """Return whether the user could expect TensorRT to run the bundle.
 
-    Elsewhere there is nothing to tell.
+    That is so when the bundle has a plan, or when the tensorrt package of a Jetson is installed.
     """
     if any(plan_path(bundle, stage.name).is_file() for stage in bundle.manifest.stages):
         return True

@@ -1,4 +1,4 @@
-"""Runs a bundle's stages on one frame. Nothing is allocated per frame after the first."""
+"""Runs a bundle's stages on one frame. After the first frame nothing is allocated."""
 
 from __future__ import annotations
 
@@ -20,19 +20,22 @@ from edgeunet.run.windows import StageRunner, scratch_bytes
 from edgeunet.specs import FRAME, Array, Engine, FrameType, Image, TensorSpec
 from edgeunet.units import format_size
 
-# What the two blocks are for, in messages.
-HELD = "what the stages hand on"
-WINDOW = "the window at hand"
+# Purposes of the two memory blocks, as error messages name them.
+HELD = "the tensors held between stages"
+WINDOW = "the current window"
 
 
 class Executor:
-    """Every stage of a bundle, loaded.
+    """A loaded bundle.
 
-    ``run`` takes a frame, (H, W, 3) uint8 BGR, and gives the outputs by name: denoise
+    ``run`` takes a frame (H, W, 3) uint8 BGR and returns the outputs by name: denoise
     (1, H, W, 3) uint8 BGR, segment (1, H, W) uint8, classify (1, classes) float32.
-    The arrays end with the executor. on_note: is told which engine was chosen and why, and what
-    of it could not be had. With ``auto``, a GPU that has too little left for the plans gives way to
-    onnxruntime, and the note says so. Any thread may run a frame, one at a time.
+
+    engine: name of the engine. With ``auto``, onnxruntime replaces a GPU that has too little
+        memory left for the plans.
+    threads: CPU threads of onnxruntime; None takes every core.
+    on_note: called with one line about the chosen engine, and about what it cannot do here.
+    The output arrays must not be used after ``close``. Any thread may run a frame, one at a time.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class Executor:
             except EngineError as error:
                 if engine != "auto" or opened.engine is not Engine.TENSORRT:
                     raise
-                # Of the GPU nothing is left but the reason.
+                # Notes about the GPU no longer apply.
                 notes.clear()
                 opened = open_without_gpu(bundle, error, threads=threads, on_note=notes.append)
                 self._make_ready(opened, manifest)
@@ -68,10 +71,10 @@ class Executor:
                     on_note(line)
 
     def run(self, image: Image) -> Mapping[str, Array]:
-        """Run every stage. The arrays returned are overwritten by the next run.
+        """Run every stage on a frame. The next run overwrites the returned arrays.
 
-        Raises SourceError when the frame is not of the bundle's size, EngineError when another
-        thread is running one: both would write into the same buffers.
+        Raises SourceError when the frame does not have the bundle's size, and EngineError after
+        ``close`` or while another thread runs a frame, because both would use the same buffers.
         """
         if image.shape != (self.height, self.width, 3):
             raise SourceError(
@@ -94,11 +97,11 @@ class Executor:
 
     @property
     def device_use(self) -> DeviceUse | None:
-        """What it has taken of a GPU; None on the CPU."""
+        """The GPU memory it has taken; None on the CPU."""
         return self._space.use if isinstance(self._space, DeviceSpace) else None
 
     def close(self) -> None:
-        """Give everything back, once a frame that another thread runs is done."""
+        """Free everything. A frame that another thread runs is finished first."""
         with self._busy:
             self._closed = True
             self._space.close()
@@ -114,7 +117,7 @@ class Executor:
             raise
 
     def _runners(self, manifest: Manifest) -> list[StageRunner[Any]]:
-        """Open every stage on its buffers; all share one scratch, as they run in turn."""
+        """Open every stage on its buffers. Stages run in turn, so they share one scratch block."""
         space = self._space
         tensors = {entry.name: entry for entry in manifest.plan.tensors} if manifest.plan else {}
         buffers = self._buffers(manifest)
@@ -133,7 +136,7 @@ class Executor:
         return runners
 
     def _buffers(self, manifest: Manifest) -> dict[str, Any]:
-        """Return a whole buffer for the frame, every held tensor and every output."""
+        """Allocate a whole buffer for the frame, every held tensor and every output."""
         space, size, kind = self._space, (self.height, self.width), manifest.frame_type
         outputs = {entry.name: space.output(entry.spec(*size, kind)) for entry in manifest.outputs}
         plan = manifest.plan
@@ -149,16 +152,16 @@ class Executor:
         return {FRAME: frame, **views, **outputs}
 
     def _check_borders(self, manifest: Manifest) -> None:
-        """Raise BundleError unless every stage's inputs are there when it runs."""
+        """Raise BundleError when no stage makes an output, or no earlier stage makes an input."""
         known = {FRAME}
         for stage in manifest.stages:
             for entry in stage.inputs:
                 if entry.name not in known:
-                    raise self._broken(f"nothing gives stage {stage.name!r} its {entry.name!r}")
+                    raise self._broken(f"no earlier stage makes {entry.name!r} for {stage.name!r}")
             known.update(entry.name for entry in stage.outputs)
         for output in manifest.outputs:
             if output.name not in known:
-                raise self._broken(f"no stage gives the output {output.name!r}")
+                raise self._broken(f"no stage makes the output {output.name!r}")
 
     def _check(
         self, found: tuple[TensorSpec, ...], listed: tuple[TensorEntry, ...], stage: str
@@ -166,14 +169,18 @@ class Executor:
         if set(found) != {entry.spec() for entry in listed}:
             raise self._broken(f"the graph of stage {stage!r} is not what the manifest describes")
 
-    def _broken(self, what: str) -> BundleError:
+    def _broken(self, problem: str) -> BundleError:
         return BundleError(
-            f"{self._name} cannot be run: {what}", hint="export it again: edgeunet export --help"
+            f"{self._name} cannot be run: {problem}", hint="export it again: edgeunet export --help"
         )
 
 
 def check_size(bundle: Bundle, name: str, height: int, width: int) -> None:
-    """Raise SourceError, with the export that would fit, when a source has another size."""
+    """Raise SourceError when a source's size is not the bundle's. The hint has a fitting export.
+
+    name: the source, for the message.
+    height, width: size of the source in pixels.
+    """
     manifest = bundle.manifest
     if (height, width) == (manifest.height, manifest.width):
         return
@@ -190,7 +197,7 @@ def check_size(bundle: Bundle, name: str, height: int, width: int) -> None:
 
 
 def _export_command(manifest: Manifest, height: int, width: int) -> str:
-    """Return the command that makes the same bundle for frames of another size."""
+    """Return the command that exports the same bundle for another frame size."""
     recipe = manifest.recipe
     command = f"edgeunet export --model {recipe.name} --size {format_size(height, width)}"
     if recipe.name in recipe_names():

@@ -1,4 +1,7 @@
-"""Bundles for float frames, run on bytes: the space makes floats of frames, this rounds answers."""
+"""Rounds the outputs of a bundle for float frames to bytes.
+
+The ``Space`` converts the uint8 frame to floats.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ from edgeunet.specs import Array, Task
 
 
 class Rounding:
-    """Frames and label maps of a bundle for float frames, rounded into arrays made once.
+    """Rounds images and label maps of a bundle for float frames, into arrays that are made once.
 
-    A tie goes to the even number, as the graph of a bundle for bytes has it.
+    Ties go to the even number, as in the graph of a bundle for uint8 frames.
     """
 
     def __init__(self, manifest: Manifest) -> None:
@@ -25,7 +28,10 @@ class Rounding:
         }
 
     def of(self, answers: Mapping[str, Array]) -> Mapping[str, Array]:
-        """Return the answers in bytes, overwriting the floats; probabilities stay as they are."""
+        """Return the outputs as uint8; probabilities stay float32.
+
+        The float arrays are overwritten.
+        """
         for name, array in self._bytes.items():
             floats = answers[name]
             np.rint(floats, out=floats)

@@ -1,4 +1,4 @@
-"""A bundle that is loaded into an engine, with frames in the form that the caller has them."""
+"""The Python interface to a loaded bundle. It converts frames to and from the caller's format."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Network:
             if task is Task.DENOISE:
                 answer = answer[:, :, ::-1] if colours == "rgb" else answer
                 answer = answer / np.float32(255) if scale == "unit" else answer
-            found[name] = _handed_over(name, answer, None if out is None else out.get(name))
+            found[name] = _copied(name, answer, None if out is None else out.get(name))
         return found
 
     def close(self) -> None:
@@ -116,10 +116,10 @@ class Network:
 
 
 def as_bytes(frame: NDArray[Any], scale: Scale) -> Image:
-    """Return a frame of any shape as uint8 0..255.
+    """Return a frame of any shape as uint8, 0..255.
 
-    scale: what the frame has. Raises UsageError when its type is another, and for values that
-    are not finite. Floats outside 0..1 are clipped.
+    scale: range of the frame's values; floats outside 0..1 are clipped.
+    Raises UsageError when the dtype does not fit the scale, and for values that are not finite.
     """
     if scale not in ("bytes", "unit"):
         raise UsageError(f"there is no scale {scale!r}", hint="use bytes or unit")
@@ -137,8 +137,8 @@ def as_bytes(frame: NDArray[Any], scale: Scale) -> Image:
     return rounded
 
 
-def _handed_over(name: str, answer: Array, given: Array | None) -> Array:
-    """Return an answer in an array of the caller's own: a new one, or the one that was given."""
+def _copied(name: str, answer: Array, given: Array | None) -> Array:
+    """Return a copy of an output in an array of the caller's: a new one, or ``given``."""
     if given is None:
         return np.ascontiguousarray(answer.copy())
     if given.shape != answer.shape or given.dtype != answer.dtype:

@@ -1,7 +1,7 @@
-"""What an engine really takes: the process's high-water mark around frames (Linux).
+"""Measures the memory an engine takes: the process's high-water mark around frames (Linux).
 
-Every measurement runs in a process of its own, because memory that something else once used
-and gave back would hide what the engine needs. The child answers with one JSON line.
+Every measurement runs in a new process, because memory that the process used and freed before would
+hide what the engine needs. The child process answers with one JSON line.
 """
 
 from __future__ import annotations
@@ -38,10 +38,14 @@ FEWEST_FRAMES = 3
 
 @dataclass(frozen=True)
 class Measurement:
-    """Bytes above the loaded engine: high-water mark of a frame minus RSS after loading.
+    """Memory and time of each frame, on top of the loaded engine.
 
-    Weights and inputs are there before and not in it; outputs are first written by a frame
-    and are. One entry per frame in both. device: what a GPU has of it, for TensorRT.
+    frames_bytes: high-water mark during the frame, minus the resident memory after loading.
+        Weights and inputs are loaded before and do not count. Outputs are first written by a
+        frame and do count.
+    frames_seconds: duration of each frame.
+    engine: name of the engine.
+    device: GPU memory, for TensorRT.
     """
 
     engine: str
@@ -55,17 +59,17 @@ class Measurement:
 
     @property
     def steady_bytes(self) -> int:
-        """The highest of all frames after the first."""
+        """The largest figure of all frames after the first."""
         return max(self.frames_bytes[1:])
 
     @property
     def measured_bytes(self) -> int:
-        """The highest of all frames."""
+        """The largest figure of all frames."""
         return max(self.frames_bytes)
 
     @classmethod
     def read(cls, answer: Mapping[str, Any]) -> Measurement:
-        """Read what a process in ``ask`` answered."""
+        """Read the JSON object that a process of ``ask`` answered."""
         device = answer.get("device")
         return cls(
             answer["engine"],
@@ -83,10 +87,13 @@ def measure(
     threads: int | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Measurement:
-    """Run a bundle, or an ONNX file on random inputs, in a fresh process and measure it.
+    """Measure a bundle, or an ONNX file on random inputs, in a new process.
 
-    environment: variables for that process, on top of this one's.
-    Raises EngineError where it cannot be measured or the engine fails.
+    target: path of the bundle or file.
+    frames: number of frames, ``FEWEST_FRAMES`` or more.
+    threads: CPU threads; None takes every core.
+    environment: variables for the new process, on top of this one's.
+    Raises EngineError when the system cannot measure or the engine fails.
     """
     if frames < FEWEST_FRAMES:
         raise EngineError(
@@ -105,10 +112,12 @@ def ask(
     environment: Mapping[str, str] | None = None,
     timeout_seconds: float | None = None,
 ) -> dict[str, Any]:
-    """Run ``python -m module ORDER`` in a fresh process and return the JSON object it answers.
+    """Run ``python -m module ORDER`` in a new process and return the JSON object that it prints.
 
-    environment: variables for that process, on top of this one's.
-    Raises EngineError with what it says went wrong, and when it has no answer in time.
+    order: what the module is to do; passed as JSON.
+    environment: variables for the new process, on top of this one's.
+    timeout_seconds: longest duration; None waits without end.
+    Raises EngineError with the process's own message when it fails, and when it takes too long.
     """
     try:
         child = subprocess.run(
@@ -165,7 +174,7 @@ def _failure(returncode: int, answer: dict[str, Any] | None, stderr: str) -> Eng
 def run_and_measure(
     target: Path, engine: str, frames: int, threads: int | None = None
 ) -> Measurement:
-    """Measure in this process; ``measure`` does it in a fresh one."""
+    """Measure in this process; ``measure`` does it in a new one."""
     if target.is_dir():
         return _measure_bundle(open_bundle(target), engine, frames, threads)
     generator = np.random.default_rng(0)
@@ -175,7 +184,7 @@ def run_and_measure(
 
 
 def measure_runs(run: Callable[[], object], engine: str, frames: int) -> Measurement:
-    """Measure in this process what is loaded already; ``run`` runs one frame."""
+    """Measure an engine that is loaded in this process. run: runs one frame."""
     gc.collect()
     _trim_heap()
     loaded = _status_bytes("VmRSS")
@@ -206,7 +215,7 @@ def _measure_bundle(bundle: Bundle, engine: str, frames: int, threads: int | Non
 
 
 def _trim_heap() -> None:
-    """Give freed memory back to the system, so that the frames cannot hide in it."""
+    """Return freed memory to the system; otherwise frames would reuse it and take no new memory."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (OSError, AttributeError):  # a C library other than glibc

@@ -1,7 +1,7 @@
-"""Where a bundle's tensors live: in the process (numpy and onnxruntime), or on a GPU.
+"""Memory for a bundle's tensors: numpy arrays for onnxruntime, or a GPU's memory.
 
-The executor lays out buffers, windows and copies once, in terms of a ``Space``; what a frame then
-takes is a list of calls without arguments. One code path for all engines.
+The executor prepares buffers, windows and copies once, through a ``Space``. After that a frame is a
+list of calls without arguments, the same for all engines.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from edgeunet.specs import FRAME, Array, Image, Session, TensorSpec
 Call = Callable[[], object]
 Index = tuple[slice, ...]
 OpenStage = Callable[[StageEntry, Mapping[str, Array]], Session]
-"""Opens a stage's session on the arrays that its outputs go to."""
+"""Opens a stage's session; the mapping holds the arrays that its outputs are written to."""
 
 
 class Placed(Protocol):
-    """A tensor somewhere."""
+    """A tensor in any memory."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -33,7 +33,11 @@ TensorT = TypeVar("TensorT", bound=Placed)
 
 @dataclass(frozen=True)
 class Opened:
-    """A stage that can run: on the tensors it was opened with."""
+    """A stage that is bound to its tensors.
+
+    run: runs the stage once.
+    inputs, outputs: the tensors that its graph has.
+    """
 
     run: Call
     inputs: tuple[TensorSpec, ...]
@@ -42,37 +46,44 @@ class Opened:
 
 @dataclass(frozen=True)
 class Work:
-    """A place in a block, for an engine's own use."""
+    """Memory for an engine's own use: a block, and the offset in it, in bytes."""
 
     block: Any
     offset_bytes: int
 
 
 class Space(Protocol[TensorT]):
-    """Makes tensors, binds copies between their parts, opens stages, and runs the calls.
+    """Allocates tensors, binds copies between their parts, opens stages, and runs the calls.
 
-    alignment_bytes: where in a block tensors may start.
+    alignment_bytes: tensors in a block start at multiples of it.
     """
 
     @property
     def alignment_bytes(self) -> int: ...
 
     def frame(self, spec: TensorSpec, size: tuple[int, int], *, padded: bool) -> TensorT:
-        """Make the frame's tensor. size: of what comes in; beyond it there are zeros."""
+        """Allocate the tensor of the frame.
+
+        spec: shape (1, H, W, 3) and dtype.
+        size: (height, width) of the frames that come in; the rest of the tensor is zero.
+        padded: frames are copied into a buffer; otherwise the caller's array may be used.
+        """
         ...
 
     def output(self, spec: TensorSpec) -> TensorT:
-        """Make an output, which ``run`` answers with."""
+        """Allocate an output, which ``run`` returns."""
         ...
 
-    def block(self, size_bytes: int, purpose: str) -> Any: ...
+    def block(self, size_bytes: int, purpose: str) -> Any:
+        """Allocate a block of memory. purpose: what needs it, for error messages."""
+        ...
 
     def view(self, block: Any, offset_bytes: int, spec: TensorSpec) -> TensorT:
-        """Return the tensor that lies at a place in a block."""
+        """Return the tensor at an offset in a block."""
         ...
 
     def work_bytes(self, stage: StageEntry) -> int:
-        """Return what a stage needs of a block while it runs, beside its tensors."""
+        """Return how many bytes of a block a stage needs to run, beside its tensors."""
         ...
 
     def open(
@@ -81,26 +92,34 @@ class Space(Protocol[TensorT]):
         inputs: Mapping[str, TensorT],
         outputs: Mapping[str, TensorT],
         work: Work,
-    ) -> Opened: ...
+    ) -> Opened:
+        """Open a stage on its tensors. work: memory of ``work_bytes`` for the engine."""
+        ...
 
     def copy(self, source: TensorT, part: Index, target: TensorT, place: Index) -> Call:
-        """Bind a copy of a part of one tensor to a place in another, of equal shape."""
+        """Return a call that copies a part of one tensor to a part of another, of equal shape."""
         ...
 
     def arrival(self, rows: int) -> Call | None:
-        """Return what waits until the frame's first rows are there; None when they are."""
+        """Return a call that waits for the frame's first ``rows`` rows.
+
+        Returns None when they are known to be there.
+        """
         ...
 
     def departure(self, name: str, rows: tuple[int, int] | None) -> Call | None:
-        """Return what sends an output's rows off, or all of it; None when they need not be."""
+        """Return a call that sends rows of an output to the host; None when that is not needed.
+
+        rows: half-open range; None sends the whole output.
+        """
         ...
 
     def ready(self, calls: Sequence[Call]) -> None:
-        """Take the calls of a frame, and do what is done once."""
+        """Take the calls of a frame and prepare them, once."""
         ...
 
     def run(self, image: Image) -> Mapping[str, Array]:
-        """Run the calls on a frame; the arrays returned are overwritten by the next run."""
+        """Run the calls on a frame. The next run overwrites the returned arrays."""
         ...
 
     def close(self) -> None: ...
@@ -108,7 +127,7 @@ class Space(Protocol[TensorT]):
 
 @dataclass(frozen=True)
 class HostCopy:
-    """From one view to another, of equal shape."""
+    """A copy from one array view to another of equal shape."""
 
     source: Array
     target: Array
@@ -118,7 +137,10 @@ class HostCopy:
 
 
 class HostSpace:
-    """Numpy arrays. A frame goes in without a copy, unless it must be padded or made floats."""
+    """A ``Space`` of numpy arrays.
+
+    The caller's frame is used without a copy, unless it must be padded or converted to floats.
+    """
 
     alignment_bytes = 64
 
@@ -127,8 +149,8 @@ class HostSpace:
         self._sessions: list[Session] = []
         self._outputs: dict[str, Array] = {}
         self._pixels: Array | None = None
-        # Feeds in which the caller's own array takes the frame's place in every run.
-        self._given: list[dict[str, Array]] = []
+        # Feeds whose frame is replaced by the caller's array in every run.
+        self._feeds_with_frame: list[dict[str, Array]] = []
         self._calls: tuple[Call, ...] = ()
 
     def frame(self, spec: TensorSpec, size: tuple[int, int], *, padded: bool) -> Array:
@@ -163,7 +185,7 @@ class HostSpace:
         self._sessions.append(session)
         feeds = dict(inputs)
         if self._pixels is None and FRAME in feeds:
-            self._given.append(feeds)
+            self._feeds_with_frame.append(feeds)
         return Opened(lambda: session.run(feeds), session.inputs, session.outputs)
 
     def copy(self, source: Array, part: Index, target: Array, place: Index) -> HostCopy:
@@ -181,8 +203,8 @@ class HostSpace:
     def run(self, image: Image) -> Mapping[str, Array]:
         if self._pixels is not None:
             np.copyto(self._pixels, image)
-        given = np.ascontiguousarray(image)[np.newaxis] if self._given else None
-        for feeds in self._given:
+        given = np.ascontiguousarray(image)[np.newaxis] if self._feeds_with_frame else None
+        for feeds in self._feeds_with_frame:
             assert given is not None
             feeds[FRAME] = given
         for call in self._calls:
@@ -194,6 +216,6 @@ class HostSpace:
             session.close()
         self._sessions.clear()
         self._outputs.clear()
-        self._given.clear()
+        self._feeds_with_frame.clear()
         self._calls = ()
         self._pixels = None

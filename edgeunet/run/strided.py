@@ -1,4 +1,4 @@
-"""A part of one tensor and a place in another as one box of bytes that CUDA can copy."""
+"""Describes a copy between parts of two tensors as one box of bytes that CUDA can copy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edgeunet.engine.cuda.driver import StridedCopy
 from edgeunet.errors import EngineError
 
 Part = tuple[int, Sequence[int], Sequence[slice]]
-"""A contiguous tensor's address and shape, and an index of it: a slice per axis, with both ends."""
+"""A part of a contiguous tensor: (address, shape, one slice with start and stop per axis)."""
 
 _MOST_AXES = 3
 
@@ -17,8 +17,10 @@ _MOST_AXES = 3
 def box_of(source: Part, target: Part, item_bytes: int) -> StridedCopy:
     """Return the copy of one part onto another of the same shape.
 
-    Axes that lie without a gap in both tensors become one; what is left are bytes of a row, rows
-    and slices. Raises EngineError when there are more, which no frame's tensors have.
+    Neighbouring axes without gaps in both tensors are merged. Rows, slices and the bytes of a row
+    must remain.
+    item_bytes: size of one element.
+    Raises EngineError when more axes remain, which does not happen for frames.
     """
     lengths = [index.stop - index.start for index in source[2]]
     if lengths != [index.stop - index.start for index in target[2]]:
@@ -28,16 +30,16 @@ def box_of(source: Part, target: Part, item_bytes: int) -> StridedCopy:
         part[0] + sum(i.start * step for i, step in zip(part[2], of, strict=True))
         for part, of in zip((source, target), strides, strict=True)
     ]
-    # Innermost first: (length, source stride, target stride), bytes for the first.
+    # (length, source stride, target stride), innermost axis first; strides are in bytes.
     axes: list[tuple[int, int, int]] = [(item_bytes, 1, 1)]
-    for length, one, other in reversed(list(zip(lengths, *strides, strict=True))):
+    for length, step, target_step in reversed(list(zip(lengths, *strides, strict=True))):
         if length == 1:
             continue
         last = axes[-1]
-        if (one, other) == (last[0] * last[1], last[0] * last[2]):
+        if (step, target_step) == (last[0] * last[1], last[0] * last[2]):
             axes[-1] = (last[0] * length, last[1], last[2])
         else:
-            axes.append((length, one, other))
+            axes.append((length, step, target_step))
     if len(axes) > _MOST_AXES:
         raise _unfit(f"differ along {len(axes)} axes")
     width = axes[0][0]

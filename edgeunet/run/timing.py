@@ -1,4 +1,4 @@
-"""How long a graph takes on this machine: the plan that is fastest is found with it."""
+"""Times a graph on this machine, to find the fastest plan."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _RUNS = 5
 
 
 def time_graph(path: Path, *, engine: str = "auto", threads: int | None = None) -> float:
-    """Return the seconds of one run of an ONNX file, the shortest of several.
+    """Return the duration of one run of an ONNX file in seconds, the shortest of several runs.
 
-    Raises EngineError when the engine cannot run it.
+    threads: CPU threads; None takes every core.
+    Raises EngineError when the engine cannot run the file.
     """
     with open_session(path, engine, threads=threads) as session:
         generator = np.random.default_rng(0)

@@ -1,7 +1,8 @@
-"""A stage of a plan on whole buffers: window by window, or once.
+"""Runs a stage of a frame plan on whole buffers, window by window or once.
 
-Every window is copied into one scratch block, run, and its settled part copied out. Everything is
-bound before the first frame; where it lies is up to the ``Space``.
+Each window is copied into a scratch block and run, and its settled part is copied to the outputs.
+Settled pixels are those that the window computes as the whole frame would. All copies are bound
+before the first frame. The ``Space`` decides where the memory is.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _ALIGNMENT_BYTES = 64
 
 @dataclass(frozen=True)
 class _Step:
-    """One window: what happens before it runs and after."""
+    """The calls before and after one window's run."""
 
     before: tuple[Call, ...]
     after: tuple[Call, ...]
@@ -28,7 +29,13 @@ class _Step:
 
 @dataclass(frozen=True)
 class _Grid:
-    """The windows of a stage, all of one ``size``; sizes are (height, width)."""
+    """The windows of a stage. All have the same size; sizes are (height, width) in pixels.
+
+    rows, columns: windows along each axis.
+    size: size of a window.
+    padded: size of the padded frame.
+    frame: size of the frame.
+    """
 
     rows: Sequence[Window]
     columns: Sequence[Window]
@@ -38,7 +45,10 @@ class _Grid:
 
 
 class StageRunner(Generic[TensorT]):
-    """One stage with its window buffers and every copy it will make."""
+    """One stage with its window buffers and all of its copies.
+
+    opened: the stage, bound to its tensors.
+    """
 
     def __init__(
         self,
@@ -49,10 +59,12 @@ class StageRunner(Generic[TensorT]):
         frame: tuple[int, int],
         space: Space[TensorT],
     ) -> None:
-        """buffers: whole tensors by name. scratch: a block of ``scratch_bytes``, and after them
-        what the space wants for the stage.
+        """Open a stage and bind its copies.
 
-        frame: (height, width) of the frame; what lies beyond it is not copied into outputs.
+        buffers: whole tensors, by name.
+        tensors: how each tensor lies over the frame, by name; empty for a bundle without a plan.
+        scratch: a block of ``scratch_bytes``, followed by the space's ``work_bytes``.
+        frame: (height, width) of the frame; the padding is not copied into outputs.
         """
         self._stage = stage
         self._buffers = buffers
@@ -69,7 +81,7 @@ class StageRunner(Generic[TensorT]):
         self._steps = tuple(self._windowed(frame) if self._own else self._once())
 
     def calls(self) -> Iterator[Call]:
-        """Yield everything a frame takes, in order."""
+        """Yield all calls of a frame, in order."""
         for step in self._steps:
             yield from step.before
             yield self.opened.run
@@ -85,7 +97,7 @@ class StageRunner(Generic[TensorT]):
 
     def _once(self) -> Iterator[_Step]:
         arrival = self._space.arrival(self._buffers[FRAME].shape[1]) if self._reads_frame else None
-        yield _Step(_some(arrival), self._left(self._stage.outputs))
+        yield _Step(_present(arrival), self._send_whole(self._stage.outputs))
 
     def _windowed(self, frame: tuple[int, int]) -> Iterator[_Step]:
         sizes = (_pixels(self._tensors[name]) for name in self._own)
@@ -101,13 +113,13 @@ class StageRunner(Generic[TensorT]):
             arrival = self._space.arrival(row.start + size[0]) if self._reads_frame else None
             for column in grid.columns:
                 before = [self._copy_in(name, row, column, grid) for name in inputs]
-                after = [*_some(*(self._copy_out(name, row, column, grid) for name in outputs))]
+                after = [*_present(*(self._copy_out(name, row, column, grid) for name in outputs))]
                 if column is grid.columns[-1]:
-                    after += [call for name in outputs for call in self._band_left(name, row, grid)]
+                    after += [call for name in outputs for call in self._send_band(name, row, grid)]
                     if row is grid.rows[-1]:
                         whole = [e for e in self._stage.outputs if e.name not in self._own]
-                        after += self._left(whole)
-                yield _Step((*_some(arrival), *before), tuple(after))
+                        after += self._send_whole(whole)
+                yield _Step((*_present(arrival), *before), tuple(after))
                 arrival = None
 
     def _copy_in(self, name: str, row: Window, column: Window, grid: _Grid) -> Call:
@@ -116,14 +128,14 @@ class StageRunner(Generic[TensorT]):
         ]
         own = self._own[name]
         return self._space.copy(
-            self._buffers[name], _part(self._tensors[name], reach), own, _all(own)
+            self._buffers[name], _part(self._tensors[name], reach), own, _whole_index(own)
         )
 
     def _copy_out(self, name: str, row: Window, column: Window, grid: _Grid) -> Call | None:
         entry = self._tensors[name]
         span = self._settled(name, row, column, grid)
         if any(start == stop for start, stop in span):
-            # All that the window settles is padding.
+            # The window settles padding only.
             return None
         inside = [(a - w.start, b - w.start) for (a, b), w in zip(span, (row, column), strict=True)]
         return self._space.copy(
@@ -133,8 +145,8 @@ class StageRunner(Generic[TensorT]):
     def _settled(
         self, name: str, row: Window, column: Window, grid: _Grid
     ) -> list[tuple[int, int]]:
-        """Return the pixels a window settles, along the rows and along the columns."""
-        # Only outputs end at the frame; what is held keeps the padding.
+        """Return the half-open ranges of rows and of columns that a window settles, in pixels."""
+        # Outputs have the frame's size; held tensors include the padding.
         keeps_padding = self._buffers[name].shape == self._tensors[name].shape
         ends = grid.padded if keeps_padding else grid.frame
         return [
@@ -142,16 +154,16 @@ class StageRunner(Generic[TensorT]):
             for w, end in zip((row, column), ends, strict=True)
         ]
 
-    def _band_left(self, name: str, row: Window, grid: _Grid) -> tuple[Call, ...]:
-        """Return what sends an output's rows off once a row of windows has settled them."""
+    def _send_band(self, name: str, row: Window, grid: _Grid) -> tuple[Call, ...]:
+        """Return calls that send an output's rows to the host once a row of windows is done."""
         span = self._settled(name, row, grid.columns[-1], grid)
         rows = _part(self._tensors[name], span)[1]
         if rows.start == rows.stop:
             return ()
-        return _some(self._space.departure(name, (rows.start, rows.stop)))
+        return _present(self._space.departure(name, (rows.start, rows.stop)))
 
-    def _left(self, outputs: Sequence[TensorEntry]) -> tuple[Call, ...]:
-        return _some(*(self._space.departure(entry.name, None) for entry in outputs))
+    def _send_whole(self, outputs: Sequence[TensorEntry]) -> tuple[Call, ...]:
+        return _present(*(self._space.departure(entry.name, None) for entry in outputs))
 
 
 def scratch_bytes(
@@ -159,7 +171,7 @@ def scratch_bytes(
     whole: Mapping[str, tuple[int, ...]],
     alignment_bytes: int = _ALIGNMENT_BYTES,
 ) -> int:
-    """Return what a stage's window buffers take; ``whole``: shapes of the whole buffers."""
+    """Return the size of a stage's window buffers in bytes. whole: shapes of the whole buffers."""
     return sum(
         _aligned(entry.spec().size_bytes, alignment_bytes)
         for entry in (*stage.inputs, *stage.outputs)
@@ -170,9 +182,9 @@ def scratch_bytes(
 def _window_buffers(
     stage: StageEntry, buffers: Mapping[str, TensorT], scratch: Any, space: Space[TensorT]
 ) -> tuple[dict[str, TensorT], int]:
-    """Return a buffer in the scratch for whatever is not as large as its whole tensor.
+    """Return scratch views for tensors that are smaller than their whole buffers, by name.
 
-    And the bytes they take, from the scratch's start.
+    Also returns the bytes they take, from the scratch's start.
     """
     found: dict[str, TensorT] = {}
     offset = 0
@@ -186,7 +198,7 @@ def _window_buffers(
 
 
 def _pixels(entry: HeldEntry) -> tuple[int, int] | None:
-    """Return (height, width) of the padded frame a tensor belongs to, None for a vector."""
+    """Return (height, width) of the padded frame that a tensor covers, None for a vector."""
     if entry.axes is None:
         return None
     rows, columns = entry.axes
@@ -194,7 +206,7 @@ def _pixels(entry: HeldEntry) -> tuple[int, int] | None:
 
 
 def _part(entry: HeldEntry, spans: Sequence[tuple[int, int]]) -> Index:
-    """Return the index of a part of a tensor, given in full-resolution pixels."""
+    """Return the index of a tensor's part. spans: ranges of rows and columns, in frame pixels."""
     assert entry.axes is not None
     index = [slice(0, length) for length in entry.shape]
     for axis, (start, stop) in zip(entry.axes, spans, strict=True):
@@ -202,11 +214,11 @@ def _part(entry: HeldEntry, spans: Sequence[tuple[int, int]]) -> Index:
     return tuple(index)
 
 
-def _all(tensor: TensorT) -> Index:
+def _whole_index(tensor: TensorT) -> Index:
     return tuple(slice(0, length) for length in tensor.shape)
 
 
-def _some(*calls: Call | None) -> tuple[Call, ...]:
+def _present(*calls: Call | None) -> tuple[Call, ...]:
     return tuple(call for call in calls if call is not None)
 
 

@@ -1,4 +1,4 @@
-"""Two engines, the same frames: what each makes of them, and whether that is the same."""
+"""Runs two engines on the same frames and compares their outputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.media.clips import picture
 
 
 def answers(bundle: Bundle, engine: str, seeds: tuple[int, ...] = (1, 2)) -> list[dict[str, Array]]:
-    """Every output of some frames, copied."""
+    """Return copies of every output for some frames."""
     executor = Executor(bundle, engine, threads=1)
     height, width = bundle.manifest.height, bundle.manifest.width
     try:

@@ -1,4 +1,4 @@
-"""Noise that is added and figures that are measured."""
+"""Added noise, and the figures that a run measures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real networks in windows on a simulated GPU: tensors of channels, means, and what is held."""
+"""Real networks in windows on a simulated GPU, with held tensors and means over the frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bundles whose plans are missing, broken or of another machine, and what is chosen then."""
+"""Bundles whose plans are missing, broken or from another machine, and the engine chosen then."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_bundle_without_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert refused(bundle).message == "windowed.bundle has no TensorRT plan for twice"
 
 
-def test_plans_that_do_not_belong_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plans_for_another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = jetson(monkeypatch)
     bundle = machine.build(windowed_bundle(tmp_path))
     path = plan_path(bundle, "once")
@@ -70,9 +70,7 @@ def test_plans_that_do_not_belong_here(tmp_path: Path, monkeypatch: pytest.Monke
     machine.gpu.finish()
 
 
-def test_a_plan_that_tensorrt_will_not_have(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_plan_that_tensorrt_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = jetson(monkeypatch)
     bundle = machine.build(windowed_bundle(tmp_path))
     machine.tensorrt.gpu = "another"
@@ -101,7 +99,7 @@ def test_a_plan_of_other_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_too_little_memory_says_how_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = Gpu(memory_bytes=12 << 10)
     error = refused(jetson(monkeypatch, gpu=gpu).build(windowed_bundle(tmp_path)))
-    assert error.message == ("the window at hand needs 7.4 KiB of GPU memory, 3.0 KiB are free")
+    assert error.message == ("the current window needs 7.4 KiB of GPU memory, 3.0 KiB are free")
     assert "--budget" in error.hint
     gpu.finish()
 
@@ -109,11 +107,11 @@ def test_too_little_memory_says_how_much(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("memory_bytes", "contexts", "why"),
     [
-        (12 << 10, True, "the window at hand needs 7.4 KiB of GPU memory, 3.0 KiB are free"),
+        (12 << 10, True, "the current window needs 7.4 KiB of GPU memory, 3.0 KiB are free"),
         (1 << 30, False, "the plan of stage 'once' cannot be made ready to run"),
     ],
 )
-def test_auto_gives_a_gpu_up_that_has_too_little_memory(
+def test_auto_avoids_a_gpu_with_too_little_memory(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     memory_bytes: int,
@@ -168,7 +166,7 @@ def test_auto_takes_plans_where_they_run(tmp_path: Path, monkeypatch: pytest.Mon
     machine.gpu.finish()
 
 
-def test_a_jetson_without_onnxruntime_hears_what_tensorrt_lacks(
+def test_a_jetson_without_onnxruntime_is_told_what_tensorrt_lacks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jetson(monkeypatch)
@@ -187,7 +185,7 @@ def test_a_jetson_without_onnxruntime_hears_what_tensorrt_lacks(
         ("EDGEUNET_CUDA_GRAPH", "auto, on, off"),
     ],
 )
-def test_a_switch_that_nobody_knows(
+def test_an_unknown_setting_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, said: str
 ) -> None:
     monkeypatch.setenv(variable, "fast")

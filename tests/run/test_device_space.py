@@ -1,7 +1,7 @@
-"""Bundles on a simulated GPU: what comes out is what onnxruntime gives, bit for bit.
+"""Bundles on a simulated GPU give onnxruntime's outputs, bit for bit.
 
-Whatever the version of TensorRT, the package that calls CUDA and the kind of GPU; with work done as
-late as it may be, and in the worst order.
+This holds for every TensorRT version, CUDA package and kind of GPU. The simulated streams run as
+late as allowed and in the worst order.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ def test_streams_may_run_in_any_order(
     gpu.finish()
 
 
-def test_a_missing_event_would_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_event_gives_wrong_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """So that the tests above can fail."""
     gpu = desktop()
     monkeypatch.setattr(gpu, "wait", lambda stream, event: None)
@@ -111,7 +113,7 @@ def test_a_frame_allocates_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     executor.close()
 
 
-def test_a_capture_that_fails_is_said_once_and_the_frames_are_right(
+def test_a_failed_capture_is_reported_once_and_frames_are_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gpu = Gpu(captures=False)
@@ -124,9 +126,7 @@ def test_a_capture_that_fails_is_said_once_and_the_frames_are_right(
     )
     executor.close()
     (note,) = notes
-    assert note.startswith(
-        "without a CUDA graph, one call per window: CUDA failed in cuStreamBegin"
-    )
+    assert note.startswith("no CUDA graph, so one call per window: CUDA failed in cuStreamBegin")
     gpu.finish()
     monkeypatch.setenv("EDGEUNET_CUDA_GRAPH", "on")
     with pytest.raises(EngineError, match="CUDA failed in cuStreamBeginCapture"):
@@ -139,7 +139,7 @@ def test_a_graph_that_pycuda_cannot_make(tmp_path: Path, monkeypatch: pytest.Mon
     bundle = machine.build(windowed_bundle(tmp_path))
     notes: list[str] = []
     Executor(bundle, "tensorrt", on_note=notes.append).close()
-    assert notes == ["without a CUDA graph, one call per window: pycuda makes none"]
+    assert notes == ["no CUDA graph, so one call per window: pycuda has no graphs"]
     monkeypatch.setenv("EDGEUNET_CUDA_GRAPH", "on")
     with pytest.raises(EngineError, match="a CUDA graph cannot be made through pycuda") as caught:
         Executor(bundle, "tensorrt")
@@ -172,7 +172,7 @@ def test_frames_are_mapped_or_copied(
     gpu.finish()
 
 
-def test_a_frame_comes_and_goes_in_bands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frame_is_copied_in_bands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else nothing would overlap: the last rows go up after the first windows could run."""
     gpu = desktop()
     bundle = jetson(monkeypatch, gpu=gpu).build(windowed_bundle(tmp_path, 48, 64, (16, 24)))
@@ -201,8 +201,8 @@ def test_stages_share_one_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     use = space_of(executor).use
     assert use.work_bytes == {"once": WORK_BYTES, "twice": WORK_BYTES}
     assert use.block_bytes == {
-        "what the stages hand on": 48 * 64 * 3,
-        "the window at hand": 2 * aligned + WORK_BYTES,
+        "the tensors held between stages": 48 * 64 * 3,
+        "the current window": 2 * aligned + WORK_BYTES,
     }
     assert use.frame_bytes == 2 * 48 * 64 * 3
     executor.close()
@@ -224,7 +224,7 @@ def test_frames_may_run_in_another_thread(tmp_path: Path, monkeypatch: pytest.Mo
     machine.gpu.finish()
 
 
-def test_a_context_that_was_lost_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_context_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEUNET_CUDA_GRAPH", "off")
     machine = jetson(monkeypatch)
     executor = Executor(machine.build(windowed_bundle(tmp_path)), "tensorrt")
@@ -257,7 +257,9 @@ def test_a_closed_executor_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     machine.gpu.finish()
 
 
-def test_the_path_itself_allocates_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frame_allocates_little_beside_tensorrt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     machine = jetson(monkeypatch)
     executor = Executor(machine.build(windowed_bundle(tmp_path, 128, 128, (32, 48))), "tensorrt")
     machine.tensorrt.on_execute = None

@@ -1,7 +1,8 @@
-"""A frame in windows is the whole frame: real stages in the real executor, whatever the windows.
+"""A frame in windows equals the whole frame: real stages in the real executor, any window sizes.
 
-Floats are compared where a network has them last, before they are rounded: there a seam cannot
-hide. Networks have random weights, of a trained one's scale and of a much larger one.
+Floats are compared before the network's last rounding, which could hide a seam. Networks have
+random
+weights, at the scale of a trained network and at a much larger one.
 """
 
 from __future__ import annotations
@@ -58,8 +59,11 @@ ROUNDED_OTHERWISE_IN_ONE = 5e-5
 class Combination:
     """One run.
 
-    gain: of the weights. frame: (height, width). windows: of every stage; None runs it once.
-    floats: compare what is rounded as well.
+    gain: scale of the weights.
+    frame: (height, width).
+    level, recompute: where the plan cuts, and the levels that are computed again.
+    windows: (height, width) of every stage's windows; None runs it once.
+    floats: also compare the floats before rounding.
     """
 
     name: str
@@ -78,7 +82,7 @@ class Combination:
 
 
 class FloatEntry(OutputEntry, frozen=True, kw_only=True):
-    """What a network says before it is rounded: (1, H, W, 3), or class scores (1, C, H, W)."""
+    """An output before rounding: (1, H, W, 3), or class scores (1, C, H, W)."""
 
     channels: int
 
@@ -95,9 +99,9 @@ def exported(name: str) -> ir.Model:
 
 @functools.cache
 def network(name: str, gain: float, floats: bool) -> ir.Model:
-    """Return the graph with other weights, with its floats among its outputs if wanted.
+    """Return the graph with other weights and, if asked for, with its floats as outputs.
 
-    gain: what a convolution multiplies the scale of its input by.
+    gain: factor from the scale of a convolution's input to that of its output.
     """
     model = exported(name).clone()
     generator = np.random.default_rng(len(name))
@@ -118,7 +122,7 @@ def network(name: str, gain: float, floats: bool) -> ir.Model:
 
 
 def unrounded(model: ir.Model, name: str) -> Iterator[tuple[ir.Value, OutputEntry]]:
-    """Yield what becomes bytes, with an entry for it."""
+    """Yield each tensor that is rounded to bytes, with a manifest entry for it."""
     made = {value.name: value for value in model.graph.outputs}
     for pathway in small(name, WIDTH).pathways:
         last = {Task.DENOISE: "Clip", Task.SEGMENT: "ArgMax"}.get(pathway.head)
@@ -198,7 +202,7 @@ def window_of(
 
 
 def plan_of(combination: Combination) -> FramePlan:
-    """Return the plan with nothing predicted."""
+    """Return the plan without predictions."""
     c = combination
     stages = stages_of(c.name, c.gain, c.floats, c.level, c.recompute)
     unknown = cast(StageCost, None)
@@ -254,7 +258,7 @@ def run_whole(combination: Combination, frame: Array, folder: Path) -> Mapping[s
 
 @pytest.fixture(scope="module")
 def tally() -> Iterator[dict[str, tuple[int, int]]]:
-    """Bytes that were rounded otherwise and bytes compared, by network; the sum is checked last."""
+    """Counts of bytes that differ and of bytes compared, by network; checked at the end."""
     found: dict[str, tuple[int, int]] = {}
     yield found
     if len(found) == len(recipe_names()):
@@ -291,7 +295,7 @@ def test_a_frame_in_windows_is_the_whole_frame(
 
 
 @pytest.mark.parametrize(("name", "frame"), [("unetmm", (77, 101)), ("nafnet", (50, 37))])
-def test_a_frame_of_any_size_is_what_an_export_of_that_size_says(
+def test_a_padded_frame_equals_an_export_of_its_size(
     name: str, frame: WindowSize, tmp_path: Path
 ) -> None:
     """The network's own padding, in torch's graph, and the plan's, in the executor."""

@@ -102,11 +102,11 @@ def test_a_windowed_frame_costs_no_allocation(tmp_path: Path) -> None:
     executor.close()
 
 
-def test_a_stage_that_nobody_feeds_is_refused(tmp_path: Path) -> None:
+def test_a_stage_without_its_input_is_refused(tmp_path: Path) -> None:
     manifest = windowed_manifest(48, 64, (16, 24))
     manifest = msgspec.structs.replace(manifest, stages=manifest.stages[1:])
     bundle = write_bundle(tmp_path / "x.bundle", manifest, windowed_files(manifest))
-    with pytest.raises(BundleError, match="nothing gives stage 'twice' its 'soft'"):
+    with pytest.raises(BundleError, match="no earlier stage makes 'soft' for 'twice'"):
         Executor(bundle)
 
 
@@ -132,12 +132,12 @@ def test_a_manifest_that_does_not_match_its_graph_is_refused(tmp_path: Path) -> 
     )
 
 
-def test_an_output_that_no_stage_gives_is_refused(tmp_path: Path) -> None:
+def test_an_output_that_no_stage_makes_is_refused(tmp_path: Path) -> None:
     manifest = tiny_manifest(48, 64)
     ghost = msgspec.structs.replace(manifest.outputs[0], name="ghost")
     manifest = msgspec.structs.replace(manifest, outputs=(*manifest.outputs, ghost))
     assert opening(tmp_path, manifest).message == (
-        "x.bundle cannot be run: no stage gives the output 'ghost'"
+        "x.bundle cannot be run: no stage makes the output 'ghost'"
     )
 
 

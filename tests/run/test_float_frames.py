@@ -1,4 +1,4 @@
-"""Bundles for float frames say what bundles for bytes say, on every engine."""
+"""Bundles for float frames give the outputs of bundles for uint8 frames, on every engine."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_windows_of_floats_are_windows_of_bytes(windowed: Bundle, in_bytes: Bund
     assert same(given, answers(in_bytes, "onnxruntime"))
 
 
-def test_every_border_is_floats_and_every_graph_one_that_older_ones_read(windowed: Bundle) -> None:
+def test_inputs_and_outputs_are_floats_and_older_versions_read_the_graphs(windowed: Bundle) -> None:
     for stage in windowed.manifest.stages:
         assert {entry.dtype for entry in (*stage.inputs, *stage.outputs)} == {"float32"}
         model = onnx.load(windowed.file(stage.graph))
@@ -67,7 +67,7 @@ def test_every_border_is_floats_and_every_graph_one_that_older_ones_read(windowe
 
 
 @pytest.mark.parametrize("gpu", [Gpu(), desktop()], ids=["integrated", "discrete"])
-def test_a_gpu_takes_them_too(
+def test_a_gpu_runs_float_frames(
     windowed: Bundle, gpu: Gpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = open_bundle(shutil.copytree(windowed.path, tmp_path / windowed.path.name))
@@ -109,7 +109,7 @@ def test_the_hint_for_another_size_keeps_the_floats(windowed: Bundle) -> None:
 
 
 class TestTrtexec:
-    def test_old_versions_build_them(self, windowed: Bundle) -> None:
+    def test_old_versions_build_float_frames(self, windowed: Bundle) -> None:
         options = BuildOptions(workspace_bytes=256 << 20)
         encode, *_ = trtexec_commands(windowed, options, "8.2.1")
         engine = f"{windowed.path}/engines/encode.plan"
@@ -128,6 +128,6 @@ class TestTrtexec:
         )
         assert caught.value.hint.startswith("export it with --frame float")
 
-    def test_older_ones_read_neither(self, windowed: Bundle) -> None:
+    def test_the_oldest_versions_read_no_bundle(self, windowed: Bundle) -> None:
         with pytest.raises(UsageError, match="TensorRT 7.1.3 does not read a bundle's graphs"):
             trtexec_commands(windowed, BuildOptions(), "7.1.3")

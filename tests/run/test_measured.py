@@ -1,4 +1,4 @@
-"""Measuring in a child process: about what the graph needs, and failures that explain."""
+"""Measurements in a child process: their size, and errors that explain a failure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def save(path: Path, nodes: Sequence[Any], ends: dict[str, int]) -> Path:
-    """A graph over 1024x1024 pixels: 4 MiB for every channel. ``ends``: input, output channels."""
+    """Write a graph over 1024x1024 pixels, 4 MiB per channel. ends: input and output channels."""
     helper = onnx.helper
     source, target = (
         helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, channels, 1024, 1024])
@@ -39,7 +39,7 @@ def save(path: Path, nodes: Sequence[Any], ends: dict[str, int]) -> Path:
 
 
 def widen(source: str, target: str) -> Any:
-    """Eight copies of one channel: an operator that needs no room but its output's."""
+    """Return a node that copies one channel eight times and needs no memory but its output."""
     return onnx.helper.make_node("Concat", [source] * 8, [target], axis=1)
 
 
@@ -66,7 +66,7 @@ def test_a_bundle_is_measured_with_all_its_stages(tmp_path: Path) -> None:
     assert 5 * MIB < windowed.measured_bytes < 16 * MIB
 
 
-def test_a_limit_on_the_arena_is_a_limit(tmp_path: Path) -> None:
+def test_a_limit_on_the_arena_is_kept(tmp_path: Path) -> None:
     graph = save(tmp_path / "a.onnx", [widen("x", "a"), narrow("a", "y")], {"x": 1, "y": 1})
     measure(graph, frames=5, environment={ARENA_LIMIT: str(40 * MIB)})
     with pytest.raises(EngineError, match=r"onnxruntime failed to run a\.onnx"):
@@ -112,7 +112,7 @@ def test_a_mark_that_cannot_be_reset_is_named(
         module._reset_high_water_mark()
 
 
-def test_the_high_water_mark_forgets_what_was_before() -> None:
+def test_the_high_water_mark_is_reset() -> None:
     held = np.ones(64 * MIB, dtype=np.uint8)
     before = module._status_bytes("VmHWM")
     del held
@@ -120,7 +120,7 @@ def test_the_high_water_mark_forgets_what_was_before() -> None:
     assert module._status_bytes("VmHWM") < before - 48 * MIB
 
 
-def test_a_child_that_was_killed_is_said_to_be() -> None:
+def test_a_killed_child_is_reported() -> None:
     error = module._failure(-9, None, "")
     assert error.message == "the measured process was ended by SIGKILL"
     assert "ran out of memory" in error.hint
@@ -131,6 +131,6 @@ def test_a_child_that_crashed_gives_its_last_line() -> None:
     assert error.message == "the measured process failed: ValueError: no"
 
 
-def test_first_and_later_frames_are_apart() -> None:
+def test_first_and_later_frames_have_separate_figures() -> None:
     found = Measurement("any", (10, 30, 20), (0.1, 0.1, 0.1))
     assert (found.first_frame_bytes, found.steady_bytes, found.measured_bytes) == (10, 30, 30)

@@ -1,4 +1,4 @@
-"""Windows in the executor: every pixel once, nothing made anew, and halos that are needed."""
+"""Windows in the executor: each pixel is written once, nothing is allocated, halos are needed."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_every_pixel_is_written_once(window: tuple[int, int]) -> None:
         assert (buffers["soft"] == 1).all()
 
 
-def test_a_windowed_run_stays_flat(tmp_path: Path) -> None:
+def test_memory_of_a_windowed_run_stays_constant(tmp_path: Path) -> None:
     executor = Executor(windowed_bundle(tmp_path, 128, 128, (32, 48)), threads=1)
     image = picture(1, 128, 128)
     executor.run(image)
@@ -80,7 +80,7 @@ def test_a_windowed_run_stays_flat(tmp_path: Path) -> None:
     executor.close()
 
 
-def test_a_halo_of_nothing_shows_the_seams(tmp_path: Path) -> None:
+def test_seams_appear_without_a_halo(tmp_path: Path) -> None:
     image = picture(3, 48, 64)
     exact = np.array(Executor(windowed_bundle(tmp_path)).run(image)["denoised"])
     wrong = np.array(Executor(windowed_bundle(tmp_path, halo=0)).run(image)["denoised"])
