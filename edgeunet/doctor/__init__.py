@@ -1,7 +1,7 @@
-"""What this machine has, what is missing for running a bundle, and the command that mends it.
+"""Examines this machine: what it has, what bundles need, and commands that install or repair it.
 
-Files are read and commands run through ``machine.Machine``; heavy packages are asked in child
-processes (``questions.py``), so that one that crashes is a finding and not the doctor's end.
+Files are read and commands run through ``machine.Machine``. Heavy packages are loaded in child
+processes (``questions.py``), so that a crash becomes a finding and does not end the doctor.
 """
 
 from edgeunet.doctor.examination import Examination, examine

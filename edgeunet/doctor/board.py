@@ -1,4 +1,4 @@
-"""What machine this is: module, JetPack, GPU, driver, CUDA."""
+"""Examines the board: module, JetPack, GPU, driver, CUDA."""
 
 from __future__ import annotations
 
@@ -28,10 +28,15 @@ _CUDA_IN_TEXT = re.compile(r"CUDA Version (\d+\.\d+)")
 
 @dataclass(frozen=True)
 class System:
-    """What the other probes need to know of the machine.
+    """What other probes need to know about the machine.
 
-    l4t: also when no JetPack is known for it. driver: the answer of the CUDA driver.
-    toolkit: the version of CUDA that is installed for compiling.
+    tegra: it is a Jetson or another board with a Tegra chip.
+    model: its name in the device tree, or None.
+    board: the module, if ``boards.toml`` has it.
+    l4t: its L4T release, also when its JetPack is unknown.
+    jetpack: its JetPack, if ``jetpack.toml`` has it.
+    driver: the CUDA driver's answer.
+    toolkit: version of the installed CUDA toolkit, or None.
     """
 
     tegra: bool
@@ -44,16 +49,18 @@ class System:
 
     @property
     def devices(self) -> list[dict[str, Any]]:
+        """The GPUs that the driver found, as ``questions.py`` describes them."""
         found = self.driver.facts.get("devices")
         return found if isinstance(found, list) else []
 
     @property
     def python_too_old(self) -> bool:
-        """Whether the system's TensorRT is for a Python that edgeunet does not run on."""
+        """Whether the system's TensorRT is for a Python older than edgeunet supports."""
         return self.jetpack is not None and _numbers(self.jetpack.python) < (3, 10)
 
 
 def look_at_system(machine: Machine) -> System:
+    """Return the facts about the machine."""
     tegra = is_tegra(machine)
     l4t = l4t_of(machine) if tegra else None
     return System(
@@ -68,6 +75,7 @@ def look_at_system(machine: Machine) -> System:
 
 
 def findings_of_system(machine: Machine, system: System) -> list[Finding]:
+    """Return findings about board, JetPack, GPU and CUDA."""
     found = [_machine(system)]
     if system.tegra:
         found.append(_jetpack(machine, system))
@@ -154,7 +162,7 @@ def _no_gpu(machine: Machine, system: System) -> Finding:
 
 
 def _toolkit_of(machine: Machine) -> str | None:
-    """Return the version of /usr/local/cuda; JetPack 4 has it as text, later ones as JSON."""
+    """Return the CUDA version in /usr/local/cuda: a text file on JetPack 4, JSON on later ones."""
     for name, pattern in (("version.json", _CUDA_IN_JSON), ("version.txt", _CUDA_IN_TEXT)):
         match = pattern.search(machine.read(f"/usr/local/cuda/{name}") or "")
         if match:

@@ -1,4 +1,4 @@
-"""Cameras, and whether this person may open them."""
+"""Examines the cameras, and whether this user may open them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from edgeunet.doctor.board import System
 from edgeunet.doctor.findings import Finding, note, ok, warning
 from edgeunet.doctor.machine import Machine
 
-# What the kernel calls a sensor that a Jetson reads over CSI.
+# Beginning of the kernel's name for a CSI camera on a Jetson.
 _CSI = "vi-output"
 
 
 def findings_of_cameras(machine: Machine, system: System) -> list[Finding]:
+    """Return findings about cameras and their drivers."""
     devices = machine.glob("/dev/video*")
     if not devices:
         return [note("cameras", "none: there is no /dev/video*")]

@@ -1,4 +1,4 @@
-"""The whole examination: every probe in turn, and what can run in the end."""
+"""Runs all probes, and lists the engines that can run here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from edgeunet.doctor.speed import findings_of_speed
 
 @dataclass(frozen=True)
 class Examination:
-    """What was found. engines: those that can run a bundle here, the fastest first."""
+    """The results of all probes.
+
+    engines: those that can run a bundle here, the fastest first.
+    findings: lines of the report.
+    """
 
     system: System
     packages: Packages
@@ -26,10 +30,14 @@ class Examination:
 
     @property
     def to_mend(self) -> tuple[Finding, ...]:
+        """The findings that have a command to run."""
         return tuple(finding for finding in self.findings if finding.mend)
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON document; sizes in bytes, null where the machine does not say."""
+        """Return the JSON document.
+
+        Sizes are in bytes; null where the machine does not report them.
+        """
         system, memory = self.system, self.memory
         return {
             "board": None if system.board is None else system.board.id,
@@ -76,7 +84,7 @@ class Examination:
 
 
 def examine(machine: Machine) -> Examination:
-    """Look at everything; nothing that is missing or broken raises."""
+    """Run all probes. Missing or broken parts become findings and raise nothing."""
     system = look_at_system(machine)
     packages = ask_packages(machine)
     memory = look_at_memory(machine, system)

@@ -1,4 +1,4 @@
-"""What the doctor says: facts, and findings with the command that mends each."""
+"""Findings of the doctor, each with the commands that solve it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 
 class Level(str, enum.Enum):
-    """How much a finding matters."""
+    """How serious a finding is.
+
+    ok: nothing is wrong.
+    note: nothing is wrong, but it is useful to know.
+    warning: something works badly or not at all, but a bundle can run.
+    problem: an engine cannot run because of it.
+    """
 
     OK = "ok"
     NOTE = "note"
@@ -22,9 +28,9 @@ class Level(str, enum.Enum):
 class Finding:
     """One line of the report.
 
-    note: nothing is wrong, but it is worth knowing. warning: something works worse than it could,
-    or not at all, and a bundle runs all the same. problem: an engine cannot run because of it.
-    mend: commands or one instruction; empty when there is nothing to mend.
+    topic: what it is about.
+    text: what was found.
+    mend: commands to run, or one instruction; empty when there is nothing to do.
     """
 
     topic: str

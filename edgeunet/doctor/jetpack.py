@@ -1,4 +1,4 @@
-"""Which JetPack a system is, and which module it runs on, from ``jetpack.toml``."""
+"""JetPack releases and Jetson modules, from ``jetpack.toml``."""
 
 from __future__ import annotations
 
@@ -18,11 +18,17 @@ _PART = re.compile(r"p\d{4}-\d{4}")
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A TOML table whose keys are all known."""
+    """A TOML table without unknown keys."""
 
 
 class JetPack(_Table, frozen=True, kw_only=True):
-    """One release. tensorrt, cuda: None where it is not confirmed. python: of its Ubuntu."""
+    """One JetPack release.
+
+    jetpack: its version.
+    l4t: its L4T releases.
+    tensorrt, cuda: versions that it comes with; None where they are not confirmed.
+    python: Python version of its Ubuntu.
+    """
 
     jetpack: str
     l4t: tuple[str, ...]
@@ -45,7 +51,7 @@ def releases() -> tuple[JetPack, ...]:
 
 @functools.cache
 def modules() -> dict[str, str]:
-    """Return module part number -> id of a board."""
+    """Return the table from a module's part number to the id of a board."""
     return _shipped().modules
 
 
@@ -56,18 +62,20 @@ def _shipped() -> _Releases:
 
 
 def find_jetpack(l4t: str) -> JetPack | None:
+    """Return the JetPack with an L4T release, or None."""
     return next((release for release in releases() if l4t in release.l4t), None)
 
 
 def model_of(machine: Machine) -> str | None:
-    """Return what the device tree calls the machine; None where there is no device tree."""
+    """Return the machine's name in the device tree; None without a device tree."""
     return machine.read("/proc/device-tree/model") or None
 
 
 def l4t_of(machine: Machine) -> str | None:
-    """Return the L4T release like ``36.4.3``; None on what is no Jetson.
+    """Return the L4T release, for example ``36.4.3``; None when it is unknown.
 
-    In a container the file is often not there; then the package that it comes with is asked.
+    In a container /etc/nv_tegra_release is often missing. Then the version of the package
+    nvidia-l4t-core is used.
     """
     match = _TEGRA_RELEASE.search(machine.read("/etc/nv_tegra_release") or "")
     if match:
@@ -80,13 +88,13 @@ def l4t_of(machine: Machine) -> str | None:
 
 
 def is_tegra(machine: Machine) -> bool:
-    """Whether this is a Jetson, or another board with NVIDIA's chip."""
+    """Return whether this is a Jetson, or another board with a Tegra chip."""
     compatible = machine.read("/proc/device-tree/compatible") or ""
     return "nvidia,tegra" in compatible or machine.exists("/etc/nv_tegra_release")
 
 
 def board_of(machine: Machine) -> Board | None:
-    """Return the module this is, if ``boards.toml`` has it."""
+    """Return the module, if ``boards.toml`` has it, else None."""
     compatible = machine.read("/proc/device-tree/compatible") or ""
     known = [modules()[part] for part in _PART.findall(compatible) if part in modules()]
     return find_board(known[0]) if known else None

@@ -1,7 +1,7 @@
-"""The machine the doctor looks at: its files, its commands, its Python. Tests put another in.
+"""Access to the machine's files, commands and Python. Tests replace it with a simulated machine.
 
-Nothing here raises over what a machine lacks: a file that cannot be read is None, a command that
-cannot run is an ``Outcome`` without a code.
+Nothing here raises when something is missing: a file that cannot be read gives None, and a command
+that cannot run gives an ``Outcome`` without a code.
 """
 
 from __future__ import annotations
@@ -15,13 +15,17 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-# No file that is asked for is longer; one that is, is not what it should be.
+# More than any file that is read should have.
 _LONGEST_FILE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended. code: None when it did not start or took too long; below 0 a signal."""
+    """The result of a command.
+
+    code: exit status; negative for a signal, None when it did not start or took too long.
+    out, err: its output.
+    """
 
     code: int | None
     out: str = ""
@@ -30,7 +34,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class PythonFacts:
-    """The Python that runs. prefix differs from base_prefix in a virtual environment."""
+    """The running Python.
+
+    prefix, base_prefix: these differ in a virtual environment.
+    """
 
     executable: str
     version: tuple[int, int]
@@ -47,6 +54,7 @@ class PythonFacts:
 
 
 def this_python() -> PythonFacts:
+    """Return the facts about the running Python."""
     return PythonFacts(
         executable=sys.executable,
         version=(sys.version_info.major, sys.version_info.minor),
@@ -56,7 +64,10 @@ def this_python() -> PythonFacts:
 
 
 def run_command(words: Sequence[str], timeout_s: float) -> Outcome:
-    """Run a command without a terminal and without this folder's modules in its way."""
+    """Run a command without a terminal.
+
+    It runs in ``/``, so that modules in the current folder are not imported.
+    """
     try:
         done = subprocess.run(
             list(words),
@@ -75,7 +86,7 @@ def run_command(words: Sequence[str], timeout_s: float) -> Outcome:
 
 
 def installed_version(distribution: str) -> str | None:
-    """Return the version of an installed package without importing it."""
+    """Return the version of an installed package, or None. It is not imported."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -83,6 +94,7 @@ def installed_version(distribution: str) -> str | None:
 
 
 def free_bytes_here() -> int | None:
+    """Return the free bytes on this folder's disk, or None."""
     try:
         return shutil.disk_usage(Path.cwd()).free
     except OSError:
@@ -95,10 +107,14 @@ def _readable(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Machine:
-    """What every probe is given.
+    """The machine that the probes examine.
 
-    root: where /proc, /sys, /etc, /dev and /usr begin. run: see ``run_command``. version_of:
-    see ``installed_version``. free_bytes: of the disk that is written to.
+    root: the folder that holds /proc, /sys, /etc, /dev and /usr.
+    python: the running Python.
+    run: see ``run_command``.
+    version_of: see ``installed_version``.
+    free_bytes: see ``free_bytes_here``.
+    readable: whether this user may read a path.
     """
 
     root: Path = Path("/")
@@ -112,7 +128,10 @@ class Machine:
         return self.root / absolute.lstrip("/")
 
     def read(self, absolute: str | Path) -> str | None:
-        """Return a file's text without the zeros and blanks at its end; None if unreadable."""
+        """Return a file's text without NUL bytes and white space at its ends.
+
+        Returns None when it cannot be read.
+        """
         path = self.path(absolute) if isinstance(absolute, str) else absolute
         try:
             with path.open("rb") as stream:
@@ -122,7 +141,7 @@ class Machine:
         return data.decode("utf-8", "replace").strip("\0 \n\t")
 
     def number(self, absolute: str | Path) -> int | None:
-        """Return a file that is one whole number, or None."""
+        """Return the whole number that a file holds, or None."""
         text = self.read(absolute)
         try:
             return None if text is None else int(text)
@@ -136,7 +155,10 @@ class Machine:
             return False
 
     def glob(self, pattern: str) -> list[Path]:
-        """Return paths in the order of their names; numbers at the end count as numbers."""
+        """Return the paths that match a pattern, sorted by name.
+
+        Trailing digits are compared as a number.
+        """
         try:
             found = list(self.root.glob(pattern.lstrip("/")))
         except OSError:

@@ -1,4 +1,4 @@
-"""What this Python can load, and which engines can run a bundle with it."""
+"""Examines the packages that this Python can load, and the engines they give."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgeunet.doctor.questions import Answer, ask
 # The first release with the calls that the builder and the session rely on.
 OLDEST_TENSORRT = (8, 6)
 
-# Older ones read the graphs of bundles that were exported with --frame float, and no others.
+# Older versions read only graphs that were exported with --frame float.
 _FIRST_WITH_UINT8 = (8, 5)
 
 # The first pycuda that knows CUDA 13.
@@ -37,7 +37,7 @@ _SYSTEM_PYTHON = re.compile(r"python(\d)\.?(\d*)$")
 
 @dataclass(frozen=True)
 class Packages:
-    """The answers of all packages that running needs."""
+    """The answers of all packages that run bundles."""
 
     tensorrt: Answer
     tensorrt_rtx: Answer
@@ -48,12 +48,19 @@ class Packages:
 
     @property
     def cuda(self) -> bool:
+        """Whether a package that calls CUDA can be loaded."""
         return self.pycuda.present or self.cuda_python.present
 
 
 @dataclass(frozen=True)
 class SystemTensorrt:
-    """TensorRT as the system's packages installed it. python: whose bindings are there."""
+    """TensorRT as the system's packages installed it.
+
+    version: of its library, or None.
+    python: the Python version that its bindings are for, or None.
+    folder: the folder that holds the bindings, or None.
+    trtexec: the trtexec command is installed.
+    """
 
     version: str | None
     python: tuple[int, int] | None
@@ -62,6 +69,7 @@ class SystemTensorrt:
 
 
 def ask_packages(machine: Machine) -> Packages:
+    """Load every package in a child process and return the answers."""
     return Packages(
         tensorrt=ask(machine, "tensorrt"),
         tensorrt_rtx=ask(machine, "tensorrt_rtx"),
@@ -73,7 +81,7 @@ def ask_packages(machine: Machine) -> Packages:
 
 
 def engines_of(system: System, packages: Packages) -> tuple[str, ...]:
-    """Return the engines that can run a bundle here, by what is installed."""
+    """Return the engines that can run a bundle here, the fastest first."""
     tensorrt = packages.tensorrt.present and not _too_old(packages.tensorrt.version)
     by_tensorrt = (tensorrt or packages.tensorrt_rtx.present) and packages.cuda
     engines = ["tensorrt"] if by_tensorrt and system.devices else []
@@ -81,9 +89,10 @@ def engines_of(system: System, packages: Packages) -> tuple[str, ...]:
 
 
 def findings_of_packages(machine: Machine, system: System, packages: Packages) -> list[Finding]:
+    """Return findings about Python and its packages."""
     wants_gpu = system.tegra or bool(system.devices)
     found = [_python(machine, system), _tensorrt(machine, system, packages)]
-    # Where TensorRT's bindings are for a Python that is too old, nothing else would help.
+    # With bindings for a Python that is too old, a package for CUDA would not help.
     if wants_gpu and not system.python_too_old:
         found.append(_cuda_for_python(system, packages))
     found += [_onnxruntime(packages.onnxruntime), _opencv(machine, system, packages.opencv)]
@@ -137,7 +146,7 @@ def _present_tensorrt(machine: Machine, system: System, answer: Answer) -> Findi
     text = f"TensorRT {answer.version}"
     jetpack = system.jetpack
     wheels = [name for name in _TENSORRT_WHEELS if machine.version_of(name)]
-    # Wheels are built for servers with an Arm processor. From CUDA 13 on a Jetson is one of them.
+    # Before CUDA 13 the Arm wheels are built for servers; from CUDA 13 on they are for Jetsons too.
     if wheels and jetpack is not None and _numbers(jetpack.jetpack) < (7,):
         return warning(
             "tensorrt",
@@ -157,7 +166,7 @@ def _present_tensorrt(machine: Machine, system: System, answer: Answer) -> Findi
 
 
 def _hidden_tensorrt(machine: Machine, system: System) -> Finding:
-    """Say why this Python does not find the TensorRT of a Jetson."""
+    """Return the finding about why this Python does not find a Jetson's TensorRT."""
     topic, there = "tensorrt", find_system_tensorrt(machine)
     expected = there.version or (None if system.jetpack is None else system.jetpack.tensorrt)
     name = f"TensorRT {expected}" if expected else "TensorRT"
@@ -168,7 +177,7 @@ def _hidden_tensorrt(machine: Machine, system: System) -> Finding:
         if expected is not None and _numbers(expected)[:2] < _FIRST_WITH_UINT8:
             return problem(
                 topic,
-                f"{text}; nor has it the uint8 tensors that frames are without --frame float",
+                f"{text}; and it lacks the uint8 tensors that frames need without --frame float",
                 "edgeunet run SOURCE SINK --bundle BUNDLE --engine onnxruntime",
             )
         return problem(
@@ -207,7 +216,7 @@ def _hidden_tensorrt(machine: Machine, system: System) -> Finding:
 
 
 def find_system_tensorrt(machine: Machine) -> SystemTensorrt:
-    """Look for what apt installs: the library, the bindings, trtexec."""
+    """Look for the parts that apt installs: library, bindings, trtexec."""
     version = None
     for library in machine.glob("/usr/lib/*-linux-gnu/libnvinfer.so.*"):
         match = _LIBRARY_VERSION.fullmatch(library.name)
@@ -217,7 +226,7 @@ def find_system_tensorrt(machine: Machine) -> SystemTensorrt:
         match = _SYSTEM_PYTHON.fullmatch(path.parents[2].name)
         if match:
             folder = Path("/") / path.parents[1].relative_to(machine.root)
-            # /usr/lib/python3 is shared: there the bindings are for the system's own version.
+            # In /usr/lib/python3, which has no minor version, they are for the system's Python.
             named = (int(match.group(1)), int(match.group(2))) if match.group(2) else None
             python = named or _default_python(machine)
     return SystemTensorrt(version, python, folder, machine.exists(_TRTEXEC))
@@ -301,9 +310,9 @@ def _opencv(machine: Machine, system: System, answer: Answer) -> Finding:
 
 
 def _opencv_of_system(machine: Machine, system: System, wheels: list[str]) -> tuple[str, ...]:
-    """Return how the system's OpenCV, which has GStreamer, becomes the one that is loaded.
+    """Return the commands after which the system's OpenCV, which has GStreamer, is loaded.
 
-    It is for the system's Python; for another there is the wheel, which has none.
+    It works with the system's Python only. Another Python needs the wheel, which has no GStreamer.
     """
     jetpack = system.jetpack
     if jetpack is not None and _numbers(jetpack.python) != machine.python.version:
@@ -326,7 +335,7 @@ def _torch(machine: Machine) -> Finding:
 
 
 def _mend_numpy(answer: Answer, otherwise: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the mend for what was compiled for NumPy 1, or another one."""
+    """Return the command for a package that was compiled for NumPy 1, else ``otherwise``."""
     for sign in ("NumPy 1", "_ARRAY_API", "numpy.core.multiarray failed"):
         if sign in answer.reason:
             return ('pip install "numpy<2"',)

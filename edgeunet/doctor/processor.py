@@ -1,4 +1,4 @@
-"""What the processor is called, for figures that say where they were measured."""
+"""The processor's name, for reports of measurements."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def processor_name() -> str:
-    """Return its name as the kernel has it, else the architecture's."""
+    """Return the processor's name from /proc/cpuinfo, else its architecture."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text().splitlines():

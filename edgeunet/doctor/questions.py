@@ -1,7 +1,7 @@
-"""Questions to heavy packages, each asked in a process of its own.
+"""Loads heavy packages, each in a child process.
 
-A library that does not match the machine may end the process that loads it. The doctor's own
-process therefore loads none; a child does, and how it ends is an answer too.
+A library that does not fit the machine may end the process that loads it. So the doctor's own
+process loads none, and the way a child ends is an answer too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from edgeunet.doctor.machine import Machine
 _TIMEOUT_S = 60.0
 _MARK = "edgeunet-answer:"
 
-# What each child computes: the body of a function that returns what JSON can hold.
+# Package -> body of a function that the child runs. It returns a dictionary for JSON.
 _BODIES = {
     "tensorrt": """
 import tensorrt
@@ -104,7 +104,7 @@ print("\\n{mark}" + json.dumps(result))
 
 
 class State(str, enum.Enum):
-    """Whether a package is there and can be loaded."""
+    """Whether a package is installed and can be loaded."""
 
     PRESENT = "present"
     ABSENT = "absent"
@@ -116,7 +116,11 @@ class State(str, enum.Enum):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a child said of one package. reason: one line, why it is not present."""
+    """The result of loading one package.
+
+    facts: what the child found out, by name.
+    reason: one line about why the package is not present.
+    """
 
     state: State
     facts: dict[str, Any] = field(default_factory=dict)
@@ -136,7 +140,7 @@ class Answer:
 
 
 def ask(machine: Machine, package: str) -> Answer:
-    """Load a package (or ``driver``, the CUDA driver) in a child process of the same Python."""
+    """Load a package in a child process of the same Python. ``driver`` is the CUDA driver."""
     body = "\n".join(f"    {line}" for line in _BODIES[package].strip().splitlines())
     code = _CHILD.format(body=body, mark=_MARK)
     outcome = machine.run((machine.python.executable, "-c", code, package), _TIMEOUT_S)
@@ -145,7 +149,7 @@ def ask(machine: Machine, package: str) -> Answer:
         facts = result.get("facts")
         if isinstance(facts, dict):
             return Answer(State.PRESENT, facts)
-        # NumPy writes a traceback of many lines into the message of one error.
+        # One of NumPy's error messages holds a traceback of many lines.
         reason = " ".join(str(result.get("reason", "")).split())
         state = State.ABSENT if result.get("absent") is True else State.BROKEN
         return Answer(state, reason=reason + _hint_of_numpy(outcome.err))
@@ -167,7 +171,7 @@ def _result_in(out: str) -> dict[str, Any] | None:
 
 
 def _hint_of_numpy(err: str) -> str:
-    """NumPy says on stderr what the error itself leaves out."""
+    """Return what NumPy prints only to stderr: that the package was compiled for NumPy 1."""
     return " (compiled for NumPy 1)" if "compiled using NumPy 1.x" in err else ""
 
 

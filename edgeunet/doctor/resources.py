@@ -1,4 +1,4 @@
-"""Memory, swap and disk: what is there, what is free, what the machine keeps for itself."""
+"""Examines memory, swap and disk."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from edgeunet.doctor.findings import Finding, note, ok, warning
 from edgeunet.doctor.machine import Machine
 from edgeunet.units import GIB, KIB, MIB, format_bytes
 
-# A bundle with plans and a timing cache takes some hundred MiB; less is soon full.
+# A bundle with plans and a timing cache takes some hundred MiB.
 _LEAST_FREE_DISK_BYTES = GIB
 
-# Boards with more memory build plans without swapping.
+# Boards with more memory can build plans without swap.
 _SMALL_BOARD_BYTES = 8 * GIB
 
 _MEMINFO_LINE = re.compile(r"(\w+(?:\(\w+\))?):\s+(\d+) kB")
@@ -27,10 +27,13 @@ _MAKE_SWAP = (
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes, as the kernel counts them. None: the kernel does not say.
+    """Memory of the machine in bytes; None where the kernel does not report it.
 
-    reserved: soldered on, and kept by firmware and devices. cma: of what the kernel has, kept
-    for devices that need it in one piece.
+    total: memory that the kernel manages.
+    available: memory that programs can still get.
+    cma, cma_free: the part of total for devices that need contiguous memory, and its free part.
+    reserved: memory of the board that firmware and devices keep from the kernel.
+    swap_disk, swap_zram: swap on disk, and in compressed memory.
     """
 
     total: int | None
@@ -43,6 +46,7 @@ class Memory:
 
 
 def look_at_memory(machine: Machine, system: System) -> Memory:
+    """Return the machine's memory figures."""
     lines = dict(_MEMINFO_LINE.findall(machine.read("/proc/meminfo") or ""))
     figures = {name: int(figure) * KIB for name, figure in lines.items()}
     total = figures.get("MemTotal")
@@ -61,6 +65,7 @@ def look_at_memory(machine: Machine, system: System) -> Memory:
 
 
 def findings_of_resources(machine: Machine, system: System, memory: Memory) -> list[Finding]:
+    """Return findings about memory, swap, desktop and disk."""
     found = [_memory(system, memory)]
     if memory.total is not None:
         found.append(_swap(system, memory))
@@ -92,7 +97,7 @@ def _memory(system: System, memory: Memory) -> Finding:
 
 
 def _rounded_mib(size_bytes: int) -> int:
-    """Return three quarters of what is free: libraries have to be loaded, too."""
+    """Return three quarters of the free memory in MiB; the rest is for libraries."""
     return max(1, size_bytes * 3 // 4 // MIB)
 
 
@@ -107,15 +112,15 @@ def _swap(system: System, memory: Memory) -> Finding:
     if not small or memory.swap_disk:
         return ok("swap", text)
     mends = list(_MAKE_SWAP)
-    why = "building a plan may be ended for want of memory"
+    why = "building a plan may run out of memory"
     if memory.swap_zram:
         mends.insert(0, "sudo systemctl disable --now nvzramconfig")
-        why = f"zram is in the same memory; {why}"
+        why = f"zram uses the same memory; {why}"
     return warning("swap", f"{text}: {why}", *mends)
 
 
 def _swaps(machine: Machine) -> tuple[int, int]:
-    """Return the bytes of swap on disk, and in zram."""
+    """Return the bytes of swap on disk and in zram."""
     disk = zram = 0
     for line in (machine.read("/proc/swaps") or "").splitlines()[1:]:
         words = line.split()
@@ -144,7 +149,7 @@ def _desktop(machine: Machine) -> list[Finding]:
 def _disk(machine: Machine) -> Finding:
     free = machine.free_bytes()
     if free is None:
-        return note("disk", "how much is free here cannot be found out")
+        return note("disk", "the free space here is unknown")
     if free < _LEAST_FREE_DISK_BYTES:
         return warning(
             "disk",

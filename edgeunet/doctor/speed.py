@@ -1,4 +1,4 @@
-"""What holds the machine back: power mode, clocks, heat, too weak a supply."""
+"""Examines what slows the machine down: power mode, clocks, heat, power supply."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ _MODE = re.compile(r"NV Power Mode:\s*(\S+)")
 _CONFIGURED = re.compile(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+?)\s*>")
 _WATTS = re.compile(r"(\d+)W")
 
-# Trip points where the kernel slows the machine down, as it names them.
+# The kernel's names of trip points at which it slows the machine down.
 _SLOWING = ("passive", "hot", "critical")
 
 
 @dataclass(frozen=True)
 class Heat:
-    """One sensor, in degrees Celsius. limit: where the machine is slowed down, if it says."""
+    """The reading of one temperature sensor in degrees Celsius.
+
+    limit: temperature at which the machine is slowed down, or None.
+    """
 
     name: str
     celsius: float
@@ -29,6 +32,7 @@ class Heat:
 
 
 def findings_of_speed(machine: Machine, system: System) -> list[Finding]:
+    """Return findings about power mode, clocks, heat and power supply."""
     found = [*_power_mode(machine), *_clocks(machine)] if system.tegra else []
     found += _thermal(machine)
     return found + (_over_current(machine) if system.tegra else [])
@@ -38,7 +42,7 @@ def _power_mode(machine: Machine) -> list[Finding]:
     asked = machine.run(("nvpmodel", "-q"), 10)
     match = _MODE.search(asked.out)
     if match is None:
-        return [note("power mode", "nvpmodel does not say it", "sudo nvpmodel -q")]
+        return [note("power mode", "nvpmodel does not report it", "sudo nvpmodel -q")]
     mode = match.group(1)
     configured = _CONFIGURED.findall(machine.read("/etc/nvpmodel.conf") or "")
     faster = max(configured, key=lambda entry: _rank(entry[1]), default=("", mode))
@@ -50,7 +54,7 @@ def _power_mode(machine: Machine) -> list[Finding]:
 
 
 def _rank(mode: str) -> float:
-    """Order modes by what they allow: MAXN_SUPER, MAXN, then watts."""
+    """Return a number that orders modes by power: watts, then MAXN, then MAXN_SUPER."""
     if mode.startswith("MAXN"):
         return math.inf if "SUPER" in mode else 1e6
     watts = _WATTS.search(mode)
@@ -58,7 +62,7 @@ def _rank(mode: str) -> float:
 
 
 def _clocks(machine: Machine) -> list[Finding]:
-    """Report the GPU's clock; ``jetson_clocks`` makes its lowest the highest."""
+    """Return a finding about the GPU's clock. ``jetson_clocks`` sets its minimum to its maximum."""
     for folder in machine.glob("/sys/class/devfreq/*"):
         if not re.search(r"gpu|ga10b|gv11b|gp10b", folder.name):
             continue
@@ -92,8 +96,8 @@ def _thermal(machine: Machine) -> list[Finding]:
         return [
             warning(
                 "heat",
-                f"{worst.name} {worst.celsius:.0f} °C: from {worst.limit:.0f} °C on the machine "
-                "is slowed down",
+                f"{worst.name} {worst.celsius:.0f} °C: the machine is slowed down "
+                f"from {worst.limit:.0f} °C on",
                 "cool it: a fan at full speed with sudo jetson_clocks --fan, or a lower power "
                 "mode with sudo nvpmodel -m",
             )
@@ -102,7 +106,7 @@ def _thermal(machine: Machine) -> list[Finding]:
 
 
 def _heat(machine: Machine, zone: Path) -> Heat | None:
-    """Read one zone; a sensor whose part is switched off cannot be read."""
+    """Return the reading of a thermal zone; None for a sensor whose part is switched off."""
     millidegrees = machine.number(zone / "temp")
     if millidegrees is None or not -50_000 < millidegrees < 200_000 or millidegrees == 0:
         return None
@@ -110,7 +114,7 @@ def _heat(machine: Machine, zone: Path) -> Heat | None:
     for trip in sorted(zone.glob("trip_point_*_type")):
         kind = machine.read(trip)
         at = machine.number(trip.with_name(trip.name.removesuffix("_type") + "_temp"))
-        # An active trip turns a fan on; that slows nothing down.
+        # Active trips are left out: they turn on a fan and slow nothing down.
         if kind in _SLOWING and at is not None and at > 0:
             limits.append(at / 1000)
     name = machine.read(zone / "type") or zone.name

@@ -1,4 +1,4 @@
-"""Have a simulated machine examined, and read one finding."""
+"""Examines a simulated machine and returns single findings."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def look(simulated: Simulated, root: Path) -> Examination:
 
 
 def of(examination: Examination, topic: str) -> Finding:
-    """Return the only finding about this."""
+    """Return the only finding about a topic."""
     (finding,) = [finding for finding in examination.findings if finding.topic == topic]
     return finding
 
 
 def said(examination: Examination, topic: str) -> tuple[str, str, tuple[str, ...]]:
-    """Return how much it matters, what it says, and what mends it."""
+    """Return level, text and commands of a finding."""
     finding = of(examination, topic)
     return str(finding.level), finding.text, finding.mend

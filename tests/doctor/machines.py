@@ -1,6 +1,6 @@
-"""Machines to examine: a folder that stands for the root, and answers that stand for commands.
+"""Simulated machines: a folder is the root, and prepared answers replace commands.
 
-What they say is what such machines say: the files' formats are those of L4T and of the kernel.
+The files have the formats of L4T and of the Linux kernel.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ ORIN_GPU = {
 
 @dataclass(frozen=True)
 class Simulated:
-    """What a machine is made of.
+    """The parts of a simulated machine.
 
-    files: path -> text or bytes. packages: name -> facts, or an Outcome of the child that loads
-    it; what is not in it is not installed. commands: first words -> outcome.
+    files: path -> text or bytes.
+    packages: name -> facts, or the Outcome of the child that loads it. Others are not installed.
+    commands: first words -> outcome.
     """
 
     files: Mapping[str, str | bytes] = field(default_factory=dict)
@@ -49,7 +50,7 @@ class Simulated:
     readable: bool = True
 
     def with_(self, **changes: Any) -> Simulated:
-        """Return it with these changed; what is a mapping is added to, None takes away."""
+        """Return the machine with changes: entries are added to its mappings, None removes one."""
         merged: dict[str, Any] = {
             name: {
                 key: value
@@ -97,7 +98,7 @@ class Simulated:
 
 
 def said(result: Mapping[str, Any]) -> Outcome:
-    """Return what a child prints that found out something."""
+    """Return the output of a child process that answers with facts."""
     return Outcome(0, "noise of a library\nedgeunet-answer:" + json.dumps(result) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Boards, drivers and releases of JetPack that are out of the ordinary."""
+"""Unusual boards, drivers and JetPack releases."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_driver_that_does_not_answer(tmp_path: Path) -> None:
     )
 
 
-def test_the_package_says_the_release_where_the_file_is_missing(tmp_path: Path) -> None:
+def test_the_release_is_read_from_the_package_without_the_file(tmp_path: Path) -> None:
     simulated = ORIN_NANO.with_(
         files={"/etc/nv_tegra_release": None},
         commands={"dpkg-query": "36.4.7-20250918154033"},
@@ -41,7 +41,7 @@ def test_the_package_says_the_release_where_the_file_is_missing(tmp_path: Path) 
     assert of(look(simulated, tmp_path), "jetpack").text == "JetPack 6.2.1 (L4T 36.4.7)"
 
 
-def test_a_release_and_a_board_that_nobody_knows(tmp_path: Path) -> None:
+def test_an_unknown_release_and_board(tmp_path: Path) -> None:
     simulated = ORIN_NANO.with_(
         files={
             "/etc/nv_tegra_release": tegra_release(41, "1.0"),

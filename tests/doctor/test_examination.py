@@ -1,4 +1,4 @@
-"""The doctor on machines that nobody has here: what it finds and the command it names."""
+"""The doctor on simulated machines: its findings and the commands it gives."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_an_old_nano_runs_on_its_processor(tmp_path: Path) -> None:
     assert said(found, "tensorrt") == (
         "problem",
         "TensorRT 8.2.1 has bindings for Python 3.6 only, and edgeunet runs on 3.10 and later; "
-        "nor has it the uint8 tensors that frames are without --frame float",
+        "and it lacks the uint8 tensors that frames need without --frame float",
         ("edgeunet run SOURCE SINK --bundle BUNDLE --engine onnxruntime",),
     )
     assert "JetPack 4.6.1 itself has 3.6" in of(found, "python").text
@@ -142,12 +142,12 @@ def test_an_old_nano_runs_on_its_processor(tmp_path: Path) -> None:
     )
     level, text, mend = said(found, "swap")
     assert (level, mend[0]) == ("warning", "sudo systemctl disable --now nvzramconfig")
-    assert text.startswith("1.69 GiB in zram: zram is in the same memory")
+    assert text.startswith("1.69 GiB in zram: zram uses the same memory")
     assert mend[1].startswith("sudo fallocate -l 4G /swapfile && ")
     assert said(found, "desktop")[2] == (
         "sudo systemctl set-default multi-user.target && sudo reboot",
     )
-    assert of(found, "power mode").text == "nvpmodel does not say it"
+    assert of(found, "power mode").text == "nvpmodel does not report it"
     assert of(found, "cameras").text == "none: there is no /dev/video*"
 
 
@@ -203,7 +203,7 @@ def test_a_processor_and_onnxruntime_are_enough(tmp_path: Path) -> None:
 
 
 def test_files_that_are_broken(tmp_path: Path) -> None:
-    """Every file that is read holds rubbish; every command answers rubbish."""
+    """Every file and every command returns rubbish."""
     rubbish = b"\xff\xfe\x00\n\n: kB \x80 R36 (rel"
     names = [*ORIN_NANO.files, "/usr/local/cuda/version.txt"]
     simulated = Simulated(
@@ -221,5 +221,5 @@ def test_files_that_are_broken(tmp_path: Path) -> None:
     found = look(simulated, tmp_path)
     assert json.dumps(found.document())
     assert of(found, "memory").text == "/proc/meminfo cannot be read"
-    assert of(found, "disk").text == "how much is free here cannot be found out"
+    assert of(found, "disk").text == "the free space here is unknown"
     assert of(found, "jetpack").level is Level.WARNING

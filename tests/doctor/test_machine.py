@@ -1,4 +1,4 @@
-"""The real machine: children that really run, and files that really are there or not."""
+"""The real machine: real child processes, and files that exist or are missing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgeunet.doctor.packages import OLDEST_TENSORRT
 from edgeunet.doctor.questions import State, ask
 
 
-def test_a_command_runs_ends_and_takes_too_long() -> None:
+def test_a_command_that_ends_and_one_that_takes_too_long() -> None:
     assert run_command((sys.executable, "-c", "print('yes')"), 30) == Outcome(0, "yes\n")
     killed = run_command((sys.executable, "-c", "import os; os.abort()"), 30)
     assert killed.code == -6
@@ -27,7 +27,7 @@ def test_a_command_runs_ends_and_takes_too_long() -> None:
 
 
 def _with_module(tmp_path: Path, name: str, code: str, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """Return this machine with a package of that name in front of any other."""
+    """Return this machine with another package of that name found first."""
     (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     return Machine()
@@ -99,7 +99,7 @@ int cuDeviceGetAttribute(int *value, int attribute, int device) {
 def test_the_drivers_calls_are_made(
     failure: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a library of the same functions, since no driver is here."""
+    """Use a library with the driver's functions, as no driver is installed."""
     source, library = tmp_path / "driver.c", tmp_path / "libcuda.so.1"
     source.write_text(_DRIVER, encoding="utf-8")
     words = ("cc", "-shared", "-fPIC", f"-DFAILURE={failure}", str(source), "-o", str(library))
@@ -122,8 +122,8 @@ def test_the_drivers_calls_are_made(
     }
 
 
-def test_an_environment_made_again_sees_the_system(tmp_path: Path) -> None:
-    """The command that mends a hidden TensorRT keeps what is installed."""
+def test_a_recreated_environment_sees_the_systems_packages(tmp_path: Path) -> None:
+    """The command that makes a hidden TensorRT visible keeps the installed packages."""
     folder = tmp_path / "env"
     python = this_python().executable
     assert run_command((python, "-m", "venv", "--without-pip", str(folder)), 60).code == 0
@@ -167,7 +167,7 @@ def test_this_machine_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 
 def test_releases_agree_with_the_boards() -> None:
-    """What --board knows of JetPack and TensorRT, and what the doctor knows, is the same."""
+    """The tables of --board and of the doctor have the same JetPack and TensorRT versions."""
     confirmed = {r.jetpack: r.tensorrt for r in releases() if r.tensorrt is not None}
     of_boards = {version for board in board_ids() for version in find_board(board).jetpack}
     assert of_boards == set(confirmed)

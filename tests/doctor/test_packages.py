@@ -1,4 +1,4 @@
-"""Packages that are missing, hidden, broken or of the wrong version, and what mends each."""
+"""Packages that are missing, hidden, broken or of the wrong version, and the commands for each."""
 
 from __future__ import annotations
 

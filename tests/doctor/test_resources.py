@@ -1,4 +1,4 @@
-"""What a run may lack though all is installed: memory, swap, disk, cooling, cameras."""
+"""Machines with all packages but too little memory, swap, disk, cooling or access to cameras."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.doctor.looking import look, of, said
 from tests.doctor.machines import DISK_SWAP, ORIN_NANO, THOR, ZRAM_SWAP, meminfo
 
 
-def test_memory_that_others_took(tmp_path: Path) -> None:
+def test_memory_used_by_other_programs(tmp_path: Path) -> None:
     simulated = ORIN_NANO.with_(
         files={"/proc/meminfo": meminfo(3425, 1000), "/proc/swaps": ZRAM_SWAP}
     )
@@ -45,7 +45,7 @@ def test_a_full_disk_heat_and_a_weak_supply(tmp_path: Path) -> None:
         "100.0 MiB free here",
         ("sudo apt clean, or write bundles to another disk with --out",),
     )
-    assert of(found, "heat").text == "gpu 100 °C: from 99 °C on the machine is slowed down"
+    assert of(found, "heat").text == "gpu 100 °C: the machine is slowed down from 99 °C on"
     assert of(found, "supply").text == (
         "slowed down 12 times since the start, because too much current was drawn"
     )
