@@ -1,4 +1,4 @@
-"""The networks, in torch: blocks x skips x pathways x heads."""
+"""The networks in torch, composed of blocks, skips, pathways and heads."""
 
 from edgeunet.models.network import Network, build_network
 

@@ -1,4 +1,4 @@
-"""What a level is made of. Every block maps (N, C, H, W) to the same height and width."""
+"""Blocks of a level. Every block keeps height and width of its (N, C, H, W) input."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class DoubleConv(nn.Sequential):
 
 
 class ResidualConv(nn.Module):
-    """``x + conv(relu(conv(x)))``, without normalisation (as in EDSR, arXiv 1707.02921).
+    """``x + conv(relu(conv(x)))`` without normalization (EDSR, arXiv 1707.02921).
 
-    It has no pixel-wise statistics, so it fuses and quantizes well; the second convolution
-    starts small, so that a deep stack starts near the identity.
+    It has no statistics over pixels, so it fuses and quantizes well. The second convolution starts
+    with small weights, so that a deep stack starts near the identity.
     """
 
     def __init__(self, channels: int) -> None:
@@ -53,7 +53,7 @@ class ResidualConv(nn.Module):
 
 
 class LayerNorm2d(nn.Module):
-    """Normalise over the channels of each pixel (NAFNet, arXiv 2204.04676)."""
+    """Normalization over the channels of each pixel (NAFNet, arXiv 2204.04676)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class LayerNorm2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
-            # One kernel and its gradient, several times as fast; an export wants plain operators.
+            # Torch's kernel is several times as fast in training; an export needs plain operators.
             last = x.permute(0, 2, 3, 1)
             shape = (x.shape[1],)
             normed = functional.layer_norm(last, shape, self.weight, self.bias, LAYER_NORM_EPS)
@@ -74,10 +74,10 @@ class LayerNorm2d(nn.Module):
 
 
 class NAFBlock(nn.Module):
-    """NAFNet's block (arXiv 2204.04676): simple gates instead of activations.
+    """NAFNet's block with simple gates instead of activations (arXiv 2204.04676).
 
-    attention: simplified channel attention (SCA), a global mean over the frame. A network
-    that is to run window by window has it only where everything runs at once.
+    attention: use simplified channel attention (SCA), a mean over the whole frame. A network that
+        runs in windows has it only in the core, which runs on the whole frame.
     """
 
     def __init__(self, channels: int, *, attention: bool) -> None:
@@ -109,7 +109,7 @@ def _simple_gate(x: Tensor) -> Tensor:
 
 
 class BlockStack(nn.Sequential):
-    """The blocks of one level; the first takes ``in_channels``, all give ``channels``."""
+    """The blocks of one level, from ``in_channels`` to ``channels``."""
 
     def __init__(
         self,

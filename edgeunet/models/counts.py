@@ -1,4 +1,4 @@
-"""What a network costs: parameters, MACs per pixel, skip elements per pixel."""
+"""Counts a network's parameters, multiply-accumulates and skip elements."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from edgeunet.recipes import NetworkTable, Recipe
 
 @dataclass(frozen=True)
 class Counts:
-    """params: learned values. macs: multiply-accumulates of all convolutions and linear
-    layers for one (1, 3, height, width) image.
+    """Size of a network.
+
+    params: number of learned values.
+    macs: multiply-accumulates of all convolutions and linear layers for one image.
+    height, width: size of that image in pixels.
+    skip_elements_per_pixel: elements held for the decoders, per pixel of the frame.
     """
 
     params: int
@@ -30,7 +34,7 @@ class Counts:
 
 
 def count(recipe: Recipe, *, height: int = 256, width: int = 256) -> Counts:
-    """Count without computing: shapes only, on torch's meta device."""
+    """Count on torch's meta device, which handles shapes and computes nothing."""
     with torch.device("meta"):
         network = Network(recipe.network, recipe.pathways).eval()
         macs = _macs(network, torch.empty(1, 3, height, width))
@@ -39,7 +43,7 @@ def count(recipe: Recipe, *, height: int = 256, width: int = 256) -> Counts:
 
 
 def skip_elements_per_pixel(network: NetworkTable) -> float:
-    """Elements per full-resolution pixel held across the bottleneck for the decoders."""
+    """Return the elements per frame pixel that are held for the decoders during the bottleneck."""
     if network.skip == "aggregate":
         return map_channels(network) / (1 << 2 * (network.levels - 1))
     return sum(level_channels(network, level) / (1 << 2 * level) for level in range(network.levels))

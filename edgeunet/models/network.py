@@ -1,4 +1,4 @@
-"""The one network all recipes are compositions of."""
+"""The network class. Every recipe is a configuration of it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Answer = tuple[str, Tensor]
 class Network(nn.Module):
     """Encoder, bottleneck, and one decoder per pathway.
 
-    Takes (N, 3, H, W) float32, RGB, 0..1, of any height and width; returns a dict from output
-    name to tensor: ``denoise`` (N, 3, H, W) in the same notation (not clipped), ``segment``
-    (N, classes, H, W) logits, ``classify`` (N, classes) logits.
+    Takes (N, 3, H, W) float32, RGB, 0..1, of any height and width.
+    Returns tensors by output name: ``denoise`` (N, 3, H, W), RGB, 0..1 but not clipped;
+    ``segment`` (N, classes, H, W) logits; ``classify`` (N, classes) logits.
     """
 
     def __init__(self, network: NetworkTable, pathways: tuple[PathwayTable, ...]) -> None:
@@ -74,7 +74,7 @@ class Network(nn.Module):
 
     @property
     def multiple(self) -> int:
-        """Height and width are padded to a multiple of this many pixels."""
+        """Height and width are padded to a multiple of this number of pixels."""
         return 1 << self.table.levels
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
@@ -86,11 +86,14 @@ class Network(nn.Module):
         return outputs
 
     def heads(self, image: Tensor, reread: Callable[[], Tensor] | None = None) -> Iterator[Answer]:
-        """Yield (output name, what its head says) without the image residual, as each is ready.
+        """Yield (output name, head's tensor) as soon as each is computed.
 
-        A caller that finishes with one answer before it asks for the next lets go of it early.
-        reread: gives the image again where the decoder needs it; an export reads the uint8
-        frame a second time there, so that no float copy is held across the network.
+        The image residual is not added here.
+
+        A caller that finishes with one tensor before it asks for the next frees it early.
+        reread: returns the image again for the decoder. An export reads the uint8 frame a second
+            time
+            there, so that no float copy of it is held across the network.
         """
         height, width = image.shape[-2:]
         again = reread if reread is not None else (lambda: image)
@@ -112,9 +115,9 @@ class Network(nn.Module):
     def _one_by_one(
         self, held: list[Tensor], bottleneck: Tensor, frame: Callable[[], Tensor]
     ) -> Iterator[Answer]:
-        """Each pathway goes all the way up before the next starts.
+        """Compute one pathway to the end before the next starts.
 
-        Right for an aggregated map, which is small: only one full-size tensor lives.
+        Used for an aggregated map, which is small: only one full-size tensor is alive.
         """
         for pathway in self._decoders():
             x = bottleneck
@@ -128,9 +131,9 @@ class Network(nn.Module):
     def _level_by_level(
         self, held: list[Tensor], bottleneck: Tensor, frame: Callable[[], Tensor]
     ) -> Iterator[Answer]:
-        """All pathways go up together.
+        """Compute all pathways together, level by level.
 
-        Right for stored skips: one is freed as soon as its last reader has it.
+        Used for stored skips: each skip is freed after its last reader.
         """
         pathways = self._decoders()
         current = [bottleneck for _ in pathways]
@@ -156,9 +159,11 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def reverse_image_channels(self) -> None:
-        """Make this the same network for the other channel order (RGB <-> BGR).
+        """Turn this into the same network for the other channel order (RGB or BGR).
 
-        Only the convolutions that touch the image change, so it is exact and costs nothing.
+        Only the weights of convolutions next to the image are flipped, so the result is exact and
+        the
+        network costs the same.
         """
         first = self.stem if self.stem is not None else next(_convolutions(self.encoder[0]))
         first.weight.copy_(first.weight.flip(1))

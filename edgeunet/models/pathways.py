@@ -1,4 +1,4 @@
-"""One decoder of a cascade: from the bottleneck up to its head."""
+"""One decoder of a cascade, from the bottleneck to its head."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgeunet.specs import Task
 
 
 class ClassifyHead(nn.Module):
-    """Global mean over the bottleneck, then a linear layer: (N, classes) logits."""
+    """Mean over the bottleneck's pixels and a linear layer; returns (N, classes) logits."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -26,8 +26,8 @@ class ClassifyHead(nn.Module):
 class Pathway(nn.Module):
     """A decoder and its head (UMC, arXiv 2005.00225).
 
-    sources: how many tensors each level joins: 1, or in a dense cascade one more for every
-    pathway before this one.
+    sources: number of tensors that each level joins. It is 1; in a dense cascade each earlier
+        pathway adds one.
     """
 
     def __init__(self, network: NetworkTable, pathway: PathwayTable, *, sources: int) -> None:
@@ -68,7 +68,12 @@ class Pathway(nn.Module):
         )
 
     def level(self, level: int, x: Tensor, sources: list[Tensor], frame: Tensor) -> Tensor:
-        """Return the level's tensor (N, C_level, H/2^level, W/2^level) from the one below."""
+        """Return a level's tensor (N, C_level, H/2^level, W/2^level).
+
+        x: tensor of the next coarser level.
+        sources: tensors that the level joins.
+        frame: the padded image, used by a level with reentry only.
+        """
         up = self.ups[level](x)
         merge = self.merges[level]
         joined = merge(up, sources, frame) if isinstance(merge, Expand) else merge(up, sources)

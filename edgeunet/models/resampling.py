@@ -1,4 +1,4 @@
-"""How a network goes from one level to the next and back."""
+"""Layers that halve or double the resolution between levels."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from edgeunet.recipes import DownKind, UpKind
 
 
 def make_down(kind: DownKind, channels: int) -> nn.Module:
-    """Return what halves height and width; ``conv`` also doubles the channels."""
+    """Return a layer that halves height and width; ``conv`` also doubles the channels."""
     if kind == "maxpool":
         return nn.MaxPool2d(2)
     return nn.Conv2d(channels, 2 * channels, 2, stride=2)
 
 
 class Up(nn.Module):
-    """What doubles height and width, from ``2 * channels`` in.
+    """A layer that doubles height and width of a tensor with ``2 * channels`` channels.
 
-    ``bilinear`` (UMC) keeps the channels; ``transposed`` (U-Net) and ``shuffle`` (NAFNet:
-    1x1 convolution without bias, then pixel shuffle) halve them.
+    ``bilinear`` (UMC, arXiv 2005.00225) keeps the channels. ``transposed`` (U-Net, arXiv
+    1505.04597) and ``shuffle`` (NAFNet, arXiv 2204.04676: 1x1 convolution without bias, then pixel
+    shuffle) halve them.
     """
 
     def __init__(self, kind: UpKind, channels: int) -> None:

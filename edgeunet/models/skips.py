@@ -1,7 +1,8 @@
-"""What an encoder level hands to its decoder level.
+"""Skips: what an encoder level gives to the decoder level of the same size.
 
-Encoder side: ``StoredSkips`` keeps every level's tensor; ``AggregatedSkips`` (MSIAM) adds
-every level into one small map. Decoder side: a merge per level joins what was kept with the
+In the encoder, ``StoredSkips`` keeps the tensor of every level, and ``AggregatedSkips`` (MSIAM)
+adds
+all levels into one small map. In the decoder, a merge per level joins what was kept with the
 upsampled tensor.
 """
 
@@ -16,21 +17,25 @@ from torch.nn import functional
 from edgeunet.models.blocks import conv1x1, conv3x3
 from edgeunet.recipes import NetworkTable, SkipKind
 
-# softplus(BETA_OF_ONE) = 1: a gate that starts open, like a plain addition.
+# softplus(BETA_OF_ONE) = 1: a gate starts as a plain addition.
 BETA_OF_ONE = math.log(math.e - 1)
 
 
 def level_channels(network: NetworkTable, level: int) -> int:
+    """Return the channels of a level's tensor."""
     return network.width << level
 
 
 def map_channels(network: NetworkTable) -> int:
-    """Channels of the aggregated map: those of the deepest skip level, at its size."""
+    """Return the channels of the aggregated map.
+
+    The map has the channels, height and width of the deepest skip level.
+    """
     return level_channels(network, network.levels - 1)
 
 
 class StoredSkips(nn.Module):
-    """Keep the tensor of every level until its decoder has used it."""
+    """Keeps the tensor of every level until its decoder has used it."""
 
     def collect(self, held: list[Tensor], level: int, x: Tensor) -> list[Tensor]:
         return [*held, x]
@@ -40,12 +45,12 @@ class StoredSkips(nn.Module):
 
 
 class AggregatedSkips(nn.Module):
-    """UNet--'s multi-scale information aggregation module (MSIAM, arXiv 2412.18276).
+    """The multi-scale information aggregation module (MSIAM) of UNet-- (arXiv 2412.18276).
 
-    RC, a 1x1 convolution, brings each level to as many values as the map has; RS, a pixel
-    unshuffle, brings it to the map's size; a 1x1 convolution fuses. A 1x1 convolution over a
-    concatenation is a sum of 1x1 convolutions, so the map is accumulated level by level and
-    only one tensor of (N, C, H, W) / 8 elements lives (four levels).
+    A 1x1 convolution (RC) reduces each level to the map's number of values. A pixel unshuffle (RS)
+    brings it to the map's height and width. A 1x1 convolution over all levels fuses them. It equals
+    a sum of one 1x1 convolution per level, so the map is accumulated level by level, and only one
+    tensor of (N, C, H, W) / 8 elements is held (with four levels).
     """
 
     def __init__(self, network: NetworkTable) -> None:
@@ -59,7 +64,7 @@ class AggregatedSkips(nn.Module):
             reduce.append(
                 nn.Sequential(conv1x1(level_channels(network, level), reduced), _unshuffle(factor))
             )
-            # One bias for the sum is enough; the first level carries it.
+            # The sum needs one bias only, which the first level has.
             fuse.append(conv1x1(reduced * factor**2, channels, bias=level == 0))
         self.reduce = nn.ModuleList(reduce)
         self.fuse = nn.ModuleList(fuse)
@@ -73,14 +78,14 @@ class AggregatedSkips(nn.Module):
 
 
 class Concatenate(nn.Module):
-    """U-Net: sources are stacked on the channels of the upsampled tensor."""
+    """Stacks the sources on the channels of the upsampled tensor (U-Net, arXiv 1505.04597)."""
 
     def forward(self, up: Tensor, sources: list[Tensor]) -> Tensor:
         return torch.cat([up, *sources], dim=1)
 
 
 class Add(nn.Module):
-    """NAFNet: sources are added."""
+    """Adds the sources to the upsampled tensor (NAFNet, arXiv 2204.04676)."""
 
     def forward(self, up: Tensor, sources: list[Tensor]) -> Tensor:
         for source in sources:
@@ -89,9 +94,9 @@ class Add(nn.Module):
 
 
 class GatedAdd(nn.Module):
-    """AddUNet (arXiv 2601.13208): ``u + softplus(beta) * r``, one learned gate per skip.
+    """Adds ``softplus(beta) * r`` for every source r, with one learned gate each (AddUNet).
 
-    A gate can be read and set: ``alphas`` are the non-negative factors themselves.
+    AddUNet is arXiv 2601.13208. ``alphas`` are the non-negative factors; they can be read and set.
     """
 
     def __init__(self, sources: int) -> None:
@@ -100,6 +105,7 @@ class GatedAdd(nn.Module):
 
     @property
     def alphas(self) -> Tensor:
+        """The factors of the sources, at least 0."""
         return functional.softplus(self.beta)
 
     def forward(self, up: Tensor, sources: list[Tensor]) -> Tensor:
@@ -110,14 +116,14 @@ class GatedAdd(nn.Module):
 
 
 class Expand(nn.Module):
-    """UNet--'s information enhancement module (IEM) for one level.
+    """The information enhancement module (IEM) of UNet-- (arXiv 2412.18276) for one level.
 
-    A 1x1 convolution and a pixel shuffle bring the map to the level's size, a 3x3
-    convolution enhances it to the level's channels; the result is added. Run just before
-    use, so that only one expanded tensor lives.
+    A 1x1 convolution and a pixel shuffle bring the map to the level's size. A 3x3 convolution then
+    gives the level's channels, and the result is added to the upsampled tensor. The module runs
+    just before its result is needed, so that only one expanded tensor is alive.
 
-    reentry: the level's input also has the frame in it, through a 3x3 convolution. At small
-    widths the map holds fewer values per pixel than the image.
+    reentry: also add a 3x3 convolution of the frame. At small widths the map holds fewer values per
+        pixel than the image.
     """
 
     def __init__(self, network: NetworkTable, level: int, *, reentry: bool) -> None:
@@ -137,11 +143,12 @@ class Expand(nn.Module):
 
 
 def make_store(network: NetworkTable) -> StoredSkips | AggregatedSkips:
+    """Return the encoder's side of the network's skips."""
     return AggregatedSkips(network) if network.skip == "aggregate" else StoredSkips()
 
 
 def make_merge(network: NetworkTable, level: int, sources: int) -> nn.Module:
-    """Return the merge of one decoder level that has ``sources`` tensors to join."""
+    """Return the merge of one decoder level. sources: number of tensors that it joins."""
     kind: SkipKind = network.skip
     if kind == "aggregate":
         return Expand(network, level, reentry=network.reentry and level == 0)

@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors only, with the network they belong to in the header."""
+"""Weight files: safetensors only, with the network's configuration in the header."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from edgeunet.recipes import Recipe
 _PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".tar")
 _COUNTERS = "num_batches_tracked"
 
-# In the header: the file beside it that has the tensors this one has not, and its SHA-256.
+# Header keys: name and SHA-256 of a file in the same folder that holds the missing tensors.
 _SHARED, _SHARED_DIGEST = "shared", "shared_sha256"
 
 
 def save_weights(network: Network, recipe: Recipe, path: Path, *, note: str = "") -> None:
-    """Write the network's weights as FP16 safetensors, whole or not at all."""
+    """Write the network's weights as FP16 safetensors, whole or not at all.
+
+    note: text for the header.
+    """
     tensors = {
         name: tensor.detach().to("cpu", torch.float16).contiguous()
         for name, tensor in network.state_dict().items()
@@ -39,10 +42,12 @@ def save_weights(network: Network, recipe: Recipe, path: Path, *, note: str = ""
 
 
 def leave_out(path: Path, shared: Path, out: Path) -> None:
-    """Write weights without the tensors that another file has: smaller, and of no use alone.
+    """Write weights without the tensors that another file has.
 
-    path: weights of a network that began with those of ``shared`` and kept some. out: the file to
-    write; ``shared`` must lie beside it to be read. Raises WeightsError when they share nothing.
+    path: weights of a network that was trained from ``shared`` with some parts frozen.
+    shared: the other weights. They must be in the same folder as ``out`` when that is read.
+    out: the file to write.
+    Raises WeightsError when the two files have no tensor in common.
     """
     tensors, metadata = read_tensors(path)
     others, _ = read_tensors(shared)
@@ -58,9 +63,10 @@ def leave_out(path: Path, shared: Path, out: Path) -> None:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Return (tensors by name, metadata) of a safetensors file, and of the file it shares with.
+    """Return (tensors by name, metadata) of a safetensors file.
 
-    Raises WeightsError when a file is missing, truncated, or not the one that was shared with.
+    Tensors that the file shares with another one are read from there.
+    Raises WeightsError when a file is missing or truncated, or when the other file was changed.
     """
     tensors, metadata = _read_one(path)
     if _SHARED in metadata:
@@ -100,9 +106,10 @@ def _read_one(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 
 
 def load_weights(network: Network, path: Path) -> None:
-    """Load safetensors into a network; every tensor must be there, and of the right shape.
+    """Load a safetensors file into a network. Names and shapes of all tensors must match.
 
-    Raises WeightsError when the file is missing, truncated, or of another network.
+    Raises WeightsError when the file is missing or truncated, holds values that are not finite, or
+    is for another network.
     """
     tensors, metadata = read_tensors(path)
     wanted = {

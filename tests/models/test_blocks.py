@@ -1,4 +1,4 @@
-"""Blocks compute in training what they compute once deployed."""
+"""Blocks compute the same in training and in use."""
 
 from __future__ import annotations
 

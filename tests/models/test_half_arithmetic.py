@@ -1,7 +1,8 @@
-"""The shipped weights in real half arithmetic.
+"""The shipped weights in FP16 arithmetic.
 
-onnxruntime computes FP16 graphs in FP32 on most CPUs, so an export's parity says little about
-them there. Torch does compute in half on a CPU: what a GPU will make of these weights.
+On most CPUs onnxruntime computes FP16 graphs in FP32, so an export's parity does not show the
+effect
+of FP16. Torch computes in FP16 on a CPU, as a GPU does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The frame's second entrance is worth its 3x3 convolution: without it, quality falls."""
+"""Reentry of the frame improves quality: without its 3x3 convolution the PSNR falls."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def psnr_after_training(*, reentry: bool, image_residual: bool) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("image_residual", "margin_db"), [(True, 2.0), (False, 1.0)])
-def test_quality_falls_without_the_second_entrance(image_residual: bool, margin_db: float) -> None:
+def test_quality_falls_without_reentry(image_residual: bool, margin_db: float) -> None:
     """The recipe has ``image_residual``; a head that must make the whole image needs it too."""
     assert load_recipe("unetmm").network.reentry
     assert load_recipe("unetmm").network.image_residual

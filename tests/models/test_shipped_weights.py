@@ -1,4 +1,4 @@
-"""Weights that ship must not spoil what is clean already."""
+"""Shipped weights keep clean images as they are."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FLAT = {("addunet-joint", 8): 24, ("nafnet-small", 12): 20}
 
 
 def denoised(name: str, width: int, clean: Floats, sigma: float) -> Floats:
-    """(1, 3, H, W) float32, 0..1, RGB in and out; noise of a fixed draw."""
+    """Denoise (1, 3, H, W) float32, 0..1, RGB, after adding a fixed draw of noise."""
     recipe = load_recipe(name).with_width(width)
     weights = recipe.trained_weights(recipe_path(name).parent)
     assert weights is not None
@@ -55,14 +55,14 @@ def test_a_flat_frame_stays_flat(name: str, width: int, level: float) -> None:
 
 
 @pytest.mark.parametrize(("name", "width"), SHIPPED)
-def test_a_clean_photograph_stays_what_it_is(name: str, width: int) -> None:
+def test_a_clean_photograph_stays_clean(name: str, width: int) -> None:
     clean = photograph()
     assert psnr_db(denoised(name, width, clean, 0.0), clean) > 36
 
 
 @pytest.mark.parametrize(("name", "width"), SHIPPED)
 @pytest.mark.parametrize(("sigma", "gain_db"), [(5.0, 1.5), (25.0, 8.0), (50.0, 10.0)])
-def test_noise_goes(name: str, width: int, sigma: float, gain_db: float) -> None:
+def test_noise_is_reduced(name: str, width: int, sigma: float, gain_db: float) -> None:
     clean = photograph()
     noisy = add_gaussian(clean, sigma, np.random.default_rng(0))
     assert psnr_db(denoised(name, width, clean, sigma), clean) > psnr_db(noisy, clean) + gain_db

@@ -1,4 +1,4 @@
-"""The three kinds of skip, each against what its paper writes."""
+"""The kinds of skips, compared with the papers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgeunet.recipes import BlockKind, CascadeKind, SkipKind, load_recipe
 
 
 def test_accumulated_map_is_the_papers_concatenation() -> None:
-    """E' = PWConv(RS(RC(E1)) || ... || RS(RC(E4))), written out."""
+    """Compare with E' = PWConv(RS(RC(E1)) || ... || RS(RC(E4))), as the paper writes it."""
     table = load_recipe("unetmm").with_width(8).network
     torch.manual_seed(0)
     store = AggregatedSkips(table)
@@ -90,7 +90,7 @@ def test_any_skip_works_with_any_block_and_cascade(
     [("shared", {"encoder"}), ("causal", {"first"}), ("dense", {"encoder", "first"})],
 )
 def test_what_the_second_pathway_reads(cascade: str, reads: set[str]) -> None:
-    """Found by watching what reaches its merges, not by reading the code that sends it."""
+    """Watch the inputs of its merges."""
     recipe = load_recipe(f"umc-{cascade}").with_width(8)
     network = build_network(recipe).eval()
     first, second = (m for m in network.pathways if isinstance(m, Pathway))

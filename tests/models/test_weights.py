@@ -1,4 +1,4 @@
-"""Weights: safetensors only, whole, and of the right network."""
+"""Weight files: safetensors only, complete, and for the right network."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_weights_that_are_not_finite(tmp_path: Path) -> None:
 
 @pytest.fixture
 def sharing(tmp_path: Path) -> tuple[Path, Path]:
-    """Weights that share all but the stem with others, and those others."""
+    """Return a file with the stem's weights only, and the file that has all other tensors."""
     network = build_network(RECIPE, seed=1)
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     save_weights(network, RECIPE, first)
@@ -115,7 +115,7 @@ def sharing(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "small.safetensors", first
 
 
-def test_what_another_file_has_is_read_from_there(sharing: tuple[Path, Path]) -> None:
+def test_shared_tensors_are_read_from_the_other_file(sharing: tuple[Path, Path]) -> None:
     small, first = sharing
     assert small.stat().st_size < first.stat().st_size / 10
     networks = [build_network(RECIPE, seed=seed) for seed in (2, 3)]
@@ -125,7 +125,7 @@ def test_what_another_file_has_is_read_from_there(sharing: tuple[Path, Path]) ->
     assert all(torch.equal(t, wanted[n]) for n, t in networks[0].state_dict().items())
 
 
-def test_the_shared_file_is_not_there(sharing: tuple[Path, Path]) -> None:
+def test_a_missing_shared_file(sharing: tuple[Path, Path]) -> None:
     small, first = sharing
     first.unlink()
     with pytest.raises(WeightsError, match=r"only what differs from first\.safetensors") as caught:
@@ -133,7 +133,7 @@ def test_the_shared_file_is_not_there(sharing: tuple[Path, Path]) -> None:
     assert "put first.safetensors into" in caught.value.hint
 
 
-def test_the_shared_file_is_another(sharing: tuple[Path, Path]) -> None:
+def test_a_changed_shared_file(sharing: tuple[Path, Path]) -> None:
     small, first = sharing
     save_weights(build_network(RECIPE, seed=7), RECIPE, first)
     with pytest.raises(WeightsError, match=r"made for another first\.safetensors"):
