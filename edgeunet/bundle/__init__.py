@@ -1,4 +1,4 @@
-"""The folder that is copied to the device: manifest, graphs, engines."""
+"""Bundles: the folder that is copied to the device, with manifest, graphs and engines."""
 
 from edgeunet.bundle.folder import Bundle, check_target, open_bundle, write_bundle
 from edgeunet.bundle.manifest import Manifest

@@ -1,4 +1,4 @@
-"""The memory figures of a bundle, from its graphs."""
+"""Computes the memory figures of a bundle from its graphs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgeunet.specs import FRAME, FrameType, Task, TensorSpec
 
 
 def report_of_bundle(bundle: Bundle) -> MemoryReport:
-    """Return the memory figures of what a bundle runs: one graph, or a frame plan."""
+    """Return the memory figures of a bundle: of one graph, or of a plan of stages."""
     manifest = bundle.manifest
     plan = manifest.plan
     if plan is None:
@@ -26,12 +26,12 @@ def report_of_bundle(bundle: Bundle) -> MemoryReport:
             precision=manifest.precision,
         )
     held = held_specs(manifest)
-    # The padded frame, and outputs as large as the frame that was asked for.
+    # The frame buffer is padded; the outputs have the frame's size.
     frame = (manifest.height, manifest.width)
     kind = manifest.frame_type
     outputs = sum(output.spec(*frame, kind).size_bytes for output in manifest.outputs)
     if kind is not FrameType.UINT8:
-        # They are rounded into bytes.
+        # Images and label maps are also kept as rounded bytes.
         rounded = (output for output in manifest.outputs if output.task is not Task.CLASSIFY)
         outputs += sum(output.spec(*frame).size_bytes for output in rounded)
     padded = TensorSpec(FRAME, (1, plan.height, plan.width, 3), str(kind))

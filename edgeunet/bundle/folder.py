@@ -1,4 +1,4 @@
-"""Opening and writing bundle folders. Opening verifies everything before anything is used."""
+"""Opens and writes bundle folders. Opening verifies every file before any is used."""
 
 from __future__ import annotations
 
@@ -21,16 +21,21 @@ _COPY = "copy the bundle again, or {again}"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle on disk."""
+    """A verified bundle on disk.
+
+    path: its folder.
+    manifest: its description.
+    """
 
     path: Path
     manifest: Manifest
 
     def file(self, relative: str) -> Path:
+        """Return the path of a file of the bundle."""
         return self.path / relative
 
     def _repr_html_(self) -> str:
-        """Return the tables that a notebook shows: what it is, and its parity."""
+        """Return tables for a notebook: the bundle's properties and its parity."""
         of, memory = self.manifest, self.manifest.memory
         facts = html_table(
             self.path.name,
@@ -65,9 +70,10 @@ class Bundle:
 
 
 def open_bundle(path: Path) -> Bundle:
-    """Open a bundle; verify its schema, its paths and the hash of every file.
+    """Open a bundle, after verifying its schema, its paths and the hash of every file.
 
-    Raises BundleError that names what is wrong and what to do.
+    path: the bundle's folder.
+    Raises BundleError that says what is wrong and what to do.
     """
     name = path.name or repr(str(path))
     if not path.is_dir():
@@ -119,7 +125,10 @@ def open_bundle(path: Path) -> Bundle:
 
 
 def check_target(target: Path) -> None:
-    """Raise BundleError unless nothing, an empty folder or a bundle and no more lies there."""
+    """Raise BundleError when a bundle cannot be written to ``target``.
+
+    It can when nothing is there, an empty folder, or a bundle without other files.
+    """
     if target.name in ("", ".."):
         raise BundleError(
             f"{str(target)!r} is not a name for a bundle",
@@ -149,7 +158,7 @@ def check_target(target: Path) -> None:
 
 
 def _first_extra(folder: Path, manifest: Manifest) -> str | None:
-    """Return a file in the folder that no export put there, or None."""
+    """Return a file in the folder that is not part of the bundle, or None."""
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
         ours = relative.as_posix() in (manifests.FILE_NAME, *manifest.files)
@@ -167,11 +176,12 @@ def _again(data: bytes) -> str:
 
 
 def write_bundle(target: Path, manifest: Manifest, files: dict[str, bytes | Path]) -> Bundle:
-    """Write a bundle whole or not at all; ``files`` maps paths inside it to their content.
+    """Write a bundle, whole or not at all, and return it.
 
-    The manifest's ``files`` and ``digest`` are filled in here from what was written. Content
-    given as a path is moved. An older bundle is replaced; raises BundleError rather than
-    replace anything else.
+    target: the folder; an older bundle there is replaced.
+    manifest: its ``files`` and ``digest`` are computed here.
+    files: path in the bundle -> content; a file that is given as a path is moved.
+    Raises BundleError when ``target`` holds anything else than a bundle.
     """
     check_target(target)
     with replacing_folder(target) as beside:
@@ -180,7 +190,7 @@ def write_bundle(target: Path, manifest: Manifest, files: dict[str, bytes | Path
             destination = beside / relative
             destination.parent.mkdir(parents=True, exist_ok=True)
             if isinstance(content, Path):
-                # Not rename: the content may come from another disk.
+                # Not rename: the file may be on another disk.
                 shutil.move(content, destination)
             else:
                 destination.write_bytes(content)
@@ -195,7 +205,10 @@ def _is_empty_folder(path: Path) -> bool:
 
 
 def _check_paths(path: Path, name: str, manifest: Manifest, again: str) -> None:
-    """Refuse paths that leave the folder, links included, and stages that no hash covers."""
+    """Raise BundleError for paths outside the folder and for stages without a hash.
+
+    A path may also leave the folder through a link.
+    """
     root = path.resolve()
     for relative in (*manifest.files, *(stage.graph for stage in manifest.stages)):
         pure = PurePosixPath(relative)

@@ -1,4 +1,4 @@
-"""What a manifest's stages hold for each other, as ``analysis/held_layout.py`` takes it."""
+"""The tensors between a manifest's stages, in the form that ``analysis/held_layout.py`` takes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from edgeunet.specs import FRAME, Pool, TensorSpec
 
 
 def held_specs(manifest: Manifest) -> tuple[TensorSpec, ...]:
-    """Return the tensors that are neither the frame nor an output; none without a plan."""
+    """Return the held tensors: those that are neither the frame nor an output.
+
+    A bundle without a plan has none.
+    """
     if manifest.plan is None:
         return ()
     known = {FRAME, *(output.name for output in manifest.outputs)}
@@ -17,6 +20,7 @@ def held_specs(manifest: Manifest) -> tuple[TensorSpec, ...]:
 
 
 def stage_borders(manifest: Manifest) -> tuple[StageBorders, ...]:
+    """Return the names of every stage's inputs and outputs."""
     return tuple(
         StageBorders(
             inputs=tuple(entry.name for entry in stage.inputs),
@@ -28,6 +32,6 @@ def stage_borders(manifest: Manifest) -> tuple[StageBorders, ...]:
 
 
 def pool_of(manifest: Manifest) -> Pool | None:
-    """Return what an engine should set aside; None for a bundle that does not say."""
+    """Return the memory that an engine should set aside; None when the bundle does not say."""
     region_bytes = manifest.memory.region_bytes
     return pool_for(region_bytes) if region_bytes else None

@@ -1,11 +1,11 @@
-"""A model of a Triton Inference Server's repository, made of a bundle that runs whole frames.
+"""Makes a model for a Triton Inference Server from a bundle that runs whole frames.
 
-REPOSITORY/NAME/config.pbtxt        names, types and shapes, how many instances, batching
-REPOSITORY/NAME/1/model.onnx        or model.plan; a folder per version
-REPOSITORY/NAME/labels-OUTPUT.txt   the names of an output's classes, one a line
+REPOSITORY/NAME/config.pbtxt        names, types and shapes, number of instances, batching
+REPOSITORY/NAME/1/model.onnx        or model.plan; one folder per version
+REPOSITORY/NAME/labels-OUTPUT.txt   names of an output's classes, one per line
 
-Fields and their meaning: model_config.proto of triton-inference-server/common. A bundle that runs
-in windows is refused: no scheduler there runs one graph over windows of a frame.
+The fields are described in model_config.proto of triton-inference-server/common. A bundle that runs
+in windows is refused, because Triton cannot run a graph over the windows of a frame.
 """
 
 from __future__ import annotations
@@ -41,10 +41,15 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True)
 class TritonOrder:
-    """What a model is to be.
+    """Options of a model.
 
-    max_batch: frames in one run; 0 for a graph of one frame. delay_us: how long a frame waits for
-    others. instances: runs side by side, per GPU. version: the folder it goes to.
+    name: name of the model and of its folder.
+    backend: ``onnxruntime`` or ``tensorrt``.
+    max_batch: most frames in one run; 0 for a graph of one frame.
+    delay_us: longest time that a frame waits for others, in microseconds.
+    instances: parallel runs, per GPU.
+    device: ``auto``, ``gpu`` or ``cpu``.
+    version: number of the folder to write.
     """
 
     name: str
@@ -57,6 +62,7 @@ class TritonOrder:
 
 
 def check_name(name: str) -> None:
+    """Raise UsageError when a text cannot be the name of a model."""
     if not _NAME.fullmatch(name):
         raise UsageError(
             f"{name!r} cannot be the name of a model",
@@ -65,7 +71,10 @@ def check_name(name: str) -> None:
 
 
 def check_order(manifest: Manifest, order: TritonOrder) -> StageEntry:
-    """Return the one stage that is served; raises what a person has to change."""
+    """Return the stage that is served.
+
+    Raises UsageError for options that are not possible, BundleError for a bundle in windows.
+    """
     check_name(order.name)
     for option, value, least, most in (
         ("--max-batch", order.max_batch, 0, LARGEST_BATCH),
@@ -101,7 +110,10 @@ def check_order(manifest: Manifest, order: TritonOrder) -> StageEntry:
 
 
 def check_place(order: TritonOrder, repository: Path, config: str | None = None) -> None:
-    """Raise SinkError where nothing may be written; ``config`` is what other versions must have."""
+    """Raise SinkError when the model cannot be written to the repository.
+
+    config: content of ``config.pbtxt``, which an existing model must have as well.
+    """
     folder = repository / order.name
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
@@ -126,10 +138,11 @@ def check_place(order: TritonOrder, repository: Path, config: str | None = None)
 
 
 def write_model(bundle: Bundle, order: TritonOrder, repository: Path, graph: bytes | Path) -> Path:
-    """Write a model, or a further version of it, into a repository; return its folder.
+    """Write a model, or another version of one, into a repository and return its folder.
 
-    graph: what ``model.onnx`` or ``model.plan`` is. Other models of the repository stay. Raises
-    SinkError rather than replace a version or change what other versions are served with.
+    graph: content of ``model.onnx`` or ``model.plan``, or a file to copy.
+    Other models are not changed. Raises SinkError when the version exists, or when existing
+    versions have another ``config.pbtxt``.
     """
     manifest = bundle.manifest
     stage = check_order(manifest, order)
@@ -160,17 +173,18 @@ def _write_graph(folder: Path, order: TritonOrder, graph: bytes | Path) -> None:
 
 
 def _next_version(folder: Path) -> int:
-    # Triton serves folders named by a number and leaves out the others.
+    # Triton serves folders whose name is a number and ignores others.
     versions = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
     return max(versions, default=0) + 1
 
 
 def label_file(output: str) -> str:
+    """Return the name of the file with an output's class names."""
     return f"labels-{output}.txt"
 
 
 def config_text(manifest: Manifest, stage: StageEntry, order: TritonOrder) -> str:
-    """Return ``config.pbtxt``: a ModelConfig as text."""
+    """Return ``config.pbtxt``: a Triton ModelConfig in text format."""
     outputs = {output.name: output for output in manifest.outputs}
     lines = [
         f"name: {_quoted(order.name)}",
@@ -192,13 +206,13 @@ def _tensors(
     field: str, entries: Sequence[tuple[TensorEntry, OutputEntry | None]], order: TritonOrder
 ) -> Iterator[str]:
     for entry, output in entries:
-        # With batches the server adds the first dimension itself.
+        # In a model with batches Triton adds the first dimension itself.
         shape = entry.shape[1:] if order.max_batch else entry.shape
         yield f"{field} {{"
         yield f"  name: {_quoted(entry.name)}"
         yield f"  data_type: {_TYPES[entry.dtype]}"
         yield f"  dims: [ {', '.join(map(str, shape))} ]"
-        # A client may ask for the best classes by name; of a map of labels that means nothing.
+        # With this file Triton can return the best classes by name, which suits scores only.
         if output is not None and output.task is Task.CLASSIFY:
             yield f"  label_filename: {_quoted(label_file(entry.name))}"
         yield "}"

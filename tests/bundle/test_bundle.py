@@ -20,7 +20,7 @@ Document = dict[str, Any]
 
 
 def edit(bundle: Path, change: Callable[[Document], None], *, seal: bool = True) -> None:
-    """Change the manifest; its digest too, so that it is not the digest that is found wrong."""
+    """Change the manifest and its digest, so that another check than the digest's fails."""
     path = bundle / "manifest.json"
     document = json.loads(path.read_text())
     change(document)
@@ -121,7 +121,7 @@ def test_a_newer_schema_says_which_and_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", [0, -3])
-def test_a_schema_that_never_was_is_refused(tmp_path: Path, version: int) -> None:
+def test_a_schema_below_one_is_refused(tmp_path: Path, version: int) -> None:
     bundle = tiny_bundle(tmp_path).path
     edit(bundle, lambda document: document.update(schema_version=version))
     assert refusal(bundle).message == f"tiny.bundle has no bundle schema {version}"
@@ -200,7 +200,7 @@ def test_writing_replaces_a_bundle_and_nothing_else(tmp_path: Path) -> None:
     assert (precious / "thesis.tex").read_text() == "years"
 
 
-def test_a_bundle_with_something_more_is_not_replaced(tmp_path: Path) -> None:
+def test_a_bundle_with_other_files_is_not_replaced(tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path).path
     (bundle / "engines").mkdir()
     (bundle / "engines" / "graph.engine").write_text("made on the device")
@@ -222,7 +222,7 @@ def test_a_manifest_that_is_not_ours_makes_no_bundle(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "/"])
-def test_a_place_without_a_name_is_refused(name: str) -> None:
+def test_a_target_without_a_name_is_refused(name: str) -> None:
     with pytest.raises(BundleError, match="is not a name for a bundle"):
         check_target(Path(name))
 
@@ -244,10 +244,10 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     assert listing(tmp_path) == []
 
 
-def test_a_disk_that_fills_up_is_the_targets_not_the_contents(
+def test_a_full_disk_is_reported_as_the_targets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The message says which disk to make room on."""
+    """The message names the disk that is full."""
 
     def fill_up(source: Path, target: Path) -> None:
         # As copying to another disk names the two files.

@@ -135,7 +135,10 @@ def renamed(graph: bytes, names: Mapping[str, str]) -> bytes:
 def windowed_manifest(
     height: int, width: int, window: tuple[int, int], *, halo: int = 1
 ) -> Manifest:
-    """Blur twice in windows, in a frame padded to multiples of 8: a 3x3 mean needs one pixel."""
+    """Return a manifest of two 3x3 means in windows, which need one pixel of halo.
+
+    The frame is padded to multiples of 8.
+    """
     padded = (-(-height // 8) * 8, -(-width // 8) * 8)
     window = (min(window[0], padded[0]), min(window[1], padded[1]))
     halos = (halo, halo)
