@@ -1,1 +1,1 @@
-"""Frames from files and cameras, and frames into files and windows."""
+"""Reads frames from files and cameras, and writes frames to files and windows."""

@@ -1,4 +1,4 @@
-"""A live source read in its own thread, with a queue of one: the newest frame wins."""
+"""Reads a live source in a thread of its own and keeps the newest frame only."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _JOIN_S = 2.0
 
 
 class LiveSource:
-    """Wraps a source that delivers at its own pace.
+    """A source that is read in a thread of its own, at the source's pace.
 
-    ``read`` waits for a frame that has not been seen. When two came since the last call, the
-    older one is dropped and counted, so a slow network works on what the camera sees now.
+    ``read`` waits for a frame that was not returned before. Only the newest frame is kept, so a
+    slow
+    network works on what the camera sees now. Older frames are dropped and counted.
     """
 
     live = True
@@ -61,12 +62,12 @@ class LiveSource:
     def read(self) -> Frame | None:
         """Return the newest frame, or None at the end.
 
-        Raises SourceError when the source failed, or said nothing for fifteen seconds.
+        Raises SourceError when the source fails, or delivers no frame for fifteen seconds.
         """
         waited_s = 0.0
         with self._fresh:
             while self._newest is None and not self._ended:
-                # Waiting in short turns lets Ctrl-C through while the camera is silent.
+                # A short wait returns often enough for Ctrl-C to work while the camera is silent.
                 self._fresh.wait(_WAKE_S)
                 waited_s += _WAKE_S
                 if waited_s > _SILENCE_S:
@@ -84,7 +85,7 @@ class LiveSource:
         return dataclasses.replace(inner, dropped=self._dropped)
 
     def close(self) -> None:
-        """Stop the thread, then the source; a source stuck in a read is left to the process."""
+        """Stop the thread and close the source. A source that hangs in a read is left open."""
         self._stop.set()
         self._thread.join(_JOIN_S)
         if not self._thread.is_alive():
@@ -96,7 +97,7 @@ class LiveSource:
         while not self._stop.is_set():
             try:
                 frame = self._source.read()
-            except Exception as error:  # handed over to the thread that reads
+            except Exception as error:  # raised again in the thread that calls ``read``
                 frame, failure = None, error
             with self._fresh:
                 if frame is None:

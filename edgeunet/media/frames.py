@@ -1,4 +1,4 @@
-"""What flows through a stream, and the two ends it flows between."""
+"""Frames, and the protocols of the sources and sinks that they flow between."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from edgeunet.specs import Image
 class Frame:
     """One frame of a source.
 
-    index: 0, 1, ... in the order the source delivers; a live source counts dropped ones too.
+    index: 0, 1, ... in the source's order. A live source counts dropped frames too.
     timestamp_s: seconds since the source's first frame.
-    image: (H, W, 3) uint8 BGR; the receiver's own.
-    name: file stem to write it under, when the source is made of image files.
+    image: (H, W, 3) uint8 BGR; it belongs to the receiver.
+    name: file stem to write it under, when the source is a set of image files.
     """
 
     index: int
@@ -27,13 +27,13 @@ class Frame:
 
 @dataclass(frozen=True)
 class SourceReport:
-    """What a source could not deliver.
+    """What happened to the frames of a source.
 
-    skipped: one line per frame left out, naming it and saying why.
-    dropped: frames a live source delivered while the last one was still being worked on.
-    warnings: what the person should know; the frames delivered are good all the same.
-    complete: every frame the source promised was delivered.
-    broken_off: why the source ended before its end; empty when it did not.
+    skipped: one line per frame that was left out, with its name and the reason.
+    dropped: frames of a live source that came while an earlier one was processed.
+    warnings: lines for the user about frames that were delivered.
+    complete: every frame that the source announced was delivered.
+    broken_off: why the source ended early; empty when it did not.
     """
 
     skipped: tuple[str, ...] = ()
@@ -45,7 +45,12 @@ class SourceReport:
 
 @dataclass(frozen=True)
 class StreamShape:
-    """What a sink is going to get: size in pixels, frames per second, how many frames at most."""
+    """Properties of the frames that a sink will get.
+
+    height, width: in pixels.
+    frame_rate: frames per second.
+    frame_count: the most frames that can come; None when it is unknown.
+    """
 
     height: int
     width: int
@@ -54,7 +59,7 @@ class StreamShape:
 
 
 class Source(Protocol):
-    """Where frames come from. Opening has already read the first frame, so the size is true."""
+    """Where frames come from. The first frame is read on opening, so the size is known."""
 
     @property
     def name(self) -> str:
@@ -74,17 +79,17 @@ class Source(Protocol):
 
     @property
     def frame_count(self) -> int | None:
-        """How many frames there should be, or None when nobody knows."""
+        """The expected number of frames, or None when it is unknown."""
         ...
 
     @property
     def live(self) -> bool:
-        """Frames come at their own pace, so those that cannot be handled in time are dropped."""
+        """Whether frames come at their own pace, so that late ones are dropped."""
         ...
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The files read, which no sink may overwrite."""
+        """The files that are read, which no sink may overwrite."""
         ...
 
     def read(self) -> Frame | None:
@@ -97,19 +102,22 @@ class Source(Protocol):
 
 
 class Sink(Protocol):
-    """Where frames go to. Exactly one of ``finish`` and ``discard`` ends it."""
+    """Where frames go to. It is ended by one call of either ``finish`` or ``discard``."""
 
     @property
     def name(self) -> str: ...
 
     def write(self, image: Image, frame: Frame) -> bool:
-        """Take one image, (H, W, 3) uint8 BGR; it is not kept. False asks to stop."""
+        """Write one image, (H, W, 3) uint8 BGR; the array is not kept.
+
+        Returns False to stop the run.
+        """
         ...
 
     def finish(self) -> None:
-        """Keep what was written. Raises SinkError, and leaves nothing, when it is not whole."""
+        """Complete the output. Raises SinkError, and leaves nothing, when it is not complete."""
         ...
 
     def discard(self) -> None:
-        """Leave nothing half-written behind. Never raises."""
+        """Remove incomplete output. Never raises."""
         ...

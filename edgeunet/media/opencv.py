@@ -1,6 +1,6 @@
-"""The one door to OpenCV: every call to it is in this file, typed, and quiet.
+"""All calls to OpenCV, with types and without its log output.
 
-Importing this file without OpenCV raises MissingPackageError, so it is imported where a source
+Importing this file without OpenCV raises MissingPackageError, so it is imported only where a source
 or sink that needs it is opened.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from edgeunet.errors import MissingPackageError, SinkError, SourceError
 from edgeunet.specs import Image
 
-# FFmpeg reads this once, when it is first used; its own chatter is no help to anyone.
+# Silences FFmpeg, whose messages do not help a user. It reads the variable on first use.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 try:
@@ -43,7 +43,7 @@ _be_quiet()
 
 
 def has_gstreamer() -> bool:
-    """Say whether this OpenCV was built with GStreamer."""
+    """Return whether this OpenCV was built with GStreamer."""
     for line in cv2.getBuildInformation().splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "GStreamer":
@@ -52,19 +52,19 @@ def has_gstreamer() -> bool:
 
 
 class Capture:
-    """A video or a camera, opened. ``read`` gives None at the end."""
+    """An open video or camera. ``read`` returns None at the end."""
 
     def __init__(self, capture: cv2.VideoCapture) -> None:
         self._capture = capture
 
     @classmethod
     def file(cls, path: Path) -> Capture | None:
-        """Open a video file; None when it is not one."""
+        """Open a video file; return None when it cannot be read as a video."""
         return cls._opened(cv2.VideoCapture(str(path), cv2.CAP_FFMPEG))
 
     @classmethod
     def rtsp(cls, address: str) -> Capture | None:
-        """Open a network stream; gives up after ten seconds, also in the middle of it."""
+        """Open a network stream. Opening and each read give up after ten seconds."""
         timeouts = (
             *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS),
             *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, _TIMEOUT_MS),
@@ -80,7 +80,7 @@ class Capture:
 
     @classmethod
     def camera(cls, device: int | str, size: tuple[int, int] | None) -> Capture | None:
-        """Open a V4L2 camera by number or device file, asking it for (height, width)."""
+        """Open a V4L2 camera by number or device file. size: (height, width) to ask it for."""
         backend = cv2.CAP_V4L2 if os.name == "posix" else cv2.CAP_ANY
         opened = cls._opened(cv2.VideoCapture(cast(Any, device), backend))
         if opened is not None:
@@ -103,7 +103,10 @@ class Capture:
 
     @property
     def frame_count(self) -> int:
-        """What the container says: an estimate for some, 0 or less when it does not know."""
+        """The container's frame count.
+
+        It is an estimate in some formats, and 0 or less when it is unknown.
+        """
         return int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
 
     def read(self) -> Image | None:
@@ -118,10 +121,10 @@ class Capture:
 
 
 class Writer:
-    """A video file being written. OpenCV reports no write error, so check with ``probe``."""
+    """A video file that is being written. OpenCV reports no write errors; check with ``probe``."""
 
     def __init__(self, path: Path, codec: str, frame_rate: float, height: int, width: int) -> None:
-        # OpenCV trims odd sizes through FFmpeg; its own writer of Motion JPEG does not.
+        # Through FFmpeg OpenCV crops odd sizes; its own Motion JPEG writer does not.
         odd = height % 2 or width % 2
         backend = cv2.CAP_OPENCV_MJPEG if odd and codec == "MJPG" else cv2.CAP_FFMPEG
         code = cv2.VideoWriter.fourcc(*codec)
@@ -143,7 +146,7 @@ class Writer:
 def probe(path: Path) -> tuple[int, int, int] | None:
     """Return (frames, height, width) of a video, or None when it cannot be opened.
 
-    Frames are counted as packets in the file, without decoding: milliseconds per minute of video.
+    Frames are counted as packets, without decoding: milliseconds per minute of video.
     """
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, (cv2.CAP_PROP_FORMAT, -1))
     try:
@@ -159,13 +162,13 @@ def probe(path: Path) -> tuple[int, int, int] | None:
 
 
 def read_image(path: Path) -> Image | None:
-    """Read an image file as (H, W, 3) uint8 BGR, turned as its EXIF data says; None if broken."""
+    """Read an image file as (H, W, 3) uint8 BGR, rotated by its EXIF data; None if broken."""
     data = path.read_bytes()
-    # libpng would write about a cut file to stderr, past every log level.
+    # For a truncated file libpng writes to stderr, whatever the log level.
     if data.startswith(b"\x89PNG") and b"IEND" not in data:
         return None
     try:
-        # Not imread: it fills the missing part of a cut JPEG with grey and calls it read.
+        # Not imread: it fills the missing part of a truncated JPEG with grey and reports success.
         pixels = np.frombuffer(data, dtype=np.uint8)
         return cast("Image | None", cv2.imdecode(pixels, cv2.IMREAD_COLOR))
     except cv2.error:
@@ -173,7 +176,10 @@ def read_image(path: Path) -> Image | None:
 
 
 def encode_image(image: Image, suffix: str) -> bytes:
-    """Return the image in the format of a file suffix such as ``.png``."""
+    """Return the image in the file format of a suffix such as ``.png``.
+
+    Raises SinkError when OpenCV cannot write the format.
+    """
     try:
         ok, data = cv2.imencode(suffix, image)
     except cv2.error as error:
@@ -186,16 +192,18 @@ def encode_image(image: Image, suffix: str) -> bytes:
 def blend(frame: Image, denoised: Image, strength: float, out: Image) -> None:
     """Write ``(1 - strength) * frame + strength * denoised``, rounded, into ``out``.
 
-    All are (H, W, 3) uint8. strength: 0..1; at 0 and at 1 ``out`` equals one of the two.
+    frame, denoised, out: (H, W, 3) uint8.
+    strength: 0..1. At 0 ``out`` equals ``frame``, at 1 it equals ``denoised``.
     """
     cv2.addWeighted(frame, 1 - strength, denoised, strength, 0, dst=out)
 
 
 def non_local_means(image: Image, strength: float) -> Image:
-    """Return an image (H, W, 3) uint8 BGR denoised by non-local means, in L*a*b* colours.
+    """Return an image (H, W, 3) uint8 BGR denoised by non-local means in L*a*b* colours.
 
-    strength: h of brightness and of colours alike, in 8-bit units. Patches of 7x7 pixels are
-    looked for in 21x21, as Buades, Coll and Morel (Image Processing On Line 1, 2011) have it.
+    strength: the filter parameter h for brightness and for colours, in 8-bit units.
+    Patches are 7x7 pixels and the search window 21x21, as in Buades, Coll and Morel (Image
+    Processing On Line 1, 2011).
     """
     return cast("Image", cv2.fastNlMeansDenoisingColored(image, None, strength, strength, 7, 21))
 
@@ -213,7 +221,7 @@ def draw_caption(image: Image, text: str) -> None:
 
 
 def show(title: str, image: Image) -> bool:
-    """Show an image in a window; False once the person closed it or pressed q or Escape."""
+    """Show an image in a window. Returns False once the user closed it or pressed q or Escape."""
     try:
         cv2.imshow(title, image)
         key = cv2.waitKey(1) & 0xFF
@@ -234,10 +242,11 @@ def close_windows() -> None:
 
 
 def window(image: Image, row: float, column: float, zoom: float, shape: tuple[int, int]) -> Image:
-    """Return (H, W, 3) of ``image`` around a centre, ``zoom`` times as large as it is.
+    """Return a view (H, W, 3) of ``image``, magnified by ``zoom`` around a centre.
 
-    row, column: the centre in pixels of ``image``, fractions included. shape: (H, W).
-    Outside the image its border is mirrored.
+    row, column: the centre in pixels of ``image``; fractions are allowed.
+    shape: (H, W) of the result.
+    Pixels outside the image are mirrored at its border.
     """
     height, width = shape
     matrix = np.array(

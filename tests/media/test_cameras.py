@@ -1,4 +1,4 @@
-"""Cameras that are not there, hang, or say nothing."""
+"""Cameras that are missing, hang, or deliver nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_camera_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
     never.set()
 
 
-def test_what_opening_says_is_passed_on() -> None:
+def test_an_error_while_opening_is_passed_on() -> None:
     def refuse() -> None:
         raise SourceError("no GStreamer here", hint="install it")
 

@@ -15,7 +15,7 @@ from tests.media.clips import picture
 
 
 class Scripted:
-    """A source that delivers when told to."""
+    """A source that delivers a frame when the test tells it to."""
 
     name = "scripted"
     height, width = 48, 64

@@ -37,7 +37,7 @@ def feed(sink: Sink, frames: int, height: int = 48, width: int = 64) -> None:
 
 
 def feed_noise(sink: Sink, frames: int) -> None:
-    """Write frames that no codec makes small."""
+    """Write frames of noise, which no codec can compress."""
     random = np.random.default_rng(0)
     for index in range(frames):
         noise = random.integers(0, 256, (48, 64, 3), np.uint8)
@@ -167,7 +167,7 @@ def test_a_window_needs_a_display(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out", "deep/out.mp4"])
-def test_a_place_that_cannot_be_written(tmp_path: Path, name: str) -> None:
+def test_a_target_that_cannot_be_written(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SinkError, match=r"cannot write '.*': ") as caught:
         sink_for(tmp_path / "file" / name)

@@ -64,7 +64,7 @@ def test_a_video_read_only_in_part_is_not_called_cut(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["text", "empty", "cut index"])
-def test_what_is_no_video_is_refused(tmp_path: Path, kind: str) -> None:
+def test_a_file_that_is_no_video_is_refused(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "clip.mp4"
     if kind == "cut index":
         cut(write_video(path, 60), 0.6)
@@ -160,7 +160,7 @@ def test_a_camera_that_is_not_there_is_named(text: str) -> None:
         open_source(text)
 
 
-def test_gstreamer_is_asked_for_where_opencv_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_opencv_without_gstreamer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opencv, "has_gstreamer", lambda: False)
     for text in ("csi://0", "gst://videotestsrc ! videoconvert ! appsink"):
         with pytest.raises(SourceError, match="this OpenCV has no GStreamer") as caught:

@@ -1,10 +1,10 @@
-"""Sinks for frames. ``open_sink`` chooses one by how it is spelt.
+"""Sinks for frames. ``open_sink`` chooses one by the text that the user gave.
 
-out.mp4  out.avi  out.mkv     video, written beside and renamed when it is whole
-out/  out                     a folder of PNG images, each one whole
-out.png                       one image, of a source with one frame
-window://  display            a window
-none                          nowhere
+out.mp4  out.avi  out.mkv     video; it replaces the target once it is complete
+out/  out                     folder of PNG images
+out.png                       one image, for a source with one frame
+window://  display            window
+none                          nothing is written
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ _WINDOWS = ("window://", "display")
 
 
 def open_sink(text: str, shape: StreamShape, source: Source) -> Sink:
-    """Open the sink a user named.
+    """Open the sink that the user named.
 
-    Raises UsageError when no sink is spelt like this or it is the source itself, SinkError
-    when it cannot be written.
+    shape: the frames that will come.
+    source: where they come from; its files are never overwritten.
+    Raises UsageError when the text names no sink or the source itself, SinkError when the sink
+    cannot be written.
     """
     if text == "none":
         return NoSink()
@@ -82,7 +84,7 @@ def _open_file(path: Path, shape: StreamShape, source: Source) -> Sink:
 
 
 class NoSink:
-    """Frames are worked on and forgotten."""
+    """A sink that ignores its frames."""
 
     name = "none"
 
@@ -96,9 +98,9 @@ class NoSink:
         return None
 
 
-def _same(one: Path, other: Path) -> bool:
-    """Say whether two paths are one file, links included."""
+def _same(first: Path, second: Path) -> bool:
+    """Return whether two paths are the same file, through links as well."""
     try:
-        return one.samefile(other)
+        return first.samefile(second)
     except OSError:
-        return one.resolve() == other.resolve()
+        return first.resolve() == second.resolve()

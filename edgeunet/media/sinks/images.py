@@ -1,4 +1,4 @@
-"""Image files. Each is written whole or not at all; those written stay."""
+"""Sinks for image files. Each file is written whole or not at all; written files are kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgeunet.specs import Image
 
 
 class FolderSink:
-    """A folder of PNG images, named like the source's images, else ``frame_000001.png``."""
+    """A folder of PNG images, named after the source's images or ``frame_000001.png``."""
 
     def __init__(self, folder: Path) -> None:
         self.name = f"{folder}/"
@@ -27,7 +27,7 @@ class FolderSink:
 
     def write(self, image: Image, frame: Frame) -> bool:
         name = frame.name or f"frame_{frame.index + 1:06d}"
-        # Not with_suffix: a stem may have dots of its own.
+        # Not with_suffix: it would cut a stem that has dots.
         _write(self._folder / f"{name}.png", image, self._written)
         self._written += 1
         return True

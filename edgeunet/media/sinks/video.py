@@ -1,4 +1,7 @@
-"""A video file. OpenCV reports no write error, so the file is counted before it is kept."""
+"""Sink for video files.
+
+OpenCV reports no write errors, so the file's frames are counted at the end.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ _FULL_BYTES = 1 << 20
 
 
 class VideoSink:
-    """Writes beside the target and renames at the end, so the target is whole at every moment."""
+    """Writes a temporary file beside the target, which replaces the target once it is complete."""
 
     def __init__(self, path: Path, codec: str, shape: StreamShape) -> None:
         self.name = str(path)
@@ -59,7 +62,7 @@ class VideoSink:
         try:
             self._writer.close()
             frames, *size = opencv.probe(self._beside) or (0, 0, 0)
-            # An interrupt can fall between a write and its count.
+            # One frame more is possible: an interrupt between a write and its count.
             whole = frames - self._frames in (0, 1)
             if not whole or size != [self._shape.height, self._shape.width]:
                 raise self._failure(f"{frames} of {self._frames} frames")
@@ -78,12 +81,12 @@ class VideoSink:
         self._drop(SinkError("discarded", hint=""))
 
     def _drop(self, error: BaseException) -> None:
-        """Leave ``replacing_file`` as by an error, which removes what lies beside the target."""
+        """Leave ``replacing_file`` with an error, so that it removes the temporary file."""
         with contextlib.suppress(type(error), OSError):
             self._pending.__exit__(type(error), error, error.__traceback__)
 
     def _check_growth(self) -> None:
-        """Stop early on a full disk instead of computing frames that nobody keeps."""
+        """Raise SinkError on a full disk, instead of computing frames that cannot be written."""
         size_bytes = self._beside.stat().st_size
         stuck = size_bytes == self._size_bytes
         self._size_bytes = size_bytes
@@ -103,7 +106,7 @@ class VideoSink:
 
 
 def _is_full(folder: Path) -> bool:
-    """Say whether nothing more fits; root may use what is reserved for it."""
+    """Return whether a disk is full. Root may also use the blocks that are reserved for it."""
     if not hasattr(os, "statvfs"):
         return shutil.disk_usage(folder).free < _FULL_BYTES
     state = os.statvfs(folder)

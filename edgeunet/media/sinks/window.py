@@ -1,4 +1,7 @@
-"""A window. The display is asked first: Qt ends the whole process when there is none."""
+"""Sink that shows frames in a window.
+
+Qt ends the process without a display, so that is checked first.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _X11_PORT = 6000
 
 
 class WindowSink:
-    """Shows frames until the person closes the window or presses q or Escape."""
+    """Shows frames until the user closes the window or presses q or Escape."""
 
     def __init__(self, name: str, title: str) -> None:
         self.name = name
@@ -42,7 +45,7 @@ class WindowSink:
 
 
 def has_display() -> bool:
-    """Say whether a window can be opened: a display is named, and it answers."""
+    """Return whether a window can be opened: a display is named and answers."""
     if sys.platform != "linux":
         return True
     wayland = os.environ.get("WAYLAND_DISPLAY")

@@ -1,4 +1,4 @@
-"""Sources of frames. ``open_source`` chooses one by scheme, by a table and nothing else.
+"""Sources of frames. ``open_source`` chooses one by the text that the user gave.
 
 clip.mp4  images/  "images/*.png"  photo.jpg     files
 0  v4l2:///dev/video0  csi://0                   cameras
@@ -21,11 +21,11 @@ _SEPARATOR = "://"
 
 
 def open_source(text: str, size: Size | None = None) -> Source:
-    """Open the source a user named; its first frame has been read when this returns.
+    """Open the source that the user named, and read its first frame.
 
-    size: (height, width) wanted by what comes after. Cameras and the test pattern are set to
-    it, a folder is searched for it; a file keeps the size it has.
-    Raises UsageError when no source is spelt like this, SourceError when it cannot be opened.
+    size: wanted (height, width). Cameras and the test pattern are set to it, and a folder is
+        searched for an image of it. Other files keep their size.
+    Raises UsageError when the text names no source, SourceError when it cannot be opened.
     """
     scheme, separator, rest = text.partition(_SEPARATOR)
     if not text.strip():

@@ -1,4 +1,4 @@
-"""Cameras and network streams. Each is read in its own thread; the newest frame wins."""
+"""Cameras and network streams. Each is read in a thread that keeps the newest frame only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _START_S = 15.0
 
 
 def open_v4l2(name: str, device: str, size: tuple[int, int] | None) -> Source:
-    """Open a USB or V4L2 camera by its device file, set to ``size`` where it can be."""
+    """Open a USB or V4L2 camera by its device file and set it to ``size`` if it can.
+
+    Raises SourceError when there is no such camera or it delivers no frame.
+    """
     if not Path(device).exists():
         there = sorted(str(path) for path in Path("/dev").glob("video*"))
         raise SourceError(
@@ -36,7 +39,10 @@ def open_v4l2(name: str, device: str, size: tuple[int, int] | None) -> Source:
 
 
 def open_csi(name: str, sensor: str, size: tuple[int, int] | None) -> Source:
-    """Open a Jetson's CSI camera, scaled to ``size`` by the image processor."""
+    """Open a Jetson's CSI camera. The image processor scales its frames to ``size``.
+
+    Raises UsageError when ``sensor`` is not a number, SourceError when it delivers no frame.
+    """
     if not sensor.isdigit():
         raise UsageError(f"{name!r} names no sensor", hint="the first CSI camera is csi://0")
     pipeline = csi_pipeline(int(sensor), *(size or _DEFAULT_SIZE))
@@ -49,7 +55,10 @@ def open_csi(name: str, sensor: str, size: tuple[int, int] | None) -> Source:
 
 
 def open_gstreamer(name: str, pipeline: str) -> Source:
-    """Open any GStreamer pipeline; it must end in an appsink."""
+    """Open a GStreamer pipeline, which must end in an appsink.
+
+    Raises UsageError without an appsink, SourceError when it delivers no frame.
+    """
     if "appsink" not in pipeline:
         raise UsageError(
             "the GStreamer pipeline has no appsink",
@@ -63,13 +72,16 @@ def open_gstreamer(name: str, pipeline: str) -> Source:
 
 
 def open_rtsp(address: str) -> Source:
-    """Open a network camera."""
+    """Open a network camera. Raises SourceError when it delivers no frame."""
     shown = without_password(address)
     return _live(shown, lambda: opencv.Capture.rtsp(address), f"nothing answers at {shown}")
 
 
 def csi_pipeline(sensor: int, height: int, width: int) -> str:
-    """Return the pipeline for a sensor: scaled on the device, never more than one frame late."""
+    """Return the GStreamer pipeline for a sensor.
+
+    Frames are scaled on the device, and at most one is queued.
+    """
     return (
         f"nvarguscamerasrc sensor-id={sensor} ! video/x-raw(memory:NVMM) ! nvvidconv ! "
         f"video/x-raw,format=BGRx,width={width},height={height} ! videoconvert ! "
@@ -78,12 +90,12 @@ def csi_pipeline(sensor: int, height: int, width: int) -> str:
 
 
 def without_password(address: str) -> str:
-    """Return an address that may be printed: ``rtsp://user:***@host/path``."""
+    """Return an address without its password: ``rtsp://user:***@host/path``."""
     return re.sub(r"(//[^/@:]*):[^/@]*@", r"\1:***@", address)
 
 
 class _CameraFrames(CapturedFrames):
-    """An opened camera; ``read`` blocks until it delivers."""
+    """An open camera. ``read`` blocks until a frame comes."""
 
     live = True
     frame_count = None
@@ -110,10 +122,13 @@ class _CameraFrames(CapturedFrames):
 
 
 def _live(name: str, start: Callable[[], opencv.Capture | None], failure: str) -> Source:
-    """Start a camera and wait for its first frame, but not for ever.
+    """Start a camera and wait at most fifteen seconds for its first frame.
 
-    A pipeline that lacks an element, and a camera that hangs, block inside OpenCV; the thread
-    that waits there is left to the process.
+    name: the source, for messages.
+    start: opens the camera; returns None when that fails.
+    failure: message for a camera that does not open.
+    OpenCV may block for ever on a camera that hangs or on a pipeline that lacks an element. The
+    thread that waits there is left behind.
     """
     found: list[tuple[opencv.Capture | None, Image | None]] = []
     refused: list[EdgeUnetError] = []

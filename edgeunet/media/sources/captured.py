@@ -1,4 +1,4 @@
-"""What a video file and a camera have in common: an opened capture, and frames of one size."""
+"""Frames of one size from an OpenCV capture: what video files and cameras share."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 
 class CapturedFrames:
-    """Delivers the frames of a capture, which it owns, the first of them read already.
+    """Delivers the frames of a capture, which it owns.
 
-    rate: in frames per second, for captures that do not say theirs.
+    first: the first frame, which was read already.
+    rate: frames per second, for captures that do not report theirs.
     """
 
     def __init__(self, name: str, capture: Capture, first: Image, rate: float) -> None:
@@ -45,9 +46,9 @@ class CapturedFrames:
         self._capture.close()
 
     def _time_s(self) -> float:
-        """Return when the next frame was taken, from the first one on."""
+        """Return the time of the next frame, in seconds since the first one."""
         raise NotImplementedError
 
     def _changed(self, size: str) -> SourceError:
-        """Return what to say of a frame of another size."""
+        """Return the error for a frame of another size. size: that size, as text."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Video files, folders of images, globs and single images. Every frame is delivered, in order."""
+"""Video files, folders of images, globs and single images. All frames are delivered, in order."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ from edgeunet.specs import Image
 from edgeunet.units import format_size
 
 DEFAULT_FRAME_RATE = 25.0
-# Some containers only estimate their frame count; a smaller gap than this says nothing.
+# Some containers only estimate their frame count. A smaller relative gap is no sign of a cut file.
 _COUNT_TOLERANCE = 0.005
 _PROBED_IMAGES = 16
 
 
 def open_path(text: str, size: tuple[int, int] | None) -> Source:
-    """Open a video, an image, a folder of images or a glob. Raises SourceError."""
+    """Open a video, an image, a folder of images or a glob.
+
+    size: the image size to look for in a folder, (height, width); None takes the first image's.
+    Raises SourceError when there is none or it cannot be read.
+    """
     path = Path(text)
     if path.is_dir():
         images = _images(path.iterdir())
@@ -36,7 +40,7 @@ def open_path(text: str, size: tuple[int, int] | None) -> Source:
     if path.is_file():
         return _open_file(text, path, size)
     if glob.has_magic(text):
-        # Path.glob takes no absolute patterns.
+        # Path.glob does not support absolute patterns.
         images = _images(Path(name) for name in glob.glob(text, recursive=True))  # noqa: PTH207
         if not images:
             raise SourceError(
@@ -54,7 +58,7 @@ def _open_file(text: str, path: Path, size: tuple[int, int] | None) -> Source:
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES:
         return ImageSource(text, [path], size)
-    # FFmpeg would render a text file as a video of a terminal, so the suffix must be a video's.
+    # FFmpeg renders text files as a video of a terminal, so only known video suffixes are opened.
     if suffix not in VIDEO_SUFFIXES:
         raise SourceError(
             f"{text!r} is neither a video nor an image by its suffix",
@@ -64,7 +68,7 @@ def _open_file(text: str, path: Path, size: tuple[int, int] | None) -> Source:
 
 
 class VideoSource(CapturedFrames):
-    """A video file. One that ends too early is delivered as far as it goes, and reported."""
+    """A video file. One that ends early is delivered up to its end, and that is reported."""
 
     live = False
 
@@ -107,7 +111,7 @@ class VideoSource(CapturedFrames):
 
 
 class ImageSource:
-    """Image files in natural order. A broken or differently sized one is left out and named."""
+    """Image files in natural order. Broken ones and those of another size are skipped and named."""
 
     live = False
     frame_rate = DEFAULT_FRAME_RATE
@@ -146,7 +150,10 @@ class ImageSource:
         return None
 
     def _find_size(self, wanted: tuple[int, int] | None) -> tuple[int, int]:
-        """Return the wanted size when one of the first images has it, else the first's."""
+        """Return the wanted size when one of the first images has it, else the first image's size.
+
+        Raises SourceError when no image can be read.
+        """
         found: tuple[int, int] | None = None
         readable = 0
         for path in self.paths:
@@ -168,7 +175,7 @@ class ImageSource:
 
 
 def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
-    """Order frame_2 before frame_10."""
+    """Return a sort key that puts frame_2 before frame_10."""
     parts = re.findall(r"\d+|\D+", path.name)
     keys = [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
     return keys, str(path)
@@ -179,7 +186,7 @@ def _images(paths: Iterable[Path]) -> list[Path]:
 
 
 def _read(path: Path) -> Image | None:
-    """Read one of many images; a file that may not be read is as broken as any other."""
+    """Read an image; return None when it is broken or may not be read."""
     try:
         return opencv.read_image(path)
     except OSError:

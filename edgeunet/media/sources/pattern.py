@@ -1,4 +1,4 @@
-"""A moving test pattern that needs no file, no camera and no OpenCV."""
+"""A moving test pattern, which needs no file, no camera and no OpenCV."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ _EXAMPLE = "write it like test://?size=480x640&frames=100&fps=25"
 def open_pattern(name: str, query: str, size: tuple[int, int] | None) -> Source:
     """Open ``test://?size=HxW&frames=N&fps=R&live=0|1``.
 
-    Without a size the pattern takes the one wanted. ``frames=0`` never ends. ``live=1`` delivers
-    at the frame rate and drops what is not taken in time, as a camera does.
+    size: the size without a ``size=`` option, (height, width).
+    ``frames=0`` never ends. ``live=1`` delivers at the frame rate and drops late frames, as a
+    camera does.
+    Raises UsageError for an unknown option or a value that is not possible.
     """
     options = dict(_DEFAULTS)
     pairs = parse_qsl(query.lstrip("/").removeprefix("?"), keep_blank_values=True)
@@ -50,7 +52,7 @@ def open_pattern(name: str, query: str, size: tuple[int, int] | None) -> Source:
 
 
 class PatternSource:
-    """Colour ramps with a bright square moving over them; the same frames every time."""
+    """Colour ramps with a bright square that moves over them; the frames are always the same."""
 
     live = False
 

@@ -1,4 +1,4 @@
-"""Which files are videos, and which are images, by their suffixes in lower case."""
+"""File suffixes of videos and images, in lower case."""
 
 from __future__ import annotations
 
