@@ -1,4 +1,4 @@
-"""Frames from a source, through a bundle, into a sink."""
+"""Runs frames from a source through a bundle into a sink."""
 
 from edgeunet.stream.pipeline import RunOptions, RunSummary, run_pipeline
 

@@ -1,4 +1,4 @@
-"""Camera-like noise on clean footage, so that a denoiser can be judged against the truth."""
+"""Adds camera-like noise to clean frames, with which the denoised frames can be compared."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from edgeunet.specs import Image
 
 
 class GaussianNoise:
-    """Additive white Gaussian noise, rounded and clipped to 8 bits as a sensor would.
+    """Adds white Gaussian noise, rounded and clipped to 8 bits as by a sensor.
 
-    Every frame gets a fresh draw from one generator, so the same seed gives the same run.
+    All frames draw from one generator, so a seed always gives the same run.
     """
 
     def __init__(self, sigma: float, seed: int, height: int, width: int) -> None:
-        """Prepare for frames of one size; sigma is the standard deviation in 8-bit units."""
+        """Prepare for frames of one size.
+
+        sigma: standard deviation in 8-bit units.
+        seed: of the generator.
+        height, width: size of the frames in pixels.
+        Raises UsageError for a sigma or a seed that is not possible.
+        """
         check_noise(sigma, seed)
         self._sigma = np.float32(sigma)
         self._random = np.random.default_rng(seed)

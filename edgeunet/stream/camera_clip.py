@@ -1,4 +1,4 @@
-"""Clips as a camera in software takes them: every frame noisy, and clean beside it."""
+"""Clips from a simulated camera: each frame with the camera's noise, and without it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from edgeunet.specs import Image
 def camera_frames(
     scenes: Iterable[Image], shot: Shot, *, seed: int = 0
 ) -> Iterator[tuple[Image, Image]]:
-    """Yield (noisy, clean) of every scene, (H, W, 3) uint8 BGR, without the shot's margins.
+    """Yield (noisy, clean) for each scene, (H, W, 3) uint8 BGR, without the shot's margins.
 
-    scenes: uint8 BGR, of the shot's ``sensor_size``. The camera is the same for all; its noise is
-    drawn anew for every frame, from one generator.
+    scenes: uint8 BGR, of the shot's ``sensor_size``.
+    shot: the camera's settings, the same for all frames.
+    seed: of the one generator that draws the noise of every frame.
     """
     generator = np.random.default_rng(seed)
     inner = slice(MARGIN, -MARGIN)
@@ -34,9 +35,11 @@ def camera_frames(
 def write_clips(
     clips: dict[Path, int], frames: Iterable[tuple[Image, ...]], frame_rate: float
 ) -> None:
-    """Write videos side by side; every clip takes one image of each tuple, by its place.
+    """Write several videos at once.
 
-    clips: file to place. Raises SinkError when a file cannot be written; then none is left.
+    clips: video file -> index of its image in each tuple of ``frames``.
+    frame_rate: frames per second.
+    Raises SinkError when a file cannot be written; then no file is left.
     """
     sinks: dict[Path, Sink] = {}
     try:
@@ -58,5 +61,5 @@ def write_clips(
 
 
 def _frame(image: Floats) -> Image:
-    """Return RGB, 0..1, as bytes in BGR."""
+    """Convert float RGB, 0..1, to a uint8 frame in BGR."""
     return np.ascontiguousarray(as_bytes(image[:, :, ::-1]))

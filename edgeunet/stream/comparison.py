@@ -1,4 +1,4 @@
-"""A denoised clip beside the noisy one, the clean one, and what non-local means makes of it."""
+"""Compares a denoised clip with the noisy one, the clean one, and non-local means."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgeunet.stream.camera_clip import write_clips
 from edgeunet.stream.meter import PsnrMeter
 
 STRENGTHS = (3.0, 6.0, 9.0, 12.0, 16.0, 20.0)
-"""What is tried of non-local means' filter strength h, in 8-bit units."""
+"""Filter strengths h that are tried for non-local means, in 8-bit units."""
 
 _TRIED_FRAMES = 2
 _PANELS = ("noisy", "non-local means", "denoised", "clean")
@@ -25,10 +25,12 @@ _PANELS = ("noisy", "non-local means", "denoised", "clean")
 
 @dataclass(frozen=True)
 class Comparison:
-    """Mean PSNR over all frames to the clean ones, in dB.
+    """Mean PSNR to the clean frames over a clip.
 
-    strength: of non-local means (OpenCV's ``fastNlMeansDenoisingColored``), the best of
-    ``STRENGTHS`` on the clip's first frames. still: four panels of the middle frame.
+    noisy_db, non_local_means_db, denoised_db: mean over all frames, in dB.
+    strength: filter strength of non-local means (OpenCV's ``fastNlMeansDenoisingColored``), the
+        best of ``STRENGTHS`` on the clip's first frames.
+    still: four panels of the middle frame, uint8 BGR.
     """
 
     noisy_db: float
@@ -45,9 +47,10 @@ def compare_clips(
     *,
     on_frame: Callable[[int], None] = lambda done: None,
 ) -> Comparison:
-    """Compare clips of one size and length; all frames are held in memory.
+    """Compare clips of one size and length. All frames are held in memory.
 
-    on_frame: called with the number of frames done. Raises SourceError for what is no clip.
+    on_frame: called with the number of finished frames.
+    Raises SourceError when a file is not a clip.
     """
     frames = list(zip(_frames(noisy), _frames(denoised), _frames(clean), strict=True))
     meter = PsnrMeter(*frames[0][0].shape[:2])

@@ -1,4 +1,4 @@
-"""What is shown of a run: the denoised frame, the labels, both, or input beside output."""
+"""Composes the image that a run writes: denoised frame, labels, both, or input beside output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SEPARATOR_GREY = 200
 
 
 class View(str, enum.Enum):
-    """What is written. All but side-by-side have the size of the source."""
+    """What is written. All views but side-by-side have the source's size."""
 
     DENOISED = "denoised"
     LABELS = "labels"
@@ -30,9 +30,9 @@ class View(str, enum.Enum):
 
 
 def choose_view(name: str | None, manifest: Manifest) -> View:
-    """Return the view asked for, or without one: denoised where it exists, else overlay.
+    """Return the named view. Without a name: denoised where the bundle has it, else overlay.
 
-    Raises UsageError for a view nobody knows or that the bundle has no output for.
+    Raises UsageError for an unknown view, and for one whose output the bundle does not have.
     """
     tasks = {output.task for output in manifest.outputs}
     if name is None:
@@ -57,7 +57,7 @@ def choose_view(name: str | None, manifest: Manifest) -> View:
 
 
 class Composer:
-    """Makes one image of a frame and its outputs, in buffers made once."""
+    """Composes images from a frame and its outputs, in buffers that are made once."""
 
     def __init__(self, manifest: Manifest, view: View) -> None:
         height, width = manifest.height, manifest.width
@@ -82,9 +82,11 @@ class Composer:
         return self._shape[1]
 
     def image(self, frame: Image, outputs: Mapping[str, Array]) -> Image:
-        """Return the view, (H, W, 3) uint8 BGR, of a frame as it went into the network.
+        """Return the view of a frame, (H, W, 3) uint8 BGR.
 
-        The next call, or the next run, overwrites it.
+        frame: the network's input.
+        outputs: the executor's outputs for it.
+        The next call, or the executor's next run, overwrites the image.
         """
         if self._view is View.SIDE_BY_SIDE:
             return self._side_by_side(frame, outputs)
@@ -98,16 +100,16 @@ class Composer:
         return frame if self._denoise is None else outputs[self._denoise.name][0]
 
     def _labels(self, outputs: Mapping[str, Array]) -> Image:
-        if self._segment is None:  # choose_view has refused this
+        if self._segment is None:  # choose_view refuses this case
             return self._tinted
         labels = outputs[self._segment.name][0]
-        # Eight bits cannot miss a table of 256; "clip" only spares numpy's own buffer.
+        # All 256 values are in the table; mode "clip" only saves numpy a buffer.
         return np.take(self._colours, labels, axis=0, out=self._tinted, mode="clip")
 
     def _overlay(self, frame: Image, outputs: Mapping[str, Array]) -> Image:
         image = self._base(frame, outputs)
         if self._segment is not None:
-            # Half of each, in integers: no frame of floats is made.
+            # Half of each, in integers, which needs no float buffer.
             tinted, mixed = self._labels(outputs), self._mixed
             np.right_shift(image, 1, out=mixed)
             np.right_shift(tinted, 1, out=tinted)
@@ -132,9 +134,9 @@ class Composer:
 
 
 def colour_table(labels: list[ClassLabel]) -> NDArray[np.uint8]:
-    """Return BGR colours by class index, (256, 3) uint8.
+    """Return BGR colours by class number, (256, 3) uint8.
 
-    Classes get the colours they name; when none names one, hues far apart from each other.
+    Classes have the colours of the recipe. When no class has one, hues are spread out.
     """
     table = np.zeros((256, 3), dtype=np.uint8)
     coloured = any(any(label.colour) for label in labels)
@@ -142,7 +144,7 @@ def colour_table(labels: list[ClassLabel]) -> NDArray[np.uint8]:
         if coloured:
             red, green, blue = labels[index].colour if index < len(labels) else (255, 255, 255)
         else:
-            # Steps of the golden ratio around the colour circle never fall close together.
+            # Steps of the golden ratio around the colour circle keep the hues apart.
             hue = (index * 0.61803399) % 1.0
             red, green, blue = (round(255 * part) for part in colorsys.hsv_to_rgb(hue, 0.7, 0.95))
         table[index] = (blue, green, red)

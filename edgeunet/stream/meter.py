@@ -1,4 +1,4 @@
-"""What a run measured: latency of the network, frames per second, PSNR against clean frames."""
+"""Figures of a run: latency of the network, and PSNR against clean frames."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from edgeunet.metrics import psnr_of_error_db
 from edgeunet.specs import Image
 
 IDENTICAL_DB = 100.0
-"""The PSNR of two equal frames, which has no finite value."""
+"""Stands for the PSNR of two equal frames, which is infinite."""
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds from a frame's going into the engine to its results, the first included."""
+    """Time from handing a frame to the engine to its results, in milliseconds, over all frames.
+
+    p50, p95, p99: percentiles.
+    """
 
     p50: float
     p95: float
@@ -28,9 +31,10 @@ class Latency:
 
 @dataclass(frozen=True)
 class Quality:
-    """Mean over frames of the PSNR against the clean frame in dB.
+    """Mean PSNR against the clean frames, in dB.
 
-    before: of the noisy frames. after: of the denoised ones, None when nothing is denoised.
+    before: of the noisy frames.
+    after: of the denoised frames; None when nothing is denoised.
     """
 
     before: float
@@ -38,13 +42,16 @@ class Quality:
 
 
 class PsnrMeter:
-    """Peak signal-to-noise ratio of 8-bit images of one size."""
+    """Computes the peak signal-to-noise ratio of 8-bit images of one size."""
 
     def __init__(self, height: int, width: int) -> None:
         self._difference: NDArray[np.float32] = np.empty((height, width, 3), dtype=np.float32)
 
     def psnr_db(self, image: Image, clean: Image) -> float:
-        """Return the PSNR of an image, (H, W, 3) uint8; equal images give ``IDENTICAL_DB``."""
+        """Return the PSNR of an image in dB; equal images give ``IDENTICAL_DB``.
+
+        image, clean: (H, W, 3) uint8.
+        """
         difference = self._difference
         np.subtract(image, clean, out=difference, dtype=np.float32)
         flat = difference.reshape(-1)
@@ -69,7 +76,7 @@ class Meter:
             self._after_db.append(after_db)
 
     def latency(self) -> Latency | None:
-        """Return the percentiles, or None before the first frame."""
+        """Return percentiles and mean, or None before the first frame."""
         if not self._latency_ms:
             return None
         values = np.asarray(self._latency_ms)

@@ -1,4 +1,4 @@
-"""Frames of a clip made of photographs: a slow pan and zoom over each, as a camera might move."""
+"""Makes a clip from photographs, with a slow pan and zoom over each as by a moving camera."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _ZOOM = (1.0, 1.15)
 def photo_frames(
     photographs: Sequence[Image], *, height: int, width: int, frames: int
 ) -> Iterator[Image]:
-    """Return ``frames`` frames, (height, width, 3) uint8 BGR, an equal share of each photograph.
+    """Return ``frames`` frames, (height, width, 3) uint8 BGR, the same number from each photograph.
 
-    photographs: (H, W, 3) uint8 BGR, each at least as large as the frame.
+    photographs: (H, W, 3) uint8 BGR, each at least as large as a frame.
     Raises UsageError when one is smaller.
     """
     for photograph in photographs:
@@ -35,7 +35,7 @@ def _images(photographs: Sequence[Image], height: int, width: int, frames: int) 
         photograph = photographs[index // per_photograph]
         share = (index % per_photograph) / max(1, per_photograph - 1)
         zoom = _ZOOM[0] + (_ZOOM[1] - _ZOOM[0]) * share
-        # From the upper left to the lower right, never past the photograph's border.
+        # The window moves from the upper left to the lower right, inside the photograph.
         room_rows = photograph.shape[0] - height / zoom
         room_columns = photograph.shape[1] - width / zoom
         row = height / zoom / 2 + room_rows * share

@@ -1,4 +1,4 @@
-"""Source, network and sink tied together. However a run ends, what was written is playable."""
+"""Runs a source through a network into a sink. Complete frames are kept however a run ends."""
 
 from __future__ import annotations
 
@@ -27,17 +27,22 @@ _MS_PER_S = 1e3
 _NAMED_SKIPS = 5
 
 Progress = Callable[[int, int | None, float], None]
-"""Called after every frame with frames done, frames to come in all (or None), frames per second."""
+"""Called after every frame with (finished frames, all frames or None, frames per second)."""
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What to run.
+    """Options of a run.
 
-    noise_sigma: noise added to clean footage, in 8-bit units; None adds none.
-    view: what is written, one of ``edgeunet.stream.compose.View``; None chooses by the bundle.
-    strength: how much of the denoising is applied, from 0, the frame itself, to 1.
-    frame_limit: stop after so many frames.
+    source: the source, as ``open_source`` reads it.
+    bundle: path of the bundle.
+    sink: the sink, as ``open_sink`` reads it.
+    engine: ``auto`` or the name of an engine.
+    noise_sigma: noise that is added to clean frames, in 8-bit units; None adds none.
+    seed: of that noise.
+    view: what is written, a ``edgeunet.stream.compose.View``; None chooses by the bundle.
+    strength: share of the denoising that is applied, from 0 (the frame itself) to 1.
+    frame_limit: stop after this many frames; None runs to the end.
     threads: CPU threads of the engine; None takes every core.
     """
 
@@ -55,14 +60,22 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a run did.
+    """The result of a run.
 
-    height, width, frame_rate: of the source, in pixels and frames per second.
-    frames: worked on and written. skipped: left out because they could not be used, one line
-    each. dropped: passed over because a live source was faster than the network.
-    complete: every frame there was, or was asked for, is in the sink.
-    broken_off: why the source ended before its end; empty when it did not.
+    source, sink, bundle, engine, view: their names.
+    strength: share of the denoising that was applied, 0..1.
+    height, width: of the source, in pixels.
+    frame_rate: of the source, in frames per second.
+    frames: frames that were processed and written.
+    skipped: one line per frame that could not be used.
+    dropped: frames of a live source that came too fast for the network.
+    complete: the sink has every frame that the source had or that was asked for.
+    interrupted: the user ended the run.
+    warnings: lines for the user.
+    broken_off: why the source ended early; empty when it did not.
     frames_per_second: from the first read to the last write.
+    latency_ms: None when no frame was processed.
+    quality: None when no noise was added.
     """
 
     source: str
@@ -93,13 +106,14 @@ def run_pipeline(
     on_note: Note | None = None,
     stop: threading.Event | None = None,
 ) -> RunSummary:
-    """Run a bundle over a source and return what happened.
+    """Run a bundle over a source and return a summary.
 
-    on_note: is told which engine runs it and why, before the first frame.
-    Setting ``stop``, or a KeyboardInterrupt, ends the run after the frame at hand; what was
-    written is kept, and the summary says ``interrupted``.
-    Raises an EdgeUnetError when the run cannot start or fails; frames written until then are
-    kept, unless the sink itself is what failed.
+    on_frame: called after every frame.
+    on_note: called with one line about the engine's choice, before the first frame.
+    stop: setting it ends the run after the current frame, as a KeyboardInterrupt does. Written
+        frames are kept, and the summary says ``interrupted``.
+    Raises an EdgeUnetError when the run cannot start or fails. Frames written before are kept,
+    unless the sink itself failed.
     """
     _check(options)
     bundle = open_bundle(options.bundle)
@@ -127,7 +141,7 @@ def run_pipeline(
 
 
 class _Run:
-    """One pass over a source."""
+    """One run over a source."""
 
     def __init__(
         self,
@@ -163,7 +177,7 @@ class _Run:
         self._interrupted = False
 
     def pump(self, on_frame: Progress | None, stop: threading.Event) -> None:
-        """Move every frame, then end the sink in the way that keeps what is whole."""
+        """Process all frames, then end the sink so that complete frames are kept."""
         start_s = time.perf_counter()
         try:
             for frame in self._frames_until(stop):
@@ -188,7 +202,7 @@ class _Run:
             self._sink.discard()
 
     def summary(self, report: SourceReport, view: str) -> RunSummary:
-        """Return the figures of the run."""
+        """Return the result of the run."""
         frames, elapsed_s = self._frames, self._elapsed_s
         whole = report.complete and not self._interrupted
         return RunSummary(
@@ -224,7 +238,7 @@ class _Run:
             yield frame
 
     def _step(self, frame: Frame) -> bool:
-        """Work on one frame; False when the sink wants no more."""
+        """Process one frame. Returns False when the sink wants no more."""
         seen = frame.image if self._noise is None else self._noise.add(frame.image)
         before_s = time.perf_counter()
         outputs = self._executor.run(seen)
@@ -241,7 +255,7 @@ class _Run:
         return wants_more
 
     def _keep_after(self, error: BaseException) -> None:
-        """Keep the frames written before an error, and say so in it."""
+        """Keep the frames written before an error, and add that to its message."""
         if not self._frames:
             self._sink.discard()
             return

@@ -1,4 +1,4 @@
-"""How much of the denoising is applied: between the frame itself and the network's answer."""
+"""Applies a share of the denoising: a mix of the frame and the network's output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FULL = 1.0
 
 
 def check_strength(strength: float) -> None:
-    """Raise UsageError for a strength outside 0..1, NaN included."""
+    """Raise UsageError for a strength outside 0..1, or NaN."""
     if not 0.0 <= strength <= FULL:
         raise UsageError(
             f"{strength:g} is not a strength",
@@ -23,7 +23,7 @@ def check_strength(strength: float) -> None:
 
 
 class Blender:
-    """Mixes frames with the network's denoised ones, in a buffer made once."""
+    """Mixes frames with their denoised versions, in a buffer that is made once."""
 
     def __init__(self, strength: float, manifest: Manifest) -> None:
         """Prepare for frames of a bundle. Raises UsageError when it has no denoised output."""
@@ -33,7 +33,7 @@ class Blender:
                 f"{manifest.name} has no denoised output that a strength could be chosen for",
                 hint="leave --strength out, or run a bundle that denoises",
             )
-        # Here, so that a run without OpenCV ends before its first frame.
+        # Imported here, so that a run without OpenCV fails before its first frame.
         from edgeunet.media import opencv
 
         self._blend = opencv.blend
@@ -42,10 +42,10 @@ class Blender:
         self._mixed: Image = np.empty((1, manifest.height, manifest.width, 3), np.uint8)
 
     def blended(self, frame: Image, outputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Return the outputs with the denoised one, (1, H, W, 3) uint8 BGR, mixed.
+        """Return the outputs with the denoised one, (1, H, W, 3) uint8 BGR, mixed with the frame.
 
-        frame: (H, W, 3) uint8 BGR, as it went into the network. The next call overwrites the
-        mixed frame.
+        frame: (H, W, 3) uint8 BGR, the network's input.
+        The next call overwrites the mixed frame.
         """
         denoised: Image = outputs[self._output]
         self._blend(frame, denoised[0], self._strength, self._mixed[0])

@@ -1,4 +1,4 @@
-"""Clips from a camera in software: one camera, another noise in every frame."""
+"""Clips from a simulated camera: one camera, new noise in every frame."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HEIGHT, WIDTH = 48, 80
 
 
 def still_scene() -> Image:
-    """A part of a photograph, BGR, as large as the sensor."""
+    """Return a part of a photograph, BGR, of the sensor's size."""
     shot = night_shot(HEIGHT, WIDTH)
     photograph = shipped_photographs()["coffee"][100:300, 150:450]
     return np.ascontiguousarray(fill_frame(photograph, *shot.sensor_size)[:, :, ::-1])

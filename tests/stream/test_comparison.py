@@ -1,4 +1,4 @@
-"""Clips compared frame by frame, and non-local means at its best strength."""
+"""Clips that are compared frame by frame, and the best strength of non-local means."""
 
 from __future__ import annotations
 

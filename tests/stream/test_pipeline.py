@@ -150,7 +150,7 @@ def test_psnr_is_that_of_what_is_written(bundle: Bundle, out: Path) -> None:
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.01, float("nan"), float("inf")])
-def test_what_is_no_strength(bundle: Bundle, out: Path, strength: float) -> None:
+def test_impossible_strengths_are_refused(bundle: Bundle, out: Path, strength: float) -> None:
     with pytest.raises(UsageError, match="is not a strength") as caught:
         run(bundle, "test://", out / "out.mp4", strength=strength)
     assert caught.value.message == f"{strength:g} is not a strength"
@@ -160,7 +160,7 @@ def test_what_is_no_strength(bundle: Bundle, out: Path, strength: float) -> None
     assert listing(out) == []
 
 
-def test_a_strength_of_nothing(tmp_path: Path, out: Path) -> None:
+def test_strength_without_a_denoised_output_is_refused(tmp_path: Path, out: Path) -> None:
     labels_only = tiny_bundle(tmp_path, tasks=(Task.SEGMENT,))
     with pytest.raises(UsageError, match="tiny has no denoised output") as caught:
         run(labels_only, "test://", out / "out.mp4", strength=0.5)
@@ -169,7 +169,7 @@ def test_a_strength_of_nothing(tmp_path: Path, out: Path) -> None:
     assert run(labels_only, "test://?frames=1", strength=1.0).frames == 1
 
 
-def test_the_frame_limit_ends_the_run_whole(bundle: Bundle, out: Path) -> None:
+def test_a_run_with_a_frame_limit_is_complete(bundle: Bundle, out: Path) -> None:
     summary = run(bundle, "test://?frames=0", out / "out.mp4", frame_limit=7)
     assert summary.frames == len(read_video(out / "out.mp4")[0]) == 7
     assert summary.complete
@@ -208,7 +208,7 @@ def test_impossible_options_are_refused(
     assert listing(out) == []
 
 
-def test_a_wish_to_stop_keeps_what_was_written(bundle: Bundle, out: Path) -> None:
+def test_a_stop_keeps_what_was_written(bundle: Bundle, out: Path) -> None:
     stop = threading.Event()
 
     def on_frame(done: int, total: int | None, rate: float) -> None:
@@ -223,7 +223,7 @@ def test_a_wish_to_stop_keeps_what_was_written(bundle: Bundle, out: Path) -> Non
     assert summary.frames == len(read_video(out / "out.mp4")[0]) == 5
 
 
-def test_a_wish_to_stop_before_the_first_frame_leaves_nothing(bundle: Bundle, out: Path) -> None:
+def test_a_stop_before_the_first_frame_leaves_nothing(bundle: Bundle, out: Path) -> None:
     stop = threading.Event()
     stop.set()
     summary = run_pipeline(RunOptions("test://", bundle.path, str(out / "o.mp4")), stop=stop)
