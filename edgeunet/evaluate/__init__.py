@@ -1,1 +1,1 @@
-"""How good are the answers of a network, or of a bundle, on images, labels and clips?"""
+"""Measures the quality of a network or a bundle on images, labels and clips."""

@@ -1,4 +1,4 @@
-"""What answers: a bundle in an engine here, torch in ``torch_backend``."""
+"""The networks that are evaluated: bundles here, torch in ``torch_backend``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edgeunet.specs import Task
 
 @dataclass(frozen=True)
 class Head:
-    """One output: its name, what it answers, and its classes' names."""
+    """One output of a network: its name, its task, and the names of its classes."""
 
     output: str
     task: Task
@@ -28,10 +28,12 @@ class Head:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a network says of one image; None where it has no such head.
+    """The outputs of a network for one image; None for a head that it does not have.
 
-    denoised: (3, H, W), RGB, of the type of the image it was given; floats clipped to 0..1.
-    labels: (H, W) integers. scores: (classes,) float32. The receiver's own.
+    denoised: (3, H, W), RGB, of the input's dtype. Floats are clipped to 0..1.
+    labels: (H, W) uint8, the class of each pixel.
+    scores: (classes,) float32, probabilities.
+    The arrays belong to the receiver.
     """
 
     denoised: Planes | None = None
@@ -40,7 +42,13 @@ class Answer:
 
 
 class Backend(Protocol):
-    """A loaded network. frame: the one size it takes, (height, width); None for any."""
+    """A loaded network.
+
+    name, engine, precision, weights: what it is, for reports.
+    recipe: the recipe it was made from.
+    heads: its outputs.
+    frame: the one size it takes, (height, width); None for any size.
+    """
 
     @property
     def name(self) -> str: ...
@@ -62,26 +70,31 @@ class Backend(Protocol):
 
     @property
     def kinds(self) -> tuple[NoiseKind, ...]:
-        """The kinds of added noise it takes; a camera's images go in as uint8 ones do."""
+        """The kinds of added noise that it takes. Real noisy images are given as uint8 ones."""
         ...
 
     @property
     def frame(self) -> tuple[int, int] | None: ...
 
     def run(self, image: Planes) -> Answer:
-        """Answer for one image, (3, H, W), RGB, of a type in ``kinds``."""
+        """Run the network on one image, (3, H, W), RGB, of a dtype that belongs to ``kinds``."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Free the network."""
+        ...
 
 
 def head_of(backend: Backend, task: Task) -> Head | None:
-    """Return the first head with a task; a second one is not measured."""
+    """Return the first head with a task, or None. Further ones are not evaluated."""
     return next((head for head in backend.heads if head.task is task), None)
 
 
 class BundleBackend:
-    """A bundle, whole or in windows. Frames are uint8, so float noise cannot go in."""
+    """A bundle, for whole frames or in windows. It takes uint8 images only.
+
+    engine, threads, on_note: as for ``Executor``.
+    """
 
     kinds = (NoiseKind.UINT8,)
 
@@ -114,7 +127,7 @@ class BundleBackend:
             head = head_of(self, task)
             found[task] = None if head is None else outputs[head.output][0]
         denoised, labels, scores = (found[task] for task in Task)
-        # The executor's buffers are written over by the next run.
+        # The executor's next run overwrites its buffers.
         return Answer(
             None if denoised is None else denoised[:, :, ::-1].transpose(2, 0, 1).copy(),
             None if labels is None else labels.copy(),

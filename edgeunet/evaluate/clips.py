@@ -1,4 +1,4 @@
-"""Videos, globs and the test pattern, frame by frame through ``edgeunet.stream``."""
+"""Evaluates videos, globs and the test pattern frame by frame."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ CLIP = "clip"
 
 
 class ClipData:
-    """The frames of a source; see ``DataSet``. Opening has read the first frame."""
+    """The frames of a source, as a ``DataSet``. Opening it reads the first frame.
+
+    text: the source, as ``open_source`` reads it.
+    frame: (height, width) of the network's frame; None for any size.
+    fit: what happens to frames of another size.
+    limit: the most frames to evaluate; None takes all.
+    Raises SourceError when the source is live, has no end, or has frames of another size.
+    """
 
     def __init__(
         self, text: str, *, frame: tuple[int, int] | None, fit: Fit, limit: int | None = None
@@ -26,7 +33,7 @@ class ClipData:
         self.left_out: list[str] = []
         self.swapped: list[str] = []
         self.kind = CLIP
-        # The files of a glob need not be consecutive frames.
+        # The files of a glob may be unrelated images.
         self.consecutive = len(self._source.paths) < 2
         self._limit = limit
         self._frame = frame
@@ -63,7 +70,9 @@ class ClipData:
                 hint="record it first, and give the file",
             )
         if source.frame_count is None and self._limit is None:
-            raise SourceError(f"{source.name!r} has no end", hint="say how far: --limit 100")
+            raise SourceError(
+                f"{source.name!r} has no end", hint="set a number of frames, like --limit 100"
+            )
         size = format_size(source.height, source.width)
         try:
             takes_part = check_fit(source.name, (source.height, source.width), self._frame, fit)

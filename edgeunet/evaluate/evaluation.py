@@ -1,4 +1,4 @@
-"""One pass over a set: every image at every noise level, one image in memory at a time."""
+"""Evaluates a network on a data set at every noise level, with one image in memory at a time."""
 
 from __future__ import annotations
 
@@ -22,11 +22,18 @@ from edgeunet.stream.meter import IDENTICAL_DB
 
 @dataclass(frozen=True)
 class Row:
-    """One image at one noise level; None for what was not measured.
+    """The figures of one image at one noise level; None for what was not measured.
 
-    sigma: in 8-bit units; None for a camera's own noise. PSNR in dB, ``inf`` for equal images.
-    gain_db: the PSNR of the answer minus that of the noisy image; 0 when both are equal to the
-    clean one. Shares 0..1. given_class: a class's name.
+    image: its name.
+    height, width: in pixels.
+    noise: kind of the noise.
+    sigma: in 8-bit units; None for a camera's own noise.
+    psnr_noisy_db, psnr_db: PSNR of the noisy image and of the output in dB; ``inf`` for an image
+        that equals the clean one.
+    gain_db: psnr_db minus psnr_noisy_db; None when the noisy image equals the clean one.
+    ssim_noisy, ssim: SSIM of the noisy image and of the output, at most 1.
+    pixel_accuracy: share of pixels with the right label, 0..1.
+    true_class, given_class: names of classes.
     """
 
     image: str
@@ -46,9 +53,9 @@ class Row:
 
 @dataclass(frozen=True)
 class LabelFigures:
-    """Over all pixels of all images that are not void; 0..1, NaN where nothing was counted.
+    """Quality of label maps over all pixels of all images, without void pixels; 0..1.
 
-    iou: per class, NaN for one that neither is nor was given anywhere.
+    iou: by class. NaN for a class that occurs neither in the truth nor in the output.
     """
 
     mean_iou: float
@@ -60,7 +67,8 @@ class LabelFigures:
 class ClassFigures:
     """Share of images whose most probable class is the true one; 0..1.
 
-    by_class: of the images of each class; only classes that there are images of.
+    accuracy: over all images.
+    by_class: over the images of each class that has images.
     """
 
     accuracy: float
@@ -69,13 +77,18 @@ class ClassFigures:
 
 @dataclass(frozen=True)
 class Figures:
-    """One set at one noise level. images: how many. None for what was not measured.
+    """The figures of one data set at one noise level; None for what was not measured.
 
-    sigma: None for a camera's own noise. gain_db: over the gains of the images, so that its
-    interval is that of their differences; a clean image has no gain. worst_gain_db: the smallest
-    of these, which is worst_gain_image's; below 0 the network did harm. PSNR: the mean over
-    images in dB. It is ``inf`` where all images are equal; where only some are, each of those
-    counts as ``IDENTICAL_DB``.
+    noise: kind of the noise.
+    sigma: in 8-bit units; None for a camera's own noise.
+    images: number of images.
+    psnr_noisy_db, psnr_db: mean PSNR over images in dB. It is ``inf`` when all images equal their
+        clean image; when only some do, each of those counts as ``IDENTICAL_DB``.
+    gain_db: mean of the images' gains, with the interval of these differences. Noisy images that
+        equal their clean image have no gain.
+    worst_gain_db, worst_gain_image: the smallest gain and its image; below 0 the network did harm.
+    ssim_noisy, ssim: mean SSIM.
+    labels, classes, temporal: figures of the other tasks.
     """
 
     noise: NoiseKind
@@ -95,7 +108,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Result:
-    """All figures of one set, and the image rows they are made of."""
+    """The figures of one data set, and the rows per image that they come from."""
 
     figures: tuple[Figures, ...]
     rows: tuple[Row, ...]
@@ -103,21 +116,28 @@ class Result:
 
 @dataclass(frozen=True)
 class Levels:
-    """Which noise is added: kinds x sigmas, in 8-bit units, one draw per image from the seed."""
+    """The noise levels of an evaluation: all combinations of kinds and sigmas.
+
+    sigmas: in 8-bit units.
+    seed: each image gets one draw of noise from it.
+    """
 
     kinds: Sequence[NoiseKind]
     sigmas: Sequence[float]
     seed: int = 0
 
     def of(self, data: DataSet) -> list[tuple[NoiseKind, float | None]]:
-        """Return the levels that a set is evaluated at; real pairs have their own alone."""
+        """Return the levels for a data set. Real pairs have one level, their own noise."""
         if data.kind == PAIRS:
             return [(NoiseKind.CAMERA, None)]
         return [(kind, sigma) for kind in self.kinds for sigma in self.sigmas]
 
 
 def noisy_image(sample: Sample, kind: NoiseKind, sigma: float | None, *, seed: int) -> Planes:
-    """Return what the network is given of a sample, at one of the levels of its set."""
+    """Return the network's input for a sample at a noise level of its data set.
+
+    Raises ValueError without a sigma when the sample has no noisy image.
+    """
     if sigma is not None:
         return add_noise(sample.clean, kind, sigma, seed=seed, index=sample.index)
     if sample.noisy is None:
@@ -133,10 +153,11 @@ def evaluate(
     clip: bool = False,
     on_image: Callable[[int], None] = lambda done: None,
 ) -> Result:
-    """Evaluate a backend on a set.
+    """Evaluate a backend on a data set.
 
-    clip: consecutive samples of a sequence are consecutive frames: measure them as such too.
-    on_image: called with the number of images done.
+    clip: consecutive samples of a sequence are consecutive frames, so temporal figures are
+        measured.
+    on_image: called with the number of finished images.
     """
     cells = [_Cell(backend, kind, sigma, clip=clip) for kind, sigma in levels.of(data)]
     rows = []
@@ -150,7 +171,7 @@ def evaluate(
 
 @dataclass
 class _Cell:
-    """What is collected at one noise level: a few numbers per image, one matrix, one frame."""
+    """Collects the figures of one noise level: numbers per image, confusion matrices, one frame."""
 
     backend: Backend
     kind: NoiseKind
@@ -245,14 +266,17 @@ class _Cell:
 
 
 def _mean_psnr_db(values: Sequence[float]) -> Estimate | None:
-    """Return the mean PSNR; one equal image, black for example, does not make it infinite."""
+    """Return the mean PSNR in dB.
+
+    If only some values are infinite, they count as ``IDENTICAL_DB``, so that the mean is finite.
+    """
     if all(math.isinf(value) for value in values):
         return estimate(values)
     return estimate([min(value, IDENTICAL_DB) for value in values])
 
 
 def _psnr_db(image: Planes, sample: Sample) -> float:
-    """Return the PSNR of an image of either type; bytes are compared as bytes."""
+    """Return the PSNR of a uint8 or float32 image in dB; uint8 images are compared as uint8."""
     if image.dtype == np.uint8:
         return psnr_db(image, sample.clean, peak=255.0)
     return psnr_db(image, as_floats(sample.clean))

@@ -1,7 +1,8 @@
-"""Several forms of one network on the same images: what each gives, takes, and does worst.
+"""Compares several forms of one network on the same images: quality, cost, and worst images.
 
-The first is what the others are held against: FP32, then FP16 and INT8, for example. Everything
-but the seconds is the same in every run.
+The first form is the reference, for example FP32 before FP16 and INT8. All figures but the times
+are
+the same in every run.
 """
 
 from __future__ import annotations
@@ -28,19 +29,20 @@ from edgeunet.units import format_size
 Pixels = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
-# Side of the windows shown: single pixels can be seen, and a page stays small.
+# Side of the windows in pixels: small enough to see single pixels and to keep the page small.
 WINDOW = 160
 _PSNR, _PIXELS = "PSNR", "pixel accuracy"
-# A difference is shown so many times as large.
+# Differences in pictures are multiplied by this.
 GAIN = 8
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What a network takes, in bytes; None where there is no such figure.
+    """Size and memory of a network, in bytes; None where it is unknown.
 
-    disk: of all its files. weights, skip, held, peak_live, arena: computed from the graphs, see
-    ARCHITECTURE.md. predicted: what a run is expected to take on the engine it was planned for.
+    disk: all files of the bundle.
+    weights, skip, held, peak_live, arena: computed from the graphs, see ARCHITECTURE.md.
+    predicted: expected memory of a run on the engine that the plan was made for.
     """
 
     disk: int | None = None
@@ -54,10 +56,15 @@ class Costs:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One form of the network, evaluated on every set.
+    """One form of the network and its results on every data set.
 
-    frame_ms: the median time of one frame, in the process that evaluated it. macs_share: of the
-    multiply-accumulates in 8 bits; None where none are.
+    name, engine, precision, weights: what it is.
+    frame: (height, width) it takes; None for any size.
+    costs: size and memory.
+    results: one per data set.
+    frame_ms: median time of a frame in the evaluation, in milliseconds.
+    macs_share: share of the multiply-accumulates that are in 8 bits, 0..1; None without any.
+    quantized_for: the engine that an INT8 graph was made for.
     """
 
     name: str
@@ -74,11 +81,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Spot:
-    """An image at one noise level, and how much worse a candidate is there.
+    """An image at one noise level, and what a candidate loses there.
 
-    sigma: None for a camera's own noise.
-    loss: in dB of PSNR, else in the share of right pixels; from the first candidate's figure, or,
-    of the first itself, 0. figure: the candidate's own. measure: PSNR or pixel accuracy.
+    sigma: in 8-bit units; None for a camera's own noise.
+    figure: the candidate's figure.
+    loss: the reference's figure minus the candidate's; 0 for the reference itself.
+    measure: PSNR (figures in dB) or pixel accuracy (shares, 0..1).
     """
 
     image: str
@@ -90,12 +98,17 @@ class Spot:
 
     @property
     def in_db(self) -> bool:
+        """Whether the figure is a PSNR."""
         return self.measure == _PSNR
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A picture, (h, w, 3) uint8 RGB, and what it shows. starts_row: it is not beside the last."""
+    """A picture of a scene.
+
+    pixels: (h, w, 3) uint8 RGB.
+    starts_row: it begins a new row of pictures.
+    """
 
     title: str
     pixels: Pixels
@@ -104,9 +117,9 @@ class Panel:
 
 @dataclass(frozen=True)
 class Scene:
-    """The window of a spot in which the candidate differs most, side by side.
+    """The window of a spot where a candidate differs most, as pictures.
 
-    top, left: of the window in the image, in pixels.
+    top, left: the window's corner in the image, in pixels.
     """
 
     spot: Spot
@@ -117,7 +130,10 @@ class Scene:
 
 @dataclass
 class Timed:
-    """A backend that notes how long each run took, in seconds."""
+    """A backend that records the duration of each run, in seconds.
+
+    name: its name in the report.
+    """
 
     backend: Backend
     name: str
@@ -140,7 +156,7 @@ class Timed:
 
 
 def check_alike(first: Backend, other: Backend) -> None:
-    """Raise UsageError when two cannot be held against each other."""
+    """Raise UsageError when two networks cannot be compared: other frame sizes or other outputs."""
     if other.frame != first.frame:
         sizes = [
             "frames of any size" if b.frame is None else format_size(*b.frame)
@@ -163,7 +179,7 @@ def check_alike(first: Backend, other: Backend) -> None:
 
 
 def candidate_of(backend: Timed, results: Sequence[Result]) -> Candidate:
-    """Return the record of one that has been evaluated."""
+    """Return the candidate of a backend that was evaluated on every data set."""
     source = backend.backend
     costs, share, target = Costs(), None, None
     if isinstance(source, BundleBackend):
@@ -195,9 +211,10 @@ def candidate_of(backend: Timed, results: Sequence[Result]) -> Candidate:
 
 
 def worst_spots(first: Result, result: Result, count: int) -> list[Spot]:
-    """Return where a candidate loses most to the first; of the first itself, where it is worst.
+    """Return the spots where a candidate loses most, the worst first.
 
-    At most one noise level of an image. Empty when nothing of the kind was measured.
+    For the reference itself they are the spots with the lowest figures.
+    count: the most spots; each image is in at most one. Empty when there are no figures.
     """
     known = {(row.image, row.noise, row.sigma): row for row in first.rows}
     spots = []
@@ -208,9 +225,13 @@ def worst_spots(first: Result, result: Result, count: int) -> list[Spot]:
             continue
         measure = _PIXELS if row.psnr_db is None else _PSNR
         spots.append(Spot(row.image, row.noise, row.sigma, own, before - own, measure))
-    itself = result is first
+    is_reference = result is first
     spots.sort(
-        key=lambda spot: (spot.figure if itself else -spot.loss, spot.image, spot.sigma or 0.0)
+        key=lambda spot: (
+            spot.figure if is_reference else -spot.loss,
+            spot.image,
+            spot.sigma or 0.0,
+        )
     )
     chosen: dict[str, Spot] = {}
     for spot in spots:
@@ -225,9 +246,9 @@ def _figure(row: Row) -> float | None:
 def scenes_of(
     spots: Sequence[Spot], data: DataSet, levels: Levels, first: Backend, other: Backend
 ) -> list[Scene]:
-    """Run both on the images of the spots again, and cut out what is to be seen.
+    """Run both networks on the images of the spots again, and return a scene for each.
 
-    data: the set, opened anew.
+    data: the data set, opened again.
     """
     wanted = {spot.image: spot for spot in spots}
     found = {}
@@ -281,7 +302,7 @@ def _scene(spot: Spot, sample: Sample, levels: Levels, first: Backend, other: Ba
 
 
 def _busiest(amount: NDArray[np.int16]) -> tuple[int, int]:
-    """Return the corner of the window with the largest sum."""
+    """Return (top, left) of the window with the largest sum."""
     table = np.zeros((amount.shape[0] + 1, amount.shape[1] + 1), np.int64)
     table[1:, 1:] = amount.astype(np.int64).cumsum(axis=0).cumsum(axis=1)
     height, width = (min(side, WINDOW) for side in amount.shape)
@@ -292,7 +313,7 @@ def _busiest(amount: NDArray[np.int16]) -> tuple[int, int]:
 
 
 def _coloured(labels: Pixels, head: Head, recipe: Recipe) -> Pixels:
-    """Return (3, H, W) uint8 RGB; void is black."""
+    """Return a label map as (3, H, W) uint8 RGB; void pixels are black."""
     palette = np.zeros((256, 3), np.uint8)
     for number, (_, colour) in enumerate(_colours(head, recipe)):
         palette[number] = colour
@@ -300,7 +321,7 @@ def _coloured(labels: Pixels, head: Head, recipe: Recipe) -> Pixels:
 
 
 def colours_of(backend: Backend) -> tuple[tuple[str, Colour], ...]:
-    """Return the classes of its label maps and the colours they are shown in; void is black."""
+    """Return the classes of a network's label maps with their colours, 8-bit RGB."""
     head = head_of(backend, Task.SEGMENT)
     return () if head is None else _colours(head, backend.recipe)
 

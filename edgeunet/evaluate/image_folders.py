@@ -1,7 +1,6 @@
-"""Folders of images: plain ones, ``images/`` beside ``labels/``, and one folder per class.
+"""Data sets in folders: plain images, ``images/`` beside ``labels/``, or one folder per class.
 
-Every file is looked at before the first is evaluated, so that what is wrong with the last one
-is said at once.
+All files are checked before the first is evaluated, so that an error in the last one shows at once.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ PLAIN, LABELLED, CLASSIFIED = "images", "labels", "classes"
 
 @dataclass(frozen=True)
 class Item:
-    """One file, and its truth; see ``Sample``."""
+    """An image file and its truth; the fields are those of ``Sample``."""
 
     index: int
     path: Path
@@ -33,7 +32,7 @@ class Item:
 
 
 class FolderData:
-    """Image files in natural order; see ``DataSet``."""
+    """Image files in natural order, as a ``DataSet``."""
 
     def __init__(
         self,
@@ -45,7 +44,13 @@ class FolderData:
         fit: Fit,
         limit: int | None = None,
     ) -> None:
-        """Keep the first ``limit`` images that take part; raise SourceError when none does."""
+        """Check the files, and keep the first ``limit`` images that can be evaluated.
+
+        kind: ``PLAIN``, ``LABELLED`` or ``CLASSIFIED``.
+        frame: (height, width) of the network's frame; None for any size.
+        fit: what happens to images of another size.
+        Raises SourceError when no image can be evaluated, or a label map does not fit its image.
+        """
         self.name = name
         self.kind = kind
         self.consecutive = False
@@ -111,12 +116,14 @@ def open_folder(
     fit: Fit,
     limit: int | None = None,
 ) -> FolderData:
-    """Open a folder, or one image file.
+    """Open a folder, or a single image file, as a data set.
 
-    classes: those of the network's classify head; with one, folders of these names are classes.
-    segments: the network has a segment head, so labels are wanted where there are any.
-    Raises SourceError for a folder without images, labels that are missing, and those that
-    cannot be read.
+    classes: names of the network's classes; folders with these names hold the images of a class.
+    segments: the network has a segment head, so ``labels/`` is read where it exists.
+    frame: (height, width) of the network's frame; None for any size.
+    fit: what happens to images of another size.
+    limit: the most images; None takes all.
+    Raises SourceError for a folder without images, and for labels that are missing or broken.
     """
     kind, items = PLAIN, []
     if path.is_file():
@@ -145,17 +152,17 @@ def open_folder(
 
 
 def has_labels(path: Path) -> bool:
-    """Say whether a folder has ``images/`` beside ``labels/``."""
+    """Return whether a folder has ``images/`` beside ``labels/``."""
     return (path / "images").is_dir() and (path / "labels").is_dir()
 
 
 def _sorted(folder: Path) -> list[Path]:
-    """Return the images below a folder, frame_2 before frame_10."""
+    """Return the images below a folder in natural order: frame_2 before frame_10."""
     return sorted(list_images(folder), key=lambda path: natural_order(str(path)))
 
 
 def natural_order(text: str) -> list[tuple[int, str]]:
-    """Return a key that sorts frame_2 before frame_10."""
+    """Return a sort key that puts frame_2 before frame_10."""
     parts = re.findall(r"\d+|\D+", text)
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
@@ -185,7 +192,10 @@ def _labels_of(image: Path, folder: Path) -> Path:
 
 
 def _read_labels(path: Path, photograph: Photograph, image: str) -> LabelMap:
-    """Return a label map, (H, W) uint8; raises SourceError unless it is one of this image."""
+    """Return a label map, (H, W) uint8.
+
+    Raises SourceError when it cannot be read or does not have the image's size.
+    """
     try:
         labels = read_labels(path)
     except SourceError as error:

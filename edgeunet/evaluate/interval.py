@@ -1,4 +1,4 @@
-"""A mean over images, and how far another draw of images might move it. Owns scipy."""
+"""Mean over images with a confidence interval. Only this file imports scipy in ``evaluate/``."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ CONFIDENCE = 0.95
 class Estimate:
     """A mean and the half-width of its 95 % confidence interval.
 
-    By Student's t over images, taken as independent draws: the frames of a clip are not, so for
-    a clip the interval is too narrow. half_width: None for a single value, or infinite ones. mean:
-    NaN when infinite ones of both signs are among them.
+    The interval is Student's t over images as independent draws. Frames of a clip are not
+    independent, so for a clip it is too narrow.
+    mean: NaN when the values have infinities of both signs.
+    half_width: None for a single value, and when a value is infinite.
     """
 
     mean: float
@@ -26,13 +27,14 @@ class Estimate:
 
     @property
     def interval(self) -> tuple[float, float] | None:
+        """The interval's (lower, upper) end; None without a half-width."""
         if self.half_width is None:
             return None
         return self.mean - self.half_width, self.mean + self.half_width
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:
-    """Return the mean of figures with its interval; None when there are none."""
+    """Return the mean of the values with its interval; None without values."""
     if not values:
         return None
     array = np.asarray(values, np.float64)

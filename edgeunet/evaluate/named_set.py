@@ -1,4 +1,4 @@
-"""From what a person wrote to the set it names."""
+"""Opens the data set that the user named."""
 
 from __future__ import annotations
 
@@ -25,8 +25,12 @@ def open_data(
 ) -> FolderData | ClipData | PairData:
     """Open a folder, an image, or any source of ``edgeunet run`` that is not live.
 
-    heads: of the network, which say what truth is looked for. Raises SourceError for a set that
-    cannot be evaluated, UsageError for what is no source.
+    heads: outputs of the network, which decide the truth that is looked for.
+    frame: (height, width) of the network's frame; None for any size.
+    fit: what happens to images of another size.
+    limit: the most images; None takes all.
+    Raises SourceError for a data set that cannot be evaluated, UsageError for a text that names
+    no source.
     """
     path = Path(text)
     if holds_pairs(path, heads):
@@ -44,7 +48,7 @@ def open_data(
 
 
 def holds_pairs(path: Path, heads: Sequence[Head]) -> bool:
-    """Say whether a folder is evaluated as pairs; labels, and a folder per class, come first."""
+    """Return whether a folder is evaluated as pairs. Labels and folders per class come first."""
     labelled = has_labels(path) or any((path / name).is_dir() for name in _classes(heads))
     return has_pairs(path) and not labelled
 

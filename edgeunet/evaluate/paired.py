@@ -1,7 +1,8 @@
-"""Real pairs, ``noisy/`` beside ``clean/``: images, and clips whose frames are pairs in turn.
+"""Data sets of real pairs: images or clips in ``noisy/`` and, with the same names, in ``clean/``.
 
-Every file is read before the first is evaluated, so that what is wrong with the last one is said
-at once. One frame of a clip is in memory at a time.
+All files are read before the first is evaluated, so that an error in the last one shows at once.
+One
+frame of a clip is in memory at a time.
 """
 
 from __future__ import annotations
@@ -35,7 +36,11 @@ from edgeunet.units import format_size
 
 @dataclass(frozen=True)
 class _Member:
-    """A pair that takes part. first: the index of its first frame in the set; see ``Sample``."""
+    """A pair that is evaluated.
+
+    first: index of its first frame in the set, as in ``Sample``.
+    frames: number of its frames.
+    """
 
     pair: Pair
     first: int
@@ -43,7 +48,7 @@ class _Member:
 
 
 class PairData:
-    """A folder of pairs; see ``DataSet``. ``count`` counts frames, an image is one."""
+    """A folder of pairs, as a ``DataSet``. ``count`` counts frames; an image is one frame."""
 
     kind = PAIRS
 
@@ -52,8 +57,10 @@ class PairData:
     ) -> None:
         """Read every pair, up to ``limit`` frames.
 
-        Raises SourceError when a file has no partner or cannot be read, when two differ in size
-        or in their number of frames, and when no pair takes part.
+        frame: (height, width) of the network's frame; None for any size.
+        fit: what happens to images of another size.
+        Raises SourceError when a file has no partner or cannot be read, when two partners differ in
+        size or number of frames, and when no pair can be evaluated.
         """
         pairing = find_pairs(folder, IMAGE_SUFFIXES | set(VIDEO_SUFFIXES))
         check_partners(pairing)
@@ -97,7 +104,7 @@ class PairData:
         return cropped(np.ascontiguousarray(image.transpose(2, 0, 1)), self._frame)
 
     def _survey(self, pair: Pair, first: int, fit: Fit, limit: int | None) -> _Member | None:
-        """Read a pair as far as it will be evaluated; None when it is left out."""
+        """Read a pair up to ``limit`` frames; return None when it is left out."""
         count = 0
         with contextlib.closing(_frames(pair, self.left_out)) as frames:
             for noisy, clean in frames:
@@ -133,10 +140,10 @@ def _is_clip(pair: Pair) -> bool:
 def _frames(
     pair: Pair, broken_off: list[str]
 ) -> Generator[tuple[Photograph, Photograph], None, None]:
-    """Yield (noisy, clean), each (H, W, 3) uint8 RGB, at least once.
+    """Yield (noisy, clean) of a pair, each (H, W, 3) uint8 RGB, at least once.
 
-    broken_off: gets a line for each clip that ends before its container says. Raises SourceError
-    as ``read_pair`` does, and when one clip ends before the other.
+    broken_off: gets a line for each clip that ends before its container says.
+    Raises SourceError as ``read_pair`` does, and when one clip ends before the other.
     """
     if not _is_clip(pair):
         yield read_pair(pair)

@@ -1,8 +1,8 @@
-"""Which noise an image has. Three protocols, never mixed in one figure.
+"""Noise protocols. Figures of different protocols are never mixed.
 
-float: additive white Gaussian noise, not clipped; the output is clipped to 0..1. What papers
-report. uint8: the same draw, rounded and clipped to 8 bits as from a camera; so is the output.
-camera: a real noisy image in 8 bits, to which nothing is added; the output is 8 bits as well.
+float: additive white Gaussian noise, not clipped; the output is clipped to 0..1. Papers report it.
+uint8: the same draw, rounded and clipped to 8 bits as from a camera; the output is 8 bits too.
+camera: a real noisy image in 8 bits, without added noise; the output is 8 bits too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Planes = NDArray[Any]
 """(3, H, W), RGB: uint8, 0..255, or float32, 0..1."""
 
 SIGMAS = (0.0, 15.0, 25.0, 50.0)
-"""With 0, so that what a network does to a clean image stands in every table."""
+"""Default noise levels in 8-bit units. 0 shows what the network does to a clean image."""
 
 CLEAN = (0.0,)
 
@@ -30,7 +30,7 @@ _HINT = f"write numbers from 0 to {MAX_SIGMA:g}, in 8-bit units, like 0,15,25,50
 
 
 class NoiseKind(str, enum.Enum):
-    """What the noisy image is made of."""
+    """The noise protocols, see the module."""
 
     FLOAT = "float"
     UINT8 = "uint8"
@@ -41,12 +41,12 @@ class NoiseKind(str, enum.Enum):
 
     @property
     def words(self) -> str:
-        """Return what a person reads."""
+        """The protocol in words, for the user."""
         return _WORDS[self]
 
 
 ADDED = (NoiseKind.FLOAT, NoiseKind.UINT8)
-"""The kinds that ``add_noise`` makes, of a sigma. The camera's kind has no sigma."""
+"""The kinds of noise that ``add_noise`` makes. Each needs a sigma; a camera's noise has none."""
 
 _WORDS = {
     NoiseKind.FLOAT: "float, not clipped",
@@ -56,12 +56,15 @@ _WORDS = {
 
 
 def level_in_words(noise: str, sigma: float | None) -> str:
-    """Return ``sigma 25`` for a level of added noise, else what the noise is."""
+    """Return a noise level in words, for example ``sigma 25``. noise: a ``NoiseKind``."""
     return NoiseKind(noise).words if sigma is None else f"sigma {sigma:g}"
 
 
 def parse_sigmas(text: str) -> tuple[float, ...]:
-    """Read ``0,15,25,50``. Raises UsageError for what is no level, and for a level given twice."""
+    """Read noise levels such as ``0,15,25,50``.
+
+    Raises UsageError for a text that is not a level, and for a level that is given twice.
+    """
     sigmas = []
     for word in text.split(","):
         try:
@@ -80,11 +83,14 @@ def parse_sigmas(text: str) -> tuple[float, ...]:
 def add_noise(
     clean: NDArray[np.uint8], kind: NoiseKind, sigma: float, *, seed: int, index: int
 ) -> Planes:
-    """Return the noisy image, of the kind's type; the kind is one of ``ADDED``.
+    """Return the noisy image: float32 or uint8, as the kind says.
 
-    clean: (3, H, W) uint8, RGB. index: of the image in its set. Both kinds share one draw, which
-    depends on sigma's whole number, index and seed alone; seed 0 gives what the generator seeded
-    with [sigma, index] gives.
+    clean: (3, H, W) uint8, RGB.
+    kind: one of ``ADDED``; ValueError is raised for another.
+    sigma: standard deviation in 8-bit units.
+    index: number of the image in its data set.
+    Both kinds use the same draw, which depends only on index, seed and sigma's whole part. With
+    seed 0 the draw is that of a generator seeded with [sigma, index].
     """
     if kind not in ADDED:
         raise ValueError(f"{kind} noise is not added")

@@ -1,4 +1,4 @@
-"""A report, and the JSON document of it."""
+"""The content of a comparison report, and its JSON document."""
 
 from __future__ import annotations
 
@@ -28,9 +28,12 @@ _DIGITS = 5
 
 @dataclasses.dataclass(frozen=True)
 class Evaluated:
-    """A set as it was evaluated; left_out: a line for each image that was not.
+    """A data set after the evaluation.
 
-    swapped: the names of pairs that look swapped.
+    images: number of images that were evaluated.
+    cropped: how many of them were cropped.
+    left_out: one line per image that was not evaluated.
+    swapped: names of pairs whose images look swapped.
     """
 
     name: str
@@ -43,10 +46,13 @@ class Evaluated:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What a page shows. scenes: by set, of each candidate.
+    """The content of a report.
 
-    colours: of label maps, by class, 8-bit RGB. facts: what the figures were measured with, by
-    name.
+    candidates: the forms that are compared, the reference first.
+    sets: the data sets.
+    scenes: by data set, then by candidate.
+    colours: classes of label maps with their colours, 8-bit RGB.
+    facts: versions and settings of the measurement, by name.
     """
 
     title: str
@@ -58,9 +64,10 @@ class Report:
 
 
 def document_of_report(report: Report) -> dict[str, Any]:
-    """Return the JSON document: bytes, milliseconds, dB, shares 0..1; null where not measured.
+    """Return the JSON document of a report.
 
-    flicker: in 8-bit units. worst: where a form loses most to the first, window and figure.
+    Units are bytes, milliseconds, dB, shares 0..1, and 8-bit units for flicker; null where nothing
+    was measured. ``worst`` has the spots where a form loses most to the reference.
     """
     return {
         "title": report.title,
@@ -132,7 +139,7 @@ def _level(figures: Figures) -> dict[str, Any]:
 
 
 def _numbers(record: dict[str, Any]) -> dict[str, Any]:
-    """Round; JSON has no word for infinite or not a number."""
+    """Round floats; values that are not finite become None, as JSON has none of them."""
     return {
         key: (round(value, _DIGITS) if math.isfinite(value) else None)
         if isinstance(value, float)

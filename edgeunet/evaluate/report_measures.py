@@ -1,4 +1,4 @@
-"""What a report says of quality: how each measure is read from the figures, and written."""
+"""The quality measures of a report: how each is read from the figures and written."""
 
 from __future__ import annotations
 
@@ -61,7 +61,13 @@ def _mean(value: Estimate | None) -> float | None:
 
 @dataclass(frozen=True)
 class Measure:
-    """How one measure is read, written, and multiplied for that; noisy: of what was put in."""
+    """How a measure is read and written.
+
+    read: returns its value from the figures.
+    form: format specification of the written value.
+    scale: factor of the written value.
+    noisy: reads the same measure of the noisy input, if it has one.
+    """
 
     title: str
     read: Read

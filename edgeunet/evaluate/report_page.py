@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else. What comes from outside is escaped."""
+"""Writes a report as one HTML file without other files. All text from outside is escaped."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COUNTED = {
 
 
 def page_of(report: Report) -> str:
-    """Return the HTML text."""
+    """Return the HTML text of a report."""
     facts = "".join(
         f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>"
         for name, value in report.facts.items()
@@ -34,7 +34,7 @@ def page_of(report: Report) -> str:
     parts = [_candidates(report.candidates)]
     for number, entry in enumerate(report.sets):
         parts.append(f"<h2>{escape(entry.name)}: {counted(entry.images, entry.kind)}</h2>")
-        parts += [f'<p class="legend">{escape(text)}</p>' for text in _apart(entry)]
+        parts += [f'<p class="legend">{escape(text)}</p>' for text in _notes(entry)]
         parts += [_measure(report.candidates, number, measure) for measure in MEASURES]
         if any(report.scenes[number]):
             parts.append(_legend(report.colours))
@@ -44,8 +44,8 @@ def page_of(report: Report) -> str:
     return html_of(report.title, "\n" + "".join(parts))
 
 
-def _apart(entry: Evaluated) -> list[str]:
-    """Return what was not evaluated as it lies there."""
+def _notes(entry: Evaluated) -> list[str]:
+    """Return lines about images that were cropped, look swapped, or were left out."""
     cropped = [f"{entry.cropped} larger than the frame: their centre is evaluated"]
     swapped = [swapped_in_words(entry.swapped)] if entry.swapped else []
     left_out = [f"left out: {line}" for line in entry.left_out]
@@ -53,16 +53,16 @@ def _apart(entry: Evaluated) -> list[str]:
 
 
 def counted(images: int, kind: str) -> str:
-    """Return how many images of a set there are, in words."""
+    """Return the number of images in words, for example "3 images". kind: of the data set."""
     return f"{images} " + _COUNTED[kind].format(s="" if images == 1 else "s")
 
 
-# What each size is, by its name in Costs.
+# Field of Costs -> (heading, meaning).
 _SIZES = {
     "disk": ("files", "all files of the bundle"),
     "weights": ("weights", "the network's constants"),
     "skip": ("skip", "encoder tensors kept for the decoder while the bottleneck runs"),
-    "held": ("held", "what one stage of windows hands to the next"),
+    "held": ("held", "tensors that one stage of windows makes for a later one"),
     "peak_live": ("peak live", "the largest sum of activations alive at once"),
     "arena": ("arena", "the same, laid out in memory"),
     "predicted": ("predicted", "what a run is expected to take on its engine"),
@@ -70,7 +70,7 @@ _SIZES = {
 
 
 def _candidates(candidates: Sequence[Candidate]) -> str:
-    """Return the table of what each takes; a column that nobody has a figure for is left out."""
+    """Return the table of costs. Columns without any figure are left out."""
     first = candidates[0]
     columns: list[tuple[str, list[str]]] = [
         ("form", [f"{escape(c.name)}<small>{escape(_kind(c))}</small>" for c in candidates]),
@@ -116,10 +116,10 @@ def _or_dash(value: float | None, form: str) -> str:
     return "-" if value is None else form.format(value)
 
 
-def _times(value: float, before: float | None, what: str) -> str:
+def _times(value: float, before: float | None, suffix: str) -> str:
     if not before or value == before:
         return ""
-    return f"<small>{value / before:.2f}\N{MULTIPLICATION SIGN}{what}</small>"
+    return f"<small>{value / before:.2f}\N{MULTIPLICATION SIGN}{suffix}</small>"
 
 
 def _measure(candidates: Sequence[Candidate], number: int, measure: Measure) -> str:
@@ -149,7 +149,7 @@ def _level(figures: Figures) -> str:
 def _written(value: float | None, measure: Measure) -> str:
     if value is None or math.isnan(value):
         return "-"
-    # A gain of -inf: what was equal to the clean image no longer is.
+    # Only +inf means equal; a gain of -inf means that an equal image was changed.
     return "equal" if value == math.inf else format(measure.scale * value, measure.form)
 
 
@@ -163,13 +163,13 @@ def _difference(value: float | None, reference: float | None, measure: Measure) 
 
 
 def _signed(value: float, form: str) -> str:
-    """Return it with its sign; what is rounded to nothing has none."""
+    """Return the number with its sign; a number that rounds to zero gets a plus."""
     text = format(value, f"+{form}")
     return text if text.strip("+-0.") else text.replace("-", "+")
 
 
 def _legend(colours: Sequence[tuple[str, Colour]]) -> str:
-    """Return what the pictures below show."""
+    """Return the legend of the pictures below it."""
     labels = "".join(
         f'<span><i style="background: rgb{colour}"></i>{escape(name)}</span>'
         for name, colour in colours
@@ -184,14 +184,15 @@ def _legend(colours: Sequence[tuple[str, Colour]]) -> str:
 def _scenes(candidate: Candidate, scenes: Sequence[Scene], first: Candidate) -> str:
     if not scenes:
         return ""
-    itself = candidate is first
+    is_reference = candidate is first
     parts = [
-        f"<h3>Where {escape(candidate.name)} {'is worst' if itself else 'loses most'}</h3>",
+        f"<h3>Where {escape(candidate.name)} {'is worst' if is_reference else 'loses most'}</h3>",
     ]
     for scene in scenes:
         spot = scene.spot
         scale, unit = (1, "dB") if spot.in_db else (100, "%")
-        against = "" if itself else f" ({_signed(-scale * spot.loss, '.2f')} against {first.name})"
+        loss = _signed(-scale * spot.loss, ".2f")
+        against = "" if is_reference else f" ({loss} against {first.name})"
         parts.append(
             f"<p>{escape(spot.image)}, {level_in_words(spot.noise, spot.sigma)}: "
             f"{escape(spot.measure)} "
@@ -208,7 +209,7 @@ def _scenes(candidate: Candidate, scenes: Sequence[Scene], first: Candidate) -> 
 
 
 def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table; heads are escaped, cells are HTML."""
+    """Return an HTML table. Headings are escaped; cells must be HTML already."""
     head = "".join(f"<th>{escape(text)}</th>" for text in heads)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return (

@@ -1,4 +1,4 @@
-"""Structural similarity as the literature has it. Owns scikit-image's metrics."""
+"""Structural similarity, as published. Only this file imports scikit-image in ``evaluate/``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from edgeunet.pixels import as_floats
 
 
 def ssim(image: Planes, reference: Planes) -> float:
-    """Return the mean SSIM over pixels and channels, at most 1; equal images give 1.
+    """Return the mean SSIM over pixels and channels: at most 1, which equal images have.
 
-    image, reference: (3, H, W), both sides at least the window's, ``data.SMALLEST_SIDE``. As Wang
-    et al. (2004): a Gaussian window of sigma 1.5 on 11x11 pixels, population covariances, K1 0.01,
-    K2 0.03, the range 1. Colour images: the mean of the channels.
+    image, reference: (3, H, W), uint8 or float32, with sides of at least ``SMALLEST_SIDE``.
+    The parameters are those of Wang et al. (2004): Gaussian window of sigma 1.5 on 11x11 pixels,
+    population covariances, K1 0.01, K2 0.03, range 1. Colour images take the channels' mean.
     """
     similarity: Callable[..., float] = metrics.structural_similarity
     return float(

@@ -1,8 +1,7 @@
-"""Does a still scene stay still? Labels and pixels of consecutive frames.
+"""Measures whether still parts of a clip stay still, from pairs of consecutive frames.
 
-Only static pixels count: those of which no channel of the clean frame changes by more than
-STATIC_THRESHOLD, in 8-bit units, since the frame before. Figures are means over all static
-pixels of all pairs of frames.
+Only static pixels count: those whose clean channels all change by at most STATIC_THRESHOLD 8-bit
+units since the previous frame. Figures are means over all static pixels of all pairs.
 """
 
 from __future__ import annotations
@@ -19,11 +18,14 @@ STATIC_THRESHOLD = 2
 
 @dataclass(frozen=True)
 class TemporalFigures:
-    """pairs: of consecutive frames. static_share: of all their pixels; 0..1.
+    """Stability over the pairs of consecutive frames.
 
-    label_change_share: of static pixels that get another label; 0..1. flicker: mean absolute
-    difference of static pixels between frames, in 8-bit units. None where nothing is static or
-    the network has no such head.
+    pairs: number of pairs.
+    static_share: share of all pixels that are static; 0..1.
+    label_change_share: share of static pixels whose label changes; 0..1.
+    clean_flicker, noisy_flicker, denoised_flicker: mean absolute difference of static pixels
+        between two frames, in 8-bit units.
+    Figures are None when no pixel is static or the network lacks the head.
     """
 
     pairs: int
@@ -36,7 +38,13 @@ class TemporalFigures:
 
 @dataclass(frozen=True)
 class Moment:
-    """One frame: clean (3, H, W) uint8, the others as the network got and gave them."""
+    """One frame.
+
+    sequence: the clip it belongs to.
+    clean: (3, H, W) uint8.
+    noisy: the network's input.
+    denoised, labels: the network's outputs; None for a head that it does not have.
+    """
 
     sequence: str
     clean: NDArray[np.uint8]
@@ -46,7 +54,10 @@ class Moment:
 
 
 class TemporalMeter:
-    """Collects pairs; holds one frame. Frames of another sequence or size make no pair."""
+    """Collects pairs of frames and holds one frame.
+
+    Two frames of different sequences or sizes are not a pair.
+    """
 
     def __init__(self) -> None:
         self._before: Moment | None = None
@@ -55,6 +66,7 @@ class TemporalMeter:
         self._denoises = self._labels = False
 
     def add(self, now: Moment) -> None:
+        """Add the next frame."""
         before, self._before = self._before, now
         if before is None or before.sequence != now.sequence:
             return
@@ -94,7 +106,7 @@ class TemporalMeter:
 
 
 def _moved(now: Planes, before: Planes, static: NDArray[np.bool_]) -> float:
-    """Return the summed absolute difference over static pixels in 8-bit units."""
+    """Return the summed absolute difference over static pixels, in 8-bit units."""
     scale = 1.0 if now.dtype == np.uint8 else 255.0
     difference = now[:, static].astype(np.float32) - before[:, static].astype(np.float32)
     return scale * float(np.abs(difference).sum(dtype=np.float64))

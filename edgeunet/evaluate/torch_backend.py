@@ -1,4 +1,4 @@
-"""A recipe with its weights, in torch FP32: what every bundle is held against."""
+"""A recipe with its weights in torch FP32, the reference for every bundle."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from edgeunet.specs import Array, Task
 
 
 class TorchBackend:
-    """The network on the CPU. Float images give floats, uint8 images uint8, as a bundle does."""
+    """The network in torch on the CPU.
+
+    The denoised image has the input's dtype, as with a bundle.
+    """
 
     engine = "torch"
     precision = "fp32"
@@ -27,7 +30,10 @@ class TorchBackend:
     def __init__(
         self, recipe: Recipe, weights: Path, *, frame: tuple[int, int] | None = None
     ) -> None:
-        """Load; frame: the size images are brought to, (height, width), for comparisons."""
+        """Build the network and load its weights.
+
+        frame: (height, width) that images are cropped to, for comparisons; None for any size.
+        """
         self.name = recipe.name
         self.recipe = recipe
         self.weights = weights.name
@@ -40,7 +46,7 @@ class TorchBackend:
         load_weights(self._network, weights)
 
     def run(self, image: Planes) -> Answer:
-        """Answer; raises WeightsError when the network's answer is not finite."""
+        """Run the network on one image. Raises WeightsError when an output is not finite."""
         found: dict[Task, Array] = {}
         with torch.inference_mode():
             outputs = self._network(torch.from_numpy(as_floats(image))[None])
@@ -52,7 +58,7 @@ class TorchBackend:
                 if not torch.isfinite(y).all():
                     raise WeightsError(
                         f"the network's {head.output!r} is not finite with {self.weights}",
-                        hint="its weights are no good: train again, or give others",
+                        hint="its weights are unusable: train again, or give others",
                     )
                 found[task] = _finished(task, y, in_bytes=image.dtype == np.uint8)
         return Answer(found.get(Task.DENOISE), found.get(Task.SEGMENT), found.get(Task.CLASSIFY))

@@ -1,4 +1,4 @@
-"""What is evaluated on: one image at a time, with its truth where there is one."""
+"""Samples and data sets: images, one at a time, with their truth."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from edgeunet.errors import SourceError
 from edgeunet.units import format_size
 
 PAIRS = "pairs"
-"""The kind of a set whose noisy images are real: no noise is added to it."""
+"""The kind of a data set with real noisy images, to which no noise is added."""
 
-# SSIM's window must fit.
+# In pixels: SSIM's window must fit into the image.
 SMALLEST_SIDE = 11
 
 
 class Fit(str, enum.Enum):
-    """What becomes of images that have another size than the frame. Nothing is ever resized.
+    """What happens to images that do not have the frame's size. Images are never resized.
 
-    crop: of larger ones the centre; a smaller one is an error. skip: they are left out and named.
+    crop: the centre of larger images is used; a smaller image is an error.
+    skip: they are left out and named.
     refuse: each is an error.
     """
 
@@ -37,13 +38,16 @@ class Fit(str, enum.Enum):
 
 @dataclass(frozen=True)
 class Sample:
-    """One image.
+    """One image of a data set.
 
-    index: its place in the set, broken and left out ones counted, so that its noise is the same
-    whatever lies beside it. clean: (3, H, W) uint8, RGB. labels: (H, W) uint8, void from the
-    number of classes on. true_class: its number. sequence: consecutive samples of one sequence
-    are consecutive frames. noisy: like clean, the same scene as a camera made it; in sets of
-    the kind ``PAIRS`` alone, None where noise is to be added.
+    name: for reports.
+    index: its number in the data set. Broken and left out images count too, so that an image has
+        the same noise whatever the other files are.
+    clean: (3, H, W) uint8, RGB.
+    labels: (H, W) uint8; values from the number of classes on are void.
+    true_class: number of its class.
+    sequence: consecutive samples of one sequence are consecutive frames.
+    noisy: the real noisy image, like clean; only in data sets of the kind ``PAIRS``.
     """
 
     name: str
@@ -56,14 +60,15 @@ class Sample:
 
 
 class DataSet(Protocol):
-    """Images to iterate over once.
+    """Images that can be iterated over once.
 
-    kind: images, labels, classes, clip or pairs. consecutive: they are frames of a video for
-    certain.
-    count: how many there will be, None when nobody knows.
-    cropped, left_out: how many were cropped, and a line for each that was not evaluated; both are
-    whole only after the iteration. swapped: the names of pairs whose clean image is noisier than
-    the noisy one.
+    kind: images, labels, classes, clip or pairs.
+    consecutive: the images are certainly consecutive frames of videos.
+    count: number of images; None when it is unknown.
+    cropped: number of cropped images.
+    left_out: one line per image that was not evaluated.
+    swapped: names of pairs whose clean image is noisier than the noisy one.
+    ``cropped`` and ``left_out`` are complete only after the iteration.
     """
 
     name: str
@@ -78,13 +83,16 @@ class DataSet(Protocol):
 
 
 class SmallImageError(SourceError):
-    """An image that nothing can be measured on."""
+    """An image is too small for SSIM."""
 
 
 def check_fit(name: str, size: tuple[int, int], frame: tuple[int, int] | None, fit: Fit) -> bool:
-    """Say whether an image takes part; raise SourceError where it may not be left out.
+    """Return whether an image is evaluated.
 
-    size, frame: (height, width). Raises SmallImageError for one below SMALLEST_SIDE.
+    name: for messages.
+    size, frame: (height, width); without a frame any size fits.
+    Raises SmallImageError when a side is below SMALLEST_SIDE, and SourceError for another size
+    that ``fit`` does not allow.
     """
     if min(size) < SMALLEST_SIDE:
         raise SmallImageError(

@@ -1,4 +1,4 @@
-"""Image files with their truth, written for a test."""
+"""Writes image files with their truth for tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""torch and bundles see the same pixels, and agree."""
+"""Torch and bundles get the same pixels and give the same outputs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _shipped() -> tuple[Recipe, Path]:
 
 
 def _toy(folder: Path) -> tuple[Recipe, Path]:
-    """A network of two levels that is exported in a second, whose answer is near the image."""
+    """Return a network of two levels that exports in a second and nearly returns its input."""
     shipped = load_recipe("unetmm")
     table = msgspec.structs.replace(
         shipped.network, width=8, encoder_blocks=(1, 1), decoder_blocks=(1, 1)

@@ -1,4 +1,4 @@
-"""SSIM and intervals against what they are defined to be."""
+"""SSIM and confidence intervals compared with their definitions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOISY = np.clip(CLEAN + RANDOM.normal(0, 30, CLEAN.shape), 0, 255).astype(np.uin
 
 
 def _by_definition(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    """SSIM of one channel, 0..1, window by window, where the window lies inside the image."""
+    """Return the SSIM of one channel, 0..1, from every window that lies inside the image."""
     offsets = np.arange(-5, 6)
     line = np.exp(-(offsets**2) / (2 * 1.5**2))
     window = np.outer(line, line) / line.sum() ** 2
@@ -63,7 +63,7 @@ def test_the_interval_is_students() -> None:
     assert found.interval == pytest.approx((2 - 2.48414, 2 + 2.48414), abs=1e-4)
 
 
-def test_an_interval_that_has_no_meaning_is_left_out() -> None:
+def test_an_undefined_interval_is_none() -> None:
     assert estimate([]) is None
     assert estimate([30.0]) == Estimate(30.0, None)
     assert estimate([30.0, math.inf]) == Estimate(math.inf, None)

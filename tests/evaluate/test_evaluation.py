@@ -1,4 +1,4 @@
-"""Figures of answers that are known in advance."""
+"""Figures of outputs that are known in advance."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ALL = (
 
 @dataclass
 class Fixed:
-    """Says the same of every image: a brighter image, road everywhere, a dog."""
+    """A backend with fixed outputs: a brighter image, road at every pixel, and the class dog."""
 
     heads: tuple[Head, ...] = ALL
     name: str = "fixed"

@@ -42,7 +42,7 @@ def test_a_plain_folder(tmp_path: Path) -> None:
     assert samples[0].sequence == samples[1].sequence
 
 
-def test_what_cannot_be_read_is_left_out_and_changes_nobodys_noise(tmp_path: Path) -> None:
+def test_broken_images_are_left_out_and_others_keep_their_noise(tmp_path: Path) -> None:
     write_folder(tmp_path, 3)
     (tmp_path / "image_2.png").write_bytes(b"no image")
     write(tmp_path / "image_0.png", picture(0, 8, 8))
@@ -75,7 +75,7 @@ def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
     assert hint.startswith("supported: ")
 
 
-def test_larger_images_give_their_centre_and_labels_too(tmp_path: Path) -> None:
+def test_larger_images_and_labels_are_cropped_to_the_centre(tmp_path: Path) -> None:
     write_labelled(tmp_path, 1)
     data = _opened(tmp_path, segments=True, frame=(16, 20))
     (sample,) = data
@@ -100,7 +100,7 @@ def test_skip_leaves_other_sizes_out_and_names_them(tmp_path: Path) -> None:
     assert data.left_out == ["tall.png is 40x16, not 24x32"]
 
 
-def test_refuse_takes_the_frames_size_alone(tmp_path: Path) -> None:
+def test_refuse_accepts_only_the_frames_size(tmp_path: Path) -> None:
     write_folder(tmp_path, 1)
     message, _ = _failure(tmp_path, frame=(16, 16), fit=Fit.REFUSE)
     assert message == "image_1.png is 24x32, not the frame of 16x16"

@@ -95,7 +95,7 @@ def test_pairs_that_are_all_too_small_are_an_error(tmp_path: Path) -> None:
     )
 
 
-def test_what_is_wrong_with_the_last_pair_is_said_at_once(tmp_path: Path) -> None:
+def test_an_error_in_the_last_pair_shows_at_once(tmp_path: Path) -> None:
     write_pairs(tmp_path)
     (tmp_path / "noisy" / "image_3.png").write_bytes(b"no image")
     assert failure(tmp_path) == "noisy/image_3.png is not a readable image"

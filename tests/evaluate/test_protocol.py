@@ -51,7 +51,7 @@ def test_levels_are_read() -> None:
         ("25,25.0", "the noise level 25 is given twice"),
     ],
 )
-def test_what_is_no_level_is_refused(text: str, message: str) -> None:
+def test_impossible_levels_are_refused(text: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_sigmas(text)
     assert caught.value.message == message
