@@ -23,7 +23,8 @@ from edgeunet.convert.network_graph import graphs_of_recipe
 from edgeunet.convert.network_plan import planner_of
 from edgeunet.engine.onnxruntime_arenas import ARENA_LIMIT
 from edgeunet.errors import BudgetError, EdgeUnetError, EngineError
-from edgeunet.planning.planner import FramePlan, Planner
+from edgeunet.planning.frame_plan import FramePlan
+from edgeunet.planning.planner import Planner
 from edgeunet.planning.request import PlanRequest
 from edgeunet.recipes import Recipe, load_recipe
 from edgeunet.run.measured import FEWEST_FRAMES, measure

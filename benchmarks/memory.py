@@ -44,7 +44,7 @@ from benchmarks.helpers.subjects import (
 from edgeunet.bundle import Bundle
 from edgeunet.cli.console import note, print_table
 from edgeunet.errors import EdgeUnetError, EngineError, MissingPackageError
-from edgeunet.planning.planner import FramePlan
+from edgeunet.planning.frame_plan import FramePlan
 from edgeunet.specs import Array, Precision
 from edgeunet.units import MIB, format_size, parse_size
 

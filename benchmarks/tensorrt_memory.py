@@ -31,7 +31,8 @@ from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.graph.summary import TensorKind, view_of_model, write_model
 from edgeunet.imitation.allocations import allocations_of
 from edgeunet.imitation.tensorrt_compiler import compiled_bytes
-from edgeunet.planning.planner import FramePlan, Planner
+from edgeunet.planning.frame_plan import FramePlan
+from edgeunet.planning.planner import Planner
 from edgeunet.recipes import load_recipe, recipe_names
 from edgeunet.specs import Engine, Precision
 from edgeunet.units import MIB, format_size, parse_size

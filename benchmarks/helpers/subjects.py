@@ -16,7 +16,8 @@ from edgeunet.convert.network_graph import graphs_of_recipe
 from edgeunet.convert.network_plan import planner_of
 from edgeunet.models import build_network
 from edgeunet.models.weights import save_weights
-from edgeunet.planning.planner import FramePlan, Planner, choose_plan
+from edgeunet.planning.frame_plan import FramePlan
+from edgeunet.planning.planner import Planner, choose_plan
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
 from edgeunet.recipes import load_recipe
 from edgeunet.specs import Array, Precision, Task

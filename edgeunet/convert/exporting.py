@@ -50,7 +50,7 @@ from edgeunet.files import check_writable, naming
 from edgeunet.graph.for_engine import finish
 from edgeunet.graph.summary import view_of_model
 from edgeunet.imitation.prediction import whole_region_bytes
-from edgeunet.planning.planner import FramePlan
+from edgeunet.planning.frame_plan import FramePlan
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Array, Engine, FrameType, Precision

@@ -19,7 +19,8 @@ from edgeunet.convert.quantizing import Quantizer
 from edgeunet.graph.for_engine import finish
 from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.graph.summary import view_of_model, write_model
-from edgeunet.planning.planner import FramePlan, Planner, choose_plan
+from edgeunet.planning.frame_plan import FramePlan
+from edgeunet.planning.planner import Planner, choose_plan
 from edgeunet.planning.request import PlanRequest, WindowSize
 from edgeunet.planning.savings import gains_of
 from edgeunet.planning.tuning import fastest_plan

@@ -18,7 +18,7 @@ from edgeunet.bundle.manifest import (
 from edgeunet.graph.for_engine import finish
 from edgeunet.graph.stages import Border, StageGraph
 from edgeunet.graph.values import static_shape
-from edgeunet.planning.planner import FramePlan, PlannedStage
+from edgeunet.planning.frame_plan import FramePlan, PlannedStage
 
 
 def write_stages(plan: FramePlan, folder: Path) -> tuple[StageEntry, ...]:

@@ -10,25 +10,20 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import numpy as np
-
-from edgeunet.analysis.held_layout import HeldLayout
 from edgeunet.errors import BudgetError, UsageError
-from edgeunet.graph.stages import FrameGraph, StageGraph
+from edgeunet.graph.stages import FrameGraph
 from edgeunet.imitation.allocations import Allocations
 from edgeunet.imitation.prediction import (
-    StageCost,
     border_size,
     engine_bytes,
     least_bytes,
-    region_bytes,
 )
 from edgeunet.planning.cuts import Cut, cuts_of
+from edgeunet.planning.frame_plan import FramePlan, PlannedStage, Prediction
 from edgeunet.planning.request import PlanRequest, WindowSize, over_the_end
 from edgeunet.planning.window_choices import STEP, Costs, StageWindowChoices
-from edgeunet.specs import FRAME, Engine, TensorSpec
+from edgeunet.specs import FRAME, Engine
 from edgeunet.units import format_bytes, format_size
 
 # The default: windows as small as they get before this much is computed twice.
@@ -40,82 +35,6 @@ _MOST_ASKED = 2.0
 
 # The graph of a whole frame pads and crops by itself, in tensors of its own: measured.
 _PADDED_WHOLE = 1.06
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a run takes at its peak, weights not counted.
-
-    frame_bytes: the padded frame and the outputs. held_bytes: the arena of held tensors.
-    window_bytes: the buffers of the stage whose windows take most. live_bytes: live activations
-    of the stage that needs most. engine_bytes: those and what the engine adds.
-    """
-
-    frame_bytes: int
-    held_bytes: int
-    window_bytes: int
-    live_bytes: int
-    engine_bytes: int
-
-    @property
-    def total_bytes(self) -> int:
-        return self.frame_bytes + self.held_bytes + self.window_bytes + self.engine_bytes
-
-
-@dataclass(frozen=True)
-class PlannedStage:
-    """A stage and its window; None runs it once, on everything."""
-
-    stage: StageGraph
-    window: WindowSize | None
-    window_count: int
-    cost: StageCost
-
-    @property
-    def window_bytes(self) -> int:
-        """What the buffers of one window take."""
-        if self.window is None:
-            return 0
-        return int(self.cost.border_bytes(np.array([self.window[0] * self.window[1]]))[0])
-
-
-@dataclass(frozen=True)
-class FramePlan:
-    """Everything that is decided about how a frame runs.
-
-    frame: (height, width). height, width: of the padded frame. held: what stages hand on.
-    recompute_ratio: arithmetic done over that of the whole frame.
-    """
-
-    frame: tuple[int, int]
-    level: int
-    recompute: int
-    height: int
-    width: int
-    stages: tuple[PlannedStage, ...]
-    held: tuple[TensorSpec, ...]
-    layout: HeldLayout
-    prediction: Prediction
-    recompute_ratio: float
-    engine: Engine
-
-    @property
-    def windowed(self) -> bool:
-        return self.level > 0
-
-    @property
-    def region_bytes(self) -> int:
-        """The region that onnxruntime's arena needs; see imitation/prediction.py."""
-        pixels = self.height * self.width
-        return region_bytes(
-            [
-                (
-                    one.cost.allocations,
-                    pixels if one.window is None else one.window[0] * one.window[1],
-                )
-                for one in self.stages
-            ]
-        )
 
 
 class Planner:

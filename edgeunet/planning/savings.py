@@ -6,7 +6,8 @@ from edgeunet.analysis.memory_report import Gain
 from edgeunet.graph.summary import view_of_model
 from edgeunet.imitation.allocations import allocations_of
 from edgeunet.imitation.prediction import engine_bytes
-from edgeunet.planning.planner import FramePlan, Planner
+from edgeunet.planning.frame_plan import FramePlan
+from edgeunet.planning.planner import Planner
 from edgeunet.specs import Engine
 
 

@@ -9,7 +9,8 @@ import math
 from collections.abc import Callable
 
 from edgeunet.graph.stages import StageGraph
-from edgeunet.planning.planner import FramePlan, Planner
+from edgeunet.planning.frame_plan import FramePlan
+from edgeunet.planning.planner import Planner
 from edgeunet.planning.request import WindowSize
 
 TimeStage = Callable[[StageGraph, WindowSize], float]

@@ -20,7 +20,7 @@ from edgeunet.convert.network_graph import graphs_of_recipe
 from edgeunet.convert.network_plan import report_of_frame, report_of_request, target_of
 from edgeunet.engine.onnxruntime_arenas import ARENA_LIMIT
 from edgeunet.errors import EngineError
-from edgeunet.planning.planner import FramePlan
+from edgeunet.planning.frame_plan import FramePlan
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
 from edgeunet.recipes import Recipe
 from edgeunet.run.measured import measure

@@ -18,7 +18,8 @@ from edgeunet.graph.receptive import global_nodes
 from edgeunet.graph.stages import FrameGraph
 from edgeunet.imitation import prediction
 from edgeunet.planning import window_choices as options
-from edgeunet.planning.planner import COMFORTABLE_RATIO, FramePlan, Planner, choose_plan
+from edgeunet.planning.frame_plan import FramePlan
+from edgeunet.planning.planner import COMFORTABLE_RATIO, Planner, choose_plan
 from edgeunet.planning.request import PlanRequest
 from edgeunet.specs import Engine
 from edgeunet.units import MIB

@@ -9,7 +9,7 @@ pytest.importorskip("torch")
 from edgeunet.errors import BudgetError
 from edgeunet.graph.stages import StageGraph
 from edgeunet.imitation.onnxruntime_arena import DEAD_BYTES, Arena, pool_for
-from edgeunet.planning.planner import FramePlan
+from edgeunet.planning.frame_plan import FramePlan
 from edgeunet.planning.request import WindowSize
 from edgeunet.planning.tuning import fastest_plan
 from edgeunet.specs import Engine

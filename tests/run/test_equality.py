@@ -32,7 +32,7 @@ from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.graph.summary import write_model
 from edgeunet.graph.values import constant_of
 from edgeunet.imitation.prediction import StageCost
-from edgeunet.planning.planner import FramePlan, PlannedStage, Prediction
+from edgeunet.planning.frame_plan import FramePlan, PlannedStage, Prediction
 from edgeunet.planning.request import PlanRequest, WindowSize
 from edgeunet.planning.window_choices import STEP
 from edgeunet.recipes import recipe_names

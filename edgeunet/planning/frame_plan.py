@@ -1,0 +1,95 @@
+"""A frame plan: the stages that a frame goes through, and the memory that is predicted for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeunet.analysis.held_layout import HeldLayout
+from edgeunet.graph.stages import StageGraph
+from edgeunet.imitation.prediction import StageCost, region_bytes
+from edgeunet.planning.request import WindowSize
+from edgeunet.specs import Engine, TensorSpec
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The memory of a run at its peak, without weights, in bytes.
+
+    frame_bytes: the padded frame and the outputs.
+    held_bytes: the arena of held tensors.
+    window_bytes: the buffers of the stage whose windows take most.
+    live_bytes: live activations of the stage that needs most.
+    engine_bytes: those live activations and what the engine adds to them.
+    """
+
+    frame_bytes: int
+    held_bytes: int
+    window_bytes: int
+    live_bytes: int
+    engine_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        return self.frame_bytes + self.held_bytes + self.window_bytes + self.engine_bytes
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A stage and its window. Without a window it runs once, on whole tensors."""
+
+    stage: StageGraph
+    window: WindowSize | None
+    window_count: int
+    cost: StageCost
+
+    @property
+    def window_bytes(self) -> int:
+        """The buffers of one window, in bytes."""
+        if self.window is None:
+            return 0
+        return int(self.cost.border_bytes(np.array([self.window[0] * self.window[1]]))[0])
+
+
+@dataclass(frozen=True)
+class FramePlan:
+    """Everything that is decided about how a frame runs.
+
+    frame: (height, width) in pixels.
+    level: the level that the graph is cut at; 0 for a whole frame.
+    recompute: the number of skip levels that decode makes again.
+    height, width: of the padded frame, in pixels.
+    held: the tensors that stages hold for later ones.
+    recompute_ratio: the arithmetic of all windows over that of the whole frame.
+    """
+
+    frame: tuple[int, int]
+    level: int
+    recompute: int
+    height: int
+    width: int
+    stages: tuple[PlannedStage, ...]
+    held: tuple[TensorSpec, ...]
+    layout: HeldLayout
+    prediction: Prediction
+    recompute_ratio: float
+    engine: Engine
+
+    @property
+    def windowed(self) -> bool:
+        return self.level > 0
+
+    @property
+    def region_bytes(self) -> int:
+        """The region that onnxruntime's arena needs; see imitation/prediction.py."""
+        pixels = self.height * self.width
+        return region_bytes(
+            [
+                (
+                    one.cost.allocations,
+                    pixels if one.window is None else one.window[0] * one.window[1],
+                )
+                for one in self.stages
+            ]
+        )
