@@ -269,7 +269,7 @@ BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str, str, int]] = {
     "licences": (
         lambda folder: (folder, "--licence", "a", "--licence", "b"),
         "2 licences are given for 1 inputs",
-        "give it once, or once for each INPUT, in their order",
+        "give one for all, or one for each input, in their order",
         2,
     ),
     "a source without end": (

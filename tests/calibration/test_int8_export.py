@@ -110,7 +110,7 @@ def test_windows_give_what_the_whole_frame_gives(
     monkeypatch.setattr(quantizing, "pairs", nobody)
     words = ("--target", target, "--size", "64x96", "--out")
     whole = export(copy, *words, copy / "whole.bundle")
-    windowed = export(copy, *words, copy / "tiled.bundle", "--tile", "32x32")
+    windowed = export(copy, *words, copy / "windowed.bundle", "--tile", "32x32")
     assert (whole.code, windowed.code) == (0, 0), whole.err + windowed.err
     assert "measuring" not in whole.err + windowed.err
     plan = open_bundle(copy / "windowed.bundle").manifest.plan
