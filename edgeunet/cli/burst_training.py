@@ -16,7 +16,7 @@ from edgeunet.recipes import Recipe
 
 if TYPE_CHECKING:
     from edgeunet.train.before_after import Shown
-    from edgeunet.train.loop import Outcome
+    from edgeunet.train.run_records import Outcome
     from edgeunet.train.samples import Sample
 
 PAGE_NAME = "before-after.html"

@@ -146,9 +146,11 @@ def command(
         from edgeunet.train.checkpoint import FILE_NAME
         from edgeunet.train.fake_quantization import with_quantization
         from edgeunet.train.interruption import TrainingInterrupted
-        from edgeunet.train.loop import Progress, check_run, train, with_steps
+        from edgeunet.train.loop import train
         from edgeunet.train.processes import is_main_process
+        from edgeunet.train.run_checks import check_run, with_steps
         from edgeunet.train.run_images import read_data
+        from edgeunet.train.run_records import Progress, TrainingOptions
         from edgeunet.train.views import all_figures
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="training", extra="train") from error
@@ -235,14 +237,16 @@ def command(
                 recipe,
                 read.training,
                 out,
-                bursts=read.bursts,
-                validation=read.held_out,
-                resume=resume,
-                init=begin_with,
-                mixed_precision=mixed_precision,
-                fake_quantization=None if choice is None else choice.exported_bits(recipe, say),
-                report=report,
-                notice=say,
+                TrainingOptions(
+                    bursts=read.bursts,
+                    validation=read.held_out,
+                    resume=resume,
+                    init=begin_with,
+                    mixed_precision=mixed_precision,
+                    fake_quantization=None if choice is None else choice.exported_bits(recipe, say),
+                    report=report,
+                    notice=say,
+                ),
             )
         except TrainingInterrupted as error:
             raise InterruptedTrainingError(error.step, error.saved) from error

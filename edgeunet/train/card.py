@@ -16,7 +16,7 @@ from edgeunet.files import replacing_file
 from edgeunet.recipes import Recipe
 from edgeunet.schedules import CameraTable, TrainTable
 from edgeunet.specs import Task
-from edgeunet.train.loop import Outcome
+from edgeunet.train.run_records import Outcome
 
 _IMAGE_LOSSES = {
     "l1": "L1",
