@@ -15,7 +15,7 @@ from edgeunet.choosing.networks import choose_weights, is_bundle, missing_packag
 from edgeunet.cli.choices import read_recipe_at
 from edgeunet.cli.console import note, print_json, progress, warn
 from edgeunet.cli.evaluate_report import check_report, make_report, print_report, write_report
-from edgeunet.cli.options import AsJson, Seed
+from edgeunet.cli.options import AsJson, Seed, Weights, Width
 from edgeunet.errors import EdgeUnetError, UsageError
 from edgeunet.files import check_writable, replacing_file
 from edgeunet.specs import Task
@@ -76,18 +76,8 @@ def command(
             help="torch for a MODEL; onnxruntime or tensorrt for a BUNDLE.",
         ),
     ] = "auto",
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            "--weights", metavar="FILE", help="A .safetensors file; the shipped one unless given."
-        ),
-    ] = None,
-    width: Annotated[
-        str | None,
-        typer.Option(
-            "--width", metavar="N", help="Of a MODEL: tiny, small, base, or a number of channels."
-        ),
-    ] = None,
+    weights: Weights = None,
+    width: Width = None,
     size: Annotated[
         str | None,
         typer.Option(

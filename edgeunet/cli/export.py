@@ -23,7 +23,7 @@ from edgeunet.cli.choices import (
 from edgeunet.cli.console import note, print_json
 from edgeunet.cli.export_tables import export_document, print_export
 from edgeunet.cli.int8 import read_int8, write_sensitivity
-from edgeunet.cli.options import AsJson, Width
+from edgeunet.cli.options import AsJson, Budget, Size, Tile, Weights, Width
 from edgeunet.cli.triton import check_served, serve_bundle
 from edgeunet.errors import UsageError, near_match
 from edgeunet.specs import FrameType, Precision
@@ -38,24 +38,12 @@ def command(
     model: Annotated[
         str, typer.Option("--model", metavar="MODEL", help="A recipe's name, or a path to one.")
     ],
-    size: Annotated[
-        str | None,
-        typer.Option(
-            "--size",
-            metavar="HxW",
-            help="Frame size, rows first, like 480x640; the recipe's unless given.",
-        ),
-    ] = None,
+    size: Size = None,
     width: Width = None,
     fp32: Annotated[bool, typer.Option("--fp32", help="32-bit floats (default).")] = False,
     fp16: Annotated[bool, typer.Option("--fp16", help="16-bit floats.")] = False,
     int8: Annotated[bool, typer.Option("--int8", help="8-bit integers.")] = False,
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            "--weights", metavar="FILE", help="A .safetensors file; the shipped one unless given."
-        ),
-    ] = None,
+    weights: Weights = None,
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="Untrained, to measure memory and speed.")
     ] = False,
@@ -67,16 +55,8 @@ def command(
             help="What graphs take frames as; float is for TensorRT before 8.5 (JetPack 4).",
         ),
     ] = "uint8",
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            "--budget", metavar="BYTES", help="Most activation memory of a run, like 128MiB."
-        ),
-    ] = None,
-    tile: Annotated[
-        str | None,
-        typer.Option("--tile", metavar="HxW|auto|none", help="Windows the frame is run in."),
-    ] = None,
+    budget: Budget = None,
+    tile: Tile = None,
     calibration: Annotated[
         str | None,
         typer.Option(

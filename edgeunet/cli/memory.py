@@ -12,13 +12,15 @@ import typer
 
 from edgeunet.analysis.board_fit import fit_on
 from edgeunet.boards import find_board
+from edgeunet.bundle import open_bundle
 from edgeunet.choosing.memory import Wanted, subject_of
 from edgeunet.choosing.networks import missing_package
 from edgeunet.cli.choices import read_plan_request, read_width
 from edgeunet.cli.console import note, print_json
-from edgeunet.cli.memory_device import device_document, predicted_plans, print_device, print_fit
+from edgeunet.cli.memory_device import device_document, print_device, print_fit
 from edgeunet.cli.memory_tables import print_report, why_whole
-from edgeunet.cli.options import AsJson
+from edgeunet.cli.options import AsJson, Budget, Size, Tile, Width
+from edgeunet.cli.tensorrt_table import predicted_bytes
 from edgeunet.errors import UsageError
 from edgeunet.specs import Precision
 from edgeunet.units import parse_size
@@ -33,31 +35,13 @@ def command(
             show_default=False,
         ),
     ],
-    size: Annotated[
-        str | None,
-        typer.Option(metavar="HxW", help="Frame size of a MODEL; the recipe's unless given."),
-    ] = None,
+    size: Size = None,
     precision: Annotated[
         Precision | None, typer.Option(help="Number format of a MODEL; fp32 unless given.")
     ] = None,
-    width: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N", help="Width of a MODEL: tiny, small, base, or a number of channels."
-        ),
-    ] = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            "--budget",
-            metavar="BYTES",
-            help="Plan a MODEL for this much activation memory, like 128MiB.",
-        ),
-    ] = None,
-    tile: Annotated[
-        str | None,
-        typer.Option("--tile", metavar="HxW|auto|none", help="Windows a MODEL is run in."),
-    ] = None,
+    width: Width = None,
+    budget: Budget = None,
+    tile: Tile = None,
     board: Annotated[
         str | None,
         typer.Option(
@@ -124,7 +108,7 @@ def command(
     device = None if measured is None else measured.device
     plans = {}
     if device is not None and subject.runnable is not None:
-        plans = predicted_plans(subject.runnable)
+        plans = predicted_bytes(open_bundle(subject.runnable))
     fit = None if board is None else fit_on(subject.report, find_board(board))
     if as_json:
         document = subject.report.document()
