@@ -1,4 +1,4 @@
-"""Which network is meant: a recipe, its weights, or a bundle."""
+"""Find the network that the user means: a recipe, its weights, or a bundle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgeunet.units import format_size
 
 
 def is_bundle(target: str) -> bool:
-    """Return whether a name means a bundle folder rather than a recipe."""
+    """Return whether a name is that of a bundle folder, not of a recipe."""
     path = Path(target)
     looks_like_folder = target.endswith("/") or path.suffix == ".bundle" or path.is_dir()
     return (path / FILE_NAME).is_file() or (looks_like_folder and target not in recipe_names())

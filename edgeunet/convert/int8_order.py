@@ -1,4 +1,4 @@
-"""What is asked of an INT8 export. Plain types: nothing heavy is imported to read an order."""
+"""The options of an INT8 export, in plain types that need no heavy package."""
 
 from __future__ import annotations
 
