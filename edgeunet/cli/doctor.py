@@ -1,4 +1,4 @@
-"""``edgeunet doctor``: what this machine has, and what to do about what it lacks."""
+"""``edgeunet doctor``: what this machine has, and how to install what it lacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``edgeunet memory``: what a network, a bundle or an ONNX file needs, before it runs."""
+"""``edgeunet memory``: the memory that a network, a bundle or an ONNX file needs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def command(
     ],
     size: Size = None,
     precision: Annotated[
-        Precision | None, typer.Option(help="Number format of a MODEL; fp32 unless given.")
+        Precision | None, typer.Option(help="Number format of a MODEL; default: fp32.")
     ] = None,
     width: Width = None,
     budget: Budget = None,
@@ -47,15 +47,15 @@ def command(
         typer.Option(
             "--board",
             metavar="ID",
-            help="Say whether it fits a Jetson module; plan a MODEL for its usable memory.",
+            help="Check whether it fits a Jetson module; plan a MODEL for its usable memory.",
         ),
     ] = None,
     measure: Annotated[
         bool,
-        typer.Option("--measure", help="Also run it here and measure what the engine takes."),
+        typer.Option("--measure", help="Also run it here and measure the memory of the engine."),
     ] = False,
     engine: Annotated[
-        str, typer.Option("--engine", help="What --measure runs: auto, onnxruntime or tensorrt.")
+        str, typer.Option("--engine", help="Engine of --measure: auto, onnxruntime or tensorrt.")
     ] = "auto",
     plot: Annotated[
         list[Path] | None,
@@ -67,7 +67,7 @@ def command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say how much memory a network needs, where, and for what."""
+    """Compute how much memory a network needs, where, and for what."""
     request = read_plan_request(budget, tile, board)
     fixed = budget is not None or tile is not None
     wanted = Wanted(
@@ -128,7 +128,7 @@ def command(
 
 
 def _check_pictures(paths: Sequence[Path]) -> None:
-    """Refuse names that cannot be drawn before the work is done."""
+    """Raise UsageError for file names that cannot be drawn, before the work is done."""
     if not paths:
         return
     try:

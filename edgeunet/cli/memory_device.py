@@ -1,4 +1,4 @@
-"""The tables of ``edgeunet memory`` about a device: a board, and what was found on a GPU."""
+"""The tables of ``edgeunet memory`` about a device: a board, and measurements on a GPU."""
 
 from __future__ import annotations
 

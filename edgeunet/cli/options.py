@@ -14,7 +14,7 @@ Budget = Annotated[
         "--budget", metavar="BYTES", help="Largest activation memory of a run, like 128MiB."
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the noise.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the random noise.")]
 Size = Annotated[
     str | None,
     typer.Option(
