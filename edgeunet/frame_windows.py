@@ -20,7 +20,7 @@ class Halo:
 
 @dataclass(frozen=True)
 class Window:
-    """A window from ``start`` on; its outputs ``[first, last)`` are exact and only in this window."""
+    """A window from ``start`` on; only it has exact outputs for ``[first, last)``."""
 
     start: int
     first: int

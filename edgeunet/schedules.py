@@ -86,8 +86,8 @@ class CameraTable(_Table, frozen=True):
     h264_share: float = 0.1
 
 
-# The smallest and the largest value in a range of CameraTable. Beyond them no such camera exists, or
-# a small crop would need an image of thousands of pixels.
+# The smallest and the largest value in a range of CameraTable. Beyond them no such camera exists,
+# or a small crop would need an image of thousands of pixels.
 _CAMERA_RANGES: dict[str, tuple[float, float]] = {
     "reduction": (1 / 64, 1),
     "gain": (1e-9, 1),

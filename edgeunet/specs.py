@@ -109,10 +109,12 @@ class TensorSpec:
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Settings of the memory for activations: the size of its region, and the unused rest of a piece.
+    """Settings of the memory for activations.
 
-    Sessions with the same object share the memory. onnxruntime's default, regions that double in
-    size, takes about a fifth more.
+    region_bytes: size of its region.
+    dead_bytes: largest part of a piece that may stay unused.
+    Sessions with the same object share the memory. onnxruntime's default, regions that double in size,
+    takes about a fifth more.
     """
 
     region_bytes: int

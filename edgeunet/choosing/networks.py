@@ -69,7 +69,7 @@ def missing_package(error: ModuleNotFoundError, *, purpose: str, extra: str) -> 
 
 
 def _trained_alike(recipe: Recipe) -> str:
-    """Return a hint with the name of the shipped recipe that is a grown form of this one, if any."""
+    """Return a hint that names the shipped, separately grown form of this recipe; "" if none."""
     for name, width in WIDTH_NAMES.items():
         other = f"{recipe.name}-{name}"
         if width == recipe.network.width and other in recipe_names():

@@ -65,8 +65,8 @@ def command(
         typer.Option(
             "--bursts",
             metavar="DIR",
-            help="A folder with a clip, or a sub-folder of images, per static scene. Trains without "
-            "clean images, by default from the shipped weights and for 2000 steps. May be "
+            help="A folder with a clip, or a sub-folder of images, per static scene. Trains "
+            "without clean images, by default from the shipped weights and for 2000 steps. May be "
             "given again.",
         ),
     ] = None,

@@ -39,7 +39,7 @@ def command(
         typer.Option(
             "--backend",
             metavar="onnxruntime|tensorrt",
-            help="Engine; tensorrt takes the TensorRT plan that edgeunet build made on that server.",
+            help="Engine; tensorrt takes the TensorRT plan that edgeunet build made on the server.",
         ),
     ] = "onnxruntime",
     max_batch: Annotated[
