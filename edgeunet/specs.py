@@ -113,8 +113,8 @@ class Pool:
 
     region_bytes: size of its region.
     dead_bytes: largest part of a piece that may stay unused.
-    Sessions with the same object share the memory. onnxruntime's default, regions that double in size,
-    takes about a fifth more.
+    Sessions with the same object share the memory. onnxruntime's default, regions that double in
+    size, takes about a fifth more.
     """
 
     region_bytes: int
