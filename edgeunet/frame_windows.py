@@ -20,7 +20,7 @@ class Halo:
 
 @dataclass(frozen=True)
 class Window:
-    """A window from ``start`` on; only it has exact outputs for ``[first, last)``."""
+    """A window from ``start`` on; its outputs ``[first, last)`` are exact and new."""
 
     start: int
     first: int
@@ -33,9 +33,9 @@ def smallest_window(align: int, halo: Halo) -> int:
 
 
 def windows(length: int, window: int, *, align: int, halo: Halo) -> list[Window]:
-    """Return windows of one size over ``[0, length)``; every pixel is exact in one of them.
+    """Return windows of one size over ``[0, length)``; every pixel is taken from exactly one.
 
-    align: every start is a multiple of it, and ``length`` and ``window`` have to be as well.
+    align: every start is a multiple of it; ``length`` and ``window`` must be multiples as well.
     Raises UsageError when a window is too small for its halo.
     """
     if window >= length:

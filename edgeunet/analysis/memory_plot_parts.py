@@ -151,9 +151,11 @@ def _together(name: str, run: Sequence[tuple[LevelRun, StageMemory]]) -> Mark:
 def placed(
     marks: Sequence[Mark], steps: int, width: float, measure: Callable[[str], float]
 ) -> list[tuple[float, Mark]]:
-    """Return where the marks' middles go; what would run into another mark is left out.
+    """Return (middle, mark) of every mark; lines that would overlap another mark are left out.
 
-    First lines come before second ones, and of each long stages choose first.
+    steps: number of steps on the axis.
+    width: of the panel, in the unit of ``measure``.
+    First lines are placed before second ones, and in each pass the longest stages first.
     """
     found: dict[Mark, tuple[float, tuple[str, ...]]] = {}
     for count in (1, 2):

@@ -280,7 +280,7 @@ def _open_network(
 
 
 def _tell(backend: Backend, sets: Sequence[DataSet]) -> None:
-    """Note what is not measured, and how the figures must not be read."""
+    """Note which measures are left out, and how the figures must not be read."""
     from edgeunet.evaluate.image_folders import LABELLED, has_labels
     from edgeunet.evaluate.protocol import NoiseKind
     from edgeunet.evaluate.truth import PAIRS

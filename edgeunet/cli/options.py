@@ -28,7 +28,7 @@ Tile = Annotated[
     typer.Option(
         "--tile",
         metavar="HxW|auto|none",
-        help="Size of the windows that a MODEL runs in; none: whole frames.",
+        help="Size of the windows that a MODEL runs in; auto: chosen; none: whole frames.",
     ),
 ]
 Weights = Annotated[

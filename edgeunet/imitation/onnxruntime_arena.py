@@ -87,7 +87,7 @@ class Arena:
     def __init__(
         self, first_region_bytes: int = _FIRST_REGION_BYTES, dead_bytes: int = _DEAD_BYTES
     ) -> None:
-        """dead_bytes: a free piece is also split if more than this would be left unused."""
+        """dead_bytes: a free piece is also split if at least this much of it would remain."""
         self._next_region_bytes = first_region_bytes
         self._dead_bytes = dead_bytes
         self._regions: list[_Touched] = []

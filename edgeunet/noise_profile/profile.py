@@ -133,10 +133,10 @@ class Offsets(_Table, frozen=True):
 
 
 class NoiseProfile(_Table, frozen=True):
-    """The noise that arrives from a camera, after its tone curve and its coding.
+    """The noise of a camera's image, after its tone curve and its coding.
 
-    method: ``temporal`` from the differences between shots of a static scene, ``spatial`` from
-    one shot of a flat scene, ``pairs`` from shots beside clean images.
+    method: ``temporal`` from the differences between shots of a static scene, ``spatial`` from one
+        shot of a flat scene, ``pairs`` from noisy shots with clean images.
     """
 
     schema: int

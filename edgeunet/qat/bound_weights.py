@@ -26,7 +26,7 @@ GraphOf = Callable[[Network], ir.Model]
 
 # Marks are floats: below this limit, two of them differ by more than their rounding.
 _DIGIT = 1 << 18
-# Unit of the high digits. A fraction is added so that no two layers are equal and merged.
+# Start of the marks of high digits. A fraction keeps layers different, so none are merged.
 _HIGH = 1 << 10
 _FRACTION = 0.2
 _MOST_ROUNDING = 0.25
