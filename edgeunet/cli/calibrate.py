@@ -80,7 +80,7 @@ def command(
     ] = FOLDER,
     as_json: AsJson = False,
 ) -> None:
-    """Make a calibration set, on which INT8 ranges are measured, from your pictures."""
+    """Make a calibration set for INT8 from your pictures."""
     try:
         from edgeunet.calibration.making import SetOrder, make_set
     except ModuleNotFoundError as error:
