@@ -46,6 +46,7 @@ from edgeunet.train import losses
 from edgeunet.train.burst_pairs import Burst, with_bursts
 from edgeunet.train.initial import load_matching
 from edgeunet.train.loop import train
+from edgeunet.train.run_records import TrainingOptions
 from edgeunet.train.samples import Sample
 from edgeunet.train.stillness import check_still
 from edgeunet.train.validation import validate
@@ -175,7 +176,10 @@ def trained(
         bursts = [Burst(str(index), scene.shots) for index, scene in enumerate(scenes)]
     with _loss_of(arm):
         outcome = train(
-            recipe, samples, out, bursts=bursts, init=init, mixed_precision=mixed_precision
+            recipe,
+            samples,
+            out,
+            TrainingOptions(bursts=bursts, init=init, mixed_precision=mixed_precision),
         )
     network = build_network(recipe)
     load_matching(network, outcome.weights)

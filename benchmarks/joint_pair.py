@@ -36,8 +36,10 @@ from edgeunet.evaluate.torch_backend import TorchBackend
 from edgeunet.files import sha256_of
 from edgeunet.models.counts import count
 from edgeunet.recipes import Recipe, load_recipe, recipe_path
-from edgeunet.train.loop import train, weights_path
+from edgeunet.train.loop import train
+from edgeunet.train.run_checks import weights_path
 from edgeunet.train.run_images import read_data
+from edgeunet.train.run_records import TrainingOptions
 
 NAME = "joint_pair"
 SIGMAS = (15.0, 30.0, 45.0, 60.0)
@@ -109,12 +111,16 @@ def _trained(
         recipe,
         data.training,
         out,
-        validation=data.held_out,
-        resume=True,
-        init=init,
-        mixed_precision=arguments.mixed_precision,
-        report=lambda p: note(f"{run}: step {p.step}, {p.loss:.4f}") if p.step % 500 == 0 else None,
-        notice=note,
+        TrainingOptions(
+            validation=data.held_out,
+            resume=True,
+            init=init,
+            mixed_precision=arguments.mixed_precision,
+            report=lambda p: (
+                note(f"{run}: step {p.step}, {p.loss:.4f}") if p.step % 500 == 0 else None
+            ),
+            notice=note,
+        ),
     ).weights
 
 

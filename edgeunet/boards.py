@@ -1,7 +1,7 @@
 """Jetson modules: memory, compute capability, precisions and software, from ``boards.toml``.
 
-The figures and where they come from stand in that file. What a module keeps for itself is
-computed from it by one rule, so no two boards are judged differently.
+That file has the figures and their sources. The reserved memory of all modules is computed by one
+rule.
 """
 
 from __future__ import annotations
@@ -30,11 +30,13 @@ _VERSION = re.compile(r"[0-9]+(\.[0-9]+)+")
 class Board:
     """One module, as it is used without a desktop.
 
-    memory_bytes: what is soldered on; CPU and GPU share it. reserved_bytes: carve-outs, the
-    system, and the CUDA, cuDNN and TensorRT libraries once loaded. carve_outs_measured: whether
-    the carve-outs were measured on such a module or estimated; the rest is always estimated.
-    compute_capability: ``major.minor``. precisions: faster than FP32 on the GPU. dla_cores: in
-    hardware; not every TensorRT reaches them. jetpack, tensorrt: releases, oldest first.
+    memory_bytes: physical memory, shared by CPU and GPU.
+    reserved_bytes: carve-outs, the system, and the loaded CUDA, cuDNN and TensorRT libraries.
+    carve_outs_measured: whether the carve-outs were measured or estimated; the rest is estimated.
+    compute_capability: ``major.minor``.
+    precisions: those that are faster than FP32 on the GPU.
+    dla_cores: in hardware; not every TensorRT supports them.
+    jetpack, tensorrt: releases, oldest first.
     """
 
     id: str
@@ -50,7 +52,7 @@ class Board:
 
     @property
     def usable_bytes(self) -> int:
-        """What is left for weights, activations and the program's own data."""
+        """The memory left for weights, activations and the program's own data."""
         return self.memory_bytes - self.reserved_bytes
 
 
@@ -171,7 +173,7 @@ def _invalid(problem: str) -> RecipeError:
 
 
 def _problems(table: _Boards) -> Iterator[str]:
-    """Yield what is wrong with the values; each group may rely on those before it."""
+    """Yield errors in the values; later checks rely on earlier ones."""
     if table.schema != SCHEMA_VERSION:
         yield f"schema is {table.schema}, this version reads {SCHEMA_VERSION}"
     reserve = table.reserve

@@ -1,7 +1,7 @@
-"""Drawn frames of what a denoiser must not harm: text, fine texture, colour edges, stars.
+"""Drawn test frames with details a denoiser must keep: text, texture, colour edges, stars.
 
-No photograph shows these at the pixel's own scale. Every chart has any size and is the same in
-every run.
+Photographs do not have these at the scale of single pixels. A chart can have any size, and is the
+same in every run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TEXT = "SPHINX OF BLACK QUARTZ. JUDGE MY VOW 0123456789. "
 _LETTER_HEIGHT, _LETTER_WIDTH = 7, 4
 _INK, _PAPER = 16, 235
 
-# Of six saturated colours, the luma that all are brought to.
+# Common luma of the six saturated colours.
 _COMMON_LUMA = 96.0
 _SATURATED = ((1, 0, 0), (0, 1, 1), (0, 1, 0), (1, 0, 1), (0, 0, 1), (1, 1, 0))
 _PATCH_PIXELS = 8
@@ -102,7 +102,7 @@ def _lines_of_text(height: int, width: int) -> NDArray[np.bool_]:
     line = np.concatenate([_glyph(letter) for letter in _TEXT], axis=1)
     page = np.zeros((height, width), bool)
     for number, top in enumerate(range(1, height, _LETTER_HEIGHT)):
-        # Every line begins elsewhere, so that letters do not stand in columns.
+        # Every line is shifted, so that letters are not aligned in columns.
         shifted = np.roll(line, -5 * _LETTER_WIDTH * number, axis=1)
         repeated = np.tile(shifted, -(-width // line.shape[1]))[: height - top, :width]
         page[top : top + len(repeated)] = repeated

@@ -1,4 +1,4 @@
-"""Errors a user can act on: a message that says what was wrong, a hint that says what works.
+"""Errors that a user can act on, with a message (what was wrong) and a hint (what works).
 
 EdgeUnetError            exit code 1
 ├── UsageError           exit code 2: the command line itself is wrong
@@ -8,9 +8,9 @@ EdgeUnetError            exit code 1
 ├── BudgetError          a byte limit that nothing fits
 ├── BundleError          a bundle folder
 ├── ParityError          an export that does not reproduce its network
-├── SourceError          where frames come from
-├── SinkError            where frames go to
-├── EngineError          what runs a graph
+├── SourceError          a source of frames
+├── SinkError            a sink of frames
+├── EngineError          an engine that runs graphs
 └── MissingPackageError  an optional package that is not installed
 """
 
@@ -21,7 +21,7 @@ from collections.abc import Iterable
 
 
 class EdgeUnetError(Exception):
-    """A failure the user can mend; the command line prints its message and its hint."""
+    """A failure that the user can fix; the command line prints its message and its hint."""
 
     exit_code = 1
 
@@ -32,7 +32,7 @@ class EdgeUnetError(Exception):
 
 
 class UsageError(EdgeUnetError):
-    """The command line asks for something that cannot be asked for."""
+    """The command line is wrong."""
 
     exit_code = 2
 

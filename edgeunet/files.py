@@ -1,4 +1,4 @@
-"""Files: reading TOML, and writing whole files or none, beside the target and renamed over it."""
+"""Read TOML files; write files and folders whole or not at all, by renaming."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ _Table = TypeVar("_Table")
 
 
 def read_toml(path: Path, type: type[_Table]) -> _Table:
-    """Read a TOML file into a type that msgspec knows.
+    """Read a TOML file into a msgspec type. A byte order mark is skipped.
 
-    Some editors begin a file with a byte order mark, which TOML does not know: it is dropped.
     Raises OSError, msgspec.DecodeError, or UnicodeDecodeError for a file that is not UTF-8.
     """
     return msgspec.toml.decode(path.read_bytes().removeprefix(codecs.BOM_UTF8), type=type)
@@ -41,14 +40,14 @@ def sha256_of(path: Path) -> str:
 
 @contextlib.contextmanager
 def naming(target: Path, beside: Path | None = None) -> Iterator[None]:
-    """Let an OSError name ``target``, the file that a person asked for.
+    """Make an OSError name ``target``, the file that the user asked for.
 
-    beside: what is written in its stead; an error that names another file is left as it is.
+    beside: the file that is written first; errors that name other files are not changed.
     """
     try:
         yield
     except OSError as error:
-        # A copy that fails names the file it reads first; what is full is where it writes.
+        # If a copy fails, the second file name is the one being written.
         named = error.filename if error.filename2 is None else error.filename2
         hidden = named is None or str(named).startswith(str(beside or ""))
         if hidden and error.errno is not None:
@@ -106,7 +105,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
 
 
 def check_writable(target: Path) -> None:
-    """Raise OSError where ``replacing_folder`` could not begin; nothing stays behind."""
+    """Raise OSError if ``replacing_folder`` could not write; nothing is left behind."""
     with _parents(target) as made:
         _folder_beside(target).rmdir()
         _remove_empty(made)
@@ -137,15 +136,15 @@ def _parents(target: Path) -> Iterator[list[Path]]:
 
 
 def _remove_empty(folders: list[Path]) -> None:
-    """Remove folders, the innermost first, that nobody has put anything into."""
+    """Remove folders that are still empty, the innermost first."""
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.rmdir()
 
 
 def _open_up(path: Path, mode: int) -> None:
-    """Give what tempfile made private the mode that a plain open() or mkdir() would give it."""
-    # A disk without Unix modes, such as a FAT memory card, refuses; there nothing is private.
+    """Give a file of tempfile, which is private, the usual mode of open() or mkdir()."""
+    # File systems without Unix modes, such as FAT, raise OSError.
     with contextlib.suppress(OSError):
         path.chmod(mode & ~_current_umask())
 

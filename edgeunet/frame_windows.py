@@ -1,6 +1,6 @@
-"""Windows over a frame: fixed size, clamped to it, aligned, and what each one settles.
+"""Windows over a frame along one axis: they have one size, are aligned, and lie inside the frame.
 
-Positions are in pixels along one axis, half-open.
+Positions are in pixels. Intervals are half-open.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Halo:
 
 @dataclass(frozen=True)
 class Window:
-    """A window starts at ``start``; of its outputs ``[first, last)`` are exact and new."""
+    """A window from ``start`` on; its outputs ``[first, last)`` are exact and new."""
 
     start: int
     first: int
@@ -28,15 +28,15 @@ class Window:
 
 
 def smallest_window(align: int, halo: Halo) -> int:
-    """Return the smallest window that settles something new wherever it lies."""
+    """Return the smallest window that has exact outputs at every position."""
     return -(-(halo.before + halo.after + 2 * align) // align) * align
 
 
 def windows(length: int, window: int, *, align: int, halo: Halo) -> list[Window]:
-    """Cover ``[0, length)`` with windows of one size; every pixel is settled exactly once.
+    """Return windows of one size over ``[0, length)``; every pixel is taken from exactly one.
 
-    align: every start is a multiple of it, and so must length and window be.
-    Raises UsageError when a window would settle nothing new.
+    align: every start is a multiple of it; ``length`` and ``window`` must be multiples as well.
+    Raises UsageError when a window is too small for its halo.
     """
     if window >= length:
         return [Window(0, 0, length)]
@@ -58,5 +58,5 @@ def windows(length: int, window: int, *, align: int, halo: Halo) -> list[Window]
 
 
 def recompute_ratio(length: int, window: int, found: list[Window]) -> float:
-    """Return the pixels worked on over the pixels there are, along one axis."""
+    """Return the pixels of all windows over ``length``, along one axis."""
     return len(found) * min(window, length) / length

@@ -1,4 +1,4 @@
-"""Write one HTML file that needs nothing else: its frame, its style, and its pictures."""
+"""Write an HTML page as one file, with its style and its pictures inside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How good an image or a map of labels is. numpy only: devices and workstations measure alike."""
+"""Measures of image and label quality.
+
+Only numpy is needed, so devices and workstations measure in the same way.
+"""
 
 from __future__ import annotations
 

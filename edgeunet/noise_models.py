@@ -12,7 +12,7 @@ from edgeunet.errors import UsageError
 from edgeunet.pixels import Bytes, Floats, as_bytes, as_floats
 
 READ_DEVIATION = 0.26
-"""How far the read noise of cameras is from the mean at their gain: see ``log_read_variance``."""
+"""Standard deviation of the log of cameras' read noise at a gain: see ``log_read_variance``."""
 
 _Logarithms = TypeVar("_Logarithms", float, NDArray[np.float64])
 
@@ -20,7 +20,7 @@ MAX_SIGMA = 255.0
 
 
 def check_noise(sigma: float, seed: int) -> None:
-    """Raise UsageError when sigma or seed cannot be meant."""
+    """Raise UsageError when sigma or seed is out of range."""
     if not (math.isfinite(sigma) and 0.0 <= sigma <= MAX_SIGMA):
         raise UsageError(
             f"{sigma:g} is not a noise level", hint="sigma is in 8-bit units, 0 to 255, such as 25"
@@ -48,7 +48,7 @@ def add_gaussian_uint8(frame: Bytes, sigma: float, generator: np.random.Generato
 
 
 def as_handed_over(noisy: Floats) -> Floats:
-    """Return what is left of a noisy image, 0..1 and beyond, once it has been in 8 bits."""
+    """Return a noisy image, 0..1 and beyond, rounded and clipped to 8-bit values."""
     return as_floats(as_bytes(noisy))
 
 
@@ -74,10 +74,10 @@ def add_camera(
 def draw_camera(
     gain: tuple[float, float], count: int, generator: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """Return (gain, read) for ``count`` shots, (count,) float32 each, for ``add_camera``.
+    """Return (gain, read) of ``count`` shots, (count,) float32 each, for ``add_camera``.
 
-    The gain is drawn evenly in its logarithm, the read noise as cameras have it at that gain:
-    see ``log_read_variance``. Brooks et al. drew gains from 1e-4 to 1.2e-2.
+    The gain is drawn uniformly in its logarithm. The read noise is drawn as cameras have it at that
+    gain (``log_read_variance``). Brooks et al. drew gains from 1e-4 to 1.2e-2.
     """
     log_gain = generator.uniform(math.log(gain[0]), math.log(gain[1]), count)
     log_read = log_read_variance(log_gain, generator.normal(0, READ_DEVIATION, count))
@@ -85,9 +85,9 @@ def draw_camera(
 
 
 def read_variance(gain: float, deviation: float = 0.0) -> float:
-    """Return the variance of the read noise that cameras have at a gain above 0.
+    """Return the variance of the read noise of cameras at a gain above 0.
 
-    gain, deviation: see ``log_read_variance``, but the gain itself.
+    gain, deviation: see ``log_read_variance``; the gain is not a logarithm here.
     """
     return math.exp(log_read_variance(math.log(gain), deviation))
 

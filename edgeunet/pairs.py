@@ -1,8 +1,8 @@
-"""Real pairs: a noisy file, and a clean one that shows the same scene.
+"""Real pairs: a noisy image file, and a clean one of the same scene.
 
-A folder of pairs holds ``noisy/`` and ``clean/``; files of the same relative name are a pair. A
-real pair is one shot of a still scene, and the mean of many shots of it. Evaluation and training
-both pair by this rule.
+A folder of pairs has ``noisy/`` and ``clean/``; files with the same relative name are a pair. The
+noisy image is one shot of a still scene, the clean image the mean of many. Evaluation and training
+use the same rule.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from edgeunet.units import format_size
 
 NOISY, CLEAN = "noisy", "clean"
 
-# Noise is estimated in the quietest quarter of such blocks, side in pixels.
+# Side in pixels of the blocks; noise is estimated in the quietest quarter of them.
 _BLOCK = 8
 _QUIET_SHARE = 0.25
 # In 62 pairs of two cameras the noisy image's estimate is 1.2 times the clean one's, or more.
@@ -30,7 +30,7 @@ _NAMED = 5
 
 @dataclass(frozen=True)
 class Pair:
-    """Two files. name: the relative one that both have, with forward slashes."""
+    """A noisy and a clean file. name: their common relative name, with forward slashes."""
 
     name: str
     noisy: Path
@@ -39,9 +39,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class Alone:
-    """A file without a partner. side: ``noisy`` or ``clean``, where it lies; name: see ``Pair``.
+    """A file without a partner.
 
-    like_it: the name of a file on the other side that differs in the suffix alone, or None.
+    side: ``noisy`` or ``clean``, the folder that it is in.
+    name: see ``Pair``.
+    like_it: a file in the other folder that differs only in its suffix, or None.
     """
 
     side: str
@@ -59,14 +61,14 @@ class Alone:
 
 @dataclass(frozen=True)
 class Pairing:
-    """What a folder holds, sorted by name."""
+    """The pairs and the files without a partner in a folder, sorted by name."""
 
     pairs: tuple[Pair, ...]
     alone: tuple[Alone, ...]
 
 
 def has_pairs(folder: Path) -> bool:
-    """Say whether a folder has ``noisy/`` beside ``clean/``."""
+    """Return whether a folder has ``noisy/`` and ``clean/``."""
     return (folder / NOISY).is_dir() and (folder / CLEAN).is_dir()
 
 
@@ -102,7 +104,7 @@ def _alone(side: str, own: Collection[str], other: Collection[str]) -> list[Alon
 
 
 def check_partners(pairing: Pairing) -> None:
-    """Raise SourceError when a file has no partner, naming the first one."""
+    """Raise SourceError, with the name of the first one, if a file has no partner."""
     if not pairing.alone:
         return
     first, *others = pairing.alone
@@ -147,7 +149,7 @@ def _read(side: str, path: Path, name: str) -> Photograph:
 
 
 def look_swapped(noisy: Photograph, clean: Photograph) -> bool:
-    """Say whether the clean image, (H, W, 3) uint8, is noisier than the noisy one."""
+    """Return whether the clean image, (H, W, 3) uint8, is noisier than the noisy one."""
     return noise_deviation(clean) > _SWAPPED_RATIO * noise_deviation(noisy)
 
 
@@ -155,10 +157,10 @@ def noise_deviation(image: Photograph) -> float:
     """Estimate the standard deviation of an image's fine noise, in 8-bit units.
 
     image: (H, W, 3) uint8. Immerkaer's mask (Computer Vision and Image Understanding 64, 1996),
-    which cancels edges and slopes, on the mean of the channels; of its root mean square in
-    blocks the lower quartile, because texture passes the mask as noise does. A camera's noise is
-    smooth, so the estimate is below the noise's whole deviation. It serves to compare two images
-    of one scene. 0 for an image smaller than 3x3.
+        which cancels edges and slopes, is applied to the mean of the channels. The result is the
+        lower quartile over blocks of the root mean square, because texture passes the mask as well.
+        A camera's noise is smooth, so the estimate is too low; it only compares two images of one
+        scene. It is 0 for an image smaller than 3x3.
     """
     if min(image.shape[:2]) < 3:
         return 0.0
@@ -175,7 +177,7 @@ def _second_difference(plane: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def swapped_in_words(names: Sequence[str]) -> str:
-    """Return what to tell of the pairs with these names, which look swapped."""
+    """Return the warning about pairs with these names, which look swapped."""
     named = ", ".join(names[:_NAMED])
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     look = "pair looks" if len(names) == 1 else "pairs look"

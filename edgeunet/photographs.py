@@ -1,6 +1,6 @@
-"""Photographs as arrays: those scikit-image ships, and image files. Owns scikit-image.
+"""Read photographs and label images as arrays. Owns scikit-image.
 
-Label images too: class numbers, one per pixel.
+Photographs are those of scikit-image, and image files.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LabelMap = NDArray[np.uint8]
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"})
 
-# A JPEG has no transparency: its four planes are printing inks.
+# A JPEG with four channels is CMYK, not RGBA.
 _CMYK_SUFFIXES = frozenset({".jpg", ".jpeg"})
 
 # Colour photographs inside the scikit-image wheel (no download), public domain or CC0.
@@ -33,11 +33,14 @@ def shipped_photographs() -> dict[str, Photograph]:
 
 
 def read_photograph(path: Path) -> Photograph:
-    """Read an image file as (H, W, 3) uint8 RGB; raises SourceError when it is not one."""
+    """Read an image file as (H, W, 3) uint8 RGB.
+
+    Raises SourceError when it is not an 8-bit image.
+    """
     imageio = _module("imageio.v3")
     try:
-        # Named, because where no decoder knows a file imageio goes on to ask its oldest ones,
-        # which leave it open, warn, and fail in ways of their own.
+        # The plugin is named, because imageio would otherwise try old decoders for unknown
+        # files. These leave the file open and raise various errors.
         pixels = imageio.imread(path, plugin="pillow")
         if pixels.ndim == 3 and pixels.shape[2] == 4 and path.suffix.lower() in _CMYK_SUFFIXES:
             pixels = imageio.imread(path, plugin="pillow", mode="RGB")
@@ -55,9 +58,10 @@ def read_photograph(path: Path) -> Photograph:
 
 
 def read_labels(path: Path) -> LabelMap:
-    """Read a label image as (H, W) uint8 class numbers; raises SourceError when it is not one.
+    """Read a label image as (H, W) uint8 class numbers.
 
-    One channel of 8 bits, or a palette, whose numbers count and whose colours do not.
+    The file has one channel of 8 bits, or a palette, whose indices are the class numbers.
+    Raises SourceError for any other file.
     """
     pillow = _module("PIL.Image")
     try:
@@ -107,7 +111,7 @@ def resized_plane(plane: NDArray[np.float32], height: int, width: int) -> NDArra
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Return the image files below a folder, sorted; raises SourceError when there are none."""
+    """Return the image files below a folder, sorted. Raises SourceError without any."""
     if not folder.is_dir():
         raise SourceError(f"there is no folder {str(folder)!r}", hint="give a folder of images")
     found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
@@ -127,7 +131,7 @@ def fill_frame(photograph: Photograph, height: int, width: int) -> Photograph:
 
 
 def _mirrored(have: int, want: int) -> NDArray[np.intp]:
-    """Return ``want`` indices that run forth and back over ``have``, centred when it is larger."""
+    """Return ``want`` indices that run forth and back over ``have``, or its central part."""
     if want <= have:
         start = (have - want) // 2
         return np.arange(start, start + want)
@@ -136,7 +140,7 @@ def _mirrored(have: int, want: int) -> NDArray[np.intp]:
 
 
 def _module(name: str) -> Any:
-    """Return a module of scikit-image, or of what it comes with."""
+    """Return a module of scikit-image, or of a package that it depends on."""
     import importlib
 
     try:

@@ -1,4 +1,4 @@
-"""Pixel values: their array types, the way between bytes and floats, and luma."""
+"""Pixel values: array types, conversion between bytes and floats, and luma."""
 
 from __future__ import annotations
 

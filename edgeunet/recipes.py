@@ -1,7 +1,7 @@
-"""Recipes: ``export/*.toml`` read into frozen types. A key nobody knows is an error.
+"""Recipes: ``export/*.toml`` read into frozen types. An unknown key is an error.
 
-A recipe is found by name (in the checkout's ``export/`` or in the wheel) or by path, so a
-user's own network needs no change to the package.
+A recipe is found by name (in ``export/`` of the checkout or the wheel) or by path, so a user's own
+network needs no change to the package.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LARGEST_WIDTH = 1024
 MOST_LEVELS = 8
 MOST_BLOCKS = 64
 
-# Files are named after a recipe, and tensors after its outputs.
+# Names of recipes and outputs become names of files and tensors.
 _RECIPE_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 _OUTPUT_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -56,9 +56,9 @@ class ClassTable(_Table, frozen=True):
 
 
 class PathwayTable(_Table, frozen=True):
-    """One decoder of the cascade, with the head it ends in.
+    """One decoder of the cascade, with its head.
 
-    A ``classify`` head reads the bottleneck; it has no decoder of its own.
+    A ``classify`` head reads the bottleneck and has no decoder.
     """
 
     output: str
@@ -76,12 +76,12 @@ class PathwayTable(_Table, frozen=True):
 
 
 class NetworkTable(_Table, frozen=True):
-    """The composition: blocks x skips x pathways, and their sizes.
+    """The network: its blocks, skips and pathways, and their sizes.
 
     width: channels of level 0; level k has ``width * 2**k``.
-    encoder_blocks, decoder_blocks: blocks per level, level 0 first.
-    reentry: the decoder's level 0 sees the input frame again (aggregate only).
-    image_residual: a denoise head predicts what to add to the input frame.
+    encoder_blocks, decoder_blocks: number of blocks per level, level 0 first.
+    reentry: the decoder's level 0 reads the input frame again (aggregate only).
+    image_residual: a denoise head predicts a correction that is added to the input frame.
     """
 
     block: BlockKind
@@ -106,12 +106,12 @@ class NetworkTable(_Table, frozen=True):
 
 
 class ExportTable(_Table, frozen=True):
-    """What an export makes when the command line does not say.
+    """Defaults of an export.
 
     size: (height, width) in pixels.
     fp32_ops: operators that stay in FP32 in an FP16 graph.
-    int8_calibrator: how ranges are chosen for INT8; without it the one that proves best.
-    int8_floats: parts of the network, by name, whose convolutions stay in floats in an INT8 graph.
+    int8_calibrator: calibrator for INT8; by default the one with the best result.
+    int8_floats: names of network parts whose convolutions stay in floats in an INT8 graph.
     """
 
     size: tuple[int, int] = (480, 640)
@@ -121,11 +121,11 @@ class ExportTable(_Table, frozen=True):
 
 
 class ToleranceTable(_Table, frozen=True):
-    """What parity with torch FP32 demands.
+    """Limits of the parity check with torch FP32.
 
-    fp32_db, fp16_db: PSNR of the uint8 frame. label_share: largest share of pixels with
-    another class. probability: largest difference of a class probability. int8_...: the same
-    for INT8.
+    fp32_db, fp16_db, int8_db: smallest PSNR of the uint8 frame, by precision.
+    label_share, int8_label_share: largest share of pixels with another class.
+    probability, int8_probability: largest difference of a class probability.
     """
 
     fp32_db: float = 80.0
@@ -137,7 +137,7 @@ class ToleranceTable(_Table, frozen=True):
     int8_probability: float = 0.1
 
     def least_db(self, precision: Precision) -> float:
-        """Return the PSNR that a precision must have."""
+        """Return the smallest PSNR of a precision, in dB."""
         if precision is Precision.INT8:
             return self.int8_db
         return self.fp32_db if precision is Precision.FP32 else self.fp16_db
@@ -146,8 +146,8 @@ class ToleranceTable(_Table, frozen=True):
 class Recipe(_Table, frozen=True):
     """One ``export/NAME.toml``.
 
-    weights, quality: by width, as a string: the trained file beside the recipe, and what was
-    measured with it.
+    weights: name of the trained file beside the recipe, by width as a string.
+    quality: what was measured with it, by width as a string.
     """
 
     schema: int
@@ -203,7 +203,7 @@ def recipe_names() -> tuple[str, ...]:
 def load_recipe(name_or_path: str) -> Recipe:
     """Return a shipped recipe by name, or any recipe by path.
 
-    Raises UsageError when there is none of that name, RecipeError when it cannot be read.
+    Raises UsageError for an unknown name, RecipeError for a file that cannot be read.
     """
     return read_recipe(recipe_path(name_or_path))
 
@@ -211,7 +211,7 @@ def load_recipe(name_or_path: str) -> Recipe:
 def recipe_path(name_or_path: str) -> Path:
     """Return the file of a shipped recipe by name, or of any recipe by path.
 
-    Raises UsageError when there is none of that name, RecipeError when there is no such file.
+    Raises UsageError for an unknown name, RecipeError when there is no such file.
     """
     names = recipe_names()
     path = toml_at(name_or_path, "recipe", names)
@@ -227,9 +227,11 @@ def recipe_path(name_or_path: str) -> Path:
 
 
 def toml_at(name_or_path: str, what: str, names: Sequence[str]) -> Path | None:
-    """Return the TOML file that a path names, or None for a mere name.
+    """Return the TOML file of a path, or None for a plain name.
 
-    what: it holds. names: that would do as well. Raises RecipeError when there is no such file.
+    what: kind of its content, for the message.
+    names: known names, for the message.
+    Raises RecipeError when there is no such file.
     """
     if "/" not in name_or_path and not name_or_path.endswith(".toml"):
         return None
@@ -261,7 +263,7 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def _problems(recipe: Recipe) -> Iterator[str]:
-    """Yield what is wrong with a recipe's values; each group may rely on those before it."""
+    """Yield errors in a recipe's values; later checks rely on earlier ones."""
     if recipe.schema != SCHEMA_VERSION:
         yield f"schema is {recipe.schema}, this version reads {SCHEMA_VERSION}"
     if not _RECIPE_NAME.fullmatch(recipe.name):
@@ -302,7 +304,7 @@ def _network_problems(network: NetworkTable) -> Iterator[str]:
         yield f"a number of blocks must be at most {MOST_BLOCKS}"
     if network.width > LARGEST_WIDTH:
         yield f"width must be at most {LARGEST_WIDTH}"
-    # An even kernel has no middle: its output is not of the frame's size.
+    # The output of an even kernel does not have the size of the frame.
     if network.head_kernel < 1 or network.head_kernel % 2 == 0:
         yield "head_kernel must be an odd number from 1"
 

@@ -1,4 +1,4 @@
-"""A recipe's ``[train]``: how weights are trained. Plain values, and what is wrong with them."""
+"""The table [train] of a recipe: how weights are trained, and checks of its values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgeunet.specs import Engine
 SMALLEST_CROP = 16
 MOST_GENERATED = 100_000
 
-# torch takes no larger one.
+# Largest seed that torch accepts.
 _LARGEST_SEED = 2**63 - 1
 
 NoiseKind = Literal["gaussian", "camera"]
@@ -27,10 +27,11 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class GrowthTable(_Table, frozen=True):
-    """Another size of crops from some point of the training on.
+    """Another crop size from some point of the training on.
 
-    start: share of the steps, 0..1. crop: side in pixels. batch: crops per step; None keeps the
-    pixels per step about as they were at first, and at least one crop.
+    start: share of the steps, 0..1.
+    crop: side in pixels.
+    batch: crops per step; None keeps about the same pixels per step, with at least one crop.
     """
 
     start: float
@@ -39,18 +40,25 @@ class GrowthTable(_Table, frozen=True):
 
 
 class CameraTable(_Table, frozen=True):
-    """A camera's noise, and the ranges its parts are drawn from; every crop draws its own.
+    """A camera's noise: the ranges that the parameters of each crop are drawn from.
 
-    share: of the crops, those that go through the camera. reduction: by which photographs are
-    made smaller first, so that their own coding does not show. gain: of shot noise, variance
-    per signal. lens: sigma of its blur in pixels of the sensor. exposure: in stops below full
-    scale. row: deviation of row offsets, in deviations of the read noise. bits: of the
-    converter. red_gain, blue_gain: white balance. tone: strength of the S-curve, 0..1. resize:
-    scale, in ``resize_share`` of the shots. luma_smoothing, chroma_smoothing: Gaussian sigma
-    in pixels, for ``wide_share`` of the amplitude. smooths_scene: share of shots whose
-    smoothing blurs the scene as well. sharpening: amount of the unsharp mask. halves_colours:
-    share of shots with colours at half resolution, clean ones alike. jpeg: quality, in
-    ``jpeg_share`` of the shots. h264: constant rate factor, in ``h264_share``.
+    share: share of the crops that go through the camera.
+    reduction: factor by which photographs are reduced first, so that their own coding is not
+        visible.
+    gain: of shot noise, variance per signal.
+    lens: sigma of the blur, in pixels of the sensor.
+    exposure: in stops below full scale.
+    row: deviation of row offsets, in deviations of the read noise.
+    bits: of the converter.
+    red_gain, blue_gain: white balance.
+    tone: strength of the S-curve, 0..1.
+    resize: scale, in ``resize_share`` of the shots.
+    luma_smoothing, chroma_smoothing: Gaussian sigma in pixels, for ``wide_share`` of the amplitude.
+    smooths_scene: share of shots whose smoothing blurs the scene as well.
+    sharpening: amount of the unsharp mask.
+    halves_colours: share of shots with colours at half resolution, also in clean images.
+    jpeg: quality, in ``jpeg_share`` of the shots.
+    h264: constant rate factor, in ``h264_share`` of the shots.
     """
 
     share: float = 0.6
@@ -78,8 +86,8 @@ class CameraTable(_Table, frozen=True):
     h264_share: float = 0.1
 
 
-# The smallest and the largest value that a range of CameraTable may hold. Beyond them there is no
-# such camera, or a small crop would need an image of thousands of pixels.
+# The smallest and the largest value in a range of CameraTable. Beyond them no such camera exists,
+# or a small crop would need an image of thousands of pixels.
 _CAMERA_RANGES: dict[str, tuple[float, float]] = {
     "reduction": (1 / 64, 1),
     "gain": (1e-9, 1),
@@ -95,7 +103,7 @@ _CAMERA_RANGES: dict[str, tuple[float, float]] = {
     "chroma_smoothing": (0, 64),
     "wide_share": (0, 1),
     "sharpening": (0, 100),
-    # What libjpeg and x264 know.
+    # Limits of libjpeg and x264.
     "jpeg": (1, 100),
     "h264": (0, 51),
 }
@@ -109,24 +117,25 @@ _CAMERA_SHARES = (
     "h264_share",
 )
 
-# What floats may lose when two shares are added.
+# Rounding error of the sum of two shares.
 _ROUNDING = 1e-9
 
 
 class TrainTable(_Table, frozen=True):
-    """How the shipped weights are trained; ``export/README.md`` says what each key means.
+    """The training of the weights; ``export/README.md`` describes every key.
 
-    crop: side of the square training crops in pixels. sigma: range of Gaussian noise in 8-bit
-    units. gain: range of the camera's shot noise (``noise_models.add_camera``).
-    weights: of the outputs' losses, 1 where not named.
-    labelled_share: of the crops, from images with labels.
-    clean_share: of the crops with Gaussian noise, those that get none.
-    in_bytes: of the crops, those whose noisy image is rounded and clipped to 8 bits.
-    statistics_until: share of the steps after which batch norm keeps the statistics it has, so
-    that the network is trained as it is deployed. quantized_for: the engine whose 8 bits the
-    network is fine-tuned with. frozen: parts of the network, by name, that keep the weights they
-    begin with. bursts_share: of the crops, those that are two shots of one burst, without any
-    clean image.
+    crop: side of the square training crops, in pixels.
+    sigma: range of Gaussian noise, in 8-bit units.
+    gain: range of the camera's shot noise (``noise_models.add_camera``).
+    weights: of the outputs' losses; 1 where not named.
+    labelled_share: share of crops from images with labels.
+    clean_share: share of the crops with Gaussian noise that get none.
+    in_bytes: share of crops whose noisy image is rounded and clipped to 8 bits.
+    statistics_until: share of the steps after which batch norm keeps its statistics, so that the
+        network is trained as it is deployed.
+    quantized_for: the engine whose 8 bits the network is fine-tuned with.
+    frozen: names of network parts that keep their initial weights.
+    bursts_share: share of crops that are two shots of one burst, without a clean image.
     """
 
     steps: int
@@ -158,7 +167,7 @@ class TrainTable(_Table, frozen=True):
     bursts_share: float | None = None
 
     def keeps_statistics(self, step: int) -> bool:
-        """Whether batch norm no longer follows the batches at a step."""
+        """Return whether batch norm keeps its statistics at a step."""
         return step >= self.statistics_until * self.steps
 
     @property
@@ -166,7 +175,7 @@ class TrainTable(_Table, frozen=True):
         return max(self.crop, *(entry.crop for entry in self.growth), SMALLEST_CROP)
 
     def crops_at(self, step: int) -> tuple[int, int]:
-        """Return (crops, their side in pixels) of one step."""
+        """Return (number of crops, their side in pixels) of one step."""
         batch, side = self.batch, self.crop
         for entry in self.growth:
             if step >= entry.start * self.steps:
@@ -175,16 +184,17 @@ class TrainTable(_Table, frozen=True):
         return batch, side
 
     def weight(self, output: str) -> float:
-        """Return the factor of an output's loss in the joint one."""
+        """Return the weight of an output's loss in the joint loss."""
         return self.weights.get(output, 1.0)
 
 
 def schedule_problems(
     table: TrainTable, outputs: Sequence[str], smallest_crop: int
 ) -> Iterator[str]:
-    """Yield what is wrong with a schedule. NaN fails every comparison, so it fails these.
+    """Yield errors in a schedule. A NaN fails every comparison, so it is an error.
 
-    outputs: the names of the recipe's outputs. smallest_crop: what reaches its bottleneck.
+    outputs: the names of the recipe's outputs.
+    smallest_crop: the smallest crop that reaches its bottleneck, in pixels.
     """
     low, high = table.sigma
     gain_low, gain_high = table.gain
@@ -249,7 +259,7 @@ def schedule_problems(
 
 
 def _camera_problems(table: CameraTable) -> Iterator[str]:
-    """Yield what is wrong with a camera's ranges and shares. NaN fails every comparison."""
+    """Yield errors in a camera's ranges and shares. A NaN fails every comparison."""
     for name, (least, most) in _CAMERA_RANGES.items():
         low, high = getattr(table, name)
         if not least <= low <= high <= most:

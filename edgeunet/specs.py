@@ -1,4 +1,4 @@
-"""Plain types that every layer shares. Nothing here imports more than numpy."""
+"""Plain types that every layer shares. Only numpy is imported."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Precision(str, enum.Enum):
 
 
 class Engine(str, enum.Enum):
-    """What runs a graph."""
+    """The library that runs a graph."""
 
     ONNXRUNTIME = "onnxruntime"
     TENSORRT = "tensorrt"
@@ -43,11 +43,12 @@ class Engine(str, enum.Enum):
 
 
 class Calibrator(str, enum.Enum):
-    """How the range of a tensor is chosen from its values on a calibration set.
+    """The way to choose the range of a tensor from its values on a calibration set.
 
-    MINMAX: all values. PERCENTILE: all but 1e-5 of them on each side. ENTROPY: the least
-    divergence from the distribution (onnxruntime's, after TensorRT's). MSE: the least squared
-    error of the values.
+    MINMAX: all values.
+    PERCENTILE: all but 1e-5 of the values on each side.
+    ENTROPY: the least divergence from the distribution (onnxruntime's, after TensorRT's).
+    MSE: the least squared error of the values.
     """
 
     MINMAX = "minmax"
@@ -60,9 +61,9 @@ class Calibrator(str, enum.Enum):
 
 
 class FrameType(str, enum.Enum):
-    """What a graph takes a frame as, and gives frames and label maps as: bytes, or floats 0..255.
+    """The type of a graph's frames and label maps: bytes, or floats 0..255.
 
-    TensorRT has bytes from 8.5 on; floats are for older ones.
+    TensorRT supports bytes from 8.5 on; floats are for older versions.
     """
 
     UINT8 = "uint8"
@@ -73,7 +74,7 @@ class FrameType(str, enum.Enum):
 
 
 class Task(str, enum.Enum):
-    """What a pathway's head answers."""
+    """The kind of answer of a pathway's head."""
 
     DENOISE = "denoise"
     SEGMENT = "segment"
@@ -85,7 +86,7 @@ class Task(str, enum.Enum):
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """Name, shape and numpy dtype name of one tensor at a graph's border."""
+    """Name, shape and numpy dtype name of one input or output of a graph."""
 
     name: str
     shape: tuple[int, ...]
@@ -100,7 +101,7 @@ class TensorSpec:
         return np.empty(self.shape, dtype=self.dtype)
 
     def random(self, generator: np.random.Generator) -> Array:
-        """Return an array to measure with: 0..1 for floats, 0..127 for integers."""
+        """Return a random array for measurements: 0..1 for floats, 0..127 for integers."""
         if np.issubdtype(np.dtype(self.dtype), np.integer):
             return generator.integers(0, 128, self.shape).astype(self.dtype)
         return generator.random(self.shape).astype(self.dtype)
@@ -108,10 +109,12 @@ class TensorSpec:
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """What an engine sets aside for activations: one region, and how much of a piece may be lost.
+    """Settings of the memory for activations.
 
-    Sessions that are given the same object share what is set aside. Regions that double, as
-    onnxruntime has them by default, take about a fifth more.
+    region_bytes: size of its region.
+    dead_bytes: largest part of a piece that may stay unused.
+    Sessions with the same object share the memory. onnxruntime's default, regions that double in
+    size, takes about a fifth more.
     """
 
     region_bytes: int
@@ -139,7 +142,7 @@ class Session(Protocol):
     def outputs(self) -> tuple[TensorSpec, ...]: ...
 
     def run(self, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
-        """Run once. The arrays returned are the session's own: the next run overwrites them."""
+        """Run once. The returned arrays belong to the session: the next run overwrites them."""
         ...
 
     def close(self) -> None: ...

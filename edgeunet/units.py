@@ -10,10 +10,10 @@ KIB = 1024
 MIB = 1024**2
 GIB = 1024**3
 
-# No frame has a longer side: a slip of the finger is refused before memory is asked for.
+# Longest side of a frame; a typing error is refused before memory is allocated.
 LARGEST_SIDE = 32768
 
-# More than any machine has, and far from what overflows.
+# More than any machine has, and below any overflow.
 LARGEST_BYTES = 2**20 * GIB
 
 _UNITS = {"": 1, "B": 1, "KIB": KIB, "MIB": MIB, "GIB": GIB, "K": KIB, "M": MIB, "G": GIB}
@@ -72,14 +72,14 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def parse_count(digits: str, limit: int) -> int | None:
-    """Read a number of digits alone; None above ``limit``, however many digits it has."""
+    """Return decimal digits as a number, or None if it is above ``limit``."""
     digits = digits.lstrip("0") or "0"
-    # Compared by length first: int() refuses thousands of digits with an error of its own.
+    # The length is compared first, because int() raises ValueError for thousands of digits.
     return int(digits) if len(digits) <= len(str(limit)) and int(digits) <= limit else None
 
 
 def shorten(text: str, limit: int = 40) -> str:
-    """Return a text that fits into a message."""
+    """Return a text, cut to ``limit`` characters, for a message."""
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 

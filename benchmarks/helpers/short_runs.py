@@ -19,8 +19,8 @@ from edgeunet.pixels import as_floats
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Task
 from edgeunet.train.crops import Crops
-from edgeunet.train.loop import keep_statistics, learning_rate, update_average
 from edgeunet.train.losses import JointLoss
+from edgeunet.train.optimization import keep_statistics, learning_rate, update_average
 from edgeunet.train.samples import Sample
 from edgeunet.train.validation import image_tensor
 

@@ -1,4 +1,4 @@
-"""What a graph needs to run: lifetimes, roles, an arena layout, its checker, a report."""
+"""Analysis of what a graph needs to run: lifetimes, roles, arena layout, checker and report."""
 
 from edgeunet.analysis.arena import ArenaLayout, lay_out_arena
 from edgeunet.analysis.liveness import Lifetime, Liveness, liveness_of

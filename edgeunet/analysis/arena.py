@@ -1,8 +1,8 @@
-"""An arena layout: one arena, an offset for every buffer. Every layout passes the checker.
+"""Lay out an arena: one block of memory with an offset for every buffer.
 
-Greedy placement in several orders, each tried again with the buffers that ended above the
-lower bound moved to the front. The first layout that meets the bound is optimal and taken, else
-the smallest is.
+Buffers are placed greedily in several orders. Each order is tried again with the buffers that ended
+above the lower bound moved to the front. The first layout that reaches the bound is optimal and is
+taken; otherwise the smallest is. Every layout passes the checker.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from edgeunet.analysis.checker import check_layout
 from edgeunet.analysis.liveness import Lifetime, sum_per_step
 from edgeunet.errors import GraphError
 
-# One cache line, and the widest vector registers of today's CPUs.
+# Size of a cache line, and of the widest vector registers.
 ALIGNMENT_BYTES = 64
 
-# Few rounds find what promoting can find; more only cost time where no layout meets the bound.
+# More rounds rarely find a smaller layout, and cost time where none reaches the bound.
 _ROUNDS = 10
 
 _ORDERS: dict[str, Callable[[Lifetime], tuple[int, ...]]] = {
@@ -32,11 +32,12 @@ _ORDERS: dict[str, Callable[[Lifetime], tuple[int, ...]]] = {
 
 @dataclass(frozen=True)
 class ArenaLayout:
-    """Where every buffer is.
+    """The offset of every buffer in an arena.
 
     offsets: bytes from the start of the arena, by buffer name.
+    arena_bytes: size of the arena.
     lower_bound_bytes: the largest sum of live buffers, each rounded up to the alignment.
-    order: the greedy order that gave the layout.
+    order: name of the greedy order that gave the layout.
     """
 
     buffers: tuple[Lifetime, ...]
@@ -48,14 +49,17 @@ class ArenaLayout:
 
     @property
     def optimal(self) -> bool:
-        """Whether no layout for this order of nodes can be smaller."""
+        """Whether no layout for this order of nodes is smaller."""
         return self.arena_bytes == self.lower_bound_bytes
 
 
 def lay_out_arena(
     buffers: Sequence[Lifetime], alignment_bytes: int = ALIGNMENT_BYTES
 ) -> ArenaLayout:
-    """Place the buffers. Raises GraphError if the checker refuses the result (a bug here)."""
+    """Place the buffers in an arena.
+
+    Raises GraphError if the checker refuses the result, which is a bug of this module.
+    """
     sizes = [-(-item.size_bytes // alignment_bytes) * alignment_bytes for item in buffers]
     steps = max((item.end for item in buffers), default=0)
     spans = [(item.start, item.end, size) for item, size in zip(buffers, sizes, strict=True)]
@@ -72,7 +76,7 @@ def lay_out_arena(
             if best is None or arena < best.arena_bytes:
                 offsets = {item.name: placed[index] for index, item in enumerate(buffers)}
                 best = ArenaLayout(tuple(buffers), offsets, arena, bound, alignment_bytes, order)
-            # Stable: those above the bound first, in their order, then the others in theirs.
+            # The sort is stable: buffers above the bound come first, otherwise the order is kept.
             ranked = sorted(ranked, key=lambda index: tops[index] <= bound)
     if best is None:  # unreachable: there is always an order
         raise GraphError("no arena layout was made", hint="report this with the graph")
@@ -86,7 +90,7 @@ def lay_out_arena(
 
 
 def _place(buffers: Sequence[Lifetime], sizes: Sequence[int], ranked: Sequence[int]) -> list[int]:
-    """Give each buffer in turn the lowest gap, among those alive with it, that is wide enough."""
+    """Return an offset for each buffer: the lowest gap, among those alive with it, that fits."""
     count = len(buffers)
     starts = np.array([item.start for item in buffers], dtype=np.int64)
     ends = np.array([item.end for item in buffers], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Whether what a report counts fits on a board, with what the board keeps for itself."""
+"""Decide whether a network fits on a board, beside what the board reserves for itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgeunet.boards import Board
 
 @dataclass(frozen=True)
 class BoardFit:
-    """needed_bytes: activations, weights and the frame's buffers, all at once."""
+    """The memory that a network needs, in bytes, and the board that it is compared with."""
 
     board: Board
     activation_bytes: int
@@ -28,11 +28,11 @@ class BoardFit:
 
     @property
     def left_bytes(self) -> int:
-        """What is left of the board; less than nothing where it does not fit."""
+        """The usable memory that remains; negative if the network does not fit."""
         return self.board.usable_bytes - self.needed_bytes
 
     def document(self) -> dict[str, Any]:
-        """Return it as ``edgeunet memory --json`` prints it."""
+        """Return the figures as ``edgeunet memory --json`` prints them."""
         return {
             "id": self.board.id,
             "memory_bytes": self.board.memory_bytes,
@@ -44,7 +44,7 @@ class BoardFit:
 
 
 def fit_on(report: MemoryReport, board: Board) -> BoardFit:
-    """Count the predicted figure where there is one, else the arena."""
+    """Compare a report with a board; predicted bytes are used if known, else the arena."""
     activations = report.arena_bytes
     if report.predicted_bytes is not None:
         activations = max(activations, report.predicted_bytes)

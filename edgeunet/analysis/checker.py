@@ -1,7 +1,7 @@
-"""Checks an arena layout the slow and obvious way: every pair of buffers, by code of its own.
+"""Check an arena layout by comparing every pair of buffers.
 
-A layout is right when every buffer has a place, inside the arena, aligned, and no two buffers
-that live at the same time have a byte in common.
+This module shares no code with the layout. A layout is valid if every buffer has an aligned offset
+inside the arena, and no two buffers that are alive together overlap.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from edgeunet.analysis.liveness import Lifetime
 
 
 class Fault(str, enum.Enum):
-    """What can be wrong with an arena layout."""
+    """The kinds of errors in an arena layout."""
 
     MISSING = "missing"
     UNKNOWN = "unknown"
@@ -29,7 +29,7 @@ class Fault(str, enum.Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault, with the buffers and addresses it is about."""
+    """One error, with the buffers and addresses that it concerns."""
 
     fault: Fault
     detail: str
@@ -44,7 +44,7 @@ def check_layout(
     arena_bytes: int,
     alignment_bytes: int,
 ) -> tuple[Finding, ...]:
-    """Return everything that is wrong; an empty tuple means the layout can be used."""
+    """Return all errors of a layout; an empty tuple means that it is valid."""
     findings: list[Finding] = []
     names = {buffer.name for buffer in buffers}
     findings += [

@@ -1,6 +1,6 @@
-"""Where the tensors that stages hand on are kept: one arena, planned over the stages.
+"""Lay out the tensors that stages pass to later ones in one arena.
 
-Needs no graph: a device lays out a bundle's tensors with it exactly as the planner did.
+No graph is needed, so a device computes exactly the layout that the planner computed.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from edgeunet.specs import TensorSpec
 
 @dataclass(frozen=True)
 class StageBorders:
-    """Name the tensors a stage reads and writes.
+    """The names of the tensors that a stage reads and writes.
 
-    cellwise: it runs in windows, and no window needs what another one reads.
+    cellwise: the stage runs in windows, and no window reads what another one reads.
     """
 
     inputs: tuple[str, ...]
@@ -31,8 +31,9 @@ class StageBorders:
 class HeldLayout:
     """The arena of held tensors.
 
-    overwrites: outputs written over an input that nothing reads later, by name.
-    live_bytes: what is held while each stage runs.
+    offsets: bytes from the start of the arena, by tensor name.
+    overwrites: for an output that overwrites an input, the name of that input.
+    live_bytes: bytes held while each stage runs.
     """
 
     arena: ArenaLayout
@@ -50,10 +51,10 @@ def lay_out_held(
     held: Collection[TensorSpec],
     alignment_bytes: int = ALIGNMENT_BYTES,
 ) -> HeldLayout:
-    """Give every held tensor an offset, a multiple of the alignment.
+    """Return an aligned offset for every held tensor.
 
-    A cellwise stage may write an output over an input of the same shape that dies with it:
-    what a window settles is read by no other window, see graph/stages.py.
+    A cellwise stage may overwrite an input of the same shape that is not read later, because no
+    other window reads the same part of it (see graph/stages.py).
     """
     return _lay_out(tuple(stages), tuple(held), alignment_bytes)
 

@@ -1,7 +1,7 @@
-"""Where in the U a node is: its level, and the node at which the bottleneck begins.
+"""Find the level of every node in the U, and the node at which the bottleneck begins.
 
-A level is a height and width at which convolutions work. Tensors of one position that only
-pooled values feed (channel attention, a classification head) are no level.
+A level is a (height, width) at which convolutions work. Tensors of one position that are made from
+pooled values alone (channel attention, a classification head) belong to no level.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ def spatial_of(tensor: GraphTensor) -> Spatial | None:
 
 @dataclass(frozen=True)
 class LevelRun:
-    """Consecutive steps ``[start, end)`` at one level; ``part`` is encoder, bottleneck, decoder.
+    """Consecutive steps ``[start, end)`` at one level.
 
-    scale: how many times smaller than the largest level its height is. In the report of a frame
-    plan: the steps of one stage; ``part`` is its name, and scale is 1.
+    part: encoder, bottleneck or decoder.
+    scale: height of the largest level over the height of this one. In the report of a frame plan, a
+        run is the steps of one stage: ``part`` is the stage's name, and ``scale`` is 1.
     """
 
     part: str
@@ -47,7 +48,9 @@ class Levels:
 
     sizes: (height, width) of every level, the largest first.
     bottleneck_step: the first node whose output is at the deepest level; None without levels.
-    ancestors, descendants: the steps that it depends on, and that depend on it; itself in both.
+    ancestors, descendants: steps that the bottleneck's first node depends on, and that depend on
+        it; both include it.
+    runs: the steps, divided into levels.
     """
 
     sizes: tuple[Spatial, ...]
@@ -84,7 +87,7 @@ def levels_of(view: GraphView) -> Levels:
 
 
 def _pooled(view: GraphView) -> frozenset[str]:
-    """Return the tensors of at most one position that are made from pooled values alone."""
+    """Return the tensors with at most one position that are made from pooled values alone."""
     pooled: set[str] = set()
     for name in view.inputs:
         if spatial_of(view.tensor(name)) in (None, (1, 1)):
@@ -128,10 +131,11 @@ def _runs(
     first: int,
     main_path: frozenset[int],
 ) -> tuple[LevelRun, ...]:
-    """Cut the steps into runs at one level.
+    """Divide the steps into runs at one level.
 
-    Steps beside the main path count with the level they serve: the one before them in the
-    encoder (a skip being reduced), the one after them in the decoder (a map being expanded).
+    Steps beside the main path belong to the level that they serve. In the encoder, this is the
+    level before them (a skip that is reduced); in the decoder, the level after them (a map that is
+    expanded).
     """
     known = {
         node.index: level

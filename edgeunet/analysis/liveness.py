@@ -1,10 +1,10 @@
-"""Who is alive when. Lifetimes are half-open ``[start, end)`` in steps; step i runs node i.
+"""Lifetimes of buffers. They are half-open ``[start, end)`` in steps; step i runs node i.
 
-A step needs its inputs and its outputs at the same time: no operator writes over its input.
-For engines that run node by node this makes the peak a lower bound, whatever the allocator.
+A step needs its inputs and its outputs at the same time, because no operator overwrites its input.
+For engines that run node by node, the peak is a lower bound for every allocator.
 
-Only activations count. Inputs and outputs sit in buffers of the caller, which stay for the
-whole run; adding them to the steps would suggest that an allocator could reuse them.
+Only activations count. Inputs and outputs of the graph lie in buffers of the caller for the whole
+run, so an allocator cannot reuse them.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from edgeunet.graph.summary import GraphView, TensorKind
 
 @dataclass(frozen=True)
 class Lifetime:
-    """One buffer: the tensor it is made for, and the views that share it.
+    """One buffer: its tensor, and the views that share it.
 
-    start: the step that makes it, 0 for a graph input. end: one past its last use.
-    uses: the steps that read it, views of it included, in order.
+    start: the step that makes it; 0 for an input of the graph.
+    end: one past the step that uses it last.
+    uses: the steps that read it or its views, in order.
+    views: names of the tensors that share its bytes.
     """
 
     name: str
@@ -39,9 +41,10 @@ class Lifetime:
 
 @dataclass(frozen=True)
 class Liveness:
-    """All lifetimes of a graph that runs in ``steps`` steps.
+    """The lifetimes of a graph that runs in ``steps`` steps.
 
-    activations: what an engine must find room for. borders: inputs and outputs.
+    activations: buffers that an engine has to allocate.
+    borders: inputs and outputs of the graph.
     """
 
     steps: int
@@ -50,7 +53,7 @@ class Liveness:
 
     @functools.cached_property
     def live_bytes(self) -> tuple[int, ...]:
-        """Live activation bytes at each step."""
+        """Bytes of live activations at each step."""
         spans = [(item.start, item.end, item.size_bytes) for item in self.activations]
         return sum_per_step(self.steps, spans)
 
@@ -70,7 +73,7 @@ class Liveness:
 
 
 def sum_per_step(steps: int, spans: Sequence[tuple[int, int, int]]) -> tuple[int, ...]:
-    """Add ``(start, end, size_bytes)`` up to bytes per step."""
+    """Return the bytes alive at each step. spans: (start, end, size_bytes) of each buffer."""
     changes = [0] * (steps + 1)
     for start, end, size_bytes in spans:
         changes[start] += size_bytes
@@ -81,9 +84,9 @@ def sum_per_step(steps: int, spans: Sequence[tuple[int, int, int]]) -> tuple[int
 def liveness_of(view: GraphView, *, share_views: bool = True) -> Liveness:
     """Return the lifetime of every buffer.
 
-    share_views: Reshape, Squeeze, Unsqueeze, Flatten and Identity hand on their input's
-    buffer, as engines do. False gives each its own: the difference is what sharing gains.
-    An output of the graph is always a buffer of its own, because the caller owns it.
+    share_views: let Reshape, Squeeze, Unsqueeze, Flatten and Identity share the buffer of their
+        input, as engines do; False gives each its own. An output of the graph always has its own
+        buffer, because the caller owns it.
     """
     owner: dict[str, str] = {}
     start: dict[str, int] = dict.fromkeys(view.inputs, 0)

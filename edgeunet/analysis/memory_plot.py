@@ -1,6 +1,6 @@
-"""The memory timeline as a picture: what is alive while each node runs, and why.
+"""Draw the memory timeline: the bytes alive while each node runs, by role.
 
-Figures are made as objects; nothing global is touched.
+Figures are made as objects; matplotlib's global state is not changed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from edgeunet.units import MIB, format_bytes
 
 SUFFIXES = (".png", ".svg")
 
-# Hues and lightnesses that stay apart for colour-blind readers and in grey print.
+# Colours that colour-blind readers can tell apart, also in grey print.
 _HELD_COLOUR = "#46307a"
 _SKIP_COLOUR = "#c2571a"
 _WORK_COLOUR = "#9dbfdd"
@@ -55,7 +55,7 @@ _FAINT = "#707070"
 _PANEL_INCHES = (9.0, 5.2)
 _DPI = 130
 _POINTS_PER_INCH = 72
-# The axis ends this much above the highest peak: two lines of text stand there.
+# The axis ends this much above the highest peak, to leave room for two lines of text.
 _HEADROOM = 1.25
 _NAMES_AT_PEAK = 3
 _MANY_STEPS = 300
@@ -66,7 +66,7 @@ _MARGIN = 4.0
 
 
 def check_suffix(path: Path) -> None:
-    """Raise UsageError for a file name that says no format this can draw."""
+    """Raise UsageError for a file name whose ending is not a supported format."""
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(
             f"cannot draw {path.name!r}: its ending says no known format",
@@ -83,7 +83,7 @@ def draw(reports: Sequence[MemoryReport], paths: Sequence[Path]) -> None:
         canvas = FigureCanvasSVG if path.suffix.lower() == ".svg" else FigureCanvasAgg
         with replacing_file(path) as beside:
             kind = path.suffix[1:].lower()
-            # Without the date the same graph gives the same file.
+            # The date is left out, so that the same graph gives the same file.
             metadata = {"Date": None} if kind == "svg" else None
             canvas(figure).print_figure(beside, format=kind, dpi=_DPI, metadata=metadata)
 
@@ -91,7 +91,7 @@ def draw(reports: Sequence[MemoryReport], paths: Sequence[Path]) -> None:
 def timeline(reports: Sequence[MemoryReport]) -> Figure:
     """Return the figure: one panel per report, all with the same MiB axis.
 
-    Panels after the first also say how their figures compare with the first.
+    Panels after the first also state how their figures compare with the first.
     """
     width, height = _PANEL_INCHES
     share = 1.0 if len(reports) == 1 else 0.8
@@ -109,7 +109,7 @@ def timeline(reports: Sequence[MemoryReport]) -> Figure:
         panel.set_xlabel(time_of(report), labelpad=2 * _ROW_POINTS + 4, color=_FAINT)
     panels[0].set_ylabel("live activations, MiB")
     _add_legend(figure, reports, areas)
-    # Only a laid out figure says how wide its panels are, and so which text has room.
+    # The widths of the panels are known only after the layout.
     figure.draw_without_rendering()
     for panel, report, shown in zip(panels, reports, areas, strict=True):
         first = None if report is reports[0] else reports[0]
@@ -170,7 +170,7 @@ def _points_wide(text: str, size: float, weight: str = "normal") -> float:
 
 
 class _Labels:
-    """The texts of one laid out panel, each where there is room for it."""
+    """The texts of one panel, each placed where there is room for it."""
 
     def __init__(
         self,
@@ -199,7 +199,7 @@ class _Labels:
         self._predicted()
 
     def _below(self) -> None:
-        """Name the stages, or the levels and the parts they are in."""
+        """Write the names of the stages, or of the levels and their parts."""
         measure = partial(_points_wide, size=_BELOW_SIZE)
         report = self._report
         planned = plan_marks(report, self._width, measure) if report.planned else []
@@ -228,7 +228,7 @@ class _Labels:
                 )
 
     def _peak(self) -> None:
-        """Draw a line at the peak; name its value and the largest tensors above it."""
+        """Draw a line at the peak, with its value and the largest tensors."""
         report = self._report
         peak = report.peak_live_bytes / MIB
         self._panel.axhline(peak, color=_INK, linewidth=0.8, linestyle=(0, (4, 3)))
@@ -272,7 +272,7 @@ class _Labels:
             )
 
     def _held(self) -> None:
-        """Name the most that is handed on: where it is, or in a wider place as a bound."""
+        """Write the largest held size, inside its area or as a line at a wider place."""
         held = self._areas.held
         if held.any():
             most = format_bytes(float(held.max()) * MIB)
@@ -292,7 +292,7 @@ class _Labels:
         self._name_area(text, self._areas.skips, report.bottleneck_step + 0.5, _SKIP_COLOUR)
 
     def _name_area(self, text: str, area: Numbers, step: float, colour: str) -> None:
-        """Write into an area when it is high enough, else above everything at ``step``."""
+        """Write a name into an area if it is high enough, else above all areas at ``step``."""
         steps = self._steps_of(text)
         at, height = roomiest(area, steps, step)
         inside = height > 1.4 * _FIGURE_SIZE * self._mib_per_point

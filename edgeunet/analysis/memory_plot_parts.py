@@ -1,4 +1,4 @@
-"""What the memory picture shows and says, worked out before anything is drawn."""
+"""The areas and texts of the memory picture, computed before anything is drawn."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _GAP = 7.0
 
 @dataclass(frozen=True)
 class Areas:
-    """The upper edges of the three areas, one on the other, in MiB for each step."""
+    """The upper edges of three stacked areas, in MiB for each step."""
 
     held: Numbers
     skips: Numbers
@@ -32,7 +32,7 @@ class Areas:
 
 @dataclass(frozen=True)
 class Mark:
-    """What is written below the steps ``[start, end)``; of its lines the last can be left out."""
+    """A text below the steps ``[start, end)``; the last of its lines may be left out."""
 
     start: int
     end: int
@@ -40,7 +40,7 @@ class Mark:
 
 
 def areas_of(report: MemoryReport) -> Areas:
-    """Return what is held between stages, then skips on it, then everything on it."""
+    """Return the stacked areas: held tensors, then skips, then everything else."""
     held = np.zeros(len(report.steps))
     if report.planned:
         for run, planned in zip(report.level_runs, report.planned, strict=True):
@@ -53,14 +53,14 @@ def areas_of(report: MemoryReport) -> Areas:
 
 
 def title_of(report: MemoryReport, *, say_how: bool) -> str:
-    """Return model, size and precision; ``say_how`` adds how a frame is run."""
+    """Return model, size and precision. say_how: also state how a frame is run."""
     how = ("in windows" if report.planned else "whole frame") if say_how else ""
     facts = (shorten(report.model, _NAME_LENGTH), report.size or "", str(report.precision), how)
     return "  ·  ".join(fact for fact in facts if fact)
 
 
 def time_of(report: MemoryReport) -> str:
-    """Return what the horizontal axis stands for."""
+    """Return the label of the horizontal axis."""
     if report.planned:
         return (
             f"time: {len(report.steps)} nodes, in order; "
@@ -70,14 +70,14 @@ def time_of(report: MemoryReport) -> str:
 
 
 def predicted_of(report: MemoryReport) -> str:
-    """Return what the engine is expected to take, empty when that is not known."""
+    """Return the predicted memory as text, empty if it is not known."""
     if report.predicted_bytes is None:
         return ""
     return f"{report.engine or 'engine'}: predicted {format_bytes(report.predicted_bytes)}"
 
 
 def compared(value: int, other: int, report: MemoryReport, first: MemoryReport) -> str:
-    """Return how a figure of a report differs from the first report's."""
+    """Return how a figure of a report differs from that of the first report."""
     if other == 0 or value == other:
         return ""
     name = shorten(first.model, _NAME_LENGTH)
@@ -89,7 +89,7 @@ def compared(value: int, other: int, report: MemoryReport, first: MemoryReport) 
 
 
 def largest_at_peak(report: MemoryReport, count: int) -> str:
-    """Return the largest tensors at the peak with their sizes, skips and held ones marked."""
+    """Return the largest tensors at the peak with their sizes; skips and held ones are marked."""
     shown = []
     for tensor in sorted(report.live_at_peak, key=lambda tensor: -tensor.size_bytes)[:count]:
         name = (
@@ -102,12 +102,12 @@ def largest_at_peak(report: MemoryReport, count: int) -> str:
 
 
 def level_marks(report: MemoryReport) -> list[Mark]:
-    """Return the resolutions a whole frame goes through."""
+    """Return one mark per resolution of a whole frame."""
     return [Mark(run.start, run.end, (run.label,)) for run in report.level_runs]
 
 
 def part_marks(report: MemoryReport) -> list[Mark]:
-    """Return encoder, bottleneck and decoder."""
+    """Return marks for encoder, bottleneck and decoder."""
     return [
         Mark(runs[0].start, runs[-1].end, (part,))
         for part, group in itertools.groupby(report.level_runs, key=lambda run: run.part)
@@ -116,9 +116,10 @@ def part_marks(report: MemoryReport) -> list[Mark]:
 
 
 def plan_marks(report: MemoryReport, width: float, measure: Callable[[str], float]) -> list[Mark]:
-    """Return the stages with how often each runs; those of a name together if one lacks room.
+    """Return a mark for each stage, with the number of its windows.
 
-    width: of the panel, and what ``measure`` gives is in the same unit.
+    width: of the panel, in the unit of ``measure``.
+    Stages with a common name share one mark if there is no room for each.
     """
     marks: list[Mark] = []
     pairs = zip(report.level_runs, report.planned, strict=True)
@@ -150,9 +151,11 @@ def _together(name: str, run: Sequence[tuple[LevelRun, StageMemory]]) -> Mark:
 def placed(
     marks: Sequence[Mark], steps: int, width: float, measure: Callable[[str], float]
 ) -> list[tuple[float, Mark]]:
-    """Return where the marks' middles go; what would run into another mark is left out.
+    """Return (middle, mark) of every mark; lines that would overlap another mark are left out.
 
-    First lines come before second ones, and of each long stages choose first.
+    steps: number of steps on the axis.
+    width: of the panel, in the unit of ``measure``.
+    First lines are placed before second ones, and in each pass the longest stages first.
     """
     found: dict[Mark, tuple[float, tuple[str, ...]]] = {}
     for count in (1, 2):
@@ -177,9 +180,9 @@ def placed(
 
 
 def roomiest(values: Numbers, steps: int, near: float) -> tuple[float, float]:
-    """Return the middle of ``steps`` neighbouring values whose smallest is largest, and that.
+    """Return (middle, height) of the ``steps`` neighbouring values with the largest minimum.
 
-    Of equals the one nearest to ``near``.
+    Of several, the one nearest to ``near`` is taken.
     """
     steps = min(max(steps, 1), len(values))
     lowest = np.lib.stride_tricks.sliding_window_view(values, steps).min(axis=1)

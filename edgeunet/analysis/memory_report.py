@@ -1,4 +1,4 @@
-"""The memory figures of one graph, computed from its shapes. All sizes are in bytes."""
+"""Memory figures of one graph, computed from its shapes. All sizes are in bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edgeunet.units import format_bytes, format_size
 
 @dataclass(frozen=True)
 class LiveTensor:
-    """One activation alive at the peak; ``start`` and ``end`` are the steps it lives in."""
+    """One activation alive at the peak, in the steps ``[start, end)``."""
 
     name: str
     size_bytes: int
@@ -32,7 +32,7 @@ class LiveTensor:
 
 @dataclass(frozen=True)
 class Step:
-    """One node's moment: what is alive while it runs."""
+    """One node, and the bytes alive while it runs."""
 
     index: int
     node: str
@@ -43,7 +43,7 @@ class Step:
 
 @dataclass(frozen=True)
 class LevelSummary:
-    """A run of steps at one level, with the step that has the most live bytes in it."""
+    """A run of steps at one level, and its step with the most live bytes."""
 
     run: LevelRun
     peak: Step
@@ -53,11 +53,12 @@ class LevelSummary:
 class StageMemory:
     """The memory of one stage of a frame plan.
 
-    window: (height, width) of its windows; None when it runs once on whole tensors.
-    halo: the largest, in pixels. window_count: windows per frame.
-    held_bytes: what is kept for it and for later stages while it runs.
-    window_bytes: buffers a window's tensors are copied to and from.
-    live_bytes: the live peak of one window.
+    window: (height, width) of its windows; None if it runs once on whole tensors.
+    halo: the largest halo, in pixels.
+    window_count: number of windows per frame.
+    held_bytes: bytes held for this and later stages while it runs.
+    window_bytes: size of the buffers that a window's tensors are copied to and from.
+    live_bytes: live peak of one window.
     """
 
     name: str
@@ -71,7 +72,7 @@ class StageMemory:
 
 @dataclass(frozen=True)
 class Gain:
-    """What is predicted once a measure is taken on top of those before it."""
+    """The predicted bytes after a measure is added to those before it."""
 
     measure: str
     predicted_bytes: int
@@ -79,21 +80,25 @@ class Gain:
 
 @dataclass(frozen=True)
 class MemoryReport:
-    """What a graph needs when it runs whole frames, node by node; or a frame plan.
+    """The memory figures of a graph that runs whole frames node by node, or of a frame plan.
 
-    skip_bytes: encoder tensors alive while the bottleneck's first node runs, held only for
-        the decoder; 0 for a graph without a bottleneck.
-    peak_live_bytes: the largest sum of live activations; no allocator needs less.
-    arena_bytes: the same with real, aligned offsets; ``layout`` has them.
-    io_bytes: the graph's inputs and outputs, in buffers of the caller, not in the peak.
-    weight_bytes: what the file stores, in none of the other figures.
-    view_gain_bytes: what the peak would be higher by, if reshapes copied.
-    frame: (height, width) of the input frame, None when no input looks like one.
-    window: (height, width) of the largest window of a frame plan. halo: the largest, in
-        pixels. held_bytes: what its stages hold for later ones, in the peak.
-        recompute_ratio: arithmetic done over that of the whole frame. predicted_bytes: what
-        ``engine`` is expected to take. planned: the stages of the frame plan. gains: what each
-        measure makes of the predicted bytes, one on top of the other.
+    frame: (height, width) of the input frame; None when no input looks like one.
+    skip_bytes: encoder tensors alive while the bottleneck's first node runs, held only for the
+        decoder; 0 for a graph without a bottleneck.
+    peak_live_bytes: the largest sum of live activations; a lower bound for every allocator.
+    arena_bytes: the same with real, aligned offsets, as in ``layout``.
+    io_bytes: inputs and outputs of the graph, in buffers of the caller; not part of the peak.
+    weight_bytes: weights as stored in the file; not part of any other figure.
+    view_gain_bytes: how much higher the peak would be if reshapes copied.
+
+    Fields of frame plans:
+    window: (height, width) of the largest window.
+    halo: the largest halo, in pixels.
+    held_bytes: bytes that stages hold for later ones at the peak.
+    recompute_ratio: arithmetic of the plan over that of the whole frame.
+    predicted_bytes: memory that ``engine`` is predicted to take.
+    planned: the stages.
+    gains: the predicted bytes after each measure.
     """
 
     model: str
@@ -127,7 +132,7 @@ class MemoryReport:
 
     @property
     def arena_gap_percent(self) -> float:
-        """How far the arena is above the live peak, alignment included."""
+        """How far the arena is above the live peak, in per cent."""
         if not self.peak_live_bytes:
             return 0.0
         return 100.0 * (self.arena_bytes / self.peak_live_bytes - 1.0)
@@ -138,7 +143,7 @@ class MemoryReport:
 
     @functools.cached_property
     def summaries(self) -> tuple[LevelSummary, ...]:
-        """Return one entry per run; one for everything when the graph has no levels."""
+        """Return one entry per run; a single one when the graph has no levels."""
         runs = self.level_runs or (LevelRun("whole", 1, 0, len(self.steps)),)
         return tuple(
             LevelSummary(
@@ -150,11 +155,11 @@ class MemoryReport:
 
     @property
     def facts(self) -> str:
-        """What the figures are of: model, frame size and precision, in one line."""
+        """Return model, frame size and precision in one line."""
         return " · ".join(fact for fact in (self.model, self.size, self.precision) if fact)
 
     def figures(self) -> list[tuple[str, str, int]]:
-        """Return (name, what it is, bytes) of every figure, in the order of a table."""
+        """Return (name, description, bytes) of every figure, in the order of a table."""
         reshapes = (
             f"; reshapes that copied would add {format_bytes(self.view_gain_bytes)}"
             if self.view_gain_bytes
@@ -186,7 +191,7 @@ class MemoryReport:
         return rows
 
     def stage_table(self) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
-        """Return the title, the heads and the rows of the table of a frame plan's stages."""
+        """Return (title, headings, rows) of the table of a frame plan's stages."""
         return (
             f"the frame plan: {100 * (self.recompute_ratio - 1):.1f} % of the arithmetic is done "
             "twice",
@@ -258,7 +263,7 @@ class MemoryReport:
 
 
 def analyse(view: GraphView, model: str | None = None) -> MemoryReport:
-    """Compute every figure of a graph; ``model`` is what the report calls it."""
+    """Compute all figures of a graph. model: its name in the report."""
     view = with_integer_kernels(view)
     liveness = liveness_of(view)
     levels = levels_of(view)

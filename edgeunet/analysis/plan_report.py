@@ -1,4 +1,4 @@
-"""The memory figures of a frame plan: each stage's own, on top of what is held around it."""
+"""Memory figures of a frame plan: those of each stage, and the bytes held around it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from edgeunet.specs import Engine, Precision, TensorSpec
 
 @dataclass(frozen=True)
 class StageReport:
-    """One stage: its graph's report at its window, and the window's buffers.
+    """The report of one stage's graph at its window size.
 
-    window: (height, width); None when it runs once on whole tensors. window_bytes: 0 then.
-    halo: the largest, in pixels.
+    window: (height, width); None if it runs once on whole tensors.
+    halo: the largest halo, in pixels.
+    window_bytes: size of the window buffers; 0 without windows.
     """
 
     name: str
@@ -30,7 +31,10 @@ class StageReport:
 
 @dataclass(frozen=True)
 class FramePlanFacts:
-    """What is known of the whole frame plan. sizes in bytes; frame: (height, width) not padded."""
+    """Properties of the whole frame plan; sizes are in bytes.
+
+    frame: (height, width), not padded.
+    """
 
     model: str
     frame: tuple[int, int]
@@ -44,7 +48,7 @@ class FramePlanFacts:
 
 
 def report_of_frame_plan(facts: FramePlanFacts, stages: Sequence[StageReport]) -> MemoryReport:
-    """Put the stages' reports in a row; a windowed stage stands there for one of its windows."""
+    """Return one report of all stages in order; a windowed stage counts with one window."""
     steps: list[Step] = []
     runs: list[LevelRun] = []
     bottleneck: int | None = None
@@ -104,13 +108,13 @@ def report_of_frame_plan(facts: FramePlanFacts, stages: Sequence[StageReport]) -
 
 
 def _core_of(stages: Sequence[StageReport]) -> int:
-    """Return the stage the bottleneck is in: the one that runs once and does most."""
+    """Return the index of the stage with the bottleneck: of those that run once, the largest."""
     once = [i for i, stage in enumerate(stages) if stage.window is None]
     return max(once or range(len(stages)), key=lambda i: len(stages[i].report.steps))
 
 
 def _waiting(layout: HeldLayout, core: int) -> int:
-    """Return what was made before the core and is held past it: the skips between stages."""
+    """Return the bytes made before the core and held past it: the skips between stages."""
     return sum(
         buffer.size_bytes
         for buffer in layout.arena.buffers
@@ -144,6 +148,6 @@ def _alive(
 
 
 def _largest_window_of(stages: Sequence[StageReport]) -> tuple[int, int] | None:
-    """Return the window of the stage whose windows have most pixels."""
+    """Return the window of the stage whose windows have the most pixels."""
     windows = [stage.window for stage in stages if stage.window is not None]
     return max(windows, key=lambda window: window[0] * window[1]) if windows else None

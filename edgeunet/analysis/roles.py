@@ -1,8 +1,7 @@
-"""What a live buffer is there for: a skip waits for the decoder, the rest is being worked on.
+"""The role of each live buffer: a skip waits for the decoder, the rest is in use.
 
-A skip is made before the bottleneck begins, and the bottleneck does not depend on what is
-still to read it. While the first node of the bottleneck runs, the skips alive are the
-**skip bytes**.
+A skip is made before the bottleneck begins, and is read later by nodes that the bottleneck does not
+depend on. The skips alive while the first node of the bottleneck runs are the **skip bytes**.
 """
 
 from __future__ import annotations
@@ -17,9 +16,10 @@ from edgeunet.graph.summary import GraphView
 
 
 class Role(str, enum.Enum):
-    """Why bytes are held.
+    """The reason why a buffer is held.
 
-    HELD: handed from stage to stage. WINDOW: the buffers of one window.
+    HELD: passed from stage to stage.
+    WINDOW: buffers of one window.
     """
 
     HELD = "held"
@@ -33,7 +33,7 @@ class Role(str, enum.Enum):
 
 @dataclass(frozen=True)
 class Roles:
-    """For each buffer that is ever a skip, the half-open span of steps when it is one."""
+    """For each buffer that is ever a skip, the half-open span of steps in which it is one."""
 
     liveness: Liveness
     spans: dict[str, tuple[int, int]]
@@ -51,7 +51,7 @@ class Roles:
 
 
 def roles_of(view: GraphView, liveness: Liveness, levels: Levels) -> Roles:
-    """Give every activation its role over time."""
+    """Return the role of every activation over time."""
     first = levels.bottleneck_step
     if first is None:
         return Roles(liveness, {})

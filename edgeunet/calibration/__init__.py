@@ -1,7 +1,7 @@
 """Calibration sets: ``calibration/*.toml`` read into frozen types, and their frames.
 
-A set names its frames instead of holding them, with a hash for each: it is small, can be
-read, and gives the same bytes everywhere or an error that says which frame differs.
+A set does not hold its frames. It names them, with a hash for each, so it is small and readable. It
+gives the same bytes everywhere, or an error that names the frame that differs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which interval of a tensor's values 8 bits should cover: four ways to say."""
+"""Four calibrators, which choose the interval of values that 8 bits cover."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from edgeunet.specs import Calibrator, Engine
 
 Interval = tuple[float, float]
 
-# Beyond a hundred-thousandth of the values on each side.
+# Leaves out a hundred-thousandth of the values on each side.
 _PERCENTILE = 99.998
-# The search for the least divergence takes time with the square of the bins.
+# The time of the search grows with the square of the number of bins.
 _ENTROPY_BINS, _ENTROPY_LEVELS = 512, 128
 _SHRINKS = np.linspace(0.3, 1.0, 15)
 _LEVELS = 255
@@ -49,12 +49,12 @@ def _collected(histogram: Histogram, calibrator: Calibrator) -> Interval:
     collector.histogram_dict = {"tensor": (counts, edges, *ends, reach)}
     with contextlib.redirect_stdout(io.StringIO()):
         low, high, *_ = collector.compute_collection_result()["tensor"]
-    # Counted in float32, which may round an end outwards.
+    # The histogram is float32, so an end may be rounded outwards.
     return max(float(low), histogram.low), min(float(high), histogram.high)
 
 
 def _least_error(histogram: Histogram, *, symmetric: bool) -> Interval:
-    """Return the interval, within the values, that 8 bits represent them best in."""
+    """Return the interval, within the values, with the least squared error in 8 bits."""
     there = histogram.counts > 0
     values, counts = histogram.centres[there], histogram.counts[there]
     low, high = min(histogram.low, 0.0), max(histogram.high, 0.0)

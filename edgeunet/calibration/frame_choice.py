@@ -1,11 +1,12 @@
-"""Which frames a set is made of: different ones, from the darkest to the brightest.
+"""Choose the frames of a set: different ones, from the darkest to the brightest.
 
-A frame is described by what is left of it in 8x8 cells: the means of its three colours and how
-much its brightness varies, 256 numbers in 8-bit steps. Two frames are as far apart as the root mean
-square of the differences. What is nearer than NEAR to a frame already there is a near-duplicate.
-Of the rest a pool is kept that does not grow with the input: when it is full, one of the two
-nearest makes room. From the pool the darkest and the brightest frame are taken, then again and
-again the one that is farthest from all taken (Gonzalez, Theoretical Computer Science 38, 1985).
+A frame is described by 8x8 cells: the means of three colours and the variation of the brightness.
+This makes 256 numbers in 8-bit steps. The distance of two frames is the root mean square of the
+differences. A frame nearer than NEAR to one that is already there is a near-duplicate. The others
+are
+kept in a pool of limited size: when it is full, one of its two nearest frames is dropped. From the
+pool, the darkest and the brightest frame are taken. Then the frame that is farthest from all taken
+ones is added, again and again (Gonzalez, Theoretical Computer Science 38, 1985).
 """
 
 from __future__ import annotations
@@ -48,10 +49,12 @@ def _cells(planes: NDArray[np.generic]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A window of a picture that a set could have.
+    """A window of a picture that a set can include.
 
-    source: the number of the input, from 0. path: of the file it can be read from again. frame: of
-    a clip, from 0; None for an image. top, left: of the window, in pixels.
+    source: number of the input, from 0.
+    path: the file that it can be read from again.
+    frame: number in a clip, from 0; None for an image.
+    top, left: corner of the window, in pixels.
     """
 
     source: int
@@ -63,7 +66,7 @@ class Candidate:
 
     @property
     def place(self) -> tuple[int, str, int, int, int]:
-        """What candidates are sorted by: clips are then read once, from their beginning."""
+        """The sort key of candidates, with which each clip is read once from its beginning."""
         return self.source, self.path, self.frame or 0, self.top, self.left
 
     @property
@@ -73,7 +76,7 @@ class Candidate:
 
 
 class Pool:
-    """The most different candidates of all that were offered, in bounded memory."""
+    """The most different candidates of all that were offered, limited in number."""
 
     def __init__(self, limit: int) -> None:
         self.near_duplicates = 0
@@ -87,7 +90,7 @@ class Pool:
         return tuple(self._held)
 
     def offer(self, candidate: Candidate) -> Candidate | None:
-        """Take a candidate in; return the one there was no place for, which may be itself."""
+        """Add a candidate; return the one that was dropped for it, which may be itself."""
         if not self._held:
             self._descriptors = np.empty((self._limit, len(candidate.descriptor)), np.float32)
         count = len(self._held)
@@ -114,7 +117,7 @@ class Pool:
 
 
 def choose(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
-    """Return so many candidates that cover the rest: darkest, brightest, then the farthest."""
+    """Return ``count`` candidates: the darkest, the brightest, then the farthest ones."""
     if count >= len(candidates):
         return list(candidates)
     descriptors = np.stack([candidate.descriptor for candidate in candidates])
@@ -131,6 +134,6 @@ def choose(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
 
 
 def distances(descriptors: Descriptor, one: Descriptor) -> Descriptor:
-    """Return how far (N, 256) are from (256,), in 8-bit steps."""
+    """Return the distances of (N, 256) descriptors from one (256,), in 8-bit steps."""
     found: Descriptor = np.sqrt(np.mean((descriptors - one) ** 2, axis=1))
     return found

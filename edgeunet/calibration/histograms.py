@@ -1,9 +1,9 @@
-"""What every tensor of a graph holds on many frames, in memory that does not grow with them.
+"""Histograms of every tensor of a graph over many frames, in constant memory.
 
-Two passes: the smallest and largest value of every tensor, then counts between them. The
-histogram collectors of onnxruntime.quantization take one pass and widen their bins by adding
-some: after a dark frame a bright one can make millions of them. What is found between the two
-ends (percentile, entropy) is theirs again, see calibrators.py.
+There are two passes: first the smallest and largest value of every tensor, then counts between
+them. The collectors of onnxruntime.quantization take one pass and widen a histogram by adding bins,
+so that a bright frame after a dark one can add millions. The percentile and entropy methods are the
+library's (see calibrators.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from edgeunet.specs import FRAME, Array
 
 BINS = 2048
 _LOG_ERRORS_ONLY = 3
-# It would quantize what is kept in floats between 8-bit tensors, with one scale for all weights.
+# This optimizer would quantize operators that stay in floats, with one scale for all weights.
 QUANTIZING_FLOATS = "WeightBiasQuantization"
 
 Frames = Callable[[], Iterable[NDArray[np.uint8]]]
@@ -30,9 +30,9 @@ Frames = Callable[[], Iterable[NDArray[np.uint8]]]
 
 @dataclass(frozen=True)
 class Histogram:
-    """How often a tensor's values fall in each of BINS bins from -reach to reach.
+    """Counts of a tensor's values in BINS bins of equal width from -reach to reach.
 
-    low, high: its smallest and largest value.
+    low, high: the smallest and the largest value.
     """
 
     low: float
@@ -51,8 +51,9 @@ class Histogram:
 
 
 def histograms_of(graph: Path, names: Sequence[str], frames: Frames) -> tuple[Histogram, ...]:
-    """Run a graph that has tensors as outputs on every frame, twice, and count their values.
+    """Run a graph twice on every frame, and return the histograms of its outputs.
 
+    names: the outputs.
     Raises EngineError when a tensor is not finite on a frame.
     """
     run = runner_of(graph, names)
@@ -80,9 +81,10 @@ def histograms_of(graph: Path, names: Sequence[str], frames: Frames) -> tuple[Hi
 def channel_reaches(
     graph: Path, names: Sequence[str], frames: Frames
 ) -> tuple[NDArray[np.float32], ...]:
-    """Return how far every channel of a tensor, (1, C, H, W), reaches over all frames, (C,).
+    """Return the magnitude that every channel of a tensor reaches over all frames, (C,) each.
 
-    In every frame all but a thousandth of the values: few far ones are clipped anyway.
+    The tensors are (1, C, H, W). The largest thousandth of the values of each frame is left out,
+    because few large values may be clipped.
     """
     run = runner_of(graph, names)
     reaches: list[NDArray[np.float32]] = []
@@ -100,7 +102,7 @@ def _channel_reach(array: Array) -> NDArray[np.float32]:
 
 
 def runner_of(graph: Path, names: Sequence[str]) -> Callable[[NDArray[np.uint8]], Sequence[Array]]:
-    """Load a graph; return what gives these outputs for a frame, (H, W, 3) uint8 BGR."""
+    """Load a graph; return a function from a frame, (H, W, 3) uint8 BGR, to the outputs."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _LOG_ERRORS_ONLY
     session = onnxruntime.InferenceSession(
@@ -120,7 +122,7 @@ def runner_of(graph: Path, names: Sequence[str]) -> Callable[[NDArray[np.uint8]]
 def _counted(array: Array, reach: float) -> NDArray[np.int64]:
     if reach == 0.0:
         return np.bincount([BINS // 2], weights=[array.size], minlength=BINS).astype(np.int64)
-    # Ten times as fast as numpy.histogram, which makes no use of bins of one width.
+    # Ten times as fast as numpy.histogram, because all bins have one width.
     places = ((array.reshape(-1) + np.float32(reach)) * np.float32(BINS / (2 * reach))).astype(
         np.int32
     )

@@ -1,4 +1,4 @@
-"""The pictures of what a person named, one in memory at a time."""
+"""The pictures of the inputs of ``edgeunet calibrate``, one in memory at a time."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from edgeunet.photographs import IMAGE_SUFFIXES, Photograph, list_images, read_p
 
 @dataclass(frozen=True)
 class Picture:
-    """(H, W, 3) uint8 RGB, and where it is from.
+    """A picture, (H, W, 3) uint8 RGB, and its origin.
 
-    path, frame: how it can be read again; path is empty where it cannot.
+    path, frame: from where it can be read again; ``path`` is empty if it cannot.
     """
 
     name: str
@@ -29,10 +29,11 @@ class Picture:
 
 @dataclass
 class Input:
-    """What one word of the command line stands for.
+    """One input of the command line.
 
-    name: for people, without passwords. fleeting: its pictures do not come again. count: of
-    pictures, None when nobody knows. left_out: what could not be used, and why.
+    name: for messages, without passwords.
+    limit: largest number of pictures.
+    left_out: pictures that could not be used, with the reason.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Input:
 
     @property
     def fleeting(self) -> bool:
+        """Whether the pictures cannot be read a second time."""
         return self.source is not None and not self.paths
 
     @property
@@ -84,8 +86,10 @@ class Input:
 def open_input(text: str, size: tuple[int, int] | None, limit: int | None) -> Input:
     """Open an image, a folder of images, a clip, or any source of ``edgeunet run``.
 
-    size: what cameras are set to. limit: of pictures. Of a folder with images/ and labels/ the
-    images are taken. Raises SourceError for what cannot be read, UsageError for what is no source.
+    size: (height, width) that cameras are set to.
+    limit: largest number of pictures. Of a folder with images/ and labels/, the images are taken.
+        Raises SourceError for an input that cannot be read, and UsageError for one that is not a
+        source.
     """
     path = Path(text)
     if path.is_dir():

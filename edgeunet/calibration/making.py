@@ -1,4 +1,4 @@
-"""A calibration set from what a person has: chosen, given noise, hashed, and written whole."""
+"""Make a calibration set from pictures: choose frames, add noise, hash and write them."""
 
 from __future__ import annotations
 
@@ -39,12 +39,15 @@ _COMMENT = "Made by edgeunet calibrate; calibration/README.md says what the fiel
 
 @dataclass(frozen=True)
 class SetOrder:
-    """What set to make of what.
+    """The options of a new set.
 
-    frames: how many members; None for FRAMES, or fewer where there are not so many different ones.
-    size: (height, width) of every frame; None when all pictures are of one. sigmas: noise levels
-    in 8-bit units. licences: one for all inputs, or one for each, or none. copy: store the chosen
-    frames beside the set, also those that could be read again. limit: of pictures of each input.
+    inputs: images, folders, clips and cameras.
+    frames: number of members; None for FRAMES, or fewer if there are not so many different ones.
+    size: (height, width) of every frame; None if all pictures have one size.
+    sigmas: noise levels in 8-bit units.
+    licences: one for all inputs, one for each, or none.
+    copy: store the chosen frames beside the set, even if they can be read again.
+    limit: largest number of pictures of each input.
     """
 
     inputs: Sequence[str]
@@ -70,10 +73,13 @@ class SetOrder:
 
 @dataclass
 class Survey:
-    """What was seen on the way.
+    """Counts of the pictures that were read.
 
-    pictures: read. candidates: windows of them. near_duplicates: of candidates, left out for it.
-    distinct: candidates to choose from. left_out: pictures that could not be used, a line each.
+    pictures: pictures read.
+    candidates: windows of them.
+    near_duplicates: candidates left out because they are similar to others.
+    distinct: candidates to choose from.
+    left_out: pictures that could not be used, one line each.
     """
 
     pictures: int = 0
@@ -85,7 +91,12 @@ class Survey:
 
 @dataclass(frozen=True)
 class MadeSet:
-    """The set as it was written, how many different frames it has, and where those are stored."""
+    """A set that was written.
+
+    distinct: number of different frames.
+    brightness: means of the darkest and the brightest frame, 0..255.
+    store: folder of stored frames, if any.
+    """
 
     path: Path
     calibration: CalibrationSet
@@ -125,10 +136,11 @@ def check_order(order: SetOrder) -> None:
 
 
 def make_set(order: SetOrder, on_picture: Callable[[int, int | None], None]) -> MadeSet:
-    """Choose frames, and write ``folder/name.toml``, whole or not at all.
+    """Choose frames, and write ``folder/name.toml`` whole or not at all.
 
-    on_picture: called with pictures seen, and to come in all, or None. Raises UsageError for what
-    contradicts itself, SourceError for pictures no set can be made of, OSError.
+    on_picture: called with (pictures read, pictures in all or None). Raises UsageError for
+        contradicting options, SourceError for pictures that no set can be made of, and OSError when
+        the set cannot be written.
     """
     check_order(order)
     for path in (order.target, order.store):
@@ -153,7 +165,7 @@ def make_set(order: SetOrder, on_picture: Callable[[int, int | None], None]) -> 
 
 @contextlib.contextmanager
 def _storing(order: SetOrder, stores: bool) -> Iterator[Path | None]:
-    """Yield a folder for frames, which becomes ``order.store``; or None."""
+    """Yield a folder for frames, which becomes ``order.store`` at the end, or None."""
     if not stores:
         yield None
         return
@@ -212,7 +224,7 @@ def _survey(
     survey: Survey,
     on_picture: Callable[[int, int | None], None],
 ) -> tuple[tuple[int, int], Pool]:
-    """Look at every picture once; return the frame size, and the windows to choose from."""
+    """Read every picture once; return the frame size and the pool of windows."""
     size = None if order.size is None else _checked(order.size)
     counts = [one.count for one in inputs]
     total = None if None in counts else sum(count or 0 for count in counts)
@@ -268,7 +280,7 @@ def _offer(
     size: tuple[int, int],
     where: Path | None,
 ) -> None:
-    """Offer a window to the pool. where: the file to store it in, when it is to be stored."""
+    """Offer a window to the pool. where: the file to store it in, or None."""
     top, left = corner
     window = picture.image[top : top + size[0], left : left + size[1]]
     found = describe(window)
@@ -288,7 +300,7 @@ def _offer(
 
 
 def _windows(shape: tuple[int, int], size: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Yield the corners of as many windows as fit side by side, spread from edge to edge."""
+    """Yield the corners of as many windows as fit side by side, spread over the picture."""
     rows, columns = (_starts(have, want) for have, want in zip(shape, size, strict=True))
     for top in rows:
         for left in columns:
@@ -321,7 +333,7 @@ def _count(order: SetOrder, survey: Survey) -> int:
 
 
 def _members(order: SetOrder, chosen: Sequence[Candidate], count: int) -> Iterator[Member]:
-    """Yield members without hashes. Every level goes from the darkest frame to the brightest."""
+    """Yield members without hashes; each noise level goes from dark frames to bright ones."""
     by_brightness = sorted(chosen, key=lambda candidate: (candidate.brightness, candidate.place))
     pairs: list[tuple[Candidate, float]] = []
     for turn in range(-(-count // len(chosen))):

@@ -1,9 +1,9 @@
-"""Measured ranges, kept beside the calibration set: ``ranges/MODEL-WIDTH-SET.json``.
+"""Measured ranges, stored beside the calibration set as ``ranges/MODEL-WIDTH-SET.json``.
 
-With them an export needs neither the frames nor a measurement. They hold for one network, with
-one set of weights, on one set of frames; what does not fit is refused with the reason. Ranges
-that ship with a shipped set are for the shipped weights: they serve those, and are no obstacle
-to anybody else's, whose ranges are kept in a folder of their own.
+With them an export needs no frames and no measurement. They belong to one network, with one set of
+weights, and to one set of frames; others are refused with the reason. Ranges that ship with a
+shipped set are for the shipped weights. The ranges of other weights are stored in a separate
+folder.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _MOST_HELD_BACK = 32
 
 
 class RangesKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What ranges were measured for.
+    """The network and the set that ranges were measured for.
 
-    calibration: the set's name. members, weights, structure: digests of the set's frames, of the
-    network's weights and of its operators.
+    calibration: the set's name.
+    members, weights, structure: digests of the set's frames, of the weights and of the operators.
     """
 
     model: str
@@ -41,19 +41,20 @@ class RangesKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class TensorRanges(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One tensor's interval by target engine and calibrator. name: for people."""
+    """One tensor's interval by engine and calibrator. name: only for readers."""
 
     name: str
     intervals: dict[Engine, dict[Calibrator, Interval]]
 
 
 class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What was measured.
+    """The result of a measurement.
 
-    frames: how many ranges were measured on, and how many calibrators were compared on.
-    fidelity_db: PSNR to the float graph on the latter, by target and calibrator. factors: of
-    channels, see graph/equalize.py. tensors: in execution order, with these
-    factors. digest: of everything else.
+    frames: number of frames that ranges were measured on, and that calibrators were compared on.
+    fidelity_db: PSNR to the float graph on the latter, by engine and calibrator.
+    factors: of channels, see graph/equalize.py.
+    tensors: in execution order, measured with these factors.
+    digest: SHA-256 of all other fields.
     """
 
     schema: int
@@ -65,7 +66,7 @@ class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     digest: str = ""
 
     def best(self, engine: Engine) -> Calibrator:
-        """Return the calibrator that kept an engine's graph nearest to the float one."""
+        """Return the calibrator with which an engine's graph is nearest to the float graph."""
         found = self.fidelity_db[engine]
         return max(found, key=lambda calibrator: found[calibrator])
 
@@ -75,7 +76,7 @@ class Ranges(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 def members_digest(calibration: CalibrationSet) -> str:
-    """Return a digest of a set's frames, without reading one."""
+    """Return a digest of a set's frames, computed from their hashes."""
     digest = hashlib.sha256(f"{calibration.height}x{calibration.width}".encode())
     for member in calibration.members:
         digest.update(member.sha256.encode())
@@ -83,16 +84,17 @@ def members_digest(calibration: CalibrationSet) -> str:
 
 
 def ranges_path(folder: Path, key: RangesKey) -> Path:
-    """Return where ranges are kept. folder: that of the set's file, or another one."""
+    """Return the file of the ranges in a folder."""
     return folder / "ranges" / f"{key.model}-{key.width}-{key.calibration}.json"
 
 
 def find_ranges(shipped: Path | None, own: Path | None, key: RangesKey) -> Ranges | None:
-    """Return the ranges for ``key``, or None when nobody has measured them.
+    """Return the ranges for ``key``, or None if they were not measured yet.
 
-    shipped: of a shipped set, the file that comes with it; what it was not measured for is then
-    looked for in ``own``, where new ones are kept; None keeps none. Raises RecipeError as
-    ``read_ranges`` does, and for a shipped file that is not as it was shipped.
+    shipped: folder of a shipped set. Its file is only used for the network that it was measured
+        for.
+    own: folder of ranges that were measured here; None for none.
+    Raises RecipeError as ``read_ranges`` does, and for a shipped file that was changed.
     """
     if shipped is not None and shipped.is_file() and not (own and _same(shipped, own)):
         ranges = _read(shipped)
@@ -104,7 +106,7 @@ def find_ranges(shipped: Path | None, own: Path | None, key: RangesKey) -> Range
 def read_ranges(path: Path, key: RangesKey) -> Ranges | None:
     """Return the ranges in a file, or None when there is no file.
 
-    Raises RecipeError with the reason when they are not those that were measured for ``key``.
+    Raises RecipeError, with the reason, when they were not measured for ``key``.
     """
     if not path.is_file():
         return None
@@ -116,7 +118,7 @@ def read_ranges(path: Path, key: RangesKey) -> Ranges | None:
 
 
 def write_ranges(path: Path, ranges: Ranges) -> None:
-    """Write ranges with their digest. Raises OSError when that is not possible."""
+    """Write ranges with their digest. Raises OSError when the file cannot be written."""
     sealed = msgspec.structs.replace(ranges, digest=_digest(ranges))
     with replacing_file(path) as beside:
         beside.write_bytes(msgspec.json.format(msgspec.json.encode(sealed), indent=1) + b"\n")
@@ -141,7 +143,7 @@ def _read(path: Path) -> Ranges:
 
 
 def _reason(ranges: Ranges, key: RangesKey) -> str | None:
-    """Return why ranges are not those of ``key``; None when they are."""
+    """Return why ranges do not belong to ``key``, or None if they do."""
     measured = ranges.key
     if (measured.model, measured.width) != (key.model, key.width):
         return f"it was measured for another network, {measured.model} at width {measured.width}"
@@ -173,10 +175,10 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def held_back(calibration: CalibrationSet) -> tuple[Sequence[int], Sequence[int]]:
-    """Divide members by number: to measure ranges on, and to compare calibrators on.
+    """Divide a set into members to measure ranges on, and members to compare calibrators on.
 
-    One in five is held back, 32 at most, so that they can be kept in memory; of every noise level
-    its share.
+    Returns two lists of numbers. One in five is held back for comparing, at most 32 so that they
+    fit in memory, with the same share of every noise level.
     """
     members = calibration.members
     by_level = sorted(range(len(members)), key=lambda number: members[number].sigma)

@@ -1,4 +1,4 @@
-"""What each convolution loses alone, as a picture: longest bar first."""
+"""Draw the loss of each convolution as a bar, the largest first."""
 
 from __future__ import annotations
 

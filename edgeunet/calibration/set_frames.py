@@ -23,8 +23,8 @@ Frame = NDArray[np.uint8]
 def frames(calibration: CalibrationSet) -> Iterator[Frame]:
     """Yield every member's frame, (height, width, 3) uint8 BGR, in the order of the file.
 
-    Raises RecipeError that names the member when its file is gone, or a frame is not the one its
-    hash promises. Raises SourceError for a clip that cannot be read.
+    Raises RecipeError, with the member's name, when its file is missing or its frame does not have
+    the recorded hash. Raises SourceError for a clip that cannot be read.
     """
     return (frame for _, frame in pairs(calibration))
 
@@ -32,9 +32,10 @@ def frames(calibration: CalibrationSet) -> Iterator[Frame]:
 def pairs(
     calibration: CalibrationSet, numbers: Collection[int] | None = None
 ) -> Iterator[tuple[Frame, Frame]]:
-    """Yield every member's crop without noise, and its frame. Raises as ``frames`` does.
+    """Yield (crop without noise, frame) of every member.
 
-    numbers: of the members wanted, from 0; the others are not read.
+    numbers: of the members to read, from 0; None for all.
+    Raises the errors of ``frames``.
     """
     for label, member, clean, frame in _made(calibration, numbers):
         if _digest(frame) != member.sha256:
@@ -47,7 +48,7 @@ def pairs(
 
 
 def sealed(calibration: CalibrationSet) -> CalibrationSet:
-    """Return the set with the hash of every member's frame, whatever hash it had."""
+    """Return the set with the hash of every member's frame."""
     members = tuple(
         msgspec.structs.replace(member, sha256=_digest(frame))
         for _, member, _, frame in _made(calibration, None)
@@ -58,7 +59,7 @@ def sealed(calibration: CalibrationSet) -> CalibrationSet:
 def _made(
     calibration: CalibrationSet, numbers: Collection[int] | None
 ) -> Iterator[tuple[str, Member, Frame, Frame]]:
-    """Yield label, member, crop and frame of every member wanted, whatever its hash."""
+    """Yield (label, member, crop, frame) of the wanted members, without checking hashes."""
     size = (calibration.height, calibration.width)
     images = _Images()
     try:
@@ -76,7 +77,7 @@ def _made(
 
 
 class _Images:
-    """The pictures that members are cut from, one at a time: many large ones must not add up."""
+    """The pictures that members are cut from; only one is in memory at a time."""
 
     def __init__(self) -> None:
         self._last: tuple[str, int | None] | None = None

@@ -1,4 +1,4 @@
-"""The file of a set: found, read, checked and written."""
+"""Find, read, check and write the file of a calibration set."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from edgeunet.recipes import folder, toml_at
 SCHEMA_VERSION = 1
 
 FEWEST_MEMBERS = 5
-"""Ranges of fewer frames fit only them; one in five is held back to compare on."""
+"""Smallest number of members. One in five is held back to compare calibrators on."""
 
 FOLDER = Path("calibration")
-"""Where a person's own sets are, below the current folder."""
+"""Folder of the user's own sets, below the current folder."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _FIELDS_HINT = "the fields are listed in calibration/README.md"
@@ -32,10 +32,13 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class Member(_Table, frozen=True, kw_only=True):
     """One frame: a crop of a photograph or of a clip's frame, with noise.
 
-    photograph: a name scikit-image ships; file: a path relative to the set's file (one of
-    the two). frame: of a clip, from 0. top, left: corner of the crop in pixels. sigma: noise in
-    8-bit units. licence: where it is not the set's. sha256: of the resulting (height, width, 3)
-    uint8 BGR frame, hex.
+    photograph: name of a photograph in scikit-image; exactly one of it and ``file`` is set.
+    file: path relative to the set's file.
+    frame: number in a clip, from 0.
+    top, left: corner of the crop, in pixels.
+    sigma: noise in 8-bit units.
+    licence: where it differs from that of the set.
+    sha256: of the resulting (height, width, 3) uint8 BGR frame, in hex.
     """
 
     photograph: str | None = None
@@ -75,23 +78,23 @@ def calibration_names() -> tuple[str, ...]:
 
 
 def is_set_name(name: str) -> bool:
-    """Say whether a set may have this name: it becomes that of files."""
+    """Return whether a set may have this name, which is also used for files."""
     return _NAME.fullmatch(name) is not None
 
 
 def load_calibration_set(name_or_path: str) -> CalibrationSet:
-    """Return a set by name, shipped or in ``./calibration``, or any by path.
+    """Return a set by path, or by the name of a shipped set or one in ``./calibration``.
 
-    Files in it are then found from here. Raises UsageError when there is none of that name,
-    RecipeError when it cannot be read.
+    Paths inside the set become relative to the current folder.
+    Raises UsageError for an unknown name, and RecipeError for a file that cannot be read.
     """
     return read_set(calibration_path(name_or_path))
 
 
 def calibration_path(name_or_path: str) -> Path:
-    """Return the file of a set: what ships comes before what is in ``./calibration``.
+    """Return the file of a set; shipped sets come before those in ``./calibration``.
 
-    Raises UsageError when there is none of that name, RecipeError when there is no such file.
+    Raises UsageError for an unknown name, and RecipeError when there is no such file.
     """
     shipped = calibration_names()
     path = toml_at(name_or_path, "calibration", shipped)
@@ -112,7 +115,7 @@ def calibration_path(name_or_path: str) -> Path:
 
 
 def text_of(calibration: CalibrationSet, comment: str) -> str:
-    """Return the TOML of a set, one field a line."""
+    """Return the TOML text of a set, one field per line."""
     lines = [f"# {comment}"]
     table = msgspec.to_builtins(calibration)
     members = table.pop("members")

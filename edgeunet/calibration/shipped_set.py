@@ -1,4 +1,4 @@
-"""How the set that ships is made."""
+"""Generate the calibration set that ships with edgeunet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LICENCES = {"astronaut": "public domain", "chelsea": "CC0", "coffee": "CC0"}
 def generate() -> str:
     """Return the text of ``calibration/photographs.toml``.
 
-    From every photograph the darkest, the median and the brightest crop on a grid, each at
+    Of every photograph, it has the darkest, the median and the brightest crop on a grid, each at
     every noise level.
     """
     shipped = shipped_photographs()

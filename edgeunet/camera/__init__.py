@@ -1,1 +1,1 @@
-"""A camera in software: what happens to light between the lens and the file."""
+"""A simulated camera: from the light behind the lens to the image file."""

@@ -1,8 +1,8 @@
-"""From a photograph's crop to what a camera would have made of the scene: noisy, and clean.
+"""Turn a crop of a photograph into what a camera would record: a noisy and a clean image.
 
-Every step is a function of its own in this package; ``[train.camera]`` of a recipe has the
-ranges. The clean image went the same way without noise and without coding, so that a network
-learns neither to sharpen nor to undo the camera's colours.
+Every step is a function in this package; ``[train.camera]`` of a recipe has the ranges. The clean
+image goes through the same steps without noise and without coding. So a network learns neither to
+sharpen nor to undo the camera's colours.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from edgeunet.pixels import Bytes, Floats, as_bytes, as_floats
 from edgeunet.schedules import CameraTable, DemosaicKind
 
 MARGIN = 8
-"""Pixels at every side of a shot that are not used: filters have no neighbours there."""
+"""Width in pixels of the unused margin at every side of a shot, where filters lack neighbours."""
 
-# Of read noise, what lies below black before the converter cuts it off.
+# Signal that is added so that the converter does not cut off noise below black.
 _PEDESTAL = 1 / 32
 
 # Chroma at full and at half resolution, as cameras write JPEG.
@@ -33,12 +33,14 @@ _SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0", "4:2:0")
 
 @dataclass(frozen=True)
 class Shot:
-    """One camera and one exposure; every field is drawn from a range of ``CameraTable``.
+    """The parameters of one camera and one exposure, each drawn from a range of ``CameraTable``.
 
-    size: (height, width) in pixels of the image that it makes, margins included. sensor_size: of
-    what its sensor sees. All are even. lens: sigma of its blur in pixels of the sensor. exposure:
-    light that falls on the sensor, 0..1 of full scale. push: digital gain behind the converter.
-    quality: of JPEG; rate_factor: of H.264; at most one of the two is set.
+    size: (height, width) in pixels of the image, margins included; even.
+    sensor_size: (height, width) in pixels of the sensor's image; even.
+    lens: sigma of the lens blur, in pixels of the sensor.
+    exposure: light that falls on the sensor, 0..1 of full scale.
+    push: digital gain after the converter.
+    quality: JPEG quality. rate_factor: rate factor of H.264. At most one of the two is set.
     """
 
     size: tuple[int, int]
@@ -74,9 +76,9 @@ def draw_shot(
     *,
     resizes: bool = True,
 ) -> Shot:
-    """Draw a camera and an exposure for images of a size, (height, width) without margins.
+    """Draw a camera and an exposure for images of ``size``, (height, width) without margins.
 
-    resizes: whether the camera may resize; not where labels belong to the pixels.
+    resizes: whether the camera may resize; must be False when labels belong to the pixels.
     """
     draw = generator.uniform
     # Bayer filters, and colours at half resolution, come in squares of 2x2 pixels.
@@ -117,9 +119,9 @@ def draw_shot(
 
 
 def take(scene: Bytes, shot: Shot, generator: np.random.Generator) -> tuple[Floats, Floats]:
-    """Return (noisy, clean), (H, W, 3) float32, RGB, 0..1; the noisy one has 8 bits.
+    """Return (noisy, clean), (H, W, 3) float32 RGB 0..1; the noisy image has 8-bit values.
 
-    scene: (H, W, 3) uint8, RGB, of the shot's ``sensor_size``. The answers have its ``size``.
+    scene: (H, W, 3) uint8 RGB of the shot's ``sensor_size``. The results have the shot's ``size``.
     """
     light = _light(scene, shot)
     clean = _developed(np.minimum(light, 1), shot)
@@ -133,7 +135,7 @@ def take(scene: Bytes, shot: Shot, generator: np.random.Generator) -> tuple[Floa
 
 
 def _light(scene: Bytes, shot: Shot) -> Floats:
-    """Return what falls on the sensor, (H, W), 0..1 and beyond: the way of an image back."""
+    """Return the light on the sensor, (H, W), 0..1 and beyond: the inverse of development."""
     values = np.arange(256, dtype=np.float32) / np.float32(255)
     table = colour.decode_srgb(colour.undo_tone(values, shot.tone))
     linear = colour.apply_matrix(table[scene], shot.matrix)
@@ -144,7 +146,7 @@ def _light(scene: Bytes, shot: Shot) -> Floats:
 
 
 def _counted(light: Floats, shot: Shot, generator: np.random.Generator) -> Floats:
-    """Return what the sensor says of the light."""
+    """Return the sensor's signal for the light, with noise."""
     noisy = add_camera(light, shot.gain, shot.read, generator)
     if shot.row > 0:
         noisy = sensor.add_row_noise(noisy, shot.row, generator)
@@ -152,7 +154,7 @@ def _counted(light: Floats, shot: Shot, generator: np.random.Generator) -> Float
 
 
 def _developed(signal: Floats, shot: Shot) -> Floats:
-    """Return the image, 0..1, that the camera makes of its sensor's signal."""
+    """Return the image, 0..1, that the camera develops from its sensor's signal."""
     linear = demosaic(signal, shot.pattern, shot.demosaic)
     linear = linear * (shot.balance * shot.push).astype(np.float32)
     # What was white in the scene stays white: no channel may be brighter than that.
@@ -162,14 +164,14 @@ def _developed(signal: Floats, shot: Shot) -> Floats:
 
 
 def _finished(image: Floats, shot: Shot) -> Floats:
-    """Return an image at the size, the sharpness and the colour resolution it is written with."""
+    """Return the image with the size, sharpness and colour resolution of the file."""
     image = finishing.resize(image, *shot.size)
     image = finishing.sharpen(image, shot.sharpening, shot.sharpening_sigma)
     return finishing.halve_colours(image) if shot.halves_colours else image
 
 
 def _coded(image: Bytes, shot: Shot) -> Bytes:
-    """Return an image as it comes out of the camera's file."""
+    """Return the image after the coding of the camera's file."""
     if shot.quality is not None:
         return jpeg_coded(image, shot.quality, shot.subsampling)
     if shot.rate_factor is not None:

@@ -1,4 +1,4 @@
-"""What coding leaves of an image: JPEG by Pillow, H.264 by PyAV. Owns PyAV."""
+"""Code and decode images: JPEG by Pillow, H.264 by PyAV. Owns PyAV."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _RATE = 25
 def h264_coded(frames: Sequence[Bytes], rate_factor: int) -> list[Bytes]:
     """Return frames, (H, W, 3) uint8 RGB with even sides, after H.264 at a constant rate factor.
 
-    rate_factor: x264's CRF, 0..51; 23 is its default, more is coarser. Frames are coded as one
-    clip, 4:2:0, so that later ones are predicted from earlier ones.
+    rate_factor: CRF of x264, 0..51; 23 is its default, larger is coarser.
+    Frames are coded as one clip, in 4:2:0, so that later frames are predicted from earlier ones.
     """
     av = _library()
     height, width = frames[0].shape[:2]

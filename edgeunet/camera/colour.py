@@ -1,4 +1,4 @@
-"""Colour and tone: between the light a sensor counts and the values of an sRGB file."""
+"""Colour and tone: between a sensor's linear light and the values of an sRGB file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _XYZ_TO_CAMERA = {
 
 _TABLE_POINTS = 1025
 
-# Of the colour differences blue - luma and red - luma (BT.601): both then span one unit.
+# Scales of blue - luma and red - luma (BT.601), so that both have a range of 1.
 _BLUE_SCALE = np.float32(0.564)
 _RED_SCALE = np.float32(0.713)
 
@@ -59,7 +59,7 @@ def apply_tone(values: Floats, strength: float) -> Floats:
 
 
 def undo_tone(values: Floats, strength: float) -> Floats:
-    """Return what ``apply_tone`` makes ``values`` of, by interpolation in a table."""
+    """Return the values whose ``apply_tone`` is ``values``, by interpolation in a table."""
     if strength == 0:
         return values
     points = np.linspace(0, 1, _TABLE_POINTS, dtype=np.float32)
@@ -80,7 +80,7 @@ def camera_matrix(shares: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def known_cameras() -> int:
-    """Return how many cameras ``camera_matrix`` mixes."""
+    """Return the number of cameras that ``camera_matrix`` mixes."""
     return len(_XYZ_TO_CAMERA)
 
 
@@ -93,9 +93,9 @@ def apply_matrix(image: Floats, matrix: NDArray[Any]) -> Floats:
 def undo_white_balance(image: Floats, gains: NDArray[np.float64]) -> Floats:
     """Return an image (H, W, 3) divided by its white balance gains (3,).
 
-    Values near white are left bright, or clipped highlights would come out coloured. The blend
-    is that of Brooks et al. (CVPR 2019): ``max(1/g, (1 - m) / g + m)`` with
-    ``m = (max(x - t, 0) / (1 - t))^2``, where x is the pixel's mean and t is 0.9.
+    Values near white are left bright, because clipped highlights would get a colour. The blend is
+    that of Brooks et al. (CVPR 2019): ``max(1/g, (1 - m) / g + m)`` with ``m = (max(x - t, 0) / (1
+    - t))^2``, where x is the pixel's mean and t is 0.9.
     """
     grey = image.mean(axis=2, keepdims=True)
     mask = (np.maximum(grey - np.float32(0.9), 0) / np.float32(0.1)) ** 2

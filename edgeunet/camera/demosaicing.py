@@ -1,4 +1,4 @@
-"""Three colours for every pixel from one of each. Owns colour-demosaicing."""
+"""Interpolate three colours per pixel from a Bayer mosaic. Owns colour-demosaicing."""
 
 from __future__ import annotations
 

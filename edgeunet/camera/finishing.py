@@ -1,4 +1,4 @@
-"""What a camera does to its image before it writes it: smoothing, sharpening, resizing."""
+"""The last steps of a camera before coding: smoothing, sharpening and resizing."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _NARROW = 1 / 2
 def smooth_noise(
     noise: Floats, luma_sigma: float, chroma_sigma: float, wide_share: float
 ) -> Floats:
-    """Return noise (H, W, 3) RGB after the camera's own noise reduction.
+    """Return noise (H, W, 3) RGB after a camera's noise reduction.
 
-    Blurs luma by a Gaussian of ``luma_sigma`` pixels and colours by one of ``chroma_sigma``.
-    A share of the amplitude, ``wide_share``, has that sigma; the rest has half of it. The scene
-    stays sharp when the noise alone is given, as after a noise reduction that spares edges.
+    luma_sigma, chroma_sigma: sigma of the Gaussian blur of luma and of colours, in pixels.
+    wide_share: share of the amplitude that has this sigma; the rest has half of it.
+    If only the noise is passed, the scene stays sharp, as after edge-preserving noise reduction.
     """
     planes = to_luma_chroma(noise)
     for channel, sigma in enumerate((luma_sigma, chroma_sigma, chroma_sigma)):

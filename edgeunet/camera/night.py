@@ -1,4 +1,4 @@
-"""A fixed camera to show networks with: a small sensor in a dark street, at high gain."""
+"""A fixed camera for demonstrations: a small sensor in a dark street, at high gain."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _STOPS_UNDER = 1.0
 
 
 def night_shot(height: int, width: int) -> Shot:
-    """Return a shot whose image is (height, width), both even, and a margin at every side.
+    """Return a shot whose image is (height, width), both even, plus a margin at every side.
 
-    Every value is in the ranges of ``CameraTable``. The noise reduction is weak and leaves
-    coloured grain of some pixels, the file is JPEG of quality 90 with halved colours.
+    Every value is in the ranges of ``CameraTable``. The noise reduction is weak and leaves coloured
+    grain of some pixels. The file is JPEG of quality 90 with halved colours.
     """
     size = (height + 2 * MARGIN, width + 2 * MARGIN)
     read = read_variance(_GAIN)

@@ -17,10 +17,9 @@ SMALLEST_SIGMA = 0.1
 
 
 def blur(image: Floats, sigma: float) -> Floats:
-    """Return an image (H, W, 3) as a lens draws it on the sensor: blurred by a Gaussian.
+    """Return an image (H, W, 3) after the blur of the lens, a Gaussian.
 
-    Lens, focus and the filter before a sensor leave no detail as fine as its pixels. sigma: in
-    pixels.
+    sigma: in pixels. Lens, focus and the optical filter leave no detail as fine as a pixel.
     """
     if sigma < SMALLEST_SIGMA:
         return image
@@ -29,7 +28,7 @@ def blur(image: Floats, sigma: float) -> Floats:
 
 
 def mosaic(image: Floats, pattern: str) -> Floats:
-    """Return what a sensor with a Bayer filter sees of an image (H, W, 3): (H, W).
+    """Return the signal (H, W) of a sensor with a Bayer filter, from an image (H, W, 3).
 
     pattern: the colours of the top left 2x2 pixels, row by row.
     """
@@ -41,9 +40,9 @@ def mosaic(image: Floats, pattern: str) -> Floats:
 
 
 def add_row_noise(signal: Floats, deviation: float, generator: np.random.Generator) -> Floats:
-    """Return a signal (H, W) with an offset of its own in every row: banding.
+    """Return a signal (H, W) with a random offset added to every row (banding).
 
-    deviation: of the offsets, in units of the signal.
+    deviation: standard deviation of the offsets, in units of the signal.
     """
     offsets = generator.standard_normal((signal.shape[0], 1), dtype=np.float32)
     noisy: Floats = signal + offsets * np.float32(deviation)
@@ -51,10 +50,10 @@ def add_row_noise(signal: Floats, deviation: float, generator: np.random.Generat
 
 
 def quantize(signal: Floats, bits: int, pedestal: float) -> Floats:
-    """Return a signal as a converter with so many bits counts it, clipped at white.
+    """Return a signal after a converter with ``bits`` bits, clipped at white.
 
-    pedestal: added before and taken away after, so that noise around black is not cut off
-    before it; in units of the signal.
+    pedestal: added before and subtracted afterwards, in units of the signal, so that noise around
+        black is not cut off.
     """
     steps = np.float32(2**bits - 1)
     counted = np.rint((signal + np.float32(pedestal)) * steps)

@@ -1,1 +1,1 @@
-"""From what a person asks for to typed orders, for the command line and for Python alike."""
+"""Turn what the user asks for into typed orders, for the command line and for Python."""

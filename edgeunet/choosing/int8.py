@@ -1,4 +1,4 @@
-"""How a network is quantized when a person says little: the set, the engine, the calibrator."""
+"""The defaults of quantization: the calibration set, the engine and the calibrator."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def int8_order(
 ) -> Int8Order:
     """Return the order to quantize a recipe's network.
 
-    calibration: a set's name or path; ``photographs`` unless given.
-    engine: whose integer kernels the graph is for.
-    max_drop_db: the most PSNR that may be lost.
-    keeps_ranges: measured ranges are written beside the set. Say no for random weights, which
-        never return.
-    on_selection: is told what every convolution loses alone, which is then measured.
+    calibration: a set's name or path; default: ``photographs``.
+    engine: the engine whose integer kernels the graph is for.
+    max_drop_db: largest loss of PSNR, in dB.
+    keeps_ranges: store measured ranges beside the set. Use False for random weights, which never
+        occur again.
+    on_selection: called with the loss of every convolution, which is then measured.
 
-    Raises UsageError and RecipeError for a set that is not there or cannot be read.
+    Raises UsageError and RecipeError for a set that is missing or cannot be read.
     """
     name = calibration or DEFAULT_SET
     path = calibration_path(name)
-    # What a package installed is not the user's to write to, even where it could be.
+    # Files of an installed package are not changed, even where they could be.
     ships = name in calibration_names()
     folder: Path | None = FOLDER if ships else path.parent
     kind = recipe.export.int8_calibrator

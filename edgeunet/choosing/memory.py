@@ -1,4 +1,4 @@
-"""Whose memory is meant, and its figures: a recipe's, a bundle's, or an ONNX file's."""
+"""Analyse the memory of a recipe, a bundle, an ONNX file or a torch module."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class TorchModule(Protocol):
-    """A ``torch.nn.Module``, known by two of its methods: this file imports no torch."""
+    """A ``torch.nn.Module``, described by two of its methods because torch is not imported here."""
 
     def forward(self, *_: Any) -> Any: ...
 
@@ -28,10 +28,11 @@ class TorchModule(Protocol):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked about the graph; None where nothing is said.
+    """The options of an analysis; None where the user gave none.
 
-    size: (height, width) in pixels. request: the plan; None when no plan is asked for.
-    fixed: the plan's budget or windows were named, which only a recipe can follow.
+    size: (height, width) in pixels.
+    request: the plan; None when no plan is wanted.
+    fixed: the user named a budget or windows, which only a recipe can follow.
     """
 
     size: tuple[int, int] | None = None
@@ -43,9 +44,11 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Subject:
-    """A report, what can be run of it, and for a plan the report of the whole frame.
+    """The result of an analysis.
 
-    runs_whole: a plan was asked for, and the whole frame fits.
+    runnable: a bundle or a file that can be run to measure it, if any.
+    whole: for a plan, the report of the whole frame.
+    runs_whole: a plan was wanted, and the whole frame fits.
     """
 
     report: MemoryReport
@@ -61,13 +64,13 @@ def subject_of(
     folder: Path | None = None,
     compares: bool = False,
 ) -> Subject:
-    """Analyse what a name stands for, or a torch module.
+    """Analyse a network by name, or a torch module.
 
     target: a recipe's name or path, a bundle folder, an ONNX file, or a module.
-    folder: a recipe's bundle is written there, to be run; None writes none.
-    compares: the whole frame of a plan is analysed as well.
+    folder: a recipe's bundle is written there, so that it can be run; None writes none.
+    compares: also analyse the whole frame of a plan.
 
-    Raises an EdgeUnetError that says what is wrong: with the name, the file, or what is asked.
+    Raises an EdgeUnetError for a wrong name or file, or for options that it cannot follow.
     """
     if not isinstance(target, str):
         return _of_module(target, wanted)
@@ -149,7 +152,7 @@ def _of_loaded_recipe(
 
 
 def _refuse_contradictions(name: str, kind: str, wanted: Wanted, report: MemoryReport) -> None:
-    """Refuse what a file or a bundle cannot follow, instead of ignoring it."""
+    """Raise UsageError for options that a file or a bundle cannot follow."""
     hint = f"leave the option out, or give a model's name instead of a {kind}"
     if wanted.size is not None and wanted.size != report.frame:
         fixed = f"is fixed at {report.size}" if report.frame else "has no frame input"

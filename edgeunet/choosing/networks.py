@@ -1,4 +1,4 @@
-"""Which network is meant: a recipe, its weights, or a bundle."""
+"""Find the network that the user means: a recipe, its weights, or a bundle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgeunet.units import format_size
 
 
 def is_bundle(target: str) -> bool:
-    """Return whether a name means a bundle folder rather than a recipe."""
+    """Return whether a name is that of a bundle folder, not of a recipe."""
     path = Path(target)
     looks_like_folder = target.endswith("/") or path.suffix == ".bundle" or path.is_dir()
     return (path / FILE_NAME).is_file() or (looks_like_folder and target not in recipe_names())
@@ -24,8 +24,9 @@ def choose_weights(
 ) -> Path | None:
     """Return the weight file to export; None for random weights.
 
-    model: the recipe's name or path. weights: a file, or None for the shipped one.
-    Raises UsageError when both or neither are there, WeightsError when the shipped file is not.
+    model: the recipe's name or path.
+    weights: a file, or None for the shipped one.
+    Raises UsageError when both or neither are given, WeightsError when the shipped file is missing.
     """
     if random_weights:
         if weights is not None:
@@ -52,7 +53,7 @@ def choose_weights(
 def bundle_path(model: str, recipe: Recipe, size: tuple[int, int], precision: Precision) -> Path:
     """Return the default name of a bundle, in the current folder.
 
-    The width is part of it when it is not the one in the recipe's file.
+    It includes the width if that is not the one in the recipe's file.
     """
     own_width = load_recipe(model).network.width
     width = "" if recipe.network.width == own_width else f"-w{recipe.network.width}"
@@ -60,7 +61,7 @@ def bundle_path(model: str, recipe: Recipe, size: tuple[int, int], precision: Pr
 
 
 def missing_package(error: ModuleNotFoundError, *, purpose: str, extra: str) -> Exception:
-    """Return the error to raise for a missing package; our own missing modules stay bugs."""
+    """Return the error to raise for a missing package; a missing module of ours stays a bug."""
     package = (error.name or "").partition(".")[0]
     if package in ("", "edgeunet"):
         return error
@@ -68,7 +69,7 @@ def missing_package(error: ModuleNotFoundError, *, purpose: str, extra: str) -> 
 
 
 def _trained_alike(recipe: Recipe) -> str:
-    """Name the recipe that is this one grown in another way than width, if one is shipped."""
+    """Return a hint that names the shipped, separately grown form of this recipe; "" if none."""
     for name, width in WIDTH_NAMES.items():
         other = f"{recipe.name}-{name}"
         if width == recipe.network.width and other in recipe_names():

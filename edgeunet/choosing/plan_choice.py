@@ -1,4 +1,4 @@
-"""Which plan is meant: whole frames, or windows within a byte limit."""
+"""Turn the options about windows and memory into a plan request."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def plan_request(
     board: str | None = None,
     tune: bool = False,
 ) -> PlanRequest:
-    """Return what is asked of a plan; whole frames when nothing is.
+    """Return the plan request of these options; without any, whole frames.
 
-    budget_bytes: the most activation memory of a run.
+    budget_bytes: largest activation memory of a run.
     windows: see ``Windows``.
-    board: a Jetson module, such as ``orin-nano-4gb``. Its usable memory is the limit, for the
-        weights as well.
+    board: a Jetson module, such as ``orin-nano-4gb``. Its usable memory is the limit, weights
+        included.
     tune: windows are timed on this machine.
 
-    Raises UsageError for what contradicts itself, and for a board that is not known.
+    Raises UsageError for contradicting options, and for an unknown board.
     """
     if tune and windows not in (None, "auto"):
         raise UsageError(
@@ -65,5 +65,5 @@ def plan_request(
 
 
 def _written(windows: Windows) -> str:
-    """Return what windows were asked for, in words."""
+    """Return a description of the windows that were asked for."""
     return f"windows of {format_size(*windows)}" if isinstance(windows, tuple) else "whole frames"

@@ -1,4 +1,4 @@
-"""Find the weights that ship with a recipe, and say so where there are none."""
+"""Find the weights that ship with a recipe."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; see ``app.main``.
 
-    What it is made of is imported here, because Ctrl-C may come before that is done.
+    ``app`` is imported here, because Ctrl-C may come during its import.
     """
     try:
         from edgeunet.cli import app

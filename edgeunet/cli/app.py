@@ -1,4 +1,4 @@
-"""The verbs, and how any failure becomes two lines and an exit code.
+"""The verbs of the command line, and the conversion of failures into two lines and an exit code.
 
 Verb modules import nothing heavy at their top: what a verb needs is imported when it runs.
 """
@@ -33,7 +33,7 @@ app = typer.Typer(
 
 _INTERRUPTED = 130
 
-# Optional package, as it is imported -> the extra that installs it.
+# Import name of an optional package -> the extra that installs it.
 EXTRAS = {
     "torch": "export",
     "onnx": "memory",
@@ -80,14 +80,15 @@ def _root(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code.
 
-    0, 1, 2 for usage, 130 for Ctrl-C, 143 for a request to end (SIGTERM).
+    The code is 0 for success, 1 for an error, 2 for wrong usage, 130 for Ctrl-C and 143 for
+    SIGTERM.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     with _interruptible() as received:
         try:
             code = _run(arguments)
         except EdgeUnetError as error:
-            # A verb may have its own words for an interruption.
+            # A verb may report an interruption itself.
             if not received or error.exit_code == _INTERRUPTED:
                 code = _report(error.message, error.hint, error.exit_code)
             else:
@@ -95,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             code = _report_interruption(received[0] if received else signal.SIGINT)
         except Exception:
-            # A library may turn the interruption into a failure of its own.
+            # A library may turn the interruption into another error.
             if not received:
                 raise
             code = _report_interruption(received[0])
@@ -113,7 +114,7 @@ def _run(arguments: list[str]) -> int:
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     except BrokenPipeError:
-        # The reader of our stdout went away; the interpreter must not complain about it at exit.
+        # The reader of stdout has closed it; avoid a second error when the interpreter exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
@@ -146,10 +147,10 @@ def _run(arguments: list[str]) -> int:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[list[int]]:
-    """Note Ctrl-C and SIGTERM, and let both raise KeyboardInterrupt, so that all is tidied up.
+    """Let Ctrl-C and SIGTERM raise KeyboardInterrupt, so that files are cleaned up.
 
-    Only what would interrupt anyway: under ``nohup &`` Ctrl-C stays ignored, and a program
-    that calls ``main`` keeps its own handlers.
+    Yields the list of the signals received. Ignored signals stay ignored (as under ``nohup &``),
+    and a program that calls ``main`` keeps its own handlers.
     """
     received: list[int] = []
 
@@ -178,7 +179,7 @@ def _report_interruption(number: int) -> int:
 
 
 def _report(message: str, hint: str, exit_code: int) -> int:
-    """Write the two lines every failure ends in."""
+    """Write the two lines of a failure, and return the exit code."""
     one_line = " ".join(message.split())
     print(f"error: {one_line}\nhint: {' '.join(hint.split())}", file=sys.stderr)
     return exit_code

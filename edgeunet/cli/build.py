@@ -1,4 +1,4 @@
-"""``edgeunet build``: a bundle's graphs become TensorRT plans, on the device that runs them."""
+"""``edgeunet build``: build TensorRT plans from a bundle's graphs, on the device that runs them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import typer
 
 from edgeunet.bundle import Bundle, open_bundle
 from edgeunet.bundle.manifest import StageEntry
-from edgeunet.cli.console import note, print_json, print_table, progress, warn
+from edgeunet.cli.console import note, print_json, progress, warn
 from edgeunet.cli.options import AsJson
+from edgeunet.cli.tensorrt_table import PlanRow, predicted_bytes, print_plan_table
 from edgeunet.engine.trt.build_options import BuildOptions
 from edgeunet.errors import EngineError, MissingPackageError, UsageError, near_match
 from edgeunet.units import format_bytes, parse_bytes
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BuildChoice:
-    """What ``edgeunet build`` was asked for, beside the bundle."""
+    """Options of ``edgeunet build``. force: also build TensorRT plans that are up to date."""
 
     options: BuildOptions
     provider: ProviderName | None = None
@@ -41,66 +42,92 @@ def command(
     workspace: Annotated[
         str | None,
         typer.Option(
-            "--workspace", metavar="BYTES", help="Most memory of one kernel beside its tensors."
+            "--workspace", metavar="BYTES", help="Largest scratch memory of one kernel, like 64MiB."
         ),
     ] = None,
     tactic_memory: Annotated[
         str | None,
         typer.Option(
-            "--tactic-memory", metavar="BYTES", help="Most memory of the build, like 512MiB."
+            "--tactic-memory", metavar="BYTES", help="Largest memory of the build, like 512MiB."
         ),
     ] = None,
     optimization_level: Annotated[
         int | None,
         typer.Option(
-            "--optimization-level", metavar="0..5", help="0 builds fastest, 5 runs fastest; 3 else."
+            "--optimization-level",
+            metavar="0..5",
+            help="0 builds fastest, 5 runs fastest; default: 3.",
         ),
     ] = None,
     dla: Annotated[
         int | None,
-        typer.Option("--dla", metavar="N", help="The DLA core to use, with the GPU behind it."),
+        typer.Option(
+            "--dla",
+            metavar="N",
+            help="The DLA core to use; the GPU runs the layers that it cannot.",
+        ),
     ] = None,
     aux_streams: Annotated[
         int,
-        typer.Option("--aux-streams", metavar="N", help="Kernels side by side; each takes memory."),
+        typer.Option(
+            "--aux-streams",
+            metavar="N",
+            help="Number of further CUDA streams for parallel kernels; each takes memory.",
+        ),
     ] = 0,
     timing_cache: Annotated[
         Path | None,
         typer.Option(
-            "--timing-cache", metavar="FILE", help="Where timings are kept; else a cache folder."
+            "--timing-cache",
+            metavar="FILE",
+            help="File that keeps kernel timings; default: in the cache folder.",
         ),
     ] = None,
     provider: Annotated[
-        str | None, typer.Option("--provider", metavar="tensorrt|tensorrt-rtx", help="Whose.")
+        str | None,
+        typer.Option(
+            "--provider",
+            metavar="tensorrt|tensorrt-rtx",
+            help="The library that builds and runs the TensorRT plans.",
+        ),
     ] = None,
     compute_capability: Annotated[
         str | None,
         typer.Option(
             "--compute-capability",
             metavar="LIST",
-            help="For tensorrt-rtx: GPUs, like 8.6 or 8.6,8.9.",
+            help="For tensorrt-rtx: compute capabilities of the GPUs, like 8.6 or 8.6,8.9.",
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Build what is up to date too.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also build TensorRT plans that are up to date.")
+    ] = False,
     trtexec: Annotated[
-        bool, typer.Option("--trtexec", help="Print trtexec's commands; build nothing.")
+        bool, typer.Option("--trtexec", help="Print the trtexec commands; build nothing.")
     ] = False,
     for_version: Annotated[
         str | None,
         typer.Option(
-            "--for-version", metavar="VERSION", help="For --trtexec: the board's TensorRT."
+            "--for-version",
+            metavar="VERSION",
+            help="For --trtexec: the version of TensorRT on the board.",
         ),
     ] = None,
     adopt: Annotated[
         Path | None,
-        typer.Option("--adopt", metavar="FILE", help="Take in a plan that trtexec built."),
+        typer.Option(
+            "--adopt", metavar="FILE", help="Add a TensorRT plan that trtexec built to the bundle."
+        ),
     ] = None,
     stage: Annotated[
-        str | None, typer.Option("--stage", metavar="NAME", help="For --adopt: whose plan it is.")
+        str | None,
+        typer.Option(
+            "--stage", metavar="NAME", help="For --adopt: the stage whose TensorRT plan it is."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Build a bundle's TensorRT plans. Those that are up to date stay."""
+    """Build the TensorRT plans of a bundle. Plans that are up to date are kept."""
     choice = BuildChoice(
         BuildOptions(
             workspace_bytes=None if workspace is None else parse_bytes(workspace),
@@ -125,7 +152,7 @@ def command(
 
 
 def check_buildable() -> None:
-    """Raise what a build with the defaults would raise before its first stage."""
+    """Raise the error that a build with the default options would raise before its first stage."""
     from edgeunet.engine.trt.builder import capabilities_for
     from edgeunet.engine.trt.provider import load_provider
 
@@ -134,12 +161,12 @@ def check_buildable() -> None:
 
 
 def build_with_defaults(bundle: Bundle) -> list[TensorRTPlan]:
-    """Build as ``export --build`` does."""
+    """Build the TensorRT plans of a bundle with the default options, for ``export --build``."""
     return build_plans(bundle, BuildChoice(BuildOptions()))
 
 
 def build_plans(bundle: Bundle, choice: BuildChoice) -> list[TensorRTPlan]:
-    """Build what is not up to date, with a progress bar; return all plans."""
+    """Build the TensorRT plans that are not up to date, with a progress bar; return all plans."""
     from edgeunet.engine.trt.bundles import build_bundle
     from edgeunet.engine.trt.provider import load_provider
 
@@ -165,7 +192,7 @@ def build_plans(bundle: Bundle, choice: BuildChoice) -> list[TensorRTPlan]:
         )
     for plan in plans:
         if plan.kept:
-            note(f"the plan of stage {plan.info.stage!r} is up to date: kept")
+            note(f"the TensorRT plan of stage {plan.info.stage!r} is up to date: kept")
         if plan.replaced is not None:
             note(f"{plan.replaced}: built again")
         for text in plan.notes:
@@ -174,7 +201,7 @@ def build_plans(bundle: Bundle, choice: BuildChoice) -> list[TensorRTPlan]:
 
 
 def read_provider(text: str | None) -> ProviderName | None:
-    """Read ``--provider``. Raises UsageError for a name nobody knows."""
+    """Return the value of ``--provider``. Raises UsageError for an unknown name."""
     from edgeunet.engine.trt.provider import PROVIDERS
 
     if text is None:
@@ -189,7 +216,10 @@ def read_provider(text: str | None) -> ProviderName | None:
 
 
 def read_compute_capabilities(text: str | None) -> tuple[str, ...]:
-    """Read ``--compute-capability``: ``major.minor``, several with commas."""
+    """Return the values of ``--compute-capability``: ``major.minor``, separated by commas.
+
+    Raises UsageError for anything else.
+    """
     if text is None:
         return ()
     found = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
@@ -222,7 +252,10 @@ def _check_modes(
 
 
 def _gpu_for(provider: Provider, options: BuildOptions) -> Gpu | None:
-    """Return the GPU here; None where plans are built for GPUs that are named, and none is it."""
+    """Return the GPU of this machine, or None when TensorRT plans are built for other GPUs.
+
+    Raises EngineError or MissingPackageError when there is no GPU and the provider needs one.
+    """
     try:
         gpu = _gpu_here()
     except (EngineError, MissingPackageError):
@@ -289,16 +322,16 @@ def _print_trtexec(bundle: Bundle, options: BuildOptions, version: str, *, as_js
     if read_version(version) >= (8, 6):
         first = bundle.manifest.stages[0].name
         note(
-            f"then take every plan in: edgeunet build {bundle.path} --adopt "
+            f"then add every TensorRT plan to the bundle: edgeunet build {bundle.path} --adopt "
             f"{bundle.file(ENGINES)}/{first}.plan --stage {first}"
         )
     else:
-        note("its Python is too old for edgeunet: the plans are for a program of your own")
+        note("its Python is too old for edgeunet: the TensorRT plans are for a program of your own")
 
 
 def plans_document(plans: Sequence[TensorRTPlan], bundle: Bundle) -> dict[str, Any]:
-    """Return what ``--json`` prints of the plans."""
-    predicted = _predictions(bundle)
+    """Return the document that ``--json`` prints: figures of each TensorRT plan, in bytes."""
+    predicted = predicted_bytes(bundle)
     return {
         "bundle": str(bundle.path),
         "stages": [
@@ -316,29 +349,20 @@ def plans_document(plans: Sequence[TensorRTPlan], bundle: Bundle) -> dict[str, A
 
 
 def print_plans(plans: Sequence[TensorRTPlan], bundle: Bundle) -> None:
-    """Print what the compiler says of each plan beside what was predicted."""
-    predicted = _predictions(bundle)
+    """Print the memory of each TensorRT plan, as the compiler reports it and as predicted."""
+    predicted = predicted_bytes(bundle)
     held = bundle.manifest.memory.held_bytes
     info = plans[0].info
-    print_table(
-        f"plans of {bundle.path.name}, as {info.provider} {info.version} reports them",
-        (
-            "stage",
-            "seconds",
-            "plan size",
-            "activations",
-            "predicted",
-            "scratch",
-            "persistent",
-            "weights",
-        ),
+    print_plan_table(
+        f"TensorRT plans of {bundle.path.name}, as {info.provider} {info.version} reports them",
         [_row(plan, predicted.get(plan.info.stage)) for plan in plans],
+        ("persistent", "file", "seconds"),
     )
     if not predicted:
         note('predictions need the package onnx: pip install "edgeunet[memory]"')
     for reason in dict.fromkeys(p.info.device_memory_unknown for p in plans):
         if reason is not None:
-            note(f"what a plan must be given when it runs is not known: {reason}")
+            note(f"how much memory a TensorRT plan needs when it runs is not known: {reason}")
     note(f"stages share one block: {format_bytes(_largest(plans))}, and hold {format_bytes(held)}")
 
 
@@ -353,36 +377,20 @@ def _largest(plans: Sequence[TensorRTPlan]) -> int:
     return max((plan.info.memory.activation_bytes or 0 for plan in plans), default=0)
 
 
-def _row(plan: TensorRTPlan, predicted: int | None) -> tuple[str, ...]:
+def _row(plan: TensorRTPlan, predicted: int | None) -> PlanRow:
     info, memory = plan.info, plan.info.memory
     persistent = [
         part for part in (memory.persistent_host_bytes, memory.persistent_device_bytes) if part
     ]
-    return (
+    return PlanRow(
         info.stage,
-        "kept" if plan.kept else f"{info.seconds:.1f}",
-        format_bytes(info.plan_bytes),
-        _bytes(memory.activation_bytes),
-        _bytes(predicted),
-        _bytes(memory.scratch_bytes),
-        _bytes(sum(persistent)),
-        _bytes(memory.weight_bytes),
+        predicted,
+        memory.activation_bytes,
+        memory.scratch_bytes,
+        memory.weight_bytes,
+        (
+            format_bytes(sum(persistent)),
+            format_bytes(info.plan_bytes),
+            "kept" if plan.kept else f"{info.seconds:.1f}",
+        ),
     )
-
-
-def _bytes(figure: int | None) -> str:
-    return "-" if figure is None else format_bytes(figure)
-
-
-def _predictions(bundle: Bundle) -> dict[str, int]:
-    """Return what each stage was expected to take; nothing where graphs cannot be read."""
-    from edgeunet.graph.summary import view_of_file
-    from edgeunet.imitation.tensorrt_compiler import compiled_bytes
-
-    try:
-        return {
-            entry.name: compiled_bytes(view_of_file(bundle.file(entry.graph)))
-            for entry in bundle.manifest.stages
-        }
-    except MissingPackageError:
-        return {}

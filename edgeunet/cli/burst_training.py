@@ -1,4 +1,4 @@
-"""What ``edgeunet train --bursts`` reads, and the page it leaves."""
+"""The options of ``edgeunet train --bursts``, and its page of images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgeunet.recipes import Recipe
 
 if TYPE_CHECKING:
     from edgeunet.train.before_after import Shown
-    from edgeunet.train.loop import Outcome
+    from edgeunet.train.run_records import Outcome
     from edgeunet.train.samples import Sample
 
 PAGE_NAME = "before-after.html"
@@ -24,9 +24,9 @@ PAGE_NAME = "before-after.html"
 
 @dataclass(frozen=True)
 class BurstChoice:
-    """The recipe with a schedule for bursts, and the weights to begin with.
+    """The recipe with a schedule for bursts, and the initial weights.
 
-    init: None for a run that is resumed, and where the recipe itself plans to train on bursts.
+    init: None for a resumed run, and if the recipe itself has a schedule for bursts.
     """
 
     recipe: Recipe
@@ -44,10 +44,11 @@ def read_bursts(
     beside_images: bool,
     going_on: bool,
 ) -> BurstChoice | None:
-    """Read what a training on bursts takes; None for any other training.
+    """Return the choice for a training on bursts; None for any other training.
 
-    A recipe whose [train] has ``bursts_share`` keeps its schedule and begins as it says; any other
-    is fine-tuned from trained weights. going_on: from a checkpoint, which has weights.
+    A recipe whose [train] has ``bursts_share`` keeps its schedule and its initial weights. Any
+    other is fine-tuned from trained weights.
+    going_on: the run is resumed from a checkpoint, which has weights.
     """
     planned = recipe.train is not None and recipe.train.bursts_share is not None
     if not folders:
@@ -82,9 +83,9 @@ def write_page(
     candidates: Sequence[Path | None],
     held_out: Sequence[Sample],
 ) -> Path | None:
-    """Write ``before-after.html`` beside the weights; None where no real noisy image was held out.
+    """Write ``before-after.html`` beside the weights; None without held-out real noisy images.
 
-    candidates: where the weights may lie that the run began with; the one with their hash counts.
+    candidates: files that may hold the initial weights; the one with their hash is used.
     """
     from edgeunet.train.before_after import before_and_after
 

@@ -1,4 +1,4 @@
-"""``edgeunet calibrate``: images, clips and cameras become a calibration set."""
+"""``edgeunet calibrate``: make a calibration set from images, clips and cameras."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def command(
             show_default=False,
         ),
     ],
-    name: Annotated[str, typer.Option("--name", metavar="SET", help="What the set is called.")],
+    name: Annotated[str, typer.Option("--name", metavar="SET", help="Name of the set.")],
     frames: Annotated[
         int | None,
         typer.Option(
-            "--frames", metavar="N", help="Members of the set; 64, or what there is, unless given."
+            "--frames", metavar="N", help="Number of frames; default: 64, or as many as differ."
         ),
     ] = None,
     size: Annotated[
@@ -45,7 +45,7 @@ def command(
         typer.Option(
             "--size",
             metavar="HxW",
-            help="Of every frame: as many as fit side by side are cut from larger pictures.",
+            help="Size of every frame; larger pictures are cut into several frames.",
         ),
     ] = None,
     sigma: Annotated[
@@ -60,25 +60,27 @@ def command(
     licence: Annotated[
         list[str] | None,
         typer.Option(
-            "--licence", metavar="TEXT", help="Terms of the pictures: once, or once per INPUT."
+            "--licence",
+            metavar="TEXT",
+            help="Licence of the pictures: one for all, or one per INPUT.",
         ),
     ] = None,
     copy: Annotated[
         bool,
         typer.Option(
-            "--copy", help="Store the frames beside the set as PNG, as is done for a camera's."
+            "--copy", help="Store the frames as PNG beside the set; always done for cameras."
         ),
     ] = False,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", metavar="N", help="Only the first so many pictures of each INPUT."),
+        typer.Option("--limit", metavar="N", help="Largest number of pictures of each INPUT."),
     ] = None,
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="The folder that SET.toml is written to.")
     ] = FOLDER,
     as_json: AsJson = False,
 ) -> None:
-    """Choose frames of your pictures to measure INT8 ranges on."""
+    """Make a calibration set for INT8 from your pictures."""
     try:
         from edgeunet.calibration.making import SetOrder, make_set
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""What several verbs read from the command line in the same way."""
+"""Functions that read the options which several verbs share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgeunet.units import parse_bytes, parse_count, parse_size, shorten
 
 
 def read_width(text: str | None) -> int | None:
-    """Read ``--width``: a number of channels, or tiny, small, base."""
+    """Return ``--width`` as a number of channels. Raises UsageError for anything else."""
     if text is None:
         return None
     if text in WIDTH_NAMES:
@@ -32,19 +32,19 @@ def read_width(text: str | None) -> int | None:
 
 
 def read_recipe_at(model: str, width: str | None) -> Recipe:
-    """Return the recipe a person named, at the width they named."""
+    """Return the recipe with a name or path, at a width."""
     return load_recipe(model).with_width(read_width(width))
 
 
 def read_frame_size(text: str | None, recipe: Recipe) -> tuple[int, int]:
-    """Return (height, width); the recipe's own when nothing was said."""
+    """Return (height, width) in pixels; the recipe's own without ``--size``."""
     return recipe.export.size if text is None else parse_size(text)
 
 
 def read_precision(
     *, fp32: bool, fp16: bool, int8: bool, default: Precision = Precision.FP32
 ) -> Precision:
-    """Return the one precision that was asked for; two contradict each other."""
+    """Return the precision of the flags. Raises UsageError for more than one."""
     asked = [
         precision
         for precision, flag in (
@@ -63,7 +63,7 @@ def read_precision(
 def read_plan_request(
     budget: str | None, tile: str | None, board: str | None, *, tune: bool = False
 ) -> PlanRequest:
-    """Return what --budget, --tile, --board and --tune ask for; whole frames when nothing."""
+    """Return the request of --budget, --tile, --board and --tune; default: whole frames."""
     return plan_request(
         budget_bytes=None if budget is None else parse_bytes(budget),
         windows=_read_windows(tile),
@@ -73,7 +73,7 @@ def read_plan_request(
 
 
 def _read_windows(text: str | None) -> Windows | None:
-    """Read ``--tile``: the size of the windows, auto, or none."""
+    """Return ``--tile`` as a window size, auto, or none. Raises UsageError for anything else."""
     if text is None:
         return None
     if text == "auto":

@@ -1,4 +1,4 @@
-"""Where text goes: tables and JSON on stdout, progress and notes on stderr."""
+"""Console output: tables and JSON on stdout, progress and notes on stderr."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rich.table import Table
 
 
 def stdout() -> Console:
-    # Names of files may hold brackets, which are no markup.
+    # Brackets in file names are not markup.
     return Console(highlight=False, soft_wrap=True, markup=False)
 
 
@@ -30,7 +30,7 @@ def stderr() -> Console:
 
 
 def note(text: str) -> None:
-    """Tell the person something on stderr; never part of a result."""
+    """Write a note to stderr; notes are never part of a result."""
     stderr().print(text, markup=False)
 
 
@@ -51,11 +51,14 @@ def print_table(
     *,
     text_columns: int = 1,
 ) -> None:
-    """Print a table; columns after the first ``text_columns`` are numbers, aligned right."""
+    """Print a table.
+
+    text_columns: number of first columns with text; the others are numbers, aligned right.
+    """
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for index, column in enumerate(columns):
         number = index >= text_columns
-        # A figure or a name broken over two lines is neither; only prose may wrap.
+        # Only prose may wrap, not figures or names.
         table.add_column(
             column,
             justify="right" if number else "left",
@@ -64,7 +67,7 @@ def print_table(
         )
     for row in rows:
         table.add_row(*row)
-    # A table cut to a narrow pipe would lose figures; files and pipes get full width.
+    # Files and pipes get the full width, so that no figure is cut off.
     console = stdout() if sys.stdout.isatty() else Console(highlight=False, width=200, markup=False)
     console.print(table)
 

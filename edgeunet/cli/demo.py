@@ -1,4 +1,4 @@
-"""``edgeunet demo``: the whole tour on a camera's noisy clip, in one folder."""
+"""``edgeunet demo``: a tour of edgeunet on a camera's noisy clip, in one folder."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _clean(bundle: Path, out: Path) -> RunSummary:
 
 
 def _compare(out: Path) -> Comparison:
-    """Measure the clips and leave still.png and side-by-side.mp4."""
+    """Measure the clips, and write still.png and side-by-side.mp4."""
     from edgeunet.stream.comparison import compare_clips, write_beside, write_still
 
     noisy, denoised, clean = (out / f"{name}.mkv" for name in ("noisy", "denoised", "clean"))
@@ -120,7 +120,7 @@ def _compare(out: Path) -> Comparison:
 
 
 def _draw_memory(out: Path) -> list[MemoryReport]:
-    """Draw the baseline beside the flagship at equal width, and return both reports."""
+    """Draw the memory of the baseline beside the flagship, and return both reports."""
     from edgeunet.analysis.memory_plot import draw
     from edgeunet.analysis.memory_report import analyse
     from edgeunet.convert.network_graph import graph_of_recipe

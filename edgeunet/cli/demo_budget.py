@@ -1,4 +1,4 @@
-"""The demo's second half: the same network within a byte limit says the same."""
+"""The second half of the demo: a network within a byte limit gives the same output."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _FRAMES = 3
 
 @dataclass(frozen=True)
 class Taken:
-    """Bytes beside the weights: what was predicted, and what a process took.
+    """Bytes beside the weights, predicted and measured.
 
-    measured_bytes: None where a system cannot measure it.
+    measured_bytes: None if it cannot be measured on this system.
     """
 
     bundle: str
@@ -33,9 +33,10 @@ class Taken:
 
 @dataclass(frozen=True)
 class Budgeted:
-    """Whole frames and windows within a budget, on the same noisy frames.
+    """Results of whole frames and of windows within a budget, on the same noisy frames.
 
-    differing_bytes: of all output bytes of all frames. largest_difference: in 8-bit steps.
+    differing_bytes: number of output bytes that differ, over all frames.
+    largest_difference: in 8-bit steps.
     """
 
     size: tuple[int, int]
@@ -70,7 +71,7 @@ class Budgeted:
 def run_within_budget(
     recipe: Recipe, weights: Path | None, size: tuple[int, int], budget_bytes: int, out: Path
 ) -> Budgeted:
-    """Export whole frames and windows in FP32, run both on a camera's frames, and measure both."""
+    """Export whole frames and windows in FP32, run both on camera frames, and measure both."""
     from edgeunet.convert.exporting import ExportOrder, export_bundle
     from edgeunet.convert.network_graph import graphs_of_recipe
     from edgeunet.convert.network_plan import plan_frames
@@ -105,7 +106,7 @@ def run_within_budget(
 
 
 def print_budgeted(found: Budgeted) -> None:
-    """Print what both take, and whether their outputs are equal."""
+    """Print the memory of both, and whether their outputs are equal."""
     same = "are equal to the last bit"
     if found.differing_bytes:
         same = f"differ in {found.differing_bytes} bytes, by {found.largest_difference} at most"
@@ -141,7 +142,7 @@ def _frames(size: tuple[int, int]) -> list[Image]:
 
 
 def _difference(whole: Bundle, windows: Bundle, frames: list[Image]) -> tuple[int, int]:
-    """Return how many output bytes differ, and by how much at most."""
+    """Return (number of output bytes that differ, largest difference)."""
     from edgeunet.run.executor import Executor
 
     differing = largest = 0

@@ -1,4 +1,4 @@
-"""``edgeunet doctor``: what this machine has, and what to do about what it lacks."""
+"""``edgeunet doctor``: what this machine has, and how to install what it lacks."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _WORD = {Level.OK: "", Level.NOTE: "note", Level.WARNING: "warning", Level.PROBL
 def command(
     as_json: AsJson = False,
 ) -> None:
-    """Say what this machine has and lacks for running bundles.
+    """Report what this machine has and lacks for running bundles.
 
-    For what it lacks, the command that mends it.
+    For what it lacks, print the command that installs it.
     """
     note("looking; heavy packages are loaded in processes of their own ...")
     examination = examine(Machine())

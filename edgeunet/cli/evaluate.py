@@ -1,4 +1,4 @@
-"""``edgeunet eval``: how good a network's, or a bundle's, answers are on images and clips."""
+"""``edgeunet eval``: measure the quality of a network or a bundle on images and clips."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgeunet.choosing.networks import choose_weights, is_bundle, missing_packag
 from edgeunet.cli.choices import read_recipe_at
 from edgeunet.cli.console import note, print_json, progress, warn
 from edgeunet.cli.evaluate_report import check_report, make_report, print_report, write_report
-from edgeunet.cli.options import AsJson, Seed
+from edgeunet.cli.options import AsJson, Seed, Weights, Width
 from edgeunet.errors import EdgeUnetError, UsageError
 from edgeunet.files import check_writable, replacing_file
 from edgeunet.specs import Task
@@ -55,8 +55,8 @@ def command(
         typer.Option(
             "--sigma",
             metavar="LIST",
-            help="Noise levels in 8-bit units; 0,15,25,50 unless given, 0 alone for a network "
-            "that does not denoise. Real pairs have noise of their own.",
+            help="Noise levels in 8-bit units; default: 0,15,25,50, or 0 for a network that does "
+            "not denoise. Real pairs have their own noise.",
         ),
     ] = None,
     noise: Annotated[
@@ -64,8 +64,8 @@ def command(
         typer.Option(
             "--noise",
             metavar="float|uint8|both",
-            help="Not clipped, as in the literature, or clipped to 8 bits, as from a camera; "
-            "both for a MODEL, uint8 for a BUNDLE unless given.",
+            help="float: not clipped, as in the literature; uint8: clipped to 8 bits, as from a "
+            "camera. Default: both for a MODEL, uint8 for a BUNDLE.",
         ),
     ] = None,
     engine: Annotated[
@@ -76,22 +76,12 @@ def command(
             help="torch for a MODEL; onnxruntime or tensorrt for a BUNDLE.",
         ),
     ] = "auto",
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            "--weights", metavar="FILE", help="A .safetensors file; the shipped one unless given."
-        ),
-    ] = None,
-    width: Annotated[
-        str | None,
-        typer.Option(
-            "--width", metavar="N", help="Of a MODEL: tiny, small, base, or a number of channels."
-        ),
-    ] = None,
+    weights: Weights = None,
+    width: Width = None,
     size: Annotated[
         str | None,
         typer.Option(
-            "--size", metavar="HxW", help="The frame that a MODEL takes, as a BUNDLE does."
+            "--size", metavar="HxW", help="Frame size that a MODEL is evaluated at, as a BUNDLE is."
         ),
     ] = None,
     fit: Annotated[
@@ -99,23 +89,22 @@ def command(
         typer.Option(
             "--fit",
             metavar="crop|skip|refuse",
-            help="Images of another size than the frame: take the centre of larger ones, leave "
-            "out, or end in an error. Nothing is resized.",
+            help="Images of another size than the frame: crop the centre of larger ones, skip "
+            "them, or end with an error. Nothing is resized.",
         ),
     ] = "crop",
     limit: Annotated[
         int | None,
-        typer.Option("--limit", metavar="N", help="Only the first so many images of each DATA."),
+        typer.Option("--limit", metavar="N", help="Largest number of images of each DATA."),
     ] = None,
     seed: Seed = 0,
     clip: Annotated[
         bool,
-        typer.Option(
-            "--clip", help="The images are consecutive frames: measure what flickers, too."
-        ),
+        typer.Option("--clip", help="The images are consecutive frames: also measure flicker."),
     ] = False,
     csv_file: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="Write a row per image and level.")
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="Write one row per image and noise level."),
     ] = None,
     against: Annotated[
         list[str] | None,
@@ -158,7 +147,7 @@ def command(
         if not mixed:
             opener = _open_bundle if is_bundle(name) else _open_network
             return opener(name, engine, weights, width, size)
-        # What is for the one kind is not for the other.
+        # Some options are only for models, others only for bundles.
         if is_bundle(name):
             return _open_bundle(name, "auto" if engine == _TORCH else engine, None, None, None)
         return _open_network(name, _TORCH, weights, width, size)
@@ -211,7 +200,7 @@ def command(
 
 
 def _check(limit: int | None, csv_file: Path | None) -> None:
-    """Refuse what could only fail after the work."""
+    """Raise UsageError for options that would fail only after the work."""
     if limit is not None and limit < 1:
         raise UsageError(f"{limit} is not a number of images", hint="use --limit 1 or more")
     if csv_file is None:
@@ -286,12 +275,12 @@ def _open_network(
         from edgeunet.evaluate.torch_backend import TorchBackend
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="evaluating a MODEL", extra="export") from error
-    # Never None: random weights were not asked for.
+    # Not None, because random weights were not requested.
     return TorchBackend(recipe, chosen or Path(), frame=frame)
 
 
 def _tell(backend: Backend, sets: Sequence[DataSet]) -> None:
-    """Say what will not be measured, and what the figures must not be taken for."""
+    """Note which measures are left out, and how the figures must not be read."""
     from edgeunet.evaluate.image_folders import LABELLED, has_labels
     from edgeunet.evaluate.protocol import NoiseKind
     from edgeunet.evaluate.truth import PAIRS

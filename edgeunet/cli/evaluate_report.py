@@ -32,7 +32,7 @@ Evaluate = Callable[["Backend", "DataSet"], "Result"]
 
 
 def check_report(report: Path | None, against: Sequence[str], csv_file: Path | None) -> None:
-    """Refuse what could only fail after the work."""
+    """Raise UsageError for options that would fail only after the work."""
     if report is None:
         if against:
             raise UsageError(
@@ -61,9 +61,9 @@ def make_report(
     open_sets: OpenSets,
     evaluate: Evaluate,
 ) -> Report:
-    """Evaluate every form, one after the other, then show where each is worst.
+    """Evaluate every form in turn, then show the images on which each is worst.
 
-    names: as a person gave them; the first is what the others are held against.
+    names: as the user gave them; the others are compared with the first.
     """
     from edgeunet.evaluate.forms_report import (
         Timed,
@@ -80,7 +80,7 @@ def make_report(
         for name in names:
             opened.append(open_backend(name))
             stack.callback(opened[-1].close)
-        # Folders of one name are told apart by where they lie.
+        # Forms with the same name are shown with their path.
         short = [backend.name for backend in opened]
         shown = short if len(set(short)) == len(short) else names
         backends = [Timed(one, name) for one, name in zip(opened, shown, strict=True)]
@@ -134,7 +134,7 @@ def make_report(
 
 
 def write_report(path: Path, report: Report) -> dict[str, Any]:
-    """Write the page and, beside it, the document; return the latter."""
+    """Write the page and the JSON document beside it; return the document."""
     from edgeunet.evaluate.report_document import document_of_report
     from edgeunet.evaluate.report_page import page_of
 
@@ -149,7 +149,7 @@ def write_report(path: Path, report: Report) -> dict[str, Any]:
     return document
 
 
-# Key in the document, head of the column, scale, form.
+# (key in the document, column heading, scale, number format).
 _COLUMNS = (
     ("psnr_db", "PSNR dB", 1, ".2f"),
     ("gain_db", "gain dB", 1, ".2f"),
@@ -160,12 +160,12 @@ _COLUMNS = (
     ("flicker", "flicker", 1, ".2f"),
     ("label_change_share", "labels changed %", 100, ".2f"),
 )
-# All forms see the same noisy images, so gains differ as PSNR does: no column of differences.
+# All forms have the same noisy images, so gains differ exactly as PSNR does.
 _GAIN = "gain_db"
 
 
 def print_report(document: dict[str, Any]) -> None:
-    """Print the figures of the page, a table for each set; measures nobody asked for have none."""
+    """Print the figures of the page, one table per set; measures without data are left out."""
     from edgeunet.evaluate.report_page import counted
 
     first = document["candidates"][0]
@@ -200,7 +200,7 @@ def print_report(document: dict[str, Any]) -> None:
 
 
 def _noise_in_words(kinds: Collection[str], seed: int) -> str:
-    """Return which noise sets of these kinds are evaluated with."""
+    """Return a description of the noise that sets of these kinds are evaluated with."""
     from edgeunet.evaluate.truth import PAIRS
 
     real = "pairs: as the camera made it, none added"

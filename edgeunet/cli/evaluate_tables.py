@@ -1,4 +1,4 @@
-"""What ``edgeunet eval`` measured, as tables and as one JSON document."""
+"""The results of ``edgeunet eval`` as tables and as one JSON document."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ def document_of(
 ) -> dict[str, Any]:
     """Return the JSON document: PSNR in dB, null for equal images; shares and SSIM 0..1.
 
-    sigma: null for a camera's own noise. gain_db: of the answer over the noisy image; null where
-    only one of them is equal to the clean one. interval: 95 % by Student's t over images. Sizes
-    are HxW in pixels.
+    sigma: null for a camera's own noise.
+    gain_db: PSNR of the answer minus that of the noisy image; null if just one of them is infinite.
+    interval: 95 % by Student's t over images.
+    Sizes are HxW in pixels.
     """
     return {
         "model": backend.recipe.name,
@@ -57,7 +58,7 @@ def document_of(
 
 
 def print_figures(backend: Backend, sets: Sequence[DataSet], results: Sequence[Result]) -> None:
-    """Print a table per set and measure; measures nobody asked for have none."""
+    """Print one table per set and measure; measures without data are left out."""
     for entry, result in zip(sets, results, strict=True):
         figures = result.figures
         count = figures[0].images
@@ -197,7 +198,7 @@ def _estimate(value: Estimate | None) -> dict[str, Any] | None:
 
 
 def _finite(value: float | None) -> float | None:
-    """Round; JSON has no word for infinite or not a number."""
+    """Return a rounded value; None for infinity and NaN, which JSON cannot hold."""
     return None if value is None or not math.isfinite(value) else round(value, _DIGITS)
 
 

@@ -1,4 +1,4 @@
-"""``edgeunet export``: a recipe becomes a bundle."""
+"""``edgeunet export``: export a recipe to a bundle."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from edgeunet.cli.choices import (
 from edgeunet.cli.console import note, print_json
 from edgeunet.cli.export_tables import export_document, print_export
 from edgeunet.cli.int8 import read_int8, write_sensitivity
-from edgeunet.cli.options import AsJson, Width
+from edgeunet.cli.options import AsJson, Budget, Size, Tile, Weights, Width
 from edgeunet.cli.triton import check_served, serve_bundle
 from edgeunet.errors import UsageError, near_match
 from edgeunet.specs import FrameType, Precision
@@ -38,45 +38,28 @@ def command(
     model: Annotated[
         str, typer.Option("--model", metavar="MODEL", help="A recipe's name, or a path to one.")
     ],
-    size: Annotated[
-        str | None,
-        typer.Option(
-            "--size",
-            metavar="HxW",
-            help="Frame size, rows first, like 480x640; the recipe's unless given.",
-        ),
-    ] = None,
+    size: Size = None,
     width: Width = None,
     fp32: Annotated[bool, typer.Option("--fp32", help="32-bit floats (default).")] = False,
     fp16: Annotated[bool, typer.Option("--fp16", help="16-bit floats.")] = False,
     int8: Annotated[bool, typer.Option("--int8", help="8-bit integers.")] = False,
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            "--weights", metavar="FILE", help="A .safetensors file; the shipped one unless given."
-        ),
-    ] = None,
+    weights: Weights = None,
     random_weights: Annotated[
-        bool, typer.Option("--random-weights", help="Untrained, to measure memory and speed.")
+        bool,
+        typer.Option(
+            "--random-weights", help="Use untrained weights, to measure memory and speed."
+        ),
     ] = False,
     frame: Annotated[
         str,
         typer.Option(
             "--frame",
             metavar="uint8|float",
-            help="What graphs take frames as; float is for TensorRT before 8.5 (JetPack 4).",
+            help="Type of the input frames; float is for TensorRT before 8.5 (JetPack 4).",
         ),
     ] = "uint8",
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            "--budget", metavar="BYTES", help="Most activation memory of a run, like 128MiB."
-        ),
-    ] = None,
-    tile: Annotated[
-        str | None,
-        typer.Option("--tile", metavar="HxW|auto|none", help="Windows the frame is run in."),
-    ] = None,
+    budget: Budget = None,
+    tile: Tile = None,
     calibration: Annotated[
         str | None,
         typer.Option(
@@ -90,7 +73,7 @@ def command(
         typer.Option(
             "--target",
             metavar="onnxruntime|tensorrt",
-            help="For --int8: whose kernels the integers are for.",
+            help="For --int8: the engine that runs the integer graph.",
         ),
     ] = None,
     max_drop: Annotated[
@@ -98,7 +81,7 @@ def command(
         typer.Option(
             "--max-drop",
             metavar="dB",
-            help="For --int8: keep the fewest convolutions in floats that lose no more PSNR.",
+            help="For --int8: largest loss of PSNR; some convolutions stay in floats for it.",
         ),
     ] = None,
     sensitivity: Annotated[
@@ -106,7 +89,7 @@ def command(
         typer.Option(
             "--sensitivity",
             metavar="FILE",
-            help="For --int8: what each convolution loses alone, as .json, or drawn as .png, .svg.",
+            help="For --int8: write the loss of each convolution, as .json, .png or .svg.",
         ),
     ] = None,
     board: Annotated[
@@ -117,18 +100,21 @@ def command(
     ] = None,
     tune: Annotated[
         bool,
-        typer.Option("--tune", help="Time windows here; take the fastest plan that fits."),
+        typer.Option(
+            "--tune", help="Time windows on this machine; take the fastest plan that fits."
+        ),
     ] = False,
     triton: Annotated[
         Path | None,
         typer.Option(
             "--triton",
             metavar="DIR",
-            help="Also write it into a Triton server's model repository; see edgeunet triton.",
+            help="Also write the bundle into a Triton model repository; see edgeunet triton.",
         ),
     ] = None,
     build: Annotated[
-        bool, typer.Option("--build", help="Build TensorRT plans too, for the GPU of this machine.")
+        bool,
+        typer.Option("--build", help="Also build TensorRT plans, for the GPU of this machine."),
     ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="The bundle folder to write.")
@@ -156,7 +142,7 @@ def command(
         on_selection=selections.append,
     )
     if build:
-        # Told before the network is exported, which may take minutes.
+        # Checked before the network is exported, which may take minutes.
         check_buildable()
     target = out if out is not None else bundle_path(model, recipe, frame_size, precision)
     if out is None and frame_type is FrameType.FLOAT32:
@@ -199,7 +185,7 @@ def command(
 
 
 def _check_tuned(precision: Precision) -> None:
-    """Raise UsageError for a precision whose windows are not timed."""
+    """Raise UsageError for a precision whose windows cannot be timed."""
     if precision is Precision.INT8:
         raise UsageError(
             "--tune does not time INT8 windows in this version",
@@ -213,7 +199,7 @@ def _check_tuned(precision: Precision) -> None:
 
 
 def _read_frame_type(text: str, precision: Precision) -> FrameType:
-    """Read ``--frame``. Raises UsageError for one nobody knows, or that a precision has not."""
+    """Return ``--frame``. Raises UsageError for an unknown type, or one without INT8."""
     if text not in _FRAME_TYPES:
         raise UsageError(
             f"there is no frame {text!r}",

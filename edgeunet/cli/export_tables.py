@@ -1,4 +1,4 @@
-"""What ``edgeunet export`` says of a bundle that it has written, as tables and as JSON."""
+"""The results of ``edgeunet export`` as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def export_document(order: ExportOrder, exported: Exported) -> dict[str, Any]:
 def print_export(
     order: ExportOrder, exported: Exported, selections: Sequence[Selection], *, tuned: bool
 ) -> None:
-    """Print what parity, INT8, memory and the plan came to. tuned: windows were timed."""
+    """Print parity, INT8, memory and the plan. tuned: whether windows were timed."""
     manifest = exported.bundle.manifest
     _print_parity(
         f"parity of {order.recipe.name} {order.precision} with torch FP32, on onnxruntime",

@@ -1,4 +1,4 @@
-"""What ``edgeunet export --int8`` reads and prints."""
+"""The options and the tables of ``edgeunet export --int8``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _DOCUMENT = ".json"
 _PICTURES = (".png", ".svg")
-# Of a ranking, on the screen.
+# Number of printed lines of a ranking.
 _SHOWN_LAYERS = 10
 
 
@@ -42,10 +42,11 @@ def read_int8(
     keeps_ranges: bool = True,
     on_selection: Callable[[Selection], None] | None = None,
 ) -> Int8Order | None:
-    """Read what only --int8 has; None for another precision.
+    """Return the order for INT8; None for another precision.
 
-    sensitivity: the file that the ranking will be written to. on_selection: is told the ranking,
-    which is measured for a sensitivity file and for --max-drop.
+    sensitivity: the file that the ranking will be written to.
+    on_selection: called with the ranking, which is measured for --sensitivity and for --max-drop.
+    Raises UsageError for an option without --int8.
     """
     if precision is not Precision.INT8:
         flags = {
@@ -85,7 +86,7 @@ def _read_engine(text: str) -> Engine:
 
 
 def _check_sensitivity(path: Path) -> None:
-    """Refuse what could only fail after the work."""
+    """Raise UsageError for a file name that would fail only after the work."""
     if path.suffix.lower() not in (_DOCUMENT, *_PICTURES):
         raise UsageError(
             f"--sensitivity {str(path)!r}: its ending says no known format",
@@ -111,7 +112,7 @@ def _decibels(text: str) -> float:
 
 
 def int8_notes(recipe: Recipe, memory: MemoryEntry, *, whole: bool) -> Iterator[str]:
-    """Say what a person may expect of INT8 and does not get. whole: not in windows."""
+    """Yield notes about gains of INT8 that this export does not have. whole: not in windows."""
     if recipe.network.block == "naf":
         yield (
             "NAF blocks normalize and gate in floats, with conversions around each: INT8 saves "
@@ -127,7 +128,7 @@ def int8_notes(recipe: Recipe, memory: MemoryEntry, *, whole: bool) -> Iterator[
 
 
 def write_sensitivity(path: Path, selection: Selection, title: str) -> None:
-    """Write the ranking as JSON, and as a picture where the name asks for one."""
+    """Write the ranking as JSON, or as a picture, by the ending of the file name."""
     document = {
         "title": title,
         "loss_db": round(selection.loss_db, 5),
@@ -149,7 +150,7 @@ def write_sensitivity(path: Path, selection: Selection, title: str) -> None:
 
 
 def print_sensitivity(selection: Selection) -> None:
-    """Print the beginning of the ranking."""
+    """Print the first convolutions of the ranking."""
     ranking = selection.ranking
     kept = {layer.number for layer in selection.kept}
     print_table(
@@ -174,7 +175,7 @@ def int8_document(entry: QuantizationEntry | None) -> dict[str, Any] | None:
 
 
 def print_int8(entry: QuantizationEntry, calibration: str | None) -> None:
-    """Say what is computed in 8 bits, and what stayed in floats."""
+    """Print what is computed in 8 bits, and what stays in floats."""
     inside, every = entry.convolutions
     print_table(
         f"INT8 for {entry.target}, ranges by {entry.calibrator} on {calibration}",

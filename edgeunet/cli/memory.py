@@ -1,4 +1,4 @@
-"""``edgeunet memory``: what a network, a bundle or an ONNX file needs, before it runs."""
+"""``edgeunet memory``: the memory that a network, a bundle or an ONNX file needs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ import typer
 
 from edgeunet.analysis.board_fit import fit_on
 from edgeunet.boards import find_board
+from edgeunet.bundle import open_bundle
 from edgeunet.choosing.memory import Wanted, subject_of
 from edgeunet.choosing.networks import missing_package
 from edgeunet.cli.choices import read_plan_request, read_width
 from edgeunet.cli.console import note, print_json
-from edgeunet.cli.memory_device import device_document, predicted_plans, print_device, print_fit
+from edgeunet.cli.memory_device import device_document, print_device, print_fit
 from edgeunet.cli.memory_tables import print_report, why_whole
-from edgeunet.cli.options import AsJson
+from edgeunet.cli.options import AsJson, Budget, Size, Tile, Width
+from edgeunet.cli.tensorrt_table import predicted_bytes
 from edgeunet.errors import UsageError
 from edgeunet.specs import Precision
 from edgeunet.units import parse_size
@@ -33,45 +35,27 @@ def command(
             show_default=False,
         ),
     ],
-    size: Annotated[
-        str | None,
-        typer.Option(metavar="HxW", help="Frame size of a MODEL; the recipe's unless given."),
-    ] = None,
+    size: Size = None,
     precision: Annotated[
-        Precision | None, typer.Option(help="Number format of a MODEL; fp32 unless given.")
+        Precision | None, typer.Option(help="Number format of a MODEL; default: fp32.")
     ] = None,
-    width: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N", help="Width of a MODEL: tiny, small, base, or a number of channels."
-        ),
-    ] = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            "--budget",
-            metavar="BYTES",
-            help="Plan a MODEL for this much activation memory, like 128MiB.",
-        ),
-    ] = None,
-    tile: Annotated[
-        str | None,
-        typer.Option("--tile", metavar="HxW|auto|none", help="Windows a MODEL is run in."),
-    ] = None,
+    width: Width = None,
+    budget: Budget = None,
+    tile: Tile = None,
     board: Annotated[
         str | None,
         typer.Option(
             "--board",
             metavar="ID",
-            help="Say whether it fits a Jetson module; plan a MODEL for its usable memory.",
+            help="Check whether it fits a Jetson module; plan a MODEL for its usable memory.",
         ),
     ] = None,
     measure: Annotated[
         bool,
-        typer.Option("--measure", help="Also run it here and measure what the engine takes."),
+        typer.Option("--measure", help="Also run it here and measure the memory of the engine."),
     ] = False,
     engine: Annotated[
-        str, typer.Option("--engine", help="What --measure runs: auto, onnxruntime or tensorrt.")
+        str, typer.Option("--engine", help="Engine of --measure: auto, onnxruntime or tensorrt.")
     ] = "auto",
     plot: Annotated[
         list[Path] | None,
@@ -83,7 +67,7 @@ def command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say how much memory a network needs, where, and for what."""
+    """Compute how much memory a network needs, where, and for what."""
     request = read_plan_request(budget, tile, board)
     fixed = budget is not None or tile is not None
     wanted = Wanted(
@@ -124,7 +108,7 @@ def command(
     device = None if measured is None else measured.device
     plans = {}
     if device is not None and subject.runnable is not None:
-        plans = predicted_plans(subject.runnable)
+        plans = predicted_bytes(open_bundle(subject.runnable))
     fit = None if board is None else fit_on(subject.report, find_board(board))
     if as_json:
         document = subject.report.document()
@@ -144,7 +128,7 @@ def command(
 
 
 def _check_pictures(paths: Sequence[Path]) -> None:
-    """Refuse names that cannot be drawn before the work is done."""
+    """Raise UsageError for file names that cannot be drawn, before the work is done."""
     if not paths:
         return
     try:

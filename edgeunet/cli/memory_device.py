@@ -1,13 +1,13 @@
-"""The tables of ``edgeunet memory`` about a device: a board, and what was found on a GPU."""
+"""The tables of ``edgeunet memory`` about a device: a board, and measurements on a GPU."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeunet.cli.console import note, print_table
+from edgeunet.cli.tensorrt_table import PlanRow, print_plan_table, size_or_dash
 from edgeunet.units import format_bytes
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def print_fit(fit: BoardFit) -> None:
-    """Say whether it fits, and what of the board is kept for what."""
+    """Print whether a network fits a board, and how the board's memory is used."""
     board = fit.board
     carved = "measured" if board.carve_outs_measured else "estimated"
     answer = "fits" if fit.fits else "does not fit"
@@ -47,32 +47,24 @@ def print_fit(fit: BoardFit) -> None:
 
 
 def print_device(found: DeviceMeasurement, predicted: Mapping[str, int]) -> None:
-    """Print what was predicted beside what the compiler, the plans and the driver say.
+    """Print predicted and reported memory of each TensorRT plan, and what the driver reports.
 
-    predicted: a plan's activations, by stage.
+    predicted: activation bytes of each TensorRT plan, by stage name.
     """
-    print_table(
-        f"stage by stage: {found.title}",
-        (
-            "stage",
-            "predicted",
-            "compiler: activations",
-            "of them scratch",
-            "plan asks for",
-            "compiler: weights",
-        ),
+    print_plan_table(
+        f"TensorRT plans: {found.title}",
         [
-            (
+            PlanRow(
                 stage.stage,
-                format_bytes(predicted[stage.stage]),
-                _shown(stage.activation_bytes),
-                _shown(stage.scratch_bytes),
-                format_bytes(stage.work_bytes),
-                _shown(stage.weight_bytes),
+                predicted.get(stage.stage),
+                stage.activation_bytes,
+                stage.scratch_bytes,
+                stage.weight_bytes,
+                (format_bytes(stage.work_bytes),),
             )
             for stage in found.stages
         ],
-        text_columns=1,
+        ("needed to run",),
     )
     where = "mapped host memory" if found.mapped else "on the GPU, and page-locked beside it"
     rows = [
@@ -92,7 +84,7 @@ def print_device(found: DeviceMeasurement, predicted: Mapping[str, int]) -> None
         (
             "context",
             "what the system has less once there is a context",
-            _shown(found.context_bytes),
+            size_or_dash(found.context_bytes),
         ),
         ("process", "resident in the end, libraries included", format_bytes(found.process_bytes)),
     ]
@@ -101,21 +93,8 @@ def print_device(found: DeviceMeasurement, predicted: Mapping[str, int]) -> None
         note(line)
 
 
-def predicted_plans(bundle: Path) -> dict[str, int]:
-    """Return what each stage's plan is expected to take for activations."""
-    from edgeunet.bundle import open_bundle
-    from edgeunet.graph.summary import view_of_file
-    from edgeunet.imitation.tensorrt_compiler import compiled_bytes
-
-    opened = open_bundle(bundle)
-    return {
-        stage.name: compiled_bytes(view_of_file(opened.file(stage.graph)))
-        for stage in opened.manifest.stages
-    }
-
-
 def device_document(found: DeviceMeasurement, predicted: Mapping[str, int]) -> dict[str, Any]:
-    """Return it as ``edgeunet memory --json`` prints it."""
+    """Return the measurement as ``edgeunet memory --json`` prints it."""
     document = asdict(found)
     for stage in document["stages"]:
         stage["predicted_bytes"] = predicted[stage["stage"]]
@@ -123,30 +102,32 @@ def device_document(found: DeviceMeasurement, predicted: Mapping[str, int]) -> d
 
 
 def explanations(found: DeviceMeasurement, predicted: Mapping[str, int]) -> list[str]:
-    """Say where the columns differ, and why they do."""
+    """Return sentences that explain why predicted and measured memory differ.
+
+    predicted: activation bytes of every stage's TensorRT plan, by stage name.
+    """
     lines = []
     for stage in found.stages:
         compiled, said = stage.activation_bytes, predicted[stage.stage]
         if compiled is not None and compiled != stage.work_bytes:
             lines.append(
-                f"{stage.stage}: the plan asks for {format_bytes(stage.work_bytes - compiled)} "
-                "more than its compiler said: it rounds tensors up, and adds what this GPU needs"
+                f"{stage.stage}: the TensorRT plan needs "
+                f"{format_bytes(stage.work_bytes - compiled)} more to run than the compiler "
+                "reports: sizes are rounded up for this GPU"
             )
         share = 100 * (stage.work_bytes / said - 1)
         if share <= 0:
-            why = (
-                "kernels that do several operators at once keep what is between them to themselves"
-            )
+            why = "fused kernels keep the tensors between their operators out of memory"
         else:
-            why = "kernels have scratch, and channels are padded to what they read at once"
+            why = "kernels need scratch memory, and channels are padded"
         lines.append(f"{stage.stage}: {share:+.0f} % against the prediction: {why}")
     # Mapped host memory is no GPU memory to the driver, even where both are one.
     on_device = found.allocated_bytes - (found.frame_bytes if found.mapped else 0)
     rest = found.taken_bytes - on_device
     lines.append(
         f"taken beyond what was allocated: {format_bytes(rest)}; weights are "
-        f"{format_bytes(found.weight_bytes)} of it, the rest is what TensorRT keeps per plan, "
-        "kernels that were loaded, and blocks rounded up by the driver"
+        f"{format_bytes(found.weight_bytes)} of it, the rest is what TensorRT "
+        "keeps per plan, kernels that were loaded, and blocks rounded up by the driver"
     )
     if found.integrated:
         lines.append(
@@ -154,7 +135,3 @@ def explanations(found: DeviceMeasurement, predicted: Mapping[str, int]) -> list
             "could still give back, so that 'taken' is rough"
         )
     return lines
-
-
-def _shown(size_bytes: int | None) -> str:
-    return "-" if size_bytes is None else format_bytes(size_bytes)

@@ -18,7 +18,7 @@ _BAR_CELLS = 24
 
 
 def print_report(report: MemoryReport, measured: Measurement | None) -> None:
-    """Print every figure of a report; measured ones in a table of their own."""
+    """Print every figure of a report; measured ones have a table of their own."""
     print_table(
         f"{report.facts}: estimated from the graph",
         ("figure", "what it is", "estimated"),
@@ -49,9 +49,9 @@ def _print_measured(measured: Measurement) -> None:
 
 
 def why_whole(request: PlanRequest, size: tuple[int, int], *, tuned: bool = False) -> str:
-    """Return why a frame that could have been run in windows is not.
+    """Return why a frame runs whole although windows were allowed.
 
-    tuned: plans were timed, and the fastest taken.
+    tuned: plans were timed, and the fastest was taken.
     """
     reason = "they are within the budget"
     if tuned:
@@ -104,7 +104,7 @@ def _print_peak(report: MemoryReport) -> None:
 
 
 def _lifetime(tensor: LiveTensor) -> str:
-    """Return the steps of its stage it lives in, or the stages it is held for."""
+    """Return the steps of its stage in which a tensor lives, or the stages it is held for."""
     if tensor.role is Role.WINDOW:
         return ""
     unit = " stages" if tensor.role is Role.HELD else ""

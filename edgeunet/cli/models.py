@@ -1,4 +1,4 @@
-"""``edgeunet models``: what is shipped, and what it costs."""
+"""``edgeunet models``: list the shipped recipes and their costs."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _row(recipe: Recipe) -> dict[str, Any]:
         "tasks": [str(task) for task in recipe.tasks],
         "quality": recipe.quality.get(str(recipe.network.width)),
     }
-    # On a device without torch the list is still useful; only the counting needs it.
+    # Only the counts need torch; devices without it still get the list.
     try:
         from edgeunet.models.counts import count
     except ModuleNotFoundError:

@@ -1,4 +1,4 @@
-"""``edgeunet noise``: the noise that arrives from a camera, and which weights suit it."""
+"""``edgeunet noise``: measure a camera's noise, and find weights that suit it."""
 
 from __future__ import annotations
 
@@ -43,11 +43,12 @@ def command(
         typer.Option(
             "--frames",
             metavar="N",
-            help="At most so many shots; all there are, and 32 of a camera, unless given.",
+            help="Largest number of shots; default: all, or 32 of a camera.",
         ),
     ] = None,
     size: Annotated[
-        str | None, typer.Option("--size", metavar="HxW", help="What a camera is set to.")
+        str | None,
+        typer.Option("--size", metavar="HxW", help="Frame size that a camera is set to."),
     ] = None,
     profile: Annotated[
         Path | None,
@@ -59,7 +60,7 @@ def command(
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option("--plot", metavar="FILE", help="Draw it; the name ends in .png or .svg."),
+        typer.Option("--plot", metavar="FILE", help="Draw the profile as .png or .svg."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -123,7 +124,7 @@ def _check(frames: int | None, profile: Path | None) -> None:
         raise UsageError(
             f"{frames} is not a number of shots", hint=f"use --frames 2 to {_MOST_FRAMES}"
         )
-    # A profile written over a clip or an image would be a loss.
+    # The suffix is checked so that no clip or image is overwritten.
     if profile is not None and profile.suffix != ".toml":
         raise UsageError(
             f"a noise profile is a TOML file, and {profile.name!r} does not end in .toml",
@@ -185,7 +186,7 @@ def _print(profile: NoiseProfile) -> None:
 
 
 def _near(curve: Curve, signal: float) -> str:
-    """Return a curve's deviation in the range of brightness that a signal is in."""
+    """Return a curve's deviation in the brightness range of a signal."""
     from edgeunet.noise_profile.curves import RANGES
 
     for there, deviation in zip(curve.signal, curve.deviation, strict=True):
@@ -236,7 +237,7 @@ def _yes(found: bool) -> str:
 
 
 def _advice(profile: NoiseProfile, suiting: tuple[Suiting, ...]) -> list[str]:
-    """Return what the noise is, and which weights suit it."""
+    """Return sentences about the noise, and the weights that suit it."""
     largest = profile.correlation.largest
     word = "white" if profile.white else "correlated"
     lines = [

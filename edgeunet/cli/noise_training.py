@@ -1,4 +1,4 @@
-"""What ``edgeunet train --noise-profile`` and ``--init shipped`` read."""
+"""The options ``--noise-profile`` and ``--init shipped`` of ``edgeunet train``."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 SHIPPED = Path("shipped")
 """The word that stands for a recipe's shipped weights."""
 
-# In the spread of the default cameras: beyond it, cameras are hardly like the measured one.
+# Largest distance, in units of the default spread, of cameras that are like the measured one.
 _FAR = 2.0
 
 
 def read_init(init: Path | None, model: str, recipe: Recipe) -> Path | None:
-    """Return the weights to begin with. A file of that name is given as ./shipped."""
+    """Return the initial weights; a file that is named shipped is given as ./shipped."""
     if init != SHIPPED:
         return init
     if shipped_weights(model, recipe) is None:
@@ -40,9 +40,9 @@ def read_init(init: Path | None, model: str, recipe: Recipe) -> Path | None:
 def read_noise_profile(
     path: Path | None, recipe: Recipe, *, only_bursts: bool = False
 ) -> NoiseProfile | None:
-    """Return the profile to train for, before anything expensive is done.
+    """Return the profile to train for, after checks that come before anything expensive.
 
-    only_bursts: no images are given; the noise of bursts is real, and none is simulated.
+    only_bursts: no images are given, so no noise is simulated.
     """
     if path is None:
         return None

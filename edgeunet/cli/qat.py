@@ -1,4 +1,4 @@
-"""What ``edgeunet train --qat`` reads."""
+"""The options of ``edgeunet train --qat``."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class QatChoice:
-    """The set that ranges are measured on, the engine, and the weights to begin with.
+    """The quantization order, the initial weights, and the calibration set.
 
-    init: None for a run that is resumed. set_name: the calibration set, as it was given.
+    init: None for a resumed run.
+    set_name: the calibration set, as the user gave it.
     """
 
     int8: Int8Order
@@ -30,7 +31,7 @@ class QatChoice:
     set_name: str | None
 
     def exported_bits(self, recipe: Recipe, report: Callable[[str], None]) -> ExportedBits:
-        """Return what an export would quantize, for the training loop."""
+        """Return the fake quantization for the training loop."""
         from edgeunet.qat.exported_bits import ExportedBits
 
         return ExportedBits(recipe, self.int8, report)
@@ -47,10 +48,10 @@ def read_qat(
     mixed_precision: str,
     going_on: bool,
 ) -> QatChoice | None:
-    """Read what a fine-tune in 8 bits takes; None for any other training.
+    """Return the choice for a fine-tune in 8 bits; None for any other training.
 
-    A recipe whose [train] has ``quantized_for`` is fine-tuned so without ``--qat``. going_on: from
-    a checkpoint, which knows the ranges and what the run began with.
+    A recipe whose [train] has ``quantized_for`` is fine-tuned also without ``--qat``.
+    going_on: the run is resumed from a checkpoint, which has the ranges and the initial weights.
     """
     planned = None if recipe.train is None else recipe.train.quantized_for
     if not qat and planned is None:
@@ -65,7 +66,7 @@ def read_qat(
             f"--qat computes in FP32: {mixed_precision} is coarser than the 8 bits it imitates",
             hint="leave --mixed-precision out",
         )
-    # Ranges are kept for weights that are exported, not for those that training begins with.
+    # Ranges of the initial weights are not stored, because they are not exported.
     int8 = read_int8(
         Precision.INT8,
         recipe,

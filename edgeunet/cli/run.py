@@ -1,4 +1,4 @@
-"""``edgeunet run``: frames from a source, through a bundle, into a sink."""
+"""``edgeunet run``: run frames from a source through a bundle into a sink."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SIGNAL_EXIT_BASE = 128
 
 
 class InterruptedRunError(EdgeUnetError):
-    """The person, or the system, ended a run; what was written is kept."""
+    """The user, or the system, ended a run. Frames already written are kept."""
 
     def __init__(self, frames: int, sink: str, number: int) -> None:
         super().__init__(
@@ -57,7 +57,7 @@ def command(
         typer.Option(
             "--engine",
             metavar="auto|onnxruntime|tensorrt",
-            help="What runs it; auto takes tensorrt where its plans run.",
+            help="Engine; auto takes tensorrt if the TensorRT plans run here.",
         ),
     ] = "auto",
     noise: Annotated[
@@ -75,8 +75,8 @@ def command(
         typer.Option(
             "--view",
             metavar="VIEW",
-            help="What is written: denoised, labels, overlay or side-by-side; denoised, else "
-            "overlay, unless given.",
+            help="Output: denoised, labels, overlay or side-by-side; default: denoised, or "
+            "overlay for a network that does not denoise.",
         ),
     ] = None,
     strength: Annotated[
@@ -84,16 +84,15 @@ def command(
         typer.Option(
             "--strength",
             metavar="0..1",
-            help="How much of the denoising is applied: 0 is the frame itself, 1 the network's "
-            "answer.",
+            help="Strength of the denoising: 0 gives the input frame, 1 the network's output.",
         ),
     ] = 1.0,
     frames: Annotated[
-        int | None, typer.Option("--frames", metavar="N", help="Stop after so many frames.")
+        int | None, typer.Option("--frames", metavar="N", help="Stop after this many frames.")
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option("--threads", metavar="N", help="CPU threads; all cores without it."),
+        typer.Option("--threads", metavar="N", help="Number of CPU threads; default: all cores."),
     ] = None,
     json: AsJson = False,
 ) -> None:
@@ -150,9 +149,9 @@ def _kept(frames: int, sink: str) -> str:
 
 @contextlib.contextmanager
 def _stopping() -> Iterator[tuple[threading.Event, list[int]]]:
-    """Turn the first Ctrl-C, or a system's request to end, into a wish to stop.
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into a request to stop after the current frame.
 
-    A second Ctrl-C interrupts at once, for the case that the frame at hand never ends.
+    A second signal interrupts at once, in case the current frame never ends.
     """
     stop = threading.Event()
     received: list[int] = []
@@ -164,7 +163,7 @@ def _stopping() -> Iterator[tuple[threading.Event, list[int]]]:
         stop.set()
 
     numbers = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP"):  # the terminal, or the ssh connection, went away
+    if hasattr(signal, "SIGHUP"):  # the terminal, or the ssh connection, was closed
         numbers.append(signal.SIGHUP)
     previous = {number: signal.signal(number, handle) for number in numbers}
     try:

@@ -1,4 +1,4 @@
-"""``edgeunet train``: a recipe's weights from folders of images."""
+"""``edgeunet train``: train a recipe's weights on folders of images."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from edgeunet.errors import EdgeUnetError, UsageError
 
 
 class InterruptedTrainingError(EdgeUnetError):
-    """A person ended a training run.
+    """The user ended a training run.
 
-    step: how far it was. saved: the step of its checkpoint; 0 when there is none.
+    step: number of steps done.
+    saved: the step of its checkpoint; 0 when there is none.
     """
 
     exit_code = 130
@@ -48,7 +49,7 @@ def command(
         str, typer.Argument(metavar="MODEL", help="A recipe's name, or a path to one.")
     ],
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Where checkpoints and weights go.")
+        Path, typer.Option("--out", metavar="DIR", help="Folder for checkpoints and weights.")
     ],
     data: Annotated[
         list[Path] | None,
@@ -64,23 +65,23 @@ def command(
         typer.Option(
             "--bursts",
             metavar="DIR",
-            help="A folder with a clip, or a sub-folder of images, per static scene: shots of one "
-            "scene train without clean images, from the shipped weights unless --init is given, in "
-            "2000 steps unless --steps is. May be given again.",
+            help="A folder with a clip, or a sub-folder of images, per static scene. Trains "
+            "without clean images, by default from the shipped weights and for 2000 steps. May be "
+            "given again.",
         ),
     ] = None,
     width: Width = None,
     steps: Annotated[
         int | None,
-        typer.Option("--steps", metavar="N", help="Instead of the recipe's number of steps."),
+        typer.Option("--steps", metavar="N", help="Number of steps; default: the recipe's."),
     ] = None,
     init: Annotated[
         Path | None,
         typer.Option(
             "--init",
             metavar="FILE",
-            help="Weights to begin with: tensors of the same name and shape are taken. The word "
-            "shipped stands for the recipe's own, which --qat takes unless others are given.",
+            help="Initial weights: tensors with the same name and shape are taken. The word "
+            "shipped means the recipe's own weights, the default of --qat.",
         ),
     ] = None,
     noise_profile: Annotated[
@@ -92,7 +93,7 @@ def command(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")
+        bool, typer.Option("--resume", help="Continue from the last checkpoint in --out.")
     ] = False,
     qat: Annotated[
         bool,
@@ -146,9 +147,11 @@ def command(
         from edgeunet.train.checkpoint import FILE_NAME
         from edgeunet.train.fake_quantization import with_quantization
         from edgeunet.train.interruption import TrainingInterrupted
-        from edgeunet.train.loop import Progress, check_run, train, with_steps
+        from edgeunet.train.loop import train
         from edgeunet.train.processes import is_main_process
+        from edgeunet.train.run_checks import check_run, with_steps
         from edgeunet.train.run_images import read_data
+        from edgeunet.train.run_records import Progress, TrainingOptions
         from edgeunet.train.views import all_figures
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="training", extra="train") from error
@@ -235,14 +238,16 @@ def command(
                 recipe,
                 read.training,
                 out,
-                bursts=read.bursts,
-                validation=read.held_out,
-                resume=resume,
-                init=begin_with,
-                mixed_precision=mixed_precision,
-                fake_quantization=None if choice is None else choice.exported_bits(recipe, say),
-                report=report,
-                notice=say,
+                TrainingOptions(
+                    bursts=read.bursts,
+                    validation=read.held_out,
+                    resume=resume,
+                    init=begin_with,
+                    mixed_precision=mixed_precision,
+                    fake_quantization=None if choice is None else choice.exported_bits(recipe, say),
+                    report=report,
+                    notice=say,
+                ),
             )
         except TrainingInterrupted as error:
             raise InterruptedTrainingError(error.step, error.saved) from error
@@ -294,7 +299,7 @@ def command(
 
 
 def _nothing(text: str) -> None:
-    """Of several processes only the main one speaks."""
+    """Ignore a message; of several processes only the main one writes messages."""
 
 
 def _images(count: int) -> str:

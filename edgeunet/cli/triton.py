@@ -1,4 +1,4 @@
-"""``edgeunet triton``: a bundle as a model of a Triton Inference Server."""
+"""``edgeunet triton``: write a bundle as a model of a Triton Inference Server."""
 
 from __future__ import annotations
 
@@ -28,40 +28,51 @@ from edgeunet.specs import Engine
 def command(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle of whole frames.")],
     repository: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The model repository; other models in it stay.")
+        Path, typer.Argument(metavar="DIR", help="The model repository; its other models are kept.")
     ],
     name: Annotated[
         str | None,
-        typer.Option("--name", metavar="NAME", help="The model's name; the bundle's unless given."),
+        typer.Option("--name", metavar="NAME", help="Name of the model; default: the bundle's."),
     ] = None,
     backend: Annotated[
         str,
         typer.Option(
             "--backend",
             metavar="onnxruntime|tensorrt",
-            help="What runs it; tensorrt takes the plan that edgeunet build made on that server.",
+            help="Engine; tensorrt takes the TensorRT plan that edgeunet build made on the server.",
         ),
     ] = "onnxruntime",
     max_batch: Annotated[
         int,
         typer.Option(
-            "--max-batch", metavar="N", help="Frames that may run at once; 0: no dynamic batching."
+            "--max-batch",
+            metavar="N",
+            help="Largest number of frames in a batch; 0: no dynamic batching.",
         ),
     ] = 0,
     queue_delay: Annotated[
         int,
-        typer.Option("--queue-delay", metavar="US", help="Microseconds a frame waits for others."),
+        typer.Option(
+            "--queue-delay",
+            metavar="US",
+            help="Longest time that a frame waits for a batch, in microseconds.",
+        ),
     ] = 0,
     instances: Annotated[
-        int, typer.Option("--instances", metavar="N", help="Copies that run side by side, per GPU.")
+        int,
+        typer.Option(
+            "--instances", metavar="N", help="Number of parallel copies of the model, per GPU."
+        ),
     ] = 1,
     device: Annotated[
-        str, typer.Option("--device", metavar="auto|gpu|cpu", help="Where the copies run.")
+        str, typer.Option("--device", metavar="auto|gpu|cpu", help="Device that the copies run on.")
     ] = "auto",
     version: Annotated[
         int,
         typer.Option(
-            "--model-version", metavar="N", help="The version's folder; the highest is served."
+            "--model-version",
+            metavar="N",
+            help="Number of the model version; the highest is served.",
         ),
     ] = 1,
     as_json: AsJson = False,
@@ -92,7 +103,10 @@ def command(
 
 
 def check_served(repository: Path, target: Path, request: PlanRequest) -> TritonOrder:
-    """Return the order of ``export --triton``; raises before the work what would fail after it."""
+    """Return the order of ``export --triton``.
+
+    Raises, before the export, the errors that would occur after it.
+    """
     if not request.whole:
         raise UsageError(
             "--triton serves whole frames, and --budget, --tile, --board and --tune plan windows",
@@ -105,7 +119,7 @@ def check_served(repository: Path, target: Path, request: PlanRequest) -> Triton
 
 
 def serve_bundle(bundle: Bundle, order: TritonOrder, repository: Path) -> dict[str, Any]:
-    """Write the model and say so; return what was written, as a JSON document."""
+    """Write the model with a note; return a JSON document of what was written."""
     stage = check_order(bundle.manifest, order)
     if order.backend is Engine.TENSORRT:
         graph: bytes | Path = _plan_of(bundle, stage.name)
@@ -138,7 +152,7 @@ def _batched(path: Path) -> bytes:
 
 
 def _plan_of(bundle: Bundle, stage: str) -> Path:
-    """Return the plan that ``edgeunet build`` made; it belongs to one GPU and one TensorRT."""
+    """Return the TensorRT plan that ``edgeunet build`` made, for one GPU and one TensorRT."""
     from edgeunet.engine.trt.plans import plan_path, read_built_plan
 
     where = "on the server's GPU"

@@ -1,4 +1,4 @@
-"""The table of verbs: name -> the module under ``edgeunet.cli`` whose ``command`` it is."""
+"""The table of verbs: name -> the module below ``edgeunet.cli`` with its ``command``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VERBS = {
 
 
 def register(app: typer.Typer) -> None:
-    """Add every verb that is not there yet."""
+    """Add every verb that is not registered yet."""
     present = {entry.name for entry in app.registered_commands}
     for verb, module in VERBS.items():
         if verb not in present:

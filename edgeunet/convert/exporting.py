@@ -1,4 +1,4 @@
-"""The whole way from a recipe to a bundle on disk."""
+"""Export a recipe to a bundle on disk."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _TOOLS = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy")
 
 
 class Runner(Protocol):
-    """A bundle, loaded: from a frame, (H, W, 3) uint8 BGR, to its outputs by name."""
+    """A loaded bundle: maps a frame, (H, W, 3) uint8 BGR, to its outputs by name."""
 
     def run(self, image: NDArray[np.uint8]) -> Mapping[str, Array]: ...
 
@@ -68,7 +68,7 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class Exported:
-    """A written bundle and what its parity check found."""
+    """A written bundle and the figures of its parity check."""
 
     bundle: Bundle
     parity: list[ParityFigure]
@@ -76,11 +76,15 @@ class Exported:
 
 @dataclass(frozen=True)
 class ExportOrder:
-    """What is exported, and for which frames.
+    """The options of an export.
 
-    weights: a safetensors file, or None for random ones. request: whole frames, or windows.
-    time_graph: given, the fastest windows are chosen by measuring, else those with the least
-    arithmetic. int8: how to quantize, for INT8. frame_type: what the graphs take frames as.
+    height, width: of the frame, in pixels.
+    weights: a safetensors file, or None for random weights.
+    request: whole frames, or windows.
+    time_graph: if given, the fastest windows are chosen by timing; otherwise those with the least
+        arithmetic.
+    int8: options of the quantization, for INT8.
+    frame_type: type of the frames that the graphs read.
     """
 
     recipe: Recipe
@@ -102,13 +106,15 @@ def export_bundle(
     graphs: NetworkGraphs | None = None,
     report: Callable[[str], None] = lambda text: None,
 ) -> Exported:
-    """Export, check parity, analyse, and write ``target`` whole or not at all.
+    """Export a network, check parity, analyse memory, and write ``target`` whole or not at all.
 
     open_runner: loads a bundle into the engine that parity is checked on.
-    graphs: of the order's network, where they are at hand already.
-    Raises WeightsError and ParityError as their names say, UsageError for a frame of a size or a
-    precision this cannot make, BudgetError when nothing fits, BundleError when ``target`` must
-    not be replaced, OSError when it cannot be written, EdgeUnetError when the memory is too small.
+    graphs: of the order's network, if they exist already.
+    report: called with sentences about the progress.
+
+    Raises WeightsError and ParityError, UsageError for an impossible frame size or precision,
+    BudgetError when nothing fits, BundleError when ``target`` must not be replaced, OSError when it
+    cannot be written, and EdgeUnetError when the memory is too small.
     """
     check_precision(order.precision, order.int8)
     check_frame_size(order.recipe, order.height, order.width)
@@ -148,10 +154,11 @@ def draft_bundle(
     graphs: NetworkGraphs | None = None,
     plan: FramePlan | None = None,
 ) -> Bundle:
-    """Write a bundle that nobody has compared with torch: to measure memory and time.
+    """Write a bundle without a parity check, to measure memory and time.
 
-    graphs: of the order's network, where they are at hand already. plan: what was planned for
-    this order already. Raises as ``export_bundle`` does.
+    graphs: of the order's network, if they exist already.
+    plan: of this order, if it exists already.
+    Raises the errors of ``export_bundle``.
     """
     check_precision(order.precision, order.int8)
     check_frame_size(order.recipe, order.height, order.width)

@@ -1,4 +1,4 @@
-"""The network as a camera sees it: frames in, frames and label maps out, in bytes or floats."""
+"""The network behind a camera's frames: frames in, frames and label maps out."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from edgeunet.specs import FrameType, Task
 
 
 class FrameModule(nn.Module):
-    """``frame`` (1, H, W, 3) uint8 BGR in, one answer per pathway out, in the recipe's order.
+    """Maps ``frame`` (1, H, W, 3) uint8 BGR to one answer per pathway, in the recipe's order.
 
-    denoise: (1, H, W, 3) uint8 BGR. segment: (1, H, W) uint8 class index.
+    denoise: (1, H, W, 3) uint8 BGR.
+    segment: (1, H, W) uint8 class index.
     classify: (1, classes) float32 probabilities.
 
-    With float frames, for engines without bytes, all three are float32: the frame 0..255, the
-    denoised one clipped to that and not rounded, class indices whole.
+    With float frames, for engines without bytes, all three are float32: the frame has values
+    0..255, the denoised one is clipped to that range and not rounded, and class indices are whole
+    numbers.
 
     The network must already be in BGR order (``Network.reverse_image_channels``), so that no
-    channel is swapped per frame. The decoder and the image residual read the uint8 frame
-    again: a float copy of the frame would be held across the whole network.
+    channel is swapped per frame. The decoder and the image residual read the uint8 frame again,
+    because a float copy would be held across the whole network.
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class FrameModule(nn.Module):
         return tuple(finished[name] for name in self._tasks)
 
     def answers(self, frame: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
-        """Yield (output, what its head says in floats, the answer made from it)."""
+        """Yield (output name, float result of its head, the answer made from it)."""
         for name, y in self.network.heads(_planes(frame), reread=lambda: _planes(frame)):
             yield name, y, self._finish(self._tasks[name], y, frame)
 
@@ -53,12 +55,12 @@ class FrameModule(nn.Module):
             clipped = pixels.clamp(0.0, 255.0)
             return clipped.round().to(torch.uint8) if self._in_bytes else clipped
         if task is Task.SEGMENT:
-            # TensorRT makes uint8 only from a float, so the index takes that way.
+            # TensorRT casts only floats to uint8.
             labels = y.argmax(dim=1).to(torch.float32)
             return labels.to(torch.uint8) if self._in_bytes else labels
         return torch.softmax(y.to(torch.float32), dim=1)
 
 
 def _planes(frame: Tensor) -> Tensor:
-    """(1, H, W, 3), 0..255, to (1, 3, H, W) float32, 0..1."""
+    """Return (1, H, W, 3) of 0..255 as (1, 3, H, W) float32 of 0..1."""
     return frame.to(torch.float32).permute(0, 3, 1, 2) * (1.0 / 255.0)

@@ -1,4 +1,4 @@
-"""What is asked of an INT8 export. Plain types: nothing heavy is imported to read an order."""
+"""The options of an INT8 export, in plain types that need no heavy package."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Int8Order:
-    """How a network is to be quantized.
+    """The options of the quantization of a network.
 
     calibration: the set of frames that ranges are measured on.
-    folder: where measured ranges are kept; None keeps none.
-    engine: whose integer kernels the graph is for.
-    calibrator: how ranges are chosen; None takes the one whose network is nearest to its floats.
-    max_drop_db: the most PSNR that may be lost; for it some convolutions stay in floats. None
-        keeps none in floats.
-    shipped: the folder of a set that ships with edgeunet, with the ranges that ship with it.
-    on_selection: is told what every convolution loses alone, which is measured for it even where
-        none has to stay in floats.
+    folder: where measured ranges are stored; None stores none.
+    engine: the engine whose integer kernels the graph is for.
+    calibrator: None takes the one whose network is nearest to the float network.
+    max_drop_db: largest loss of PSNR, for which some convolutions stay in floats. None keeps none
+        in floats.
+    shipped: folder of a shipped set, with the ranges that ship with it.
+    on_selection: called with the loss of every convolution, which is then always measured.
     """
 
     calibration: CalibrationSet

@@ -1,4 +1,4 @@
-"""A torch module of somebody's own as a graph."""
+"""Export the user's own torch module as a graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recipe's network as an ONNX graph, frame in, answers out."""
+"""Export a recipe's network as an ONNX graph from frames to answers."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from edgeunet.units import LARGEST_SIDE, format_size
 
 # What torch's exporter writes; graph/opset.py lowers it to what the oldest TensorRT reads.
 _TORCH_OPSET = 18
-# The size that graphs are exported at: no padding, and some rows left at the deepest level.
+# Base size in bottleneck pixels: it needs no padding and has several rows at the deepest level.
 _BASE_CELLS = 4
 # torch has no exception of its own for memory that the CPU does not have.
 _NO_MEMORY = re.compile(r"allocate memory|tried to allocate|DefaultCPUAllocator", re.IGNORECASE)
 
 
 def network_for_export(recipe: Recipe, weights: Path | None) -> Network:
-    """Return the recipe's network in evaluation mode, with weights or with random ones."""
+    """Return the recipe's network in evaluation mode. weights: None for random weights."""
     network = build_network(recipe)
     if weights is not None:
         load_weights(network, weights)
@@ -47,13 +47,13 @@ def network_for_export(recipe: Recipe, weights: Path | None) -> Network:
 def frame_module(
     network: Network, recipe: Recipe, frame_type: FrameType = FrameType.UINT8
 ) -> FrameModule:
-    """Return the network behind BGR frames; the network is changed to BGR order."""
+    """Return the network behind BGR frames; the network itself is changed to BGR order."""
     network.reverse_image_channels()
     return FrameModule(network, recipe, frame_type).eval()
 
 
 def check_frame_size(recipe: Recipe, height: int, width: int) -> None:
-    """Raise UsageError for a frame the network has no bottleneck for, or that is no frame."""
+    """Raise UsageError for a frame that is too small for the network, or too large."""
     smallest = 1 << recipe.network.levels
     if min(height, width) < smallest:
         raise UsageError(
@@ -69,11 +69,11 @@ def check_frame_size(recipe: Recipe, height: int, width: int) -> None:
 
 @contextlib.contextmanager
 def within_memory(recipe: Recipe, height: int, width: int) -> Iterator[None]:
-    """Turn torch's failures to allocate into an error that says what to do."""
+    """Turn torch's failures to allocate memory into an EdgeUnetError with a hint."""
     try:
         yield
     except RuntimeError as error:
-        # The exporter puts an error of its own around the one that names the cause.
+        # The exporter wraps the error that names the cause.
         if not _NO_MEMORY.search(f"{error} {error.__cause__}"):
             raise
         raise EdgeUnetError(
@@ -88,7 +88,7 @@ Quantize = Callable[[ir.Model], object]
 
 
 def check_precision(precision: Precision, quantize: object | None = None) -> None:
-    """Raise UsageError for a precision this cannot make: INT8 without anything to quantize with."""
+    """Raise UsageError for INT8 without a quantizer."""
     if precision is Precision.INT8 and quantize is None:
         raise UsageError(
             "an INT8 graph needs the ranges of its tensors",
@@ -99,8 +99,8 @@ def check_precision(precision: Precision, quantize: object | None = None) -> Non
 class NetworkGraphs:
     """The graphs of one network, at any frame size and precision.
 
-    torch's exporter, which takes seconds, runs once for all frames that need no padding, and
-    once more for each size that does.
+    torch's exporter, which takes seconds, runs once for all frames that need no padding, and once
+    for each size that does.
     """
 
     def __init__(self, module: FrameModule, recipe: Recipe) -> None:
@@ -110,14 +110,14 @@ class NetworkGraphs:
 
     @property
     def base_size(self) -> tuple[int, int]:
-        """A small frame, (height, width), that needs no padding: what planners cut up."""
+        """A small frame, (height, width), without padding, whose graph planners cut."""
         side = _BASE_CELLS << self.recipe.network.levels
         return side, side
 
     def at(
         self, height: int, width: int, precision: Precision, quantize: Quantize | None = None
     ) -> ir.Model:
-        """Return the graph for frames of (height, width) pixels; it is the caller's own.
+        """Return a new graph for frames of (height, width) pixels; it belongs to the caller.
 
         quantize: for INT8. Raises UsageError for INT8 without it.
         """
@@ -149,7 +149,7 @@ class NetworkGraphs:
 def graphs_of_recipe(
     recipe: Recipe, weights: Path | None = None, frame_type: FrameType = FrameType.UINT8
 ) -> NetworkGraphs:
-    """Return the graphs of a recipe's network. weights: random ones when None."""
+    """Return the graphs of a recipe's network. weights: None for random weights."""
     return NetworkGraphs(
         frame_module(network_for_export(recipe, weights), recipe, frame_type), recipe
     )
@@ -165,7 +165,7 @@ def graph_of_recipe(
 ) -> ir.Model:
     """Return the graph of a recipe at one frame size, with random weights unless given.
 
-    Raises UsageError for a frame that is too small or a precision this cannot make.
+    Raises UsageError for a frame that is too small, or for INT8.
     """
     check_frame_size(recipe, height, width)
     with within_memory(recipe, height, width):
@@ -173,7 +173,7 @@ def graph_of_recipe(
 
 
 def _exported(module: FrameModule, recipe: Recipe, height: int, width: int) -> ir.Model:
-    """Export, lower, fold, and let the frame be read again. The graph computes in FP32."""
+    """Export an FP32 graph, lower its opset, fold constants, and reread the frame."""
     in_floats = module.frame_type is FrameType.FLOAT32
     frame = torch.zeros(1, height, width, 3, dtype=torch.float32 if in_floats else torch.uint8)
     with quiet_exporter():
@@ -189,7 +189,7 @@ def _exported(module: FrameModule, recipe: Recipe, height: int, width: int) -> i
         )
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
-    # A clone has plain values: the exporter's own compare like arrays, not by identity.
+    # The exporter's own values compare like arrays; those of a clone compare by identity.
     model = program.model.clone()
     _forget_sources(model)
     lower_opset(model)
@@ -201,7 +201,7 @@ def _exported(module: FrameModule, recipe: Recipe, height: int, width: int) -> i
 
 
 def _forget_sources(model: ir.Model) -> None:
-    """Drop the exporter's notes: stack traces with paths of the machine that exported."""
+    """Remove the exporter's metadata: stack traces with paths of this machine."""
     model.metadata_props.clear()
     model.graph.metadata_props.clear()
     for node in model.graph:
@@ -215,7 +215,7 @@ def _forget_sources(model: ir.Model) -> None:
 
 @contextlib.contextmanager
 def quiet_exporter() -> Iterator[None]:
-    """Keep the exporter's own chatter out of a command's output."""
+    """Suppress the exporter's own messages."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

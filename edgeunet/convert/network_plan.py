@@ -1,4 +1,4 @@
-"""From a network to the plan for its frames, and to the plan's memory figures."""
+"""Plan the frames of a network, and report the plan's memory."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from edgeunet.planning.tuning import fastest_plan
 from edgeunet.specs import Engine, Precision
 
 TimeGraph = Callable[[Path], float]
-"""Measures the seconds of one run of an ONNX file on this machine."""
+"""Returns the seconds that one run of an ONNX file takes on this machine."""
 
 
 def target_of(precision: Precision) -> Engine:
-    """Return the engine a precision is made for: CPUs compute in 32 bits, GPUs in 16."""
+    """Return the engine for a precision: FP32 runs on CPUs, FP16 on GPUs."""
     return Engine.ONNXRUNTIME if precision is Precision.FP32 else Engine.TENSORRT
 
 
@@ -67,9 +67,10 @@ def plan_frames(
     time_graph: TimeGraph | None = None,
     quantizer: Quantizer | None = None,
 ) -> FramePlan:
-    """Return the plan that a request asks for. Raises as ``choose_plan`` does.
+    """Return the plan for a request. Raises the errors of ``choose_plan``.
 
-    time_graph: given, the plan is the fastest that fits instead of the one with least arithmetic.
+    time_graph: if given, the fastest plan that fits is returned, else the one with least
+        arithmetic.
     quantizer: for INT8.
     """
     planner = planner_of(graphs, height, width, precision, quantizer)
@@ -90,7 +91,7 @@ def report_of_frame(
 ) -> MemoryReport:
     """Return the memory figures of a whole frame of (height, width) pixels.
 
-    Raises UsageError for a frame that is too small or a precision this cannot make.
+    Raises UsageError for a frame that is too small, or for INT8.
     """
     check_frame_size(graphs.recipe, height, width)
     with within_memory(graphs.recipe, height, width):
@@ -101,9 +102,9 @@ def report_of_frame(
 def report_of_request(
     graphs: NetworkGraphs, height: int, width: int, precision: Precision, request: PlanRequest
 ) -> tuple[FramePlan, MemoryReport]:
-    """Return the plan a request asks for and its figures, predicted bytes and gains with them.
+    """Return the plan for a request, and its figures with predicted bytes and gains.
 
-    Raises as ``choose_plan`` and ``report_of_frame`` do.
+    Raises the errors of ``choose_plan`` and ``report_of_frame``.
     """
     check_precision(precision)
     check_frame_size(graphs.recipe, height, width)
@@ -122,7 +123,7 @@ def report_of_request(
 
 
 def report_of(plan: FramePlan, name: str, precision: Precision) -> MemoryReport:
-    """Return the memory figures of a plan in windows, each stage's graph at its window's size."""
+    """Return the memory figures of a windowed plan, with each stage's graph at its window size."""
     figures = [
         StageReport(
             name=planned.stage.name,

@@ -1,4 +1,4 @@
-"""From a float network and a calibration set to what turns its graphs into INT8."""
+"""Make the quantizer of a network from its float graph and a calibration set."""
 
 from __future__ import annotations
 
@@ -46,18 +46,19 @@ from edgeunet.recipes import Recipe
 from edgeunet.specs import Array, Calibrator, Engine, Precision
 from edgeunet.units import format_size
 
-# What equal to the last bit counts as, so that a mean has a value.
+# PSNR of equal results, so that a mean is finite.
 _EQUAL_DB = 100.0
 _LARGEST_FACTOR = 2.0
 
 
 @dataclass(frozen=True)
 class Quantizer:
-    """Quantizes any graph of one network, whatever its frame size, the same way.
+    """Quantizes the graphs of one network at every frame size in the same way.
 
-    factors, fidelity_db: see Ranges. placement: at the frame size of the set. kept: convolutions
-    that stay in floats, by their numbers in execution order. selection: those of them that were
-    found by measuring.
+    factors, fidelity_db: see Ranges.
+    placement: at the frame size of the set.
+    kept: numbers, in execution order, of the convolutions that stay in floats.
+    selection: those of them that were found by measuring.
     """
 
     factors: tuple[float, ...]
@@ -79,9 +80,9 @@ def make_quantizer(
     graphs: NetworkGraphs,
     report: Callable[[str], None] = lambda text: None,
 ) -> Quantizer:
-    """Return what quantizes a network, with ranges that are kept or measured now.
+    """Return the quantizer of a network, with stored ranges or ranges measured now.
 
-    Raises RecipeError for a set that nothing can be measured on, or ranges that do not fit.
+    Raises RecipeError for a set that cannot be measured on, or for ranges of another network.
     """
     calibration, recipe = order.calibration, graphs.recipe
     check_frame_size(recipe, calibration.height, calibration.width)
@@ -124,9 +125,9 @@ def make_quantizer(
 def _kept(
     model: ir.Model, recipe: Recipe, engine: Engine, selection: Selection | None
 ) -> tuple[int, ...]:
-    """Return the convolutions that stay in floats: the recipe's, and those that were selected.
+    """Return the convolutions that stay in floats: those of the recipe and the selected ones.
 
-    Raises RecipeError when the network has no such part.
+    Raises RecipeError when the recipe names a part without convolutions.
     """
     names = [weight_name(node) for node in points_of(model, engine).convolutions]
     found = set() if selection is None else {layer.number for layer in selection.kept}
@@ -142,14 +143,14 @@ def _kept(
 
 
 def _is_in(weight: str, part: str) -> bool:
-    """Say whether a weight, such as ``network.encoder.0.0.expand.weight_1``, is of a part."""
+    """Return whether a weight, like ``network.encoder.0.0.expand.weight_1``, is in a part."""
     return weight.startswith(f"network.{part}.")
 
 
 def _reasons(
     placement: Placement, selection: Selection | None, recipe: Recipe, engine: Engine
 ) -> Iterator[str]:
-    """Say what stays in floats and why, and what is lost."""
+    """Yield sentences about what stays in floats, why, and the loss."""
     reason = {
         Engine.ONNXRUNTIME: "makes the image, whose own steps are finer than 8 bits of its noise",
         Engine.TENSORRT: "reads the frame, which symmetric 8 bits would coarsen",
@@ -175,9 +176,10 @@ def ranges_of(
     order: Int8Order,
     report: Callable[[str], None] = lambda text: None,
 ) -> Ranges:
-    """Return the ranges of a float graph, made at the set's frame size: kept ones, or measured.
+    """Return the ranges of a float graph, stored or measured.
 
-    Raises RecipeError as ``make_quantizer`` does.
+    model: at the frame size of the set.
+    Raises the RecipeErrors of ``make_quantizer``.
     """
     calibration = order.calibration
     weights, structure = quantization_key(model)
@@ -205,7 +207,7 @@ def ranges_of(
 
 
 def quantization_entry(order: Int8Order, quantizer: Quantizer) -> QuantizationEntry:
-    """Return what a bundle's manifest says about how it was quantized."""
+    """Return the entry of a bundle's manifest about its quantization."""
     placement = quantizer.placement
     return QuantizationEntry(
         target=str(quantizer.engine),
@@ -232,7 +234,7 @@ def _measure(model: ir.Model, order: Int8Order, key: RangesKey) -> Ranges:
     def some(numbers: Collection[int]) -> Iterator[Frame]:
         return (frame for _, frame in pairs(calibration, numbers))
 
-    # Few enough to be kept: every graph that is compared runs them.
+    # These frames stay in memory, because every compared graph runs on them.
     held = list(some(compared_on))
     if not any(frame.any() for frame in held) and not any(f.any() for f in some(measured_on)):
         raise RecipeError(
@@ -275,10 +277,10 @@ def _measure(model: ir.Model, order: Int8Order, key: RangesKey) -> Ranges:
 
 
 def _factors(model: ir.Model, folder: Path, frames: Frames) -> tuple[float, ...]:
-    """Return factors that bring the channels of every tensor nearer to one reach.
+    """Return equalization factors that bring the channels of each tensor nearer to one magnitude.
 
-    Half of the way, and by one bit at most: a channel that the set hardly wakes would be clipped
-    on the frames that do, had it grown as far as the others.
+    They go half of the way, and one bit at most. Otherwise a channel that is small on the set, and
+    larger on other frames, would be clipped there.
     """
     summed = model.clone()
     sum_small_terms_first(summed)
@@ -291,10 +293,10 @@ def _factors(model: ir.Model, folder: Path, frames: Frames) -> tuple[float, ...]
 
 
 class Comparison:
-    """Quantized graphs against the float one, on frames that no range was measured on."""
+    """Compares quantized graphs with the float graph, on frames without range measurements."""
 
     def __init__(self, model: ir.Model, folder: Path, given: Sequence[Frame]) -> None:
-        """folder: for graphs, while they are compared."""
+        """folder: for the files of graphs that are compared."""
         self._model, self._folder, self._given = model, folder, given
         self._names = [value.name or "" for value in model.graph.outputs]
         write_model(model, folder / "float.onnx")
@@ -304,7 +306,7 @@ class Comparison:
     def fidelity_db(
         self, intervals: Sequence[Interval], engine: Engine, kept: Collection[int] = ()
     ) -> float:
-        """Return the PSNR to the float graph over all frames, of the least alike output."""
+        """Return the PSNR to the float graph over all frames, of the worst output."""
         model = self._model.clone()
         quantize(model, intervals, engine, kept=kept)
         write_model(model, self._folder / "quantized.onnx")
@@ -318,7 +320,7 @@ class Comparison:
 
 
 def _error(given: Array, wanted: Array) -> float:
-    """Return the mean squared error: of pixels from 0 to 1, of probabilities, of being equal."""
+    """Return the mean squared error: of pixels 0..1, of probabilities, or of equality of labels."""
     if wanted.ndim == 3:
         return float(np.mean(given != wanted))
     peak = 255.0 if wanted.dtype == np.uint8 else 1.0

@@ -1,7 +1,7 @@
-"""What each convolution loses in 8 bits, and the fewest to keep in floats for a given loss.
+"""Measure the loss of each convolution in 8 bits, and select those that stay in floats.
 
-A loss is in dB of PSNR to the frame without noise, on noisy frames of the calibration set that no
-range was measured on; of several noise levels the worst counts.
+A loss is in dB of PSNR to the frame without noise. It is measured on noisy frames of the
+calibration set that no range was measured on. Of several noise levels, the worst counts.
 """
 
 from __future__ import annotations
@@ -31,10 +31,13 @@ from edgeunet.specs import Array, Engine, Task
 
 @dataclass(frozen=True)
 class LayerLoss:
-    """One convolution, by its number in execution order: the losses with it alone in 8 bits.
+    """The losses with only one convolution in 8 bits.
 
-    miou_points: of label maps, 100 minus the mIoU in % with those of the float network; None
-    where there are none. macs_share: of the network's multiply-accumulates.
+    number: of the convolution, in execution order.
+    loss_db: loss of PSNR.
+    miou_points: 100 minus the mIoU in per cent with the float network's label maps; None without
+        any.
+    macs_share: its share of the network's multiply-accumulates.
     """
 
     number: int
@@ -46,10 +49,11 @@ class LayerLoss:
 
 @dataclass(frozen=True)
 class Selection:
-    """What every convolution loses alone, those kept in floats, and the loss that is left.
+    """The convolutions that stay in floats, and the loss that remains.
 
-    ranking: most sensitive first; empty where it did not need to be measured. kept: its
-    beginning. miou_points: see LayerLoss.
+    ranking: all convolutions, the most sensitive first; empty if it was not measured.
+    kept: the first ones of the ranking, which stay in floats.
+    miou_points: see LayerLoss.
     """
 
     ranking: tuple[LayerLoss, ...]
@@ -69,11 +73,12 @@ def select_floats(
     *,
     rank: bool = False,
 ) -> Selection:
-    """Return the fewest convolutions, along the ranking of single losses, that meet a loss.
+    """Return the first convolutions of the ranking that have to stay in floats for a given loss.
 
-    model: the float graph at the set's frame size. max_drop_db: None keeps none. rank: measure
-    the ranking even where nothing has to be kept. Raises UsageError for a network that does not
-    denoise, RecipeError for a set without noisy frames. With all in floats nothing is lost.
+    model: the float graph at the set's frame size.
+    max_drop_db: largest loss; None keeps no convolution in floats.
+    rank: measure the ranking even if it is not needed. Raises UsageError for a network that does
+        not denoise, RecipeError for a set without noisy frames.
     """
     names = _judged_outputs(recipe, "--sensitivity" if max_drop_db is None else "--max-drop")
     limit = math.inf if max_drop_db is None else max_drop_db
@@ -91,9 +96,9 @@ def select_floats(
 
 
 def _judged_outputs(recipe: Recipe, flag: str) -> list[str]:
-    """Return the outputs a loss is measured on: the image, and label maps if there are some.
+    """Return the outputs whose loss is measured: the image, and label maps if there are any.
 
-    Raises UsageError, which names the option, for a network that does not denoise.
+    Raises UsageError, with the name of the option, for a network that does not denoise.
     """
     outputs = {p.head: p.output for p in reversed(recipe.pathways)}
     if Task.DENOISE not in outputs:
@@ -105,9 +110,9 @@ def _judged_outputs(recipe: Recipe, flag: str) -> list[str]:
 
 
 def _fewest(trial: _Trial, ranked: Sequence[int], limit_db: float) -> int:
-    """Return how many of the ranked convolutions must stay in floats: one, or more, by bisection.
+    """Return how many of the ranked convolutions must stay in floats, at least one, by bisection.
 
-    With all in floats nothing is lost, so that always suffices.
+    With all of them in floats there is no loss, so a solution exists.
     """
     least, most = 1, len(ranked)
     while least < most:
@@ -141,7 +146,7 @@ class _Loss(NamedTuple):
 
 
 class _Trial:
-    """Quantized graphs against the float one, by what they make of noisy frames."""
+    """Compares quantized graphs with the float graph on noisy frames."""
 
     def __init__(
         self,
@@ -152,9 +157,10 @@ class _Trial:
         engine: Engine,
         folder: Path,
     ) -> None:
-        """outputs: the denoised frame, and a label map if there is one.
+        """Store what is compared.
 
-        shown: sigma, the clean frame and the noisy one.
+        outputs: the denoised frame, and a label map if there is one.
+        shown: (sigma, clean frame, noisy frame) of each trial frame.
         """
         self._model, self._outputs, self._shown = model, outputs, shown
         self._intervals, self._engine, self._folder = intervals, engine, folder
@@ -163,7 +169,7 @@ class _Trial:
         self._float_db, _ = self._figures(model)
 
     def loss(self, kept: Collection[int]) -> _Loss:
-        """Return the largest loss of all noise levels, with some convolutions in floats."""
+        """Return the largest loss over all noise levels. kept: convolutions in floats."""
         key = frozenset(kept)
         if key not in self._known:
             model = self._model.clone()
@@ -174,7 +180,7 @@ class _Trial:
         return self._known[key]
 
     def _figures(self, model: ir.Model) -> tuple[Mapping[float, float], float | None]:
-        """Return the PSNR to the clean frames by noise level, and what labels agree less."""
+        """Return the PSNR to the clean frames by noise level, and the disagreement of labels."""
         write_model(model, self._folder / "trial.onnx")
         run = runner_of(self._folder / "trial.onnx", self._outputs)
         errors: dict[float, list[float]] = {}
@@ -184,7 +190,7 @@ class _Trial:
             errors.setdefault(sigma, []).append(_squared_error(denoised[0], clean))
             found += labels
         self._labels = self._labels or found
-        # An answer that is exact has no PSNR: as good as half of one step in 8 bits.
+        # The PSNR of an exact answer is infinite: use an error of half an 8-bit step.
         psnr = {
             sigma: psnr_of_error_db(max(float(np.mean(squared)), 1 / 12), peak=255)
             for sigma, squared in errors.items()
@@ -193,7 +199,7 @@ class _Trial:
 
 
 def _disagreement(given: Sequence[Array], wanted: Sequence[Array]) -> float:
-    """Return 100 minus the mIoU in % of label maps, over the classes that there are."""
+    """Return 100 minus the mIoU in per cent of label maps, over the classes that occur."""
     matrix = ConfusionMatrix(1 + int(max(array.max() for array in (*given, *wanted))))
     for labels, truth in zip(given, wanted, strict=True):
         matrix.update(labels, truth)
@@ -201,9 +207,9 @@ def _disagreement(given: Sequence[Array], wanted: Sequence[Array]) -> float:
 
 
 def _shown(calibration: CalibrationSet) -> tuple[tuple[float, Frame, Frame], ...]:
-    """Return sigma, the clean and the noisy frame of what losses are measured on.
+    """Return (sigma, clean frame, noisy frame) of the trial frames.
 
-    They are held back from measuring ranges, and few: every trial runs them.
+    No range was measured on them. They are few, because every trial runs on them.
     """
     _, held = held_back(calibration)
     sigmas = [member.sigma for member in calibration.members]

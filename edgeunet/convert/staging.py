@@ -1,4 +1,4 @@
-"""A frame plan as files and manifest entries."""
+"""Write the stages of a frame plan as files, and describe them for the manifest."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def write_stages(plan: FramePlan, folder: Path) -> tuple[StageEntry, ...]:
 
 
 def write_whole(model: ir.Model, folder: Path) -> tuple[StageEntry, ...]:
-    """Write a whole-frame graph into ``folder`` as the one stage there is."""
+    """Write a whole-frame graph into ``folder`` as the only stage."""
     return (_write(model, "whole", folder, None),)
 
 
 def plan_entry(plan: FramePlan, budget_bytes: int | None) -> FramePlanEntry:
-    """Describe a plan and every tensor at its stages' borders, as large as the padded frame."""
+    """Return the manifest entry of a plan; tensors have the size of the padded frame."""
     tensors: dict[str, HeldEntry] = {}
     for stage in plan.stages:
         for border in (*stage.stage.inputs, *stage.stage.outputs):

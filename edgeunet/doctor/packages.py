@@ -182,7 +182,7 @@ def _hidden_tensorrt(machine: Machine, system: System) -> Finding:
             )
         return problem(
             topic,
-            f"{text}: a plan can be built here, for a program of your own",
+            f"{text}: a TensorRT plan can be built here, for a program of your own",
             f"edgeunet build BUNDLE --trtexec --for-version {expected or 'VERSION'}",
         )
     if there.python is None:

@@ -1,8 +1,8 @@
-"""A graph for one frame becomes a graph for any number of frames at once.
+"""Turn a graph for one frame into a graph for any number of frames.
 
-Only where that is exact: every operator has to work on each frame apart, as it does for one. Where
-one does not (the layout for a processor's channel blocks folds the frame into the rows), the graph
-is refused and the node is named.
+This is possible only if every operator treats each frame of a batch by itself. A graph with another
+operator is refused with a GraphError that names the node. One example is the layout for channel
+blocks of a processor (``layout.py``), which folds the frame's first axis into the rows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from edgeunet.graph.values import (
 BATCH = "batch"
 """The name of the first dimension afterwards."""
 
-# Each element, or each place with its neighbours, by itself; other inputs are weights.
+# Operators that compute each element, or each position with its neighbours, within one frame.
 _PER_FRAME = frozenset(
     {
         *("AveragePool", "BatchNormalization", "Cast", "Clip", "Conv", "ConvTranspose"),
@@ -45,11 +45,11 @@ _ALONG_AN_AXIS = {
 
 
 def batched_file(path: Path) -> bytes:
-    """Return an ONNX file's graph for any number of frames, as an ONNX file.
+    """Return the graph of an ONNX file, for any number of frames, as the bytes of an ONNX file.
 
-    Raises GraphError that names the node where frames would mix.
+    Raises GraphError, with the node's name, where an operator would mix frames.
     """
-    # What the graph does not say of its tensors has to be known: how many axes they have.
+    # The rules need the rank of every tensor, which the file may not state.
     try:
         known = onnx.shape_inference.infer_shapes(onnx.load(path), strict_mode=True)
     except onnx.shape_inference.InferenceError as error:
@@ -60,9 +60,9 @@ def batched_file(path: Path) -> bytes:
 
 
 def make_batched(model: ir.Model) -> None:
-    """Give every tensor that is made of the inputs a first dimension of any length, in place.
+    """Make the first dimension of every tensor that depends on an input dynamic, in place.
 
-    Raises GraphError that names the node where frames would mix.
+    Raises GraphError, with the node's name, where an operator would mix frames.
     """
     graph = model.graph
     batched = set(graph.inputs)
@@ -100,7 +100,7 @@ def _refusal(why: str) -> GraphError:
 
 
 def _keeps_frames_apart(graph: ir.Graph, node: ir.Node, batched: set[ir.Value]) -> bool:
-    """Whether a node whose inputs are batched gives, for each frame, what it gives for one."""
+    """Return whether a node with batched inputs computes each frame as it would alone."""
     first = node.inputs[0]
     if first is None or any(value is not None and value in batched for value in node.inputs[1:]):
         return node.op_type in _BROADCAST | {"Concat"} and _all_alike(node, batched)
@@ -118,7 +118,7 @@ def _keeps_frames_apart(graph: ir.Graph, node: ir.Node, batched: set[ir.Value]) 
 
 
 def _all_alike(node: ir.Node, batched: set[ir.Value]) -> bool:
-    """Whether every input begins with a frame, or is a constant that is the same for all."""
+    """Return whether every input is batched, or is a constant that all frames share."""
     ranks = [len(v.shape) for v in node.inputs if v is not None and v in batched and v.shape]
     axis = node.attributes.get("axis")
     for value in node.inputs:
@@ -140,7 +140,7 @@ def _all_alike(node: ir.Node, batched: set[ir.Value]) -> bool:
 
 
 def _is_inside(axis: int, value: ir.Value) -> bool:
-    """Whether an axis is within the frame."""
+    """Return whether an axis of a tensor lies within the frame, that is, is not the first axis."""
     return value.shape is not None and axis % len(value.shape) != 0
 
 
@@ -192,7 +192,7 @@ def _resize(graph: ir.Graph, node: ir.Node, first: ir.Value) -> bool:
 
 
 def _reshape(graph: ir.Graph, node: ir.Node, first: ir.Value) -> bool:
-    """Let a shape that begins with the one frame begin with however many there are."""
+    """Make the leading 1 of a Reshape's target shape mean any number of frames."""
     shape = constant_of(node.inputs[1])
     allow = node.attributes.get("allowzero")
     if shape is None or shape.size < 1 or (allow is not None and allow.as_int()):

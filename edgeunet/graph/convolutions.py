@@ -1,4 +1,4 @@
-"""Small questions about convolution nodes."""
+"""Properties of convolution nodes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def group_of(conv: ir.Node) -> int:
 
 
 def is_dense(conv: ir.Node) -> bool:
-    """Whether every window position is computed, with explicit padding only."""
+    """Return whether a convolution computes every window position, with explicit padding only."""
     for name in ("strides", "dilations"):
         attribute = conv.attributes.get(name)
         if attribute is not None and any(step != 1 for step in attribute.as_ints()):
@@ -24,10 +24,12 @@ def is_dense(conv: ir.Node) -> bool:
 
 
 def over_columns(weight: Floats, together: int) -> Floats:
-    """Return weights that give neighbouring columns of the result as more output channels.
+    """Return weights with which a convolution computes neighbouring columns as output channels.
 
-    weight: (O, I, rows, columns). Returns (together O, I, rows, columns + together - 1), for a
-    convolution with a horizontal stride of ``together``.
+    weight: (O, I, rows, columns).
+    together: number of neighbouring columns that are computed at once. The result has the shape
+        (together * O, I, rows, columns + together - 1). It is for a convolution with a horizontal
+        stride of ``together``.
     """
     kept, inputs, rows, columns = weight.shape
     wide = np.zeros((together, kept, inputs, rows, columns + together - 1), weight.dtype)

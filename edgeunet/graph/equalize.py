@@ -1,10 +1,11 @@
-"""Before 8 bits: channels of one tensor brought to one reach, and sums of small terms first.
+"""Equalize the channels of tensors before they are stored in 8 bits.
 
-One scale serves all channels of a tensor, so a channel that reaches a tenth as far has a tenth of
-the steps. Convolutions, sums, ReLU and what moves numbers commute with a factor per channel: it
-goes into the weights that make a channel and comes out of those that read it (cross-layer
-equalization, Nagel et al., ICCV 2019; here over sums and pixel shuffles as well, by what frames
-show). The float network stays the same, up to rounding.
+All channels of a tensor share one scale, so a channel with a tenth of the range gets a tenth of the
+steps. Convolutions, sums, ReLU and operators that only move numbers commute with a positive factor
+per channel. So the factor is multiplied into the weights that make a channel, and divided out of
+the weights that read it. This is cross-layer equalization (Nagel et al., ICCV 2019). Here it also
+goes through sums and pixel shuffles, and the ranges are measured on frames. The float network
+computes the same, up to rounding.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from edgeunet.graph.values import (
     static_shape,
 )
 
-# A larger factor would only follow a channel that is always next to zero.
+# Larger factors only occur for channels that are almost always zero.
 _LARGEST_FACTOR = 256.0
 _CHANNELWISE = frozenset({"Identity", "LeakyRelu", "MaxPool", "Relu"})
 
@@ -35,7 +36,11 @@ Numbers = NDArray[np.intp]
 
 
 def prepare(model: ir.Model, factors: Sequence[float]) -> None:
-    """Do both in place. factors: as ``factors_of`` returns them, for any frame size."""
+    """Reorder sums and scale channels, in place.
+
+    factors: the result of ``factors_of``, which does not depend on the frame size.
+    Raises ValueError when their number is wrong.
+    """
     sum_small_terms_first(model)
     channels = _Channels(model)
     if len(channels.free) != len(factors):
@@ -50,9 +55,10 @@ def factors_of(
 ) -> tuple[float, ...]:
     """Return the factor of each free channel.
 
-    model: after ``sum_small_terms_first``. values: the tensors that 8 bits will store. reaches:
-    how far each of their channels reaches, (channels,) each. A channel grows until it reaches, in
-    one of its tensors, as far as the farthest one there.
+    model: the graph after ``sum_small_terms_first``.
+    values: the tensors that will be stored in 8 bits.
+    reaches: for each of them the largest magnitude of each channel, (channels,) float.
+    A channel grows until, in one of its tensors, it reaches the magnitude of the largest channel.
     """
     channels = _Channels(model)
     room = np.full(channels.count, np.inf)
@@ -62,16 +68,16 @@ def factors_of(
             least = reach.max() / _LARGEST_FACTOR
             np.minimum.at(room, channels.root[numbers], reach.max() / np.maximum(reach, least))
     found = np.where(np.isfinite(room), room, 1.0)[channels.free]
-    # As many digits as a file needs to give the same graph again.
+    # Four digits are stored in files, so the rounded factors make the same graph again.
     return tuple(float(f"{factor:.4g}") for factor in found)
 
 
 def sum_small_terms_first(model: ir.Model) -> None:
-    """Turn (x + conv) + conv into x + (conv + conv) where only this sum reads them.
+    """Rewrite (x + conv) + conv as x + (conv + conv), where nothing else reads the inner sum.
 
-    x has come up through the whole decoder and reaches farther than what is added to it: stored
-    in between, the sum of the small terms has the finer steps. What makes x moves down, so that
-    no more is held meanwhile.
+    x comes through the whole decoder and has a larger range than the terms that are added to it. In
+    the new order, the stored intermediate sum is the one with the smaller range, so its steps are
+    finer. The nodes that make x are moved down, so that x is not held for longer.
     """
     graph = model.graph
     for last in list(graph):
@@ -98,7 +104,7 @@ def sum_small_terms_first(model: ir.Model) -> None:
 
 
 def _only_maker(node: ir.Node, index: int, op_type: str) -> ir.Node | None:
-    """Return what makes an input, if it is of this type and this node alone reads it."""
+    """Return the node that makes an input, if it has this type and no other reader; else None."""
     value = node.inputs[index] if index < len(node.inputs) else None
     maker = value.producer() if value is not None else None
     if value is None or maker is None or maker.op_type != op_type or value.is_graph_output():
@@ -107,10 +113,10 @@ def _only_maker(node: ir.Node, index: int, op_type: str) -> ir.Node | None:
 
 
 class _Channels:
-    """The channels of all tensors of a graph, those that must have one factor taken together.
+    """The channels of all tensors of a graph, grouped so that each group has one factor.
 
-    root: for every channel the one that speaks for it. free: those roots, in execution order,
-    whose factor may be chosen; the factor of all others is one.
+    root: for every channel, the representative of its group.
+    free: the roots whose factor can be chosen, in execution order. All other factors are 1.
     """
 
     def __init__(self, model: ir.Model) -> None:
@@ -138,7 +144,7 @@ class _Channels:
         self.free: Numbers = np.flatnonzero(leading & ~fixed)
 
     def of(self, value: ir.Value | None) -> Numbers | None:
-        """Return the numbers of a tensor's channels; None for what has none."""
+        """Return the numbers of a tensor's channels, or None for a tensor without channels."""
         shape = None if value is None else static_shape(value)
         if value is None or shape is None or value not in self._start:
             return None
@@ -146,7 +152,7 @@ class _Channels:
         return np.arange(start, start + shape[1])
 
     def scale(self, factors: Floats) -> None:
-        """Multiply every channel by its factor, in the weights of this graph."""
+        """Multiply every channel by its factor, in the weights of the graph."""
         for node, numbers in self._makers:
             column = factors[numbers]
             self._set(node, 1, _constant(node, 1) * column[:, None, None, None])
@@ -161,7 +167,7 @@ class _Channels:
         set_input(node, index, add_initializer(self._graph, name, content))
 
     def _visit(self, node: ir.Node) -> None:
-        """Tie what must have one factor, and fix what must have none."""
+        """Group the channels that need one factor, and fix those whose factor has to be 1."""
         inputs = [v for v in node.inputs if v is not None and constant_of(v) is None]
         known = [self.of(value) for value in inputs]
         there = [numbers for numbers in known if numbers is not None]

@@ -1,8 +1,9 @@
-"""Exact algebra: constant factors and offsets move into the convolution beside them.
+"""Fold constant factors and offsets into the neighbouring convolution.
 
-Every rule keeps the function; only float rounding changes. What is folded: layer scales and
-batch norm after a convolution, a normalisation's affine before one, and a skip's gate, which
-goes into the convolution that makes the skip and comes out again in all its other readers.
+Every rule keeps the function; only float rounding changes. The rules fold layer scales and batch
+norm after a convolution, the affine part of a normalisation before one, and the gate of a skip. The
+gate is multiplied into the convolution that makes the skip, and divided out of all its other
+readers.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _GATE_RANGE = (2.0**-6, 2.0**6)
 
 @dataclass
 class FoldCounts:
-    """How many nodes each rule removed."""
+    """Number of nodes that each rule removed."""
 
     after_conv: int = 0
     before_conv: int = 0
@@ -54,7 +55,7 @@ class FoldCounts:
 
 
 def fold(model: ir.Model) -> FoldCounts:
-    """Apply every rule until none applies; return what was folded."""
+    """Apply every rule, in place, until none applies; return the number of nodes removed."""
     counts = FoldCounts()
     graph = model.graph
     rules: tuple[tuple[str, Callable[[ir.Graph, ir.Node], bool]], ...] = (
@@ -76,7 +77,7 @@ def fold(model: ir.Model) -> FoldCounts:
 
 
 def _constant_operand(node: ir.Node) -> tuple[ir.Value, Floats] | None:
-    """Return (the other input, the constant) of a Mul or Add with one constant."""
+    """Return (the other input, the constant) of a Mul or Add, or None without a constant."""
     if len(node.inputs) != 2:
         return None
     for index in (0, 1):
@@ -87,7 +88,7 @@ def _constant_operand(node: ir.Node) -> tuple[ir.Value, Floats] | None:
 
 
 def _fold_into_conv_before(graph: ir.Graph, node: ir.Node) -> bool:
-    """Conv, then a per-channel Mul or Add: into the convolution's weight and bias."""
+    """Fold a per-channel Mul or Add into the weights and bias of the convolution before it."""
     if node.op_type not in ("Mul", "Add"):
         return False
     operand = _constant_operand(node)
@@ -114,9 +115,9 @@ def _fold_into_conv_before(graph: ir.Graph, node: ir.Node) -> bool:
 
 
 def _fold_into_conv_after(graph: ir.Graph, node: ir.Node) -> bool:
-    """A per-channel Mul or Add, then a convolution: into its weight and bias.
+    """Fold a per-channel Mul or Add into the weights and bias of the convolution after it.
 
-    An offset only where the convolution does not pad: it would not be zero at the border.
+    An offset is folded only if the convolution does not pad: padding is zero, not the offset.
     """
     if node.op_type not in ("Mul", "Add"):
         return False
@@ -149,17 +150,17 @@ def _fold_into_conv_after(graph: ir.Graph, node: ir.Node) -> bool:
 
 @dataclass
 class _Rescaling:
-    """Convolutions whose weights change: those that make a tensor, those that read it."""
+    """Convolutions whose weights change: those that make a tensor and those that read it."""
 
     makers: list[ir.Node] = field(default_factory=list)
     readers: list[ir.Node] = field(default_factory=list)
 
 
 def _fold_gate(graph: ir.Graph, node: ir.Node) -> bool:
-    """``skip * gate`` with a positive scalar gate and other readers of the skip.
+    """Fold ``skip * gate`` with a positive scalar gate, where the skip has other readers.
 
-    The convolution that makes the skip is multiplied by the gate; every other convolution
-    that reads the skip, directly or through homogeneous operators, is divided by it.
+    The convolution that makes the skip is multiplied by the gate. Every other convolution that
+    reads the skip, directly or through homogeneous operators, is divided by it.
     """
     if node.op_type != "Mul":
         return False
@@ -199,7 +200,10 @@ def _fold_gate(graph: ir.Graph, node: ir.Node) -> bool:
 
 
 def _collect_readers(value: ir.Value, but: ir.Node, plan: _Rescaling) -> bool:
-    """Find all weights that can undo a factor on ``value``; False when some reader has none."""
+    """Collect all convolutions that can undo a factor on ``value``.
+
+    Returns False when some reader has no weights to undo it.
+    """
     for use in value.uses():
         reader = use.node
         if reader is but:
@@ -217,7 +221,7 @@ def _collect_readers(value: ir.Value, but: ir.Node, plan: _Rescaling) -> bool:
 
 
 def _join_slices(graph: ir.Graph, node: ir.Node) -> bool:
-    """Two Slices with step 1 and constant bounds over different axes: one Slice."""
+    """Join two Slices with step 1 and constant bounds over different axes into one."""
     if node.op_type != "Slice" or node.inputs[0] is None:
         return False
     first = node.inputs[0].producer()
@@ -271,7 +275,7 @@ def _bias_of(conv: ir.Node, channels: int, dtype: np.dtype[Any]) -> Floats:
 
 
 def _set_weight(graph: ir.Graph, node: ir.Node, content: Floats) -> None:
-    # Always a new initializer: the old one may serve another node as well.
+    # A new initializer, because another node may read the old one.
     conv_weight = node.inputs[1]
     name = conv_weight.name if conv_weight is not None else None
     set_input(node, 1, add_initializer(graph, name or f"{node.name}_weight", content))

@@ -1,4 +1,4 @@
-"""The last step on a graph of final size: what suits the engine that will run it."""
+"""The last rewrite of a graph with final sizes: the data layout that suits its engine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from edgeunet.specs import Engine
 
 
 def finish(model: ir.Model, engine: Engine) -> ir.Model:
-    """Rewrite a graph in place for an engine, and return it. Sizes cannot be changed after."""
+    """Rewrite a graph for an engine in place, and return it.
+
+    The frame or window size of the graph cannot be changed afterwards.
+    """
     if engine is Engine.ONNXRUNTIME:
         lay_out_for_cpu(model)
         lay_out_integers(model)

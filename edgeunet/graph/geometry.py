@@ -1,4 +1,4 @@
-"""How a whole-frame graph lies in the frame, worked out once for every way to cut it.
+"""The position of a whole-frame graph's tensors in the frame, computed once for all cuts.
 
 Strides are in full-resolution pixels per element.
 """
@@ -17,9 +17,10 @@ from edgeunet.graph.values import constant_of, static_shape
 
 
 class Geometry:
-    """A graph's nodes, who feeds whom, and at which resolution. The graph is not to be changed.
+    """The nodes of a graph, their readers, and the resolution of their tensors.
 
-    strides: by value; inf for what has no resolution.
+    The graph must not be changed while this object is in use.
+    strides: by tensor; inf for tensors without a resolution, such as vectors.
     """
 
     def __init__(self, model: ir.Model) -> None:
@@ -32,7 +33,7 @@ class Geometry:
 
     @functools.cached_property
     def values(self) -> Mapping[str, ir.Value]:
-        """The graph's inputs and the operators' results by name."""
+        """The graph's inputs and all results of operators, by name."""
         made = (value for node in self.nodes for value in node.outputs)
         return {value.name or "": value for value in (*self.model.graph.inputs, *made)}
 
@@ -52,9 +53,10 @@ class Geometry:
 
     @functools.cached_property
     def finest_strides(self) -> Mapping[ir.Node, float]:
-        """The finest stride every node writes; a vector's is that of what it is made from.
+        """The finest stride that each node writes.
 
-        A dequantized weight's is that of what reads it.
+        A node on vectors gets the stride of the tensor that the vector was made from. A dequantizer
+        of weights gets the stride of the node that reads them.
         """
         found: dict[ir.Node, float] = {}
         for node in self.nodes:
@@ -70,7 +72,7 @@ class Geometry:
                         own = min(own, found[producer])
             found[node] = own
         for node in reversed(self.nodes):
-            # What is made of weights alone belongs to who reads it.
+            # A node that reads only weights belongs to its reader.
             if not self._before[node] and all(constant_of(v) is not None for v in node.inputs):
                 found[node] = min((found[reader] for reader in self._after[node]), default=math.inf)
         return found
@@ -79,7 +81,7 @@ class Geometry:
         return self.strides.get(value, math.inf)
 
     def mixes(self, node: ir.Node) -> bool:
-        """Whether an output cell depends on more than the input cell it covers."""
+        """Return whether an output cell depends on more input than the cell at its position."""
         if node not in self._mixing:
             self._mixing[node] = self._mixes(node)
         return self._mixing[node]
@@ -87,13 +89,19 @@ class Geometry:
     def descendants(
         self, nodes: Iterable[ir.Node], within: Collection[ir.Node] | None = None
     ) -> set[ir.Node]:
-        """Return what needs any of the nodes, on ways that stay within some nodes or anywhere."""
+        """Return all nodes that depend on any of the nodes.
+
+        within: only follow paths inside this set.
+        """
         return self._reached(nodes, self._after, within)
 
     def ancestors(
         self, nodes: Iterable[ir.Node], within: Collection[ir.Node] | None = None
     ) -> set[ir.Node]:
-        """Return what any of the nodes needs, on ways that stay within some nodes or anywhere."""
+        """Return all nodes that any of the nodes depends on.
+
+        within: only follow paths inside this set.
+        """
         return self._reached(nodes, self._before, within)
 
     @functools.cached_property
@@ -152,7 +160,10 @@ class Geometry:
 
 
 def strides_of(graph: ir.Graph) -> dict[ir.Value, float]:
-    """Return full-resolution pixels per element, by value; inf for what has no resolution."""
+    """Return the stride of every tensor, in full-resolution pixels per element.
+
+    The stride of a tensor without a resolution is inf.
+    """
     return _strides(graph, spatial_axes(graph))
 
 

@@ -1,10 +1,10 @@
-"""FP16, strongly typed: every tensor's type stands in the graph, no builder decides.
+"""Convert a graph to FP16 with the type of every tensor written into it (strongly typed).
 
-What stays in FP32:
-- what is computed from the frame without a weight, and what that is added to: an 8-bit value
-  has no exact half of itself over 255, and the sum is only three channels wide;
-- the operators a recipe names (normalisation statistics), squares between them, and what
-  lies only between FP32 operators.
+FP32 remains in:
+- nodes that compute on the frame without weights, and sums with their results: values of an 8-bit
+  image over 255 are not exact in FP16, and these tensors are only three channels wide;
+- the operators that a recipe names (statistics of normalisations), squares between them, and nodes
+  that have only FP32 operators around them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edgeunet.graph.values import add_initializer, constant_of, drop_unused_init
 
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 
-# Inputs that ONNX wants in FP32 whatever the operator computes in.
+# Inputs that ONNX requires in FP32 for every precision of the operator.
 _ALWAYS_FLOAT = frozenset({("Resize", 1), ("Resize", 2)})
 
 # Exponentials and their sums belong in FP32; the tensors are class vectors.
@@ -74,7 +74,7 @@ def _islands(graph: ir.Graph, fp32_ops: frozenset[str]) -> set[ir.Node]:
         and any(use.node in islands for use in node.outputs[0].uses())
     }
     islands |= squares
-    # What lies only between FP32 operators (the epsilon under the root) would lose by a detour.
+    # For nodes between FP32 operators (such as adding an epsilon) FP16 would only cost precision.
     for node in graph:
         sources = [v.producer() for v in node.inputs if v is not None and constant_of(v) is None]
         readers = [use.node for output in node.outputs for use in output.uses()]
@@ -144,7 +144,7 @@ def _cast_of(
 
 
 def _restore_outputs(graph: ir.Graph) -> None:
-    """A graph's float outputs stay FP32: its border does not depend on its precision."""
+    """Cast float outputs back to FP32, so that a graph's interface does not depend on precision."""
     for index, output in enumerate(graph.outputs):
         if output.dtype is not ir.DataType.FLOAT16:
             continue

@@ -1,4 +1,4 @@
-"""New nodes between those of a graph, with names, types and shapes."""
+"""Insert new nodes, with names, types and shapes, into a graph."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ def replace(graph: ir.Graph, node: ir.Node, value: ir.Value) -> None:
 
 
 def copied_order(node: ir.Node, channels: int) -> NDArray[np.int64] | None:
-    """Return the order in which a DepthToSpace's channels can be copied in runs; None: as it is.
+    """Return the channel order with which DepthToSpace copies whole runs, None if unchanged.
 
-    In CRD mode the cell's rows and columns come last; the copy needs the channels last.
+    In CRD mode the position in the cell is the last part of a channel number; copying needs the
+    channel there.
     """
     mode = node.attributes.get("mode")
     if node.op_type != "DepthToSpace" or mode is None or mode.as_string() != "CRD":
@@ -36,7 +37,7 @@ def copied_order(node: ir.Node, channels: int) -> NDArray[np.int64] | None:
 
 
 class Inserter:
-    """Puts nodes before one node, or one after the other behind it."""
+    """Inserts nodes before a given node, or one after another behind it."""
 
     def __init__(self, graph: ir.Graph, place: ir.Node, name: str, *, after: bool = False) -> None:
         self._graph, self._place, self._after = graph, place, after
@@ -75,9 +76,9 @@ class Inserter:
         return self.node("Reshape", [value, target], shape)
 
     def shuffle(self, value: ir.Value, block: int) -> ir.Value:
-        """Pixel shuffle as copies of whole runs, rows between rows, in (N, H, W, C).
+        """Insert a pixel shuffle that copies whole runs, on (N, H, W, C).
 
-        The channels are in DepthToSpace's DCR order: row and column of the cell come first.
+        The channels are in DepthToSpace's DCR order: the position in the cell comes first.
         """
         count, channels, rows, columns = _four(value)
         kept = channels // block**2
@@ -88,7 +89,7 @@ class Inserter:
         return self.transpose(value, TO_FIRST)
 
     def unshuffle(self, value: ir.Value, block: int) -> ir.Value:
-        """Pixel unshuffle (SpaceToDepth), the same way back."""
+        """Insert a pixel unshuffle (SpaceToDepth), the inverse of ``shuffle``."""
         count, channels, rows, columns = _four(value)
         run = block * channels
         value = self.transpose(value, TO_LAST)
@@ -98,7 +99,7 @@ class Inserter:
         return self.transpose(value, TO_FIRST)
 
     def columns(self, value: ir.Value, channels: int) -> ir.Value:
-        """Neighbouring columns as more channels, or back: (N, C, H, W) to (N, channels, H, ...)."""
+        """Insert a reshape between columns and channels: (N, C, H, W) to (N, channels, H, ...)."""
         count, old, rows, width = _four(value)
         value = self.transpose(value, TO_LAST)
         value = self.reshape(value, (count, rows, width * old // channels, channels))

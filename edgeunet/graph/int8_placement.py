@@ -1,8 +1,8 @@
-"""Which tensors of a network are stored in 8 bits, and which convolutions compute with them.
+"""Choose the tensors that are stored in 8 bits and the convolutions that compute with them.
 
-What stays in floats: arithmetic on the frame itself, transposed convolutions (engines disagree on
-the axis their weights are quantized along), vectors, for onnxruntime the convolution that makes the
-image, and what was asked for by name.
+These stay in floats: arithmetic on the frame itself; transposed convolutions, because engines
+disagree on the axis along which their weights are quantized; vectors; for onnxruntime, the
+convolution that makes the image; and convolutions that are named by the caller.
 """
 
 from __future__ import annotations
@@ -20,24 +20,25 @@ from edgeunet.graph.values import constant_of, only_use
 from edgeunet.specs import FRAME, Engine
 
 _MOVING = frozenset({"DepthToSpace", "MaxPool", "SpaceToDepth"})
-# What turns a convolution's result into an image, and nothing else.
+# Operators that may turn the result of a convolution into an image.
 _FINISHING = frozenset({"Add", "Cast", "Clip", "Mul", "Pad", "Round", "Slice", "Transpose"})
 
 
 def moving(engine: Engine) -> frozenset[str]:
-    """Return the operators that move numbers and change none: they work on 8 bits as they are.
+    """Return the operators that move numbers without changing them, and so work on 8 bits.
 
-    onnxruntime joins tensors of different scales; for TensorRT they have one scale.
+    onnxruntime can concatenate tensors with different scales; for TensorRT they share one scale.
     """
     return _MOVING | {"Concat"} if engine is Engine.TENSORRT else _MOVING
 
 
 @dataclass(frozen=True)
 class Placement:
-    """What a quantized graph computes in 8 bits.
+    """The part of a quantized graph that computes in 8 bits.
 
-    convolutions: how many of how many. macs: multiply-accumulates in 8 bits, and all of them.
-    kept: the names of convolutions that stay in floats.
+    convolutions: (in 8 bits, all).
+    macs: multiply-accumulates (in 8 bits, all).
+    kept: names of the convolutions that stay in floats.
     """
 
     convolutions: tuple[int, int]
@@ -50,15 +51,15 @@ class Placement:
 
 
 class Points:
-    """The tensors of a float graph that can be stored in 8 bits, the same at every frame size.
+    """The tensors of a float graph that can be stored in 8 bits.
 
-    They are found in execution order; names may differ between sizes, the order does not. For
-    onnxruntime and without ``kept`` they are all that ranges are measured of; ``points_of`` has
-    those that are stored.
+    They are listed in execution order, which is the same for every frame size; their names may
+    differ. For onnxruntime and without ``kept``, this lists every tensor whose range is measured.
+    ``points_of`` returns the tensors that are stored.
     """
 
     def __init__(self, model: ir.Model, engine: Engine, kept: Collection[int] = ()) -> None:
-        """kept: the convolutions, by number, that stay in floats."""
+        """kept: numbers of the convolutions that stay in floats."""
         graph = model.graph
         self._moving = moving(engine)
         vectors = _vectors(graph)
@@ -68,7 +69,7 @@ class Points:
         wanted = {node for i, node in enumerate(self.convolutions) if i not in kept}
         self.framed = {node: frame for node in wanted if (frame := _frame_of(node)) is not None}
         if engine is Engine.TENSORRT:
-            # It has no zero points: half of the eight bits would go unused on a frame.
+            # TensorRT has no zero points: half of the 8-bit range would be unused for a frame.
             wanted -= set(self.framed)
             self.framed = {}
         self.quantized = frozenset(wanted)
@@ -76,7 +77,7 @@ class Points:
         for node in wanted - set(self.framed):
             found.update(self._roots(node.inputs[0]))
         if engine is Engine.ONNXRUNTIME:
-            # Without 8 bits behind it there is no integer kernel.
+            # onnxruntime has integer kernels only for convolutions whose result is in 8 bits.
             found.update(_result(node) for node in wanted)
             for node in reversed(graph):
                 if node.op_type == "Concat" and node.outputs[0] in found:
@@ -87,7 +88,7 @@ class Points:
         self.groups = self._groups(graph, found)
 
     def _add_sums(self, graph: ir.Graph, found: set[ir.Value], engine: Engine) -> None:
-        """A sum of 8-bit tensors is an 8-bit tensor; TensorRT adds one term in the accumulators."""
+        """Add the sums of 8-bit tensors; TensorRT adds one term in the accumulators instead."""
         for node in graph:
             if node.op_type != "Add" or any(
                 v is None or constant_of(v) is not None for v in node.inputs
@@ -99,7 +100,7 @@ class Points:
                 if joined:
                     terms.remove(joined[-1])
                     found.discard(joined[-1])
-                    # The other term is read beside the convolution: in 8 bits, if it can be.
+                    # The other term is stored in 8 bits, if it can be.
                     for root in self._roots(terms[0]):
                         if root.producer() in self.quantized:
                             found.add(root)
@@ -107,7 +108,7 @@ class Points:
                 found.add(_result(node))
 
     def _roots(self, value: ir.Value | None) -> frozenset[ir.Value]:
-        """Return the tensors that moving nodes bring here."""
+        """Return the tensors that reach a value through moving operators alone."""
         producer = value.producer() if value is not None else None
         if value is None or producer is None:
             return frozenset()
@@ -119,7 +120,7 @@ class Points:
     def _groups(
         self, graph: ir.Graph, found: Collection[ir.Value]
     ) -> tuple[frozenset[ir.Value], ...]:
-        """Return the stored tensors that are concatenated, and so have one scale."""
+        """Return the sets of stored tensors that are concatenated, and so share a scale."""
         groups: list[frozenset[ir.Value]] = []
         for node in graph:
             if node.op_type != "Concat" or "Concat" not in self._moving:
@@ -135,16 +136,16 @@ class Points:
 
 
 def points_of(model: ir.Model, engine: Engine, kept: Collection[int] = ()) -> Points:
-    """Return what is stored in 8 bits, with some convolutions, by number, in floats."""
+    """Return the tensors stored in 8 bits. kept: numbers of convolutions that stay in floats."""
     return Points(model, engine, {*kept, *makers_of_images(model, engine)})
 
 
 def makers_of_images(model: ir.Model, engine: Engine) -> tuple[int, ...]:
-    """Return the convolutions, by number, that an image is made from by arithmetic alone.
+    """Return the numbers of the convolutions whose result becomes an image by arithmetic alone.
 
-    For onnxruntime alone, which needs 8 bits behind a convolution to compute with integers: here
-    nothing reads them, and their 255 steps, over all the noise that there may be, would be coarser
-    than the image's own. TensorRT leaves such a result in floats as it is.
+    Empty for TensorRT, which can leave the result of an integer convolution in floats. onnxruntime
+    computes with integers only if the result is stored in 8 bits. Its 255 steps would have to cover
+    all noise that may occur, and so would be coarser than the steps of the image.
     """
     if engine is not Engine.ONNXRUNTIME:
         return ()
@@ -153,7 +154,7 @@ def makers_of_images(model: ir.Model, engine: Engine) -> tuple[int, ...]:
 
 
 def _makes_image(node: ir.Node) -> bool:
-    """Whether all that is made from a node's result, by arithmetic alone, are (N, H, W, C)."""
+    """Return whether arithmetic alone turns a node's result into (N, H, W, C) images only."""
     found = [node.outputs[0]]
     for value in found:
         readers = [use.node for use in value.uses()]
@@ -166,10 +167,10 @@ def _makes_image(node: ir.Node) -> bool:
 
 
 def quantization_key(model: ir.Model) -> tuple[str, str]:
-    """Return digests of a float graph's weights and of its structure.
+    """Return (digest of the weights, digest of the structure) of a float graph.
 
-    Weights are all floats that a node reads: those that no convolution has (a norm's, a gate's)
-    move the ranges too.
+    The weights are all floats that any node reads, because those of a norm or a gate change the
+    ranges as well.
     """
     weights, structure = hashlib.sha256(), hashlib.sha256()
     for value in Points(model, Engine.ONNXRUNTIME).values:
@@ -185,7 +186,7 @@ def quantization_key(model: ir.Model) -> tuple[str, str]:
 
 
 def show_points(model: ir.Model) -> tuple[str, ...]:
-    """Make every tensor that may be stored in 8 bits an output, in place; return their names."""
+    """Make every tensor that can be stored in 8 bits an output, in place; return their names."""
     values = Points(model, Engine.ONNXRUNTIME).values
     known = set(model.graph.outputs)
     model.graph.outputs.extend(value for value in values if value not in known)
@@ -193,7 +194,7 @@ def show_points(model: ir.Model) -> tuple[str, ...]:
 
 
 def placement_of(model: ir.Model, engine: Engine, kept: Collection[int] = ()) -> Placement:
-    """Return what ``quantize`` would compute in 8 bits of a float graph."""
+    """Return what ``quantize`` would compute in 8 bits in a float graph."""
     points = points_of(model, engine, kept)
     every = sum(macs_of_node(node) for node in model.graph)
     inside = sum(macs_of_node(node) for node in points.quantized)
@@ -206,7 +207,7 @@ def placement_of(model: ir.Model, engine: Engine, kept: Collection[int] = ()) ->
 
 
 def weight_name(convolution: ir.Node) -> str:
-    """Return the name of a convolution's weight, which says where in the network it is."""
+    """Return the name of a convolution's weight, which names its place in the network."""
     weight = convolution.inputs[1]
     return (weight.name if weight is not None else None) or ""
 
@@ -225,7 +226,7 @@ def is_convolution(node: ir.Node) -> bool:
 
 
 def _vectors(graph: ir.Graph) -> set[ir.Node]:
-    """Return the nodes that work on what was averaged over the frame alone."""
+    """Return the nodes that work only on averages over the frame."""
     found = set(global_nodes(graph))
     for node in graph:
         makers = [v.producer() for v in node.inputs if v is not None and constant_of(v) is None]
@@ -235,7 +236,7 @@ def _vectors(graph: ir.Graph) -> set[ir.Node]:
 
 
 def _result(node: ir.Node) -> ir.Value:
-    """Return what a node makes, the activation that it alone feeds included."""
+    """Return the result of a node, or of the activation function that alone reads it."""
     reader = only_use(node.outputs[0])
     if reader is not None and reader.op_type == "Relu":
         return reader.outputs[0]
@@ -243,7 +244,7 @@ def _result(node: ir.Node) -> ir.Value:
 
 
 def _frame_of(node: ir.Node) -> tuple[ir.Node, float] | None:
-    """Return the transposition and the factor between the frame's bytes and a convolution."""
+    """Return the transposition and the factor between the uint8 frame and a convolution, if any."""
     scaled = node.inputs[0].producer() if node.inputs[0] is not None else None
     if scaled is None or scaled.op_type != "Mul" or scaled.inputs[0] is None:
         return None

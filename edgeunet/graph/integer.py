@@ -1,8 +1,9 @@
-"""A quantized graph as engines run it: integer kernels in the place of floats between 8 bits.
+"""A quantized graph as engines run it: integer kernels instead of floats between 8-bit tensors.
 
-A convolution or sum that reads dequantized tensors reads the 8-bit ones, and what is quantized
-right behind it is all that it writes. Transpositions between such kernels are undone: they read
-and write in one order, whatever that is. Floats that nothing joins stay, and count.
+An engine joins a convolution or sum with the dequantizers before it and the quantizer behind it
+into one kernel that reads and writes 8 bits. Pairs of transpositions between such kernels are
+removed, because the kernels read and write in the same order. Float tensors that are not joined
+remain, and count as memory.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ BITS = frozenset({"int8", "uint8"})
 
 
 def with_integer_kernels(view: GraphView) -> GraphView:
-    """Return the graph without what engines join; a graph without QuantizeLinear as it is."""
+    """Return the graph with joined kernels; one without QuantizeLinear is not changed."""
     if not any(node.op_type == _DEQUANTIZE for node in view.nodes):
         return view
     return _Joining(view).view()
@@ -44,13 +45,13 @@ class _Joining:
         gone: set[int] = set()
         for node in self._view.nodes:
             if node.op_type == "ArgMax" and (bits := self._bits(node.inputs[0])) is not None:
-                # The largest of the 8 bits is the largest.
+                # The maximum can be taken of the 8-bit numbers directly.
                 joined[node.index] = replace(node, inputs=(bits, *node.inputs[1:]))
             if node.op_type not in _JOINING or node.index in gone:
                 continue
             kernel, also = self._kernel(node)
             if kernel is not None:
-                # In the place of its last part: all that it reads is there by then.
+                # At the step of its last node: all its inputs exist by then.
                 joined[max([node.index, *also])] = kernel
                 gone |= {node.index, *also}
         kept = [
@@ -61,9 +62,9 @@ class _Joining:
         return self._swept(kept)
 
     def _kernel(self, node: GraphNode) -> tuple[GraphNode | None, list[int]]:
-        """Return a node's integer kernel, and the steps of the nodes that it does as well."""
+        """Return the integer kernel of a node, and the steps of the nodes that it replaces."""
         inputs = [self._bits(name) for name in node.inputs]
-        # A convolution's bias may be in floats, its weights not.
+        # The bias of a convolution may stay in floats, its weights may not.
         needed = inputs if node.op_type in _JOINED else inputs[:2]
         if not all(needed):
             return None, []
@@ -88,19 +89,19 @@ class _Joining:
         return GraphNode(node.index, node.name, op_type, tuple(read), (output,)), also
 
     def _bits(self, name: str) -> str | None:
-        """Return the 8-bit tensor that a float is made from."""
+        """Return the 8-bit tensor that a float tensor is dequantized from, or None."""
         maker = self._makers.get(name)
         return maker.inputs[0] if maker is not None and maker.op_type == _DEQUANTIZE else None
 
     def _next(self, name: str, op_type: str) -> GraphNode | None:
-        """Return the only reader of a tensor, if it is of this type."""
+        """Return the only reader of a tensor, if it has this type; else None."""
         if self._uses[name] != 1 or name in self._view.outputs:
             return None
         reader = self._readers[name]
         return reader if reader.op_type == op_type else None
 
     def _is_undone(self, node: GraphNode) -> bool:
-        """Whether a node moves the channels, of 8 bits or of what is made from them, to an end."""
+        """Return whether a node only moves the channels of 8-bit data to the first or last axis."""
         if node.op_type != "Transpose":
             return False
         before, after = (self._view.tensor(name) for name in (node.inputs[0], node.outputs[0]))
@@ -111,7 +112,7 @@ class _Joining:
         return after.shape in ((count, two, three, one), (count, three, one, two))
 
     def _swept(self, nodes: list[GraphNode]) -> GraphView:
-        """Drop DequantizeLinear nodes that nothing reads, and tensors that no node has."""
+        """Return the graph without unread DequantizeLinear nodes and without unused tensors."""
         read = {name for node in nodes for name in node.inputs} | set(self._view.outputs)
         kept = [n for n in nodes if n.op_type != _DEQUANTIZE or not read.isdisjoint(n.outputs)]
         numbered = tuple(replace(node, index=index) for index, node in enumerate(kept))
@@ -125,5 +126,5 @@ class _Joining:
 
 
 def _is_there(tensor: GraphTensor, named: set[str]) -> bool:
-    # Scales are stored, and counted with the weights, whoever reads them.
+    # Scales are stored in the file, so they count as weights even if nothing reads them.
     return tensor.name in named or tensor.kind is TensorKind.WEIGHT

@@ -1,17 +1,19 @@
-"""A quantized graph laid out the way ONNX Runtime's integer kernels like it.
+"""Change the layout of a quantized graph to suit ONNX Runtime's integer kernels.
 
-These kernels compute with the channels last and undo pairs of Transpose nodes between them. Those
-for many channels read every input pixel where it lies; with few output channels, or a number of
-input channels that is no multiple of four, each pixel is first copied as often as the kernel has
-elements, and three bytes at a time. Here
+These kernels compute with the channels last, and the library removes pairs of Transpose nodes
+between them. Kernels with many channels read every input pixel in place. With few output channels,
+or a number of input channels that is not a multiple of four, each pixel is first copied once per
+kernel element, three bytes at a time. So:
 
 - pixel shuffles become copies of whole runs of bytes, with the channels last (``Inserter``);
-- convolutions with few output channels give neighbouring columns as more channels;
-- those on the frame's three channels, and 1x1, read neighbouring columns as channels as well.
+- convolutions with few output channels compute neighbouring columns as further channels;
+- 1x1 convolutions, and those on the three channels of the frame, also read neighbouring columns as
+  channels.
 
-Integer sums are exact: every number stays as it is. The last step on a graph whose sizes are
-final, for this engine only. Speeds, x86 with VNNI: ``unetmm`` of width 16 at 512x512 takes 0.66 of
-the time it takes without; the frame's convolutions 0.2, the image's 0.23.
+Integer sums are exact, so the results do not change. The graph needs its final sizes, and
+onnxruntime as its engine. On x86 with VNNI, ``unetmm`` of width 16 at 512x512 takes 0.66 of the
+time that it takes without these rules; the convolutions on the frame take 0.2, and those on the
+image 0.23.
 """
 
 from __future__ import annotations
@@ -35,17 +37,17 @@ from edgeunet.graph.values import (
 
 _SHUFFLES = frozenset({"DepthToSpace", "SpaceToDepth"})
 
-# Output channels from which on the kernels read pixels where they lie: more add arithmetic only.
+# With at least this many output channels, kernels read pixels in place.
 _ENOUGH = 32
-# So few input channels cost more to read than twice the arithmetic.
+# With at most this many input channels, reading costs more than doubling the arithmetic.
 _FEW = 16
-# Channels come in fours.
+# Kernels read channels in groups of four.
 _TOGETHER = 4
 
 
 @dataclass(frozen=True)
 class IntegerLayoutCounts:
-    """How many places each rule changed."""
+    """Number of places that each rule changed."""
 
     shuffles: int
     widened: int
@@ -53,7 +55,7 @@ class IntegerLayoutCounts:
 
 @dataclass(frozen=True)
 class _Integer:
-    """A convolution between 8-bit tensors. made: what lies between it and its 8-bit result."""
+    """A convolution between 8-bit tensors. made: the tensors between it and its 8-bit result."""
 
     conv: ir.Node
     source: ir.Value
@@ -69,7 +71,7 @@ class _Integer:
 
 
 def lay_out_integers(model: ir.Model) -> IntegerLayoutCounts:
-    """Apply every rule in place; return how often. The graph has its final sizes."""
+    """Apply every rule in place; return the number of changes. The graph has its final sizes."""
     graph = model.graph
     shuffles = [_shuffle(graph, n) for n in list(graph) if n.op_type in _SHUFFLES]
     widened = [_widen(graph, n) for n in list(graph) if n.op_type == "Conv"]
@@ -98,7 +100,7 @@ def _shuffle(graph: ir.Graph, node: ir.Node) -> bool:
 
 
 def _widen(graph: ir.Graph, conv: ir.Node) -> bool:
-    """Let a convolution give neighbouring columns as channels, where that is faster."""
+    """Make a convolution compute neighbouring columns as channels, if that is faster."""
     found = _integer(conv)
     if found is None or group_of(conv) != 1 or not is_dense(conv):
         return False
@@ -124,7 +126,10 @@ def _widen(graph: ir.Graph, conv: ir.Node) -> bool:
 
 
 def _wanted(weight: tuple[int, ...]) -> tuple[int, bool]:
-    """Return how many columns to give as channels, a power of two, and whether to read as many."""
+    """Return the number of columns to compute as channels, and whether to read them so as well.
+
+    The number is a power of two; 1 means no change.
+    """
     kept, inputs, *kernel = weight
     pointwise = kernel == [1, 1]
     if kept >= _ENOUGH:
@@ -139,7 +144,7 @@ def _wanted(weight: tuple[int, ...]) -> tuple[int, bool]:
 
 
 def _read_blocks(graph: ir.Graph, found: _Integer, weight: Floats, together: int) -> Floats:
-    """Let a convolution read columns as channels; return its weights for that."""
+    """Make a convolution read columns as channels, in place; return its new weights."""
     conv, source = found.conv, found.source
     reader = conv.inputs[0].producer() if conv.inputs[0] is not None else None
     assert reader is not None
@@ -168,7 +173,7 @@ def _read_blocks(graph: ir.Graph, found: _Integer, weight: Floats, together: int
 
 
 def _narrow_again(graph: ir.Graph, found: _Integer, kept: int) -> None:
-    """Give the readers of the 8-bit result columns where columns were."""
+    """Turn channels of the 8-bit result back into columns for its readers."""
     stored = found.stored
     readers = [(use.node, use.idx) for use in stored.uses()]
     add = Inserter(graph, found.quantizer, f"{stored.name}_columns", after=True)
@@ -187,7 +192,7 @@ def _rewrite(
     weights: Callable[[Floats], Floats],
     vectors: Callable[[Floats], Floats],
 ) -> None:
-    """Change a convolution's 8-bit weights, its bias, and their scales per output channel."""
+    """Change the 8-bit weights and the bias of a convolution, and their scales per channel."""
     for index in range(1, len(conv.inputs)):
         old = conv.inputs[index]
         shown = old.producer() if old is not None else None
@@ -210,7 +215,7 @@ def _rewrite(
 
 
 def _behind(quantizer: ir.Node) -> _Integer | None:
-    """Return the convolution whose result a QuantizeLinear stores."""
+    """Return the convolution whose result a QuantizeLinear stores, or None."""
     value = quantizer.inputs[0]
     maker = value.producer() if value is not None else None
     if maker is not None and maker.op_type == "Relu" and maker.inputs[0] is not None:

@@ -1,18 +1,18 @@
-"""The same network with its data laid out the way ONNX Runtime's CPU kernels like it.
+"""Change the layout of a float graph to suit ONNX Runtime's CPU kernels.
 
-These kernels keep a convolution's channels in blocks and fuse a sum into the convolution before
-it, but only from blocked tensor to blocked tensor, and every other operator between two
-convolutions costs a copy out of the blocks and one back. Here
+These kernels keep the channels of a tensor in blocks. They fuse a sum into the convolution before
+it, but only between blocked tensors. Every other operator between two convolutions costs a copy out
+of the blocks and one back. So:
 
-- pixel shuffles become copies of whole runs of floats, rows between rows, in (N, H, W, C): the
-  kernels leave and enter the blocks in that order on their way, so nothing else is copied;
-- what is shuffled up enters the blocks before it is summed, not after;
-- a convolution with a few output channels fills a whole block, with neighbouring columns.
+- pixel shuffles become copies of whole runs of floats, in (N, H, W, C). The kernels pass through
+  this order when they leave and enter the blocks, so nothing else is copied;
+- a shuffled tensor enters the blocks before it is summed, not after;
+- a convolution with few output channels computes neighbouring columns, to fill a whole block.
 
-Sums run in another order in the third; everything else moves numbers and changes none. The last
-step on a graph whose sizes are final: it writes them into Reshape nodes, and neither stages nor
-sizes can be changed afterwards. Only for float32, the type the blocked kernels have, and only
-for this engine: a GPU compiler finds its own layout.
+The third rule changes the order of sums; the others only move numbers. The graph needs its final
+sizes, because they are written into Reshape nodes. The rules are for float32, the type of the
+blocked kernels,
+and for onnxruntime only: GPU compilers choose their own layout.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _WIDE_BLOCK, _NARROW_BLOCK = 16, 8
 
 @dataclass(frozen=True)
 class LayoutCounts:
-    """How many places each rule changed."""
+    """Number of places that each rule changed."""
 
     shuffles: int
     sums: int
@@ -47,7 +47,7 @@ class LayoutCounts:
 
 
 def lay_out_for_cpu(model: ir.Model) -> LayoutCounts:
-    """Apply every rule in place; return how often. The graph has its final sizes."""
+    """Apply every rule in place; return the number of changes. The graph has its final sizes."""
     graph = model.graph
     shuffles = sums = 0
     for node in [node for node in graph if _is_float(node)]:
@@ -57,16 +57,16 @@ def lay_out_for_cpu(model: ir.Model) -> LayoutCounts:
             shuffles, sums = shuffles + done, sums + (done and summed)
         elif node.op_type == "SpaceToDepth":
             shuffles += _unshuffle(graph, node)
-    # With what the first rules left: an unshuffle begins with a Transpose now.
+    # After the first rules, because an unshuffle now begins with a Transpose.
     narrow = [_widen(graph, n) for n in list(graph) if n.op_type == "Conv" and _is_float(n)]
     drop_unused_initializers(graph)
     return LayoutCounts(shuffles, sums, sum(narrow))
 
 
 def _shuffle(graph: ir.Graph, node: ir.Node, summed: bool) -> bool:
-    """Pixel shuffle after a convolution: runs of (column in the cell, channel) are copied.
+    """Replace a pixel shuffle after a convolution by copies of whole runs.
 
-    summed: the result enters the blocks at once. Any later, and both would be held meanwhile.
+    summed: let the result enter the blocks at once. Later, both forms would be alive together.
     """
     found = _source(node)
     if found is None:
@@ -91,7 +91,7 @@ def _shuffle(graph: ir.Graph, node: ir.Node, summed: bool) -> bool:
 
 
 def _unshuffle(graph: ir.Graph, node: ir.Node) -> bool:
-    """Pixel unshuffle after a convolution, the same way back; its channels are in that order."""
+    """Replace a pixel unshuffle after a convolution by copies of runs."""
     found = _source(node)
     if found is None:
         return False
@@ -101,9 +101,10 @@ def _unshuffle(graph: ir.Graph, node: ir.Node) -> bool:
 
 
 def _is_summed(value: ir.Value) -> bool:
-    """Whether a tensor is only summed, with a blocked one: it should come in blocks as well.
+    """Return whether a tensor is read only by sums with blocked tensors.
 
-    Otherwise the sum leaves the blocks, and all sums that hang on it with it.
+    Such a tensor should be blocked as well. Otherwise this sum, and all sums that depend on it, are
+    computed outside the blocks.
     """
     reader = only_use(value)
     if reader is None or reader.op_type != "Add":
@@ -117,9 +118,9 @@ def _is_summed(value: ir.Value) -> bool:
 
 
 def _entered(add: Inserter, value: ir.Value, channels: int) -> ir.Value:
-    """Through a convolution with ones, which comes out in blocks and takes the sum into itself."""
-    # One channel at a time fills no block unless their number does; then all by all, few as
-    # they are.
+    """Insert a convolution with ones, whose result is blocked and into which the sum is fused."""
+    # A depthwise convolution is blocked only for whole blocks of channels; else a dense one is
+    # used.
     alone = channels % _WIDE_BLOCK == 0
     content = np.ones((channels, 1)) if alone else np.eye(channels)
     weight = add.constant("ones", content.astype(np.float32)[:, :, None, None])
@@ -128,7 +129,7 @@ def _entered(add: Inserter, value: ir.Value, channels: int) -> ir.Value:
 
 
 def _is_blocked(value: ir.Value) -> bool:
-    """Whether a kernel leaves the value in blocks: a convolution, or sums of nothing else."""
+    """Return whether a kernel leaves a value in blocks: a convolution, or a sum of such values."""
     node = value.producer()
     if node is None:
         return False
@@ -138,10 +139,10 @@ def _is_blocked(value: ir.Value) -> bool:
 
 
 def _widen(graph: ir.Graph, conv: ir.Node) -> bool:
-    """Few output channels, read as (N, H, W, C): several columns at once, as more channels.
+    """Make a convolution with few output channels compute several columns at once.
 
-    A block is computed whole, however few channels are wanted of it. In (N, H, W, C) the
-    channels of neighbouring columns stand where those columns' channels belong.
+    The result is read as (N, H, W, C). A kernel always computes a whole block of channels, also if
+    only a few are used. In (N, H, W, C), channels of neighbouring columns lie where they belong.
     """
     result, old = conv.outputs[0], conv.inputs[1]
     last, shape, weight = only_use(result), static_shape(result), constant_of(old)
@@ -153,7 +154,7 @@ def _widen(graph: ir.Graph, conv: ir.Node) -> bool:
     if group_of(conv) != 1 or not _has_constant_weights(conv) or not is_dense(conv):
         return False
     kept, kernel_columns = weight.shape[0], weight.shape[3]
-    # With one column per kernel nothing is shared, so a wide block gains nothing over two narrow.
+    # 1x1 kernels share no columns, so one wide block is no faster than two narrow ones.
     block = _WIDE_BLOCK if kernel_columns > 1 else _NARROW_BLOCK
     together = 1
     while 2 * together * kept <= block and shape[3] % (2 * together) == 0:
@@ -186,7 +187,7 @@ def _has_constant_weights(conv: ir.Node) -> bool:
 
 
 def _source(node: ir.Node) -> tuple[ir.Value, ir.Node, int] | None:
-    """Return what a node reads, the convolution that makes it, and its channels."""
+    """Return (the input of a node, the convolution that makes it, its channels), or None."""
     source = node.inputs[0]
     conv = None if source is None else source.producer()
     shape = None if source is None else static_shape(source)

@@ -1,4 +1,4 @@
-"""How much arithmetic a graph does."""
+"""Count the arithmetic of a graph."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from edgeunet.graph.values import static_shape
 
 
 def macs_of(model: ir.Model) -> int:
-    """Return the multiply-accumulates of convolutions and matrix products, at the graph's size.
+    """Return the multiply-accumulates of all convolutions and matrix products of a graph.
 
-    Everything else is a few per cent of the arithmetic of an image network.
+    All other operators together are a few per cent of an image network's arithmetic.
     """
     return sum(macs_of_node(node) for node in model.graph)
 
 
 def macs_of_node(node: ir.Node) -> int:
-    """Return one operator's share of ``macs_of``."""
+    """Return the multiply-accumulates of one operator, 0 for all but convolutions and products."""
     weight = node.inputs[1] if len(node.inputs) > 1 else None
     shape = static_shape(weight) if weight is not None else None
     source = static_shape(node.inputs[0]) if node.inputs and node.inputs[0] else None

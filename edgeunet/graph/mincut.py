@@ -1,4 +1,4 @@
-"""The cut between an early and a late part of a graph that holds the fewest bytes across it."""
+"""Find the cut between an early and a late part of a graph that holds the fewest bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgeunet.errors import GraphError
 from edgeunet.graph.values import static_shape
 
 _SOURCE, _SINK = "source", "sink"
-# scipy counts a flow in 32 bits, and adds an edge's capacity to the flow of the edge back.
+# scipy stores flows in 32 bits, and adds the capacity of an edge to the flow of its reverse.
 _LARGEST_FLOW = 1 << 30
 
 _Edge = tuple[Hashable, Hashable]
@@ -27,11 +27,13 @@ def cheapest_cut(
     *,
     free: Callable[[ir.Value, ir.Node], bool] = lambda value, reader: False,
 ) -> set[ir.Node]:
-    """Return the largest early side, among ``nodes``, of the cut with the fewest bytes across.
+    """Return the early side of the cut through ``nodes`` that holds the fewest bytes.
 
-    early, late: nodes whose side is known. What comes into ``nodes`` from outside counts as made
-    early, what is read outside as read late. free: reads for which nothing needs to be held.
-    Raises GraphError when a size is not known, or when sizes are beyond counting.
+    Of several such cuts, the one with the largest early side is returned.
+    early, late: nodes whose side is given.
+    free: returns whether a read costs nothing, because the value need not be held for it.
+    Values from outside ``nodes`` count as made early; reads outside ``nodes`` count as late.
+    Raises GraphError when a size is not known or the sizes exceed the range of the solver.
     """
     inside, early, late = set(nodes), set(early), set(late)
     undecided = inside - early - late
@@ -39,13 +41,13 @@ def cheapest_cut(
         return inside & early
 
     def place(node: ir.Node) -> Hashable:
-        """A node whose side is known is its side: few others are left."""
+        """Return the vertex of a node; all nodes of a given side are one vertex."""
         if node in early:
             return _SOURCE
         return _SINK if node in late else node
 
     edges: dict[_Edge, int | None] = {}
-    # What is between nodes of known sides is held, or not, whatever is chosen.
+    # Values between nodes of given sides cost the same for every cut.
     for value in _values_around(undecided):
         producer = value.producer()
         made_in = place(producer) if producer in inside else _SOURCE
@@ -56,7 +58,7 @@ def cheapest_cut(
                 continue
             read_in = place(reader)
             if producer in inside and read_in != made_in:
-                # Nothing may be needed by an earlier part than the one that makes it.
+                # A reader may not be in an earlier part than the node that makes the value.
                 edges[read_in, made_in] = None
             if read_in != made_in and not free(value, reader):
                 edges[value, read_in] = None
@@ -64,16 +66,16 @@ def cheapest_cut(
 
 
 def _side_of_source(edges: Mapping[_Edge, int | None]) -> set[Hashable]:
-    """Return the vertices from which a maximum flow leaves no way to the sink.
+    """Return the vertices that a maximum flow leaves connected to the source.
 
-    edges: the capacity from one vertex to another, in bytes; None where it has no limit.
+    edges: capacities from one vertex to another, in bytes; None for no limit.
     """
     numbers: dict[Hashable, int] = {_SOURCE: 0, _SINK: 1}
     for edge in edges:
         for vertex in edge:
             numbers.setdefault(vertex, len(numbers))
     sizes = [size for size in edges.values() if size is not None]
-    # Sizes are multiples of a vector's: fewer units are counted than bytes.
+    # Dividing by the common divisor keeps the sizes within 32 bits.
     unit = math.gcd(*sizes) or 1
     no_limit = sum(sizes) // unit + 1
     if no_limit > _LARGEST_FLOW:
@@ -97,7 +99,7 @@ def _side_of_source(edges: Mapping[_Edge, int | None]) -> set[Hashable]:
 
 
 def size_bytes(value: ir.Value) -> int:
-    """Return a value's size; raises GraphError when it is not fixed."""
+    """Return a value's size in bytes. Raises GraphError when it is not fixed."""
     shape = static_shape(value)
     if shape is None or value.dtype is None:
         raise GraphError(
@@ -107,10 +109,10 @@ def size_bytes(value: ir.Value) -> int:
 
 
 def _values_around(nodes: Iterable[ir.Node]) -> set[ir.Value]:
-    """Return what the nodes make and what they read of other nodes' results."""
+    """Return the values that the nodes make, and those that they read from other nodes."""
     found: set[ir.Value] = set()
     for node in nodes:
         found.update(value for value in node.outputs if value.uses())
         found.update(v for v in node.inputs if v is not None and v.producer() is not None)
-    # A Constant's result is in every part that reads it.
+    # Constants are copied into every part that reads them.
     return {value for value in found if value.const_value is None}

@@ -1,4 +1,4 @@
-"""From opset 18, which torch writes, to opset 17, which TensorRT 8.6 reads."""
+"""Lower a graph from opset 18, which torch writes, to opset 17, which TensorRT 8.6 reads."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _UNCHANGED = frozenset(
 )  # fmt: skip
 
 
-# As in 17, but for the types they take, which are not ours, and for BatchNormalization's flag.
+# Same in opset 13, apart from types that no network uses. BatchNormalization has another flag.
 _SAME_IN_OLDER = _UNCHANGED - {"BatchNormalization"} | {"Pad", "ReduceMean", "Resize", "Split"}
 
 
 def for_older_readers(model: ir.Model) -> None:
-    """Call a graph of opset 17 one of opset 13, which TensorRT 8.0 and 8.2 read.
+    """Relabel a graph of opset 17 as opset 13, in place, for TensorRT 8.0 and 8.2.
 
-    Raises GraphError for an operator that is not the same in both.
+    Raises GraphError for an operator that differs between the two.
     """
     for node in model.graph:
         if node.op_type not in _SAME_IN_OLDER:
@@ -49,7 +49,10 @@ def for_older_readers(model: ir.Model) -> None:
 
 
 def lower_opset(model: ir.Model) -> None:
-    """Rewrite in place; raises GraphError for an operator whose meaning is not known to agree."""
+    """Rewrite a graph of opset 18 as opset 17, in place.
+
+    Raises GraphError for an operator that is not known to mean the same in both.
+    """
     if model.opset_imports.get("") == TARGET_OPSET:
         return
     graph = model.graph

@@ -1,8 +1,9 @@
-"""INT8 as QuantizeLinear and DequantizeLinear nodes: every range stands in the graph.
+"""Write INT8 into a graph as QuantizeLinear and DequantizeLinear nodes, with all ranges.
 
-A tensor that is stored in 8 bits is quantized once, where it is made, and dequantized anew before
-every reader: engines join the three into one integer kernel, and a cut between stages holds the
-8-bit tensor, because it is the smallest. What only moves numbers works on the 8 bits themselves.
+A tensor that is stored in 8 bits is quantized once, where it is made, and dequantized separately
+for every reader. Engines join dequantizer, operator and quantizer into one integer kernel. A cut
+between stages then holds the 8-bit tensor, because it is the smallest. Operators that only move
+numbers work on the 8-bit tensors.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from edgeunet.graph.values import (
 from edgeunet.specs import Engine
 
 Interval = tuple[float, float]
-"""The smallest and the largest value of a tensor that 8 bits should tell apart."""
+"""The smallest and the largest value that the 8 bits of a tensor represent."""
 
 _LARGEST_WEIGHT = 127
 _INT8, _UINT8 = (-128, 127), (0, 255)
@@ -37,10 +38,11 @@ def quantize(
     *,
     kept: Collection[int] = (),
 ) -> None:
-    """Quantize in place.
+    """Quantize a float graph in place.
 
-    intervals: of every tensor that ``show_points`` names, in that order. kept: convolutions, by
-    number in execution order, that stay in floats.
+    intervals: the range of every tensor that ``show_points`` names, in that order.
+    kept: numbers, in execution order, of the convolutions that stay in floats.
+    Raises ValueError when the number of intervals is wrong.
     """
     graph = model.graph
     everything = Points(model, Engine.ONNXRUNTIME).values
@@ -50,7 +52,7 @@ def quantize(
     table = _joined(dict(zip(everything, intervals, strict=True)), points.groups)
     rewriting = _Rewriting(graph, engine)
     stored = set(points.values)
-    # Readers first: what is put in below reads the same values.
+    # Collected first, because the nodes inserted below read the same values.
     readers = {v: [(u.node, u.idx) for u in v.uses()] for v in points.values}
     for value in points.values:
         rewriting.store(value, table[value])
@@ -75,7 +77,7 @@ class _Rewriting:
         self._scales: dict[ir.Value, float] = {}
 
     def store(self, value: ir.Value, interval: Interval) -> None:
-        """Put QuantizeLinear behind a tensor."""
+        """Insert a QuantizeLinear behind a tensor."""
         scale, zero = self._scale(interval)
         parameters = self._constants(value.name or "", scale, zero)
         node = self._node("QuantizeLinear", [value, *parameters], f"{value.name}_q", value)
@@ -88,7 +90,7 @@ class _Rewriting:
         self._stored[value] = node.outputs[0]
 
     def dequantize(self, value: ir.Value, readers: Sequence[tuple[ir.Node, int]]) -> None:
-        """Let every reader of a stored tensor read it through a DequantizeLinear of its own."""
+        """Insert a DequantizeLinear of its own before every reader of a stored tensor."""
         for node, index in readers:
             self._read(self._stored[value], node, index)
 
@@ -101,7 +103,7 @@ class _Rewriting:
         node.replace_input_with(index, new.outputs[0])
 
     def move(self, stored: Collection[ir.Value]) -> None:
-        """What only moves numbers takes and gives the 8 bits: the scale stays as it is."""
+        """Make operators that only move numbers read and write 8-bit tensors."""
         for node in list(self._graph):
             if node.op_type not in moving(self._engine):
                 continue
@@ -123,7 +125,7 @@ class _Rewriting:
                 self._read(result, reader, index)
 
     def read_frame(self, node: ir.Node, frame: tuple[ir.Node, float]) -> None:
-        """A convolution on the frame reads its bytes: they are what 8 bits are exact for."""
+        """Make a convolution read the frame's bytes, which are exact in 8 bits."""
         transpose, factor = frame
         source = self._graph.inputs[0]
         moved = self._node("Transpose", [source], f"{node.outputs[0].name}_frame", None)
@@ -135,7 +137,7 @@ class _Rewriting:
         self._read(moved.outputs[0], node, 0)
 
     def weights(self, node: ir.Node) -> None:
-        """Quantize a convolution's weights per output channel, symmetric."""
+        """Quantize the weights of a convolution, symmetric, with one scale per output channel."""
         value = node.inputs[1]
         content = constant_of(value)
         if value is None or content is None:
@@ -159,7 +161,7 @@ class _Rewriting:
         set_input(node, 2, self._constant(node, name, counts.astype(np.int32), steps))
 
     def _constant(self, node: ir.Node, name: str, content: Floats, scales: Floats) -> ir.Value:
-        """Return what a constant of integers says, behind a DequantizeLinear along axis 0."""
+        """Insert integers with a DequantizeLinear along axis 0; return its result."""
         inputs = [
             add_initializer(self._graph, f"{name}_bits", content),
             add_initializer(self._graph, f"{name}_scale", scales.astype(np.float32)),
@@ -197,10 +199,10 @@ class _Rewriting:
 
 
 def scale_of(interval: Interval, engine: Engine) -> tuple[float, int]:
-    """Return the scale and zero point with which 8 bits cover an interval, zero exactly.
+    """Return (scale, zero point) of 8 bits that cover an interval and represent zero exactly.
 
-    TensorRT: symmetric int8. onnxruntime: uint8 with a zero point, which its kernels are fastest
-    with. A tensor that is always zero has scale 1.
+    For TensorRT: symmetric int8. For onnxruntime: uint8 with a zero point, its fastest form. A
+    tensor that is always zero gets the scale 1.
     """
     low, high = min(interval[0], 0.0), max(interval[1], 0.0)
     if engine is Engine.TENSORRT:
@@ -213,7 +215,7 @@ def scale_of(interval: Interval, engine: Engine) -> tuple[float, int]:
 
 
 def quantized_weights(content: Floats) -> tuple[Floats, Floats]:
-    """Return (scales, int8) of weights, one symmetric scale per output channel (axis 0)."""
+    """Return (scales, int8 weights), symmetric, with one scale per output channel (axis 0)."""
     reach = np.abs(content.reshape(len(content), -1)).max(axis=1)
     scales = np.where(reach > 0, reach / _LARGEST_WEIGHT, 1.0).astype(np.float32)
     counts = np.rint(content / scales.reshape(-1, *(1,) * (content.ndim - 1)))

@@ -1,7 +1,8 @@
-"""Which part of its inputs a part of an output needs, found by walking the operators back.
+"""Find the range of its inputs that a range of a graph's outputs depends on.
 
-Ranges are half-open [start, stop) in elements along one spatial axis. They are not clipped to
-the tensor: what reaches past its border is the graph's own padding.
+The operators are walked from the outputs to the inputs. Ranges are half-open, [start, stop), in
+elements along one spatial axis. They are not clipped to the tensor: what reaches past its border is
+padding of the graph.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from edgeunet.graph.values import constant_of, static_shape
 from edgeunet.specs import FRAME
 
 Axes = tuple[int, int]
-"""Which two axes of a tensor are its rows and columns."""
+"""The axes of a tensor that are its rows and its columns."""
 
 _POINTWISE = frozenset(
     {
@@ -36,7 +37,7 @@ _GLOBAL_HINT = "run the levels it is in on whole frames, or cut the plan at it"
 
 
 class GlobalOperatorError(GraphError):
-    """An operator whose every output needs every input pixel."""
+    """An operator whose every output depends on every input pixel."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,16 @@ class Range:
 
 
 Rule = Callable[[Range], Range]
-"""From a range of an operator's outputs to the range of one of its inputs that it needs."""
+"""Maps a range of an operator's output to the range of one input that it depends on."""
 
 _Sources = tuple[tuple[ir.Value, Rule], ...]
 
 
 def spatial_axes(graph: ir.Graph) -> dict[ir.Value, Axes]:
-    """Return the row and column axes of every tensor that has some.
+    """Return the row and column axes of every tensor that has them.
 
-    Inputs and everything a convolution or pool touches are (N, C, H, W), but FRAME, and a uint8
-    input whose last axis has three elements, is a frame, (N, H, W, 3).
+    Inputs, and all tensors around convolutions and pools, are (N, C, H, W). FRAME, and any uint8
+    input whose last axis has three elements, is (N, H, W, 3).
     """
     axes: dict[ir.Value, Axes] = {}
     for value in graph.inputs:
@@ -87,9 +88,9 @@ def spatial_axes(graph: ir.Graph) -> dict[ir.Value, Axes]:
 
 
 class ReceptiveField:
-    """A graph's operators as what they need of their inputs, read once for many questions.
+    """The receptive fields of all operators of a graph, read once for many questions.
 
-    The graph is not to be changed meanwhile.
+    The graph must not be changed while this object is in use.
     """
 
     def __init__(self, graph: ir.Graph) -> None:
@@ -99,11 +100,12 @@ class ReceptiveField:
         self._sources: tuple[dict[ir.Node, _Sources], dict[ir.Node, _Sources]] = ({}, {})
 
     def needed(self, wanted: Mapping[ir.Value, Range], which: int) -> dict[ir.Value, Range]:
-        """Return what of every graph input the wanted output ranges need, on one axis.
+        """Return the range of every graph input that output ranges depend on, along one axis.
 
-        which: 0 for rows, 1 for columns. An input that nothing wanted depends on is left out.
-        Raises GlobalOperatorError for an operator that needs everything, GraphError for one whose
-        reach is not known; both name the node.
+        wanted: ranges of outputs.
+        which: 0 for rows, 1 for columns. Inputs that no wanted output depends on are left out.
+            Raises GlobalOperatorError for an operator that depends on everything, and GraphError
+            for one that is not known; both name the node.
         """
         ranges: dict[ir.Value, Range] = dict(wanted)
         for node in self._backwards:
@@ -119,7 +121,7 @@ class ReceptiveField:
         return {value: ranges[value] for value in self._inputs if value in ranges}
 
     def _sources_of(self, node: ir.Node, which: int) -> _Sources:
-        """Return the inputs of which a node needs a range, each with the rule that says which."""
+        """Return the inputs of which a node needs a range, each with its rule."""
         known = self._sources[which]
         if node not in known:
             known[node] = tuple(
@@ -142,7 +144,7 @@ def global_nodes(graph: ir.Graph) -> list[ir.Node]:
 def _is_broadcast(
     value: ir.Value, node: ir.Node, axes: Mapping[ir.Value, Axes], which: int
 ) -> bool:
-    """Whether a one-element axis is spread over the output: no range of it is needed."""
+    """Return whether an axis with one element is broadcast, so that it has no range."""
     shape = static_shape(value)
     output = static_shape(node.outputs[0])
     axis = axes[value][which]
@@ -152,9 +154,10 @@ def _is_broadcast(
 
 
 def reach_rule(node: ir.Node, index: int, axes: Mapping[ir.Value, Axes], which: int) -> Rule:
-    """Return what says how much of input ``index`` a range of a node's outputs needs, on one axis.
+    """Return the rule from output ranges of a node to ranges of its input ``index``.
 
-    Raises as ``ReceptiveField.needed`` does.
+    which: the axis, 0 for rows, 1 for columns.
+    Raises the errors of ``ReceptiveField.needed``.
     """
     kind = node.op_type
     if kind in _POINTWISE or kind == "Transpose":
@@ -200,7 +203,10 @@ def _same(reach: Range) -> Range:
 
 
 def _windowed(node: ir.Node, axis: int, which: int) -> Rule:
-    """Convolution and pooling: output i reads [i*stride - pad, ... + (kernel-1)*dilation]."""
+    """Return the rule of a convolution or pool.
+
+    Output i reads [i * stride - pad, i * stride - pad + (kernel - 1) * dilation].
+    """
     kernel = _kernel(node, which)
     stride = _pair(node, "strides", which, 1)
     pad = _pair(node, "pads", which, 0)
@@ -219,7 +225,10 @@ def _windowed(node: ir.Node, axis: int, which: int) -> Rule:
 
 
 def _transposed(node: ir.Node, axis: int, which: int) -> Rule:
-    """Transposed convolution: input i writes [i*stride - pad, ... + (kernel-1)*dilation]."""
+    """Return the rule of a transposed convolution.
+
+    Input i writes [i * stride - pad, i * stride - pad + (kernel - 1) * dilation].
+    """
     stride = _pair(node, "strides", which, 1)
     pad = _pair(node, "pads", which, 0)
     span = (_kernel(node, which) - 1) * _pair(node, "dilations", which, 1)

@@ -1,8 +1,8 @@
-"""Reading the frame again instead of holding a float copy of it.
+"""Read the frame again instead of holding a float copy of it.
 
-Exporters merge equal subexpressions; for the camera frame that is the wrong trade: a float
-copy of the frame, four times its size, would live across the whole network. Every reader of
-a value that is cheaply made from a graph input gets its own copy of the making.
+Exporters merge equal subexpressions. For the frame this costs memory: a float copy, four times as
+large as the frame, would be alive across the whole network. So every reader of a value that is
+cheap to compute from a graph input gets its own copy of that computation.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _CHEAP = frozenset({"Cast", "Transpose", "Mul", "Add", "Sub", "Div", "Pad", "Sli
 
 
 def reread_inputs(model: ir.Model) -> int:
-    """Give every reader of an input-derived value its own chain; return the nodes added."""
+    """Give every reader of a value made from an input its own nodes; return the number added."""
     graph = model.graph
     derived = _derived_values(graph)
     added = 0

@@ -1,4 +1,7 @@
-"""A graph at another frame size. Owes its simplicity to graphs without sizes in them."""
+"""Change the frame size of a graph by inferring its shapes anew.
+
+This works for graphs that have no sizes written into their operators.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,10 @@ from edgeunet.graph.values import constant_of, static_shape
 
 
 def at_sizes(model: ir.Model, sizes: Mapping[str, tuple[int, int]]) -> ir.Model:
-    """Return a copy whose inputs have other (rows, columns), all shapes inferred anew.
+    """Return a copy of a graph whose inputs have other (rows, columns), with all shapes inferred.
 
-    sizes: by input name; an input without rows and columns keeps its shape.
-    Raises GraphError for a graph that has its frame size written into it.
+    sizes: by input name; inputs without rows and columns keep their shape.
+    Raises GraphError for a graph with its frame size written into it.
     """
     for node in model.graph:
         if node.op_type in ("Reshape", "Expand", "Pad") and any(

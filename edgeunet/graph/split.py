@@ -1,12 +1,12 @@
-"""Cutting a graph at one level into parts that run in order: window by window, or once.
+"""Cut a graph at one level into parts that run in order, once or window by window.
 
-What runs at a higher resolution than the level goes into encode and decode, which run window by
-window, what mixes pixels below it into the core that runs once. Everything else (1x1 convolutions,
-shuffles, sums) goes where the fewest bytes have to be held between parts: a minimum cut.
+Operators at a finer resolution than the level go into the parts encode and decode, which run window
+by window. Operators that mix pixels below the level go into the core, which runs once. All others
+(1x1 convolutions, shuffles, sums) go where the fewest bytes are held between parts: a minimum cut.
 
-A mean over the whole frame in encode or decode (NAFNet's channel attention) divides it in two
-passes: the first makes what is averaged, a part of its own averages, the second goes on. The
-result is exact; what is averaged is held.
+A mean over the whole frame in encode or decode (NAFNet's channel attention) divides that part into
+two passes. The first makes the tensor to be averaged, a part of its own averages it, and the second
+goes on. The result is exact, and the averaged tensor is held.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from edgeunet.specs import FRAME
 
 @dataclass(frozen=True)
 class Part:
-    """Nodes that run together, and the names of what goes in and out.
+    """Nodes that run together, and the names of their inputs and outputs.
 
-    recomputed: encoder values that the part makes again from the frame instead of reading them.
+    windowed: whether the part runs window by window.
+    recomputed: encoder values that the part computes again from the frame instead of reading them.
     """
 
     name: str
@@ -47,9 +48,9 @@ class _Group:
 def split_at(whole: Geometry, level: int, *, recompute: int = 0) -> tuple[Part, ...]:
     """Cut a whole-frame graph so that levels 0..level-1 run window by window.
 
-    recompute: of that many levels, from the finest, decode makes the encoder's values again
-    instead of reading them from encode. Raises GraphError when there is nothing to cut at this
-    level, or nothing that can be made again from a window.
+    recompute: number of levels, from the finest, whose encoder values decode computes again instead
+        of reading them. Raises GraphError when there is nothing to cut at this level, or when a
+        window cannot compute the encoder values again.
     """
     resolution = whole.finest_strides
     high = {node for node in whole.nodes if resolution[node] < 2**level}
@@ -97,10 +98,7 @@ def split_at(whole: Geometry, level: int, *, recompute: int = 0) -> tuple[Part, 
 
 
 def extract(whole: Geometry, name: str, inputs: Iterable[str], outputs: Iterable[str]) -> ir.Model:
-    """Return what is between values of a graph, as a model of its own.
-
-    Inputs that nothing reads are left out.
-    """
+    """Return the part of a graph between given values, as a model. Unused inputs are left out."""
     wanted = [whole.values[output] for output in outputs]
     given = [whole.values[value] for value in inputs]
     borders = set(given)
@@ -134,9 +132,9 @@ def _never(value: ir.Value, reader: ir.Node) -> bool:
 def _parts(
     whole: Geometry, groups: list[_Group], again: set[ir.Value], decode: set[ir.Node]
 ) -> tuple[Part, ...]:
-    """Say what crosses between the groups, in execution order.
+    """Return the groups as parts, with the values that cross between them, in execution order.
 
-    again: values that decode does not read from whoever made them first.
+    again: values that decode computes by itself.
     """
     place = {node: index for index, group in enumerate(groups) for node in group.nodes}
     in_decode = [group.nodes <= decode for group in groups]
@@ -164,7 +162,7 @@ def _parts(
 
 
 def _passes(whole: Geometry, nodes: set[ir.Node], name: str) -> list[_Group]:
-    """Cut at every mean over the frame; without one, everything is one group."""
+    """Cut nodes at every mean over the frame; without one, all of them are one group."""
     means = [node for node in whole.global_nodes if node in nodes]
     if not means:
         return [_Group(name, windowed=True, nodes=nodes)]
@@ -175,7 +173,7 @@ def _passes(whole: Geometry, nodes: set[ir.Node], name: str) -> list[_Group]:
         if mean not in left:
             continue
         mean_group = _with_vectors_of(mean, left & vectors)
-        # Every way between two nodes that are left leads through nodes that are left.
+        # Every path between two of the remaining nodes stays within the remaining nodes.
         before = cheapest_cut(
             left,
             whole.ancestors([mean], within=left),
@@ -195,7 +193,7 @@ def _passes(whole: Geometry, nodes: set[ir.Node], name: str) -> list[_Group]:
 
 
 def _with_vectors_of(mean: ir.Node, vectors: set[ir.Node]) -> set[ir.Node]:
-    """Return a mean and the nodes on vectors that need nothing else."""
+    """Return a mean and the nodes on vectors that depend on it alone."""
     found = {mean}
     stack = [mean]
     while stack:
@@ -209,9 +207,9 @@ def _with_vectors_of(mean: ir.Node, vectors: set[ir.Node]) -> set[ir.Node]:
 
 
 def _waist(whole: Geometry, nodes: set[ir.Node], name: str) -> list[_Group]:
-    """Cut a pass where it is thinnest between what it reads and its first convolution.
+    """Cut a pass before its first convolution, where the fewest bytes are held.
 
-    What comes before works cell by cell, so that it may write over what it has read.
+    The first part works cell by cell, so its results may overwrite what it has read.
     """
     uncut = [_Group(name, windowed=True, nodes=nodes)] if nodes else []
     mixing = {node for node in nodes if whole.mixes(node)}

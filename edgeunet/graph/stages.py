@@ -1,6 +1,6 @@
-"""The stages of a plan: graphs that run window by window or once, and what each needs.
+"""The stages of a plan: graphs that run once or window by window, with their borders and halos.
 
-All positions are in full-resolution pixels of the padded frame, half-open.
+All positions are in full-resolution pixels of the padded frame. Intervals are half-open.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ WHOLE = "whole"
 
 @dataclass(frozen=True)
 class Border:
-    """One tensor at a stage's border.
+    """One input or output tensor of a stage.
 
-    shape: at the size the graph was made for. stride: full-resolution pixels per element.
-    axes: which are rows and columns; None for what has no place in the frame, a vector of class
-    scores for example.
+    shape: for the size that the graph was made for.
+    stride: full-resolution pixels per element.
+    axes: the row and column axes; None for a tensor without a position in the frame, such as a
+        vector of class scores.
     """
 
     name: str
@@ -56,10 +57,11 @@ class Border:
 class StageGraph:
     """One stage, as a graph that can be made for any window size.
 
-    align: windows start, and are as large as, multiples of this many pixels.
-    model: shared with stages of other cuts, which may have other names; not to be changed.
-    windowed: runs window by window; else once, on everything.
-    base: (height, width) of the frame that ``model`` was made for.
+    model: shared with stages of other cuts; must not be changed.
+    align: windows start at multiples of this many pixels, and their sizes are multiples of it.
+    halo_rows, halo_columns: pixels at the ends of a window that come out wrong.
+    windowed: whether the stage runs window by window; otherwise it runs once.
+    base: (height, width) in pixels of the frame that ``model`` was made for.
     """
 
     name: str
@@ -74,7 +76,7 @@ class StageGraph:
 
     @property
     def cellwise(self) -> bool:
-        """Whether no window needs anything that another one settles."""
+        """Whether each window depends only on its own part of the inputs."""
         return self.windowed and self.halo_rows == self.halo_columns == Halo(0, 0)
 
     @property
@@ -97,9 +99,9 @@ class StageGraph:
 
 
 class FrameGraph:
-    """A network's graph, to be cut in any way and made for any frame.
+    """The graph of a network, which can be cut in any way and made for any frame size.
 
-    model: the graph of a frame that needs no padding, FRAME in; it is not to be changed.
+    model: the graph of a frame that needs no padding; it must not be changed.
     """
 
     def __init__(self, model: ir.Model) -> None:
@@ -115,10 +117,10 @@ class FrameGraph:
         return view_of_model(self._model).bytes_of(TensorKind.WEIGHT)
 
     def cut(self, level: int, *, recompute: int = 0) -> tuple[StageGraph, ...]:
-        """Cut the graph into stages, in the order they run; level 0 leaves it whole.
+        """Cut the graph into stages, in execution order; level 0 gives one stage.
 
-        recompute: see ``split_at``. Raises GraphError, with the operator's name, when it cannot.
-        Stages that cuts have in common share a model, whatever they are called.
+        recompute: see ``split_at``. Raises GraphError, with the operator's name, when it cannot be
+            cut. Equal stages of different cuts share one model.
         """
         if level == 0:
             return (self._stage(WHOLE, self._model, windowed=False),)
@@ -173,7 +175,7 @@ def _border(
 
 
 def _frame_size(whole: ir.Model) -> tuple[int, int]:
-    """Return (height, width) in pixels of the frame a graph was exported for."""
+    """Return the (height, width) in pixels of the frame that a graph was exported for."""
     shape = next(static_shape(value) for value in whole.graph.inputs if value.name == FRAME)
     if shape is None:
         raise GraphError("the frame has no fixed size", hint="export with a fixed size")
@@ -188,11 +190,10 @@ def _halo(
     align: int,
     which: int,
 ) -> Halo:
-    """Return how many pixels at a window's ends need what lies outside the window.
+    """Return the number of pixels at each end of a window that depend on pixels outside it.
 
-    Windows start and stop at multiples of align. The reach of an output only moves with it, so
-    the first output that stays inside says it for all after it. In whole elements of the
-    coarsest output, because what a window settles ends at one.
+    Windows start and stop at multiples of ``align``. Moving an output moves its reach, so the first
+    margin that works is the halo. It is a multiple of the coarsest output's element.
     """
     start, stop = align * 1024, align * 2048
     strides = {border.name: border.stride for border in inputs}
@@ -206,7 +207,7 @@ def _halo(
             )
 
     def inside(first: int) -> bool:
-        """Whether the outputs in [first, first + whole) need nothing outside [start, stop)."""
+        """Return whether outputs [first, first + whole) depend only on [start, stop)."""
         wanted = {
             values[border.name]: Range(first // border.stride, (first + whole) // border.stride)
             for border in outputs
@@ -223,7 +224,7 @@ def _halo(
 
 
 def _first(holds: Callable[[int], bool]) -> int:
-    """Return the smallest number for which something holds that holds for all larger ones."""
+    """Return the smallest number for which a monotone condition holds."""
     if holds(0):
         return 0
     last = 1

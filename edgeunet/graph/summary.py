@@ -30,12 +30,12 @@ _FIXED_SIZE_HINT = "export the graph with a fixed batch, height and width"
 
 
 class TensorKind(str, enum.Enum):
-    """What a tensor is to the one who runs the graph.
+    """The role of a tensor for the program that runs the graph.
 
-    INPUT, OUTPUT: at the graph's border; their buffers belong to the caller.
-    WEIGHT: stored in the file (an initializer or a Constant node).
-    CONSTANT: computed from weights and shapes alone; engines fold it when they load.
-    ACTIVATION: everything else.
+    INPUT, OUTPUT: inputs and outputs of the graph; their buffers belong to the caller.
+    WEIGHT: stored in the file, as an initializer or a Constant node.
+    CONSTANT: computed from weights and shapes alone; engines fold it when they load the graph.
+    ACTIVATION: all other tensors.
     """
 
     INPUT = "input"
@@ -50,7 +50,11 @@ class TensorKind(str, enum.Enum):
 
 @dataclass(frozen=True)
 class GraphTensor:
-    """One tensor; ``dtype`` is a numpy dtype name, 4-bit types are packed in ``size_bytes``."""
+    """One tensor.
+
+    dtype: the numpy name of the element type.
+    size_bytes: size of the data; 4-bit types are packed.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -61,7 +65,11 @@ class GraphTensor:
 
 @dataclass(frozen=True)
 class GraphNode:
-    """One operator; ``index`` is its step. Inputs and outputs that are left out are skipped."""
+    """One operator.
+
+    index: its position in the execution order.
+    inputs, outputs: tensor names; optional ones that are left out are skipped.
+    """
 
     index: int
     name: str
@@ -71,18 +79,18 @@ class GraphNode:
 
     @property
     def label(self) -> str:
-        """The name, or the operator and step where the file gives no name."""
+        """The name, or the operator and its index where the file gives no name."""
         return self.name or f"{self.op_type}#{self.index}"
 
     @property
     def is_view(self) -> bool:
-        """Whether the first output has the bytes of the first input."""
+        """Whether the first output shares the bytes of the first input."""
         return self.op_type in VIEW_OPS and bool(self.inputs)
 
 
 @dataclass(frozen=True)
 class GraphView:
-    """A whole graph. Nodes are in execution order; every tensor's size is known."""
+    """A whole graph, with its nodes in execution order and the size of every tensor."""
 
     name: str
     inputs: tuple[str, ...]
@@ -103,7 +111,11 @@ class GraphView:
 
 
 def view_of_file(path: Path) -> GraphView:
-    """Read an ONNX file. Raises GraphError when it is none, or when a size is not fixed."""
+    """Read an ONNX file.
+
+    Raises GraphError when it is not an ONNX file or a size is not fixed, and MissingPackageError
+    without the package onnx.
+    """
     try:
         import onnx_ir as ir
         from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -121,7 +133,7 @@ def view_of_file(path: Path) -> GraphView:
 
 
 def view_of_model(model: ir.Model, name: str | None = None) -> GraphView:
-    """Describe a model. Shapes it lacks are inferred and filled in; nothing else is changed."""
+    """Describe a model. Missing shapes are inferred and filled in; nothing else changes."""
     try:
         from onnx_ir.passes.common import InlinePass, ShapeInferencePass
     except ModuleNotFoundError as error:
@@ -133,7 +145,7 @@ def view_of_model(model: ir.Model, name: str | None = None) -> GraphView:
             hint="export or copy it again",
         )
     if model.functions:
-        # A copy: inlining rewrites the graph, and the caller's is not ours to change.
+        # Inlining changes the graph, so a copy is inlined.
         model = InlinePass()(model.clone()).model
     _refuse_subgraphs(model.graph)
     if any(_shape_of(value) is None for node in model.graph for value in node.outputs):
@@ -196,7 +208,7 @@ def _view(graph: ir.Graph, title: str) -> GraphView:
 
 
 def _is_constant(op_type: str, kinds: Sequence[TensorKind]) -> bool:
-    """Tell whether an operator's result is known before the first frame."""
+    """Return whether the result of an operator is known before the first frame."""
     if op_type in _SHAPE_OPS:
         return True
     fixed = (TensorKind.WEIGHT, TensorKind.CONSTANT)
@@ -219,7 +231,7 @@ def _refuse_subgraphs(graph: ir.Graph) -> None:
 
 
 def _shape_of(value: ir.Value) -> tuple[int, ...] | None:
-    """Return the shape of a tensor whose type is known, None where a dimension is no number."""
+    """Return the shape of a tensor with a known type; None for a dimension without a number."""
     from edgeunet.graph.values import static_shape
 
     if value.const_value is not None:
@@ -257,7 +269,7 @@ def _missing(error: ModuleNotFoundError) -> MissingPackageError:
 
 
 def write_model(model: ir.Model, path: Path) -> None:
-    """Write a model to one file, for an engine that reads files."""
+    """Write a model to one file."""
     import onnx_ir as ir
 
     ir.save(model, path)

@@ -1,8 +1,8 @@
-"""Pixel unshuffle as one operator, without sizes in it.
+"""Write pixel unshuffle as one operator that contains no sizes.
 
-Exporters write it as Reshape, Transpose, Reshape, with the frame's size in the shapes.
-SpaceToDepth says the same in one node for every size, with its channels in another order;
-the convolution that reads it is given its input channels in that order. Exact.
+Exporters write it as Reshape, Transpose and Reshape, with the frame's size in the shapes.
+SpaceToDepth does the same for every size, with its channels in another order. The input channels of
+the convolution that reads it are reordered to match. The result is exact.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PERMUTATION = [0, 1, 3, 5, 2, 4]
 
 
 def join_unshuffles(model: ir.Model) -> int:
-    """Rewrite in place every pixel unshuffle that a convolution reads; return how many."""
+    """Rewrite, in place, every pixel unshuffle that a convolution reads; return their number."""
     graph = model.graph
     joined = 0
     for node in list(graph):

@@ -1,4 +1,4 @@
-"""Small questions about onnx-ir values that every rewrite asks."""
+"""Properties of onnx-ir values that many rewrites need."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
 
 
 def constant_of(value: ir.Value | None) -> Floats | None:
-    """Return the numpy content of an initializer or Constant output, else None."""
+    """Return the content of an initializer or of a Constant's output, None for other values."""
     if value is None or value.const_value is None or value.is_graph_input():
         return None
     return value.const_value.numpy()
 
 
 def only_use(value: ir.Value) -> ir.Node | None:
-    """Return the single node that reads a value, or None when there are more or none."""
+    """Return the node that reads a value, or None unless there is exactly one."""
     users = list(value.uses())
     if len(users) != 1 or value.is_graph_output():
         return None
@@ -29,9 +29,9 @@ def only_use(value: ir.Value) -> ir.Node | None:
 
 
 def channel_vector(constant: Floats, channels: int, *, axis: int, rank: int) -> Floats | None:
-    """Return a constant as a vector over ``channels``, when broadcasting makes it one.
+    """Return a constant as a vector over channels, (channels,), or None if it is not one.
 
-    axis, rank: where the channels are in the tensor it is broadcast to.
+    axis, rank: the position of the channels in the tensor that the constant is broadcast to.
     """
     if constant.size == 1:
         return np.broadcast_to(constant.reshape(()), (channels,))
@@ -42,12 +42,12 @@ def channel_vector(constant: Floats, channels: int, *, axis: int, rank: int) -> 
 
 
 def add_initializer(graph: ir.Graph, name: str, content: Floats) -> ir.Value:
-    """Register a new initializer under a name that is not taken."""
+    """Add a new initializer with a name that is not taken yet."""
     base, index = name, 1
     while name in graph.initializers:
         name = f"{base}_{index}"
         index += 1
-    # ascontiguousarray alone would make a vector of a scalar.
+    # ascontiguousarray turns a scalar into a vector.
     tensor = ir.tensor(np.ascontiguousarray(content).reshape(content.shape), name=name)
     value = ir.Value(name=name, shape=ir.Shape(content.shape), type=ir.TensorType(tensor.dtype))
     value.const_value = tensor
@@ -56,7 +56,7 @@ def add_initializer(graph: ir.Graph, name: str, content: Floats) -> ir.Value:
 
 
 def set_input(node: ir.Node, index: int, value: ir.Value) -> None:
-    """Make ``value`` the node's input ``index``, appending when it is the next one."""
+    """Set the node's input ``index`` to ``value``; append it if it is the next input."""
     if index == len(node.inputs):
         node.resize_inputs(index + 1)
     node.replace_input_with(index, value)
@@ -69,7 +69,7 @@ def drop_unused_initializers(graph: ir.Graph) -> None:
 
 
 def static_shape(value: ir.Value) -> tuple[int, ...] | None:
-    """Return a value's shape when every dimension is a number."""
+    """Return a value's shape, or None unless every dimension is a number."""
     if value.shape is None:
         return None
     dimensions = [d for d in value.shape if isinstance(d, int)]

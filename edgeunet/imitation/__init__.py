@@ -1,1 +1,1 @@
-"""What engines do with memory, by imitation: their kernels, allocations and arenas."""
+"""Imitations of how engines use memory: their kernels, allocations and arenas."""

@@ -1,4 +1,4 @@
-"""In which order an engine takes and gives back memory for one graph."""
+"""The order in which an engine allocates and frees memory for one graph."""
 
 from __future__ import annotations
 
@@ -18,20 +18,23 @@ _NO_END = 1 << 60
 
 @dataclass(frozen=True)
 class Buffer:
-    """An activation: bytes per pixel of the window, or bytes whatever the window."""
+    """The size of one buffer: a number of bytes per pixel of the window, plus a constant."""
 
     slope: float
     constant: int
 
     def size_bytes(self, pixels: int) -> int:
+        """Return the size for a window of this many pixels."""
         return math.ceil(self.slope * pixels) + self.constant
 
 
 @dataclass(frozen=True)
 class Allocations:
-    """Steps in order: which buffers are taken, and which are given back after it.
+    """The buffers of one graph, and the steps that allocate and free them.
 
-    kept_bytes: what weights take in the arena from loading on.
+    buffers: all buffers, numbered by their position.
+    steps: for every step, (buffers allocated before it, buffers freed after it).
+    kept_bytes: sizes of the blocks that weights take in the arena when the graph is loaded.
     """
 
     buffers: tuple[Buffer, ...]
@@ -39,12 +42,12 @@ class Allocations:
     kept_bytes: tuple[int, ...]
 
     def load(self, arena: Arena) -> None:
-        """Take what loading the graph takes, for good."""
+        """Allocate what stays allocated from loading on."""
         for size_bytes in self.kept_bytes:
             arena.take(size_bytes)
 
     def replay(self, arena: Arena, pixels: int) -> None:
-        """Take and give back in an arena what a window of this area needs."""
+        """Allocate and free, in an arena, the buffers of a window of this many pixels."""
         sizes = [buffer.size_bytes(pixels) for buffer in self.buffers]
         pieces = {}
         for taken, given in self.steps:
@@ -54,7 +57,7 @@ class Allocations:
                 arena.give(pieces.pop(index))
 
     def extent_bytes(self, pixels: int) -> int:
-        """Return where the bytes end that a window of this area is given in an endless region."""
+        """Return the end of the bytes that a window takes in a region without a limit."""
         if pixels not in self._extents:
             arena = Arena(_NO_END, DEAD_BYTES)
             self.replay(arena, pixels)
@@ -62,8 +65,8 @@ class Allocations:
         return self._extents[pixels]
 
     def fits(self, pixels: int, region_bytes: int) -> bool:
-        """Whether a region that is free serves a window of this area, and needs no other beside."""
-        # With as much left over again, the region's end is never nearer than the holes in it.
+        """Return whether a free region is enough for a window, without a further region."""
+        # In a region of twice the size, the end of the region never influences the placement.
         if 2 * up_to_pieces(self.extent_bytes(pixels)) <= region_bytes:
             return True
         arena = Arena(max(region_bytes, 1), DEAD_BYTES)
@@ -71,7 +74,7 @@ class Allocations:
         return arena.reserved_bytes <= region_bytes
 
     def peak_bytes(self, pixels: int) -> int:
-        """Return the most that is in use at once for a window of this area."""
+        """Return the largest number of bytes in use at once for a window of this many pixels."""
         return max((math.ceil(s * pixels) + c for s, c in self._live_lines), default=0)
 
     def live_lines(self) -> tuple[tuple[float, int], ...]:
@@ -103,11 +106,12 @@ def allocations_of(
     *,
     in_place: bool = True,
 ) -> Allocations:
-    """Return the allocations of a graph made for a window of ``pixels``.
+    """Return the allocations of a graph that was made for a window of ``pixels``.
 
-    placed: the tensors that grow with the window. Of the orders that onnxruntime may take, the
-    one with the higher peak; for other engines the graph's own, node by node. in_place: whether
-    kernels may write over what they read last, as they do.
+    placed: the tensors that grow with the window.
+    in_place: whether kernels may overwrite an input that they read last, as engines do.
+    onnxruntime may run the kernels in several orders; the one with the highest peak is taken. Other
+    engines run the nodes in the order of the graph.
     """
     orders = orders_of(view) if engine is Engine.ONNXRUNTIME else [nodes_of(view)]
     if not in_place:
@@ -147,7 +151,7 @@ def _allocations(
 
 
 def _owners(kernels: Sequence[Kernel], last: Mapping[str, int], view: GraphView) -> dict[str, str]:
-    """Return, for tensors that share another one's bytes, which that is."""
+    """Return, for every tensor that shares the bytes of another one, the name of that tensor."""
     owner: dict[str, str] = {}
     for index, kernel in enumerate(kernels):
         if kernel.over is None or kernel.over not in last:
@@ -156,7 +160,7 @@ def _owners(kernels: Sequence[Kernel], last: Mapping[str, int], view: GraphView)
         if _is_callers(made, view):
             continue
         root = owner.get(kernel.over, kernel.over)
-        # A view may share the caller's bytes; nothing may be written over them.
+        # A view may share the bytes of the caller, but no kernel may overwrite them.
         if _is_callers(root, view) and not kernel.is_view:
             continue
         sharing = [root, *(name for name, held_by in owner.items() if held_by == root)]
@@ -166,7 +170,7 @@ def _owners(kernels: Sequence[Kernel], last: Mapping[str, int], view: GraphView)
 
 
 def _is_callers(name: str, view: GraphView) -> bool:
-    """Whether a tensor is in a buffer of the caller."""
+    """Return whether a tensor lies in a buffer of the caller."""
     return name in view.by_name and view.tensor(name).kind is not TensorKind.ACTIVATION
 
 

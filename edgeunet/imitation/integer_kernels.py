@@ -1,8 +1,8 @@
 """Integer kernels as ONNX Runtime's CPU provider runs them: with the channels last.
 
-What comes in from another stage has its channels first, as what goes out to one must. A convolution
-reads a copy; a sum of such a tensor is made with the channels first, whatever else it adds, and so
-are sums of that. From the library's profiles, 1.31.
+Tensors that come from or go to another stage have their channels first. A convolution reads a copy
+of such a tensor. A sum of such a tensor is computed with the channels first, whatever its other
+term, and so are sums of its result. Derived from profiles of the library, version 1.31.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FIRST, _LAST = "first", "last"
 
 
 def with_channels_last(view: GraphView) -> GraphView:
-    """Return the graph with these copies; one without integer kernels as it is."""
+    """Return the graph with these copies; one without integer kernels is returned unchanged."""
     if not any(map(is_integer_kernel, view.nodes)):
         return view
     return _Copying(view).view()
@@ -26,6 +26,8 @@ def with_channels_last(view: GraphView) -> GraphView:
 
 @dataclass
 class _Copying:
+    """The pass over a graph that inserts the copies."""
+
     source: GraphView
     nodes: list[GraphNode] = field(default_factory=list)
     copies: dict[str, GraphTensor] = field(default_factory=dict)
@@ -36,7 +38,7 @@ class _Copying:
             tensor = self.source.tensor(name)
             if tensor.dtype in BITS and len(tensor.shape) == 4:
                 self.first.add(name)
-        # A convolution in floats reads channels first, also what is made from 8 bits for it.
+        # Float convolutions read channels first, also if their input is dequantized.
         for_floats = {n.inputs[0] for n in self.source.nodes if n.op_type in _FLOAT}
         for node in self.source.nodes:
             if is_integer_kernel(node):
@@ -55,7 +57,10 @@ class _Copying:
         )
 
     def _kernel(self, node: GraphNode) -> None:
-        """Add a kernel, behind copies of what it reads and before one of what leaves."""
+        """Add a kernel, with copies of its inputs before it.
+
+        If it makes an output of the graph, a copy of that follows it.
+        """
         tensors = [self.source.tensor(name) for name in node.inputs]
         order = _FIRST if node.op_type == _SUM and self.first & set(node.inputs) else _LAST
         inputs = [
@@ -73,7 +78,7 @@ class _Copying:
         self.nodes.append(GraphNode(0, "", "Transpose", (copy,), (output.name,)))
 
     def _in(self, order: str, tensor: GraphTensor) -> str:
-        """Return a tensor in an order; the copy is made for its first reader."""
+        """Return the name of a tensor in an order; insert the copy before its first reader."""
         if (tensor.name in self.first) == (order == _FIRST):
             return tensor.name
         known = f"{tensor.name} with channels {order}"

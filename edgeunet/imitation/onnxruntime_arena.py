@@ -1,10 +1,10 @@
-"""What onnxruntime's CPU arena touches for a sequence of allocations, by imitation.
+"""Imitation of onnxruntime's CPU arena: the bytes it touches for a sequence of allocations.
 
-The arena ("best fit with coalescing") asks the system for regions that double in size, never
-gives one back, and hands out the smallest free piece that is large enough. Pages it has not
-handed out are not resident, so what a process takes is the bytes that were ever handed out.
-Facts from the documented behaviour of onnxruntime 1.17 to 1.31: pieces are multiples of 256
-bytes; a piece is split when at least half of it would be left over.
+The arena ("best fit with coalescing") requests regions from the system. Each is twice as large as
+the one before, and none is given back. An allocation gets the smallest free piece that is large
+enough. Pages that were never allocated are not resident, so a process takes the bytes that were
+ever allocated. The rules are those of onnxruntime 1.17 to 1.31: pieces are multiples of 256 bytes,
+and a piece is split if at least half of it would remain.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _FIRST_REGION_BYTES = 1 << 20
 _DEAD_BYTES = 128 << 20
 
 DEAD_BYTES = 1 << 20
-"""The setting that edgeunet runs with: no free piece gives away more than this unused."""
+"""The setting that edgeunet runs with: at most this much of a piece is left unused."""
 
 
 def pool_for(region_bytes: int) -> Pool:
-    """Return the arena's settings for a predicted first region, in bytes.
+    """Return the arena settings for a predicted first region, in bytes.
 
     Predictions and sessions use the same settings.
     """
@@ -34,17 +34,17 @@ def pool_for(region_bytes: int) -> Pool:
 
 
 def up_to_pieces(size_bytes: int) -> int:
-    """Return the bytes that the arena sets aside for so many."""
+    """Return a size in bytes, rounded up to whole pieces of the arena."""
     return -(-max(size_bytes, 1) // _PIECE_BYTES) * _PIECE_BYTES
 
 
-# Size, region, place. Later regions usually lie lower in the address space.
+# (size, -region, start): later regions usually have lower addresses.
 _Key = tuple[int, int, int]
 
 
 @dataclass
 class _Piece:
-    """Bytes [start, end) of one region; neighbours by link."""
+    """Bytes [start, end) of one region, linked to the pieces before and after it."""
 
     region: int
     start: int
@@ -64,7 +64,7 @@ class _Piece:
 
 @dataclass
 class _Touched:
-    """Disjoint, sorted intervals of bytes that were handed out once."""
+    """Sorted, disjoint intervals of the bytes that were ever allocated."""
 
     starts: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
@@ -82,12 +82,12 @@ class _Touched:
 
 
 class Arena:
-    """The arena: ``take`` and ``give`` as the engine would, then ask what was touched."""
+    """The imitated arena: call ``take`` and ``give`` in the engine's order, then read totals."""
 
     def __init__(
         self, first_region_bytes: int = _FIRST_REGION_BYTES, dead_bytes: int = _DEAD_BYTES
     ) -> None:
-        """dead_bytes: of a free piece more than this is split off, whatever share it is."""
+        """dead_bytes: a free piece is also split if at least this much of it would remain."""
         self._next_region_bytes = first_region_bytes
         self._dead_bytes = dead_bytes
         self._regions: list[_Touched] = []
@@ -105,16 +105,16 @@ class Arena:
 
     @property
     def extent_bytes(self) -> int:
-        """Return where the bytes that were ever handed out end, over all regions."""
+        """Return the end of the bytes that were ever allocated, summed over all regions."""
         return sum(region.ends[-1] for region in self._regions if region.ends)
 
     @property
     def free_bytes(self) -> int:
-        """Return what is free of the regions there are."""
+        """Return the number of free bytes in all regions."""
         return sum(size_bytes for size_bytes, _, _ in self._free)
 
     def take(self, size_bytes: int) -> _Piece:
-        """Return a piece of at least this size, in use."""
+        """Allocate a piece of at least this size, and return it."""
         wanted = up_to_pieces(size_bytes)
         piece = self._best(wanted)
         if piece is None:
@@ -128,7 +128,7 @@ class Arena:
         return piece
 
     def give(self, piece: _Piece) -> None:
-        """Free a piece; it is joined with free neighbours."""
+        """Free a piece, and join it with free neighbours."""
         piece.free = True
         after, before = piece.after, piece.before
         if after is not None and after.free:

@@ -1,9 +1,10 @@
-"""What onnxruntime's CPU provider makes of a graph: channel blocks, joined kernels, its order.
+"""The kernels that onnxruntime's CPU provider makes of a graph, and their order.
 
-Convolutions compute on blocks of 16 channels. Where others read or write, copies into and out of
-the blocks are put in; a convolution is joined with the activation after it and with a sum, which
-is then written over its other term. The order is the library's own: depth first from the graph's
-last node, later nodes first. From the library's behaviour and profiles, 1.17 to 1.31, on x86.
+Convolutions compute on blocks of 16 channels. Copies into and out of the blocks are inserted where
+other operators write or read. A convolution is fused with the activation after it, and with a sum,
+whose result then overwrites the other term. Kernels run in the library's own order: depth first
+from the last node of the graph, later nodes first. Derived from the behaviour and the profiles of
+versions 1.17 to 1.31, on x86.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _BLOCKED = " in blocks"
 _INTEGER, _INTEGER_CONVOLUTION = "QLinear", "QLinearConv"
 _ACTIVATIONS = frozenset({"Relu", "Sigmoid", "Tanh", "LeakyRelu", "HardSigmoid"})
 _POOLS = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"})
-# Kernels that write over their first input when nothing reads it later.
+# Kernels that overwrite their first input if nothing reads it later.
 _IN_PLACE = frozenset({"Clip", "Relu", "Sigmoid", "Sqrt"})
 
 
@@ -29,9 +30,11 @@ _IN_PLACE = frozenset({"Clip", "Relu", "Sigmoid", "Sqrt"})
 class Kernel:
     """One kernel as it runs.
 
-    rank: its place among those that could run next, the highest first. over: the input its
-    result is written over if nothing reads that later. scratch_bytes: taken while it runs.
-    kept_bytes: weights in another form, taken when the graph is loaded.
+    rank: of the kernels that could run next, the one with the highest rank does.
+    over: the input that the result overwrites, unless it is read later.
+    is_view: whether the result shares the bytes of its input.
+    scratch_bytes: memory allocated only while it runs.
+    kept_bytes: memory for reordered weights, allocated when the graph is loaded.
     """
 
     op_type: str
@@ -46,7 +49,12 @@ class Kernel:
 
 @dataclass
 class _Argument:
-    """A tensor in channel blocks: who makes it, how many read it, how many of them unblocked."""
+    """A tensor in channel blocks.
+
+    kernel: the kernel that makes it.
+    uses: number of its readers.
+    left: number of its readers that do not read blocks.
+    """
 
     kernel: Kernel
     uses: int
@@ -54,10 +62,11 @@ class _Argument:
 
 
 def kernels_of(view: GraphView, *, late_first: bool = True) -> list[Kernel]:
-    """Return the kernels of a graph in the order they run; weights are left out of the inputs.
+    """Return the kernels of a graph in the order in which they run, without weights as inputs.
 
-    late_first: of several copies out of blocks that could run next, the one of the later tensor.
-    The library takes them in the order of a hash table, another one in every process.
+    late_first: of several copies out of blocks that could run next, take the one of the later
+        tensor. The library takes them in the order of a hash table, which differs between
+        processes.
     """
     fixed = {t.name for t in view.tensors if t.kind in (TensorKind.WEIGHT, TensorKind.CONSTANT)}
     nodes = [node for node in view.nodes if not fixed.issuperset(node.outputs)]
@@ -67,16 +76,16 @@ def kernels_of(view: GraphView, *, late_first: bool = True) -> list[Kernel]:
 
 
 def orders_of(view: GraphView) -> list[list[Kernel]]:
-    """Return the kernels in every order that ``kernels_of`` knows, each once."""
+    """Return the kernels in every order that ``kernels_of`` can produce, each order once."""
     late = kernels_of(view, late_first=True)
-    # Copies out of blocks that something unblocked reads come last; with one there is one order.
+    # With fewer than two copies out of blocks there is only one order.
     if sum(kernel.op_type == "ReorderOutput" for kernel in late) < 2:
         return [late]
     return [late, kernels_of(view, late_first=False)]
 
 
 def nodes_of(view: GraphView) -> list[Kernel]:
-    """Return a kernel per node in the order of the graph, for an engine that keeps to it."""
+    """Return one kernel per node in the graph's order, for engines that keep that order."""
     found = []
     for node in view.nodes:
         kernel = Kernel(node.op_type, list(node.inputs), list(node.outputs), node.index)
@@ -87,7 +96,7 @@ def nodes_of(view: GraphView) -> list[Kernel]:
 
 
 def bytes_of(name: str, view: GraphView) -> int:
-    """Return the size of a kernel's tensor; blocks have their channels rounded up."""
+    """Return the size in bytes of a kernel's tensor; in blocks, channels are rounded up."""
     tensor = view.tensor(name.removesuffix(_BLOCKED))
     if not name.endswith(_BLOCKED):
         return tensor.size_bytes
@@ -96,12 +105,12 @@ def bytes_of(name: str, view: GraphView) -> int:
 
 
 def source_of(name: str) -> str:
-    """Return the graph's tensor that a kernel's tensor is a form of."""
+    """Return the name of the graph's tensor that a kernel's tensor is a form of."""
     return name.removesuffix(_BLOCKED)
 
 
 def in_order(kernels: Sequence[Kernel]) -> list[Kernel]:
-    """Sort kernels as onnxruntime does: depth first backwards from those that nothing reads."""
+    """Return kernels in onnxruntime's order: depth first, backwards from the final ones."""
     makers = {name: kernel for kernel in kernels for name in kernel.outputs}
     read = {name for kernel in kernels for name in kernel.inputs}
     last = [kernel for kernel in kernels if not read.intersection(kernel.outputs)]
@@ -123,7 +132,7 @@ def in_order(kernels: Sequence[Kernel]) -> list[Kernel]:
 
 
 def _renumber(kernels: Sequence[Kernel]) -> None:
-    """Give integer kernels their ranks: the library makes them anew, its convolutions twice."""
+    """Give integer kernels new ranks: the library creates them late, and its convolutions twice."""
     for again in (_INTEGER, _INTEGER_CONVOLUTION):
         rank = max((kernel.rank for kernel in kernels), default=0)
         for kernel in in_order(kernels):
@@ -133,10 +142,10 @@ def _renumber(kernels: Sequence[Kernel]) -> None:
 
 
 def _integer_scratch_bytes(node: GraphNode, view: GraphView) -> int:
-    """Return what an integer convolution takes while it runs, from what processes took.
+    """Return the scratch memory of an integer convolution, as measured on processes.
 
-    With channels in whole groups, a pointer per output pixel and kernel element; else the input
-    copied as often as the kernel has elements, and 32-bit sums.
+    With whole groups of channels, it is one pointer per output pixel and kernel element. Otherwise
+    it is one copy of the input per kernel element, and 32-bit sums.
     """
     kept, inputs, *kernel = view.tensor(node.inputs[1]).shape
     pixels = math.prod(view.tensor(node.outputs[0]).shape) // kept
@@ -147,13 +156,13 @@ def _integer_scratch_bytes(node: GraphNode, view: GraphView) -> int:
 
 
 def _packed_bytes(node: GraphNode, view: GraphView) -> int:
-    """Return what an integer convolution keeps of its weights in its own order."""
+    """Return the size of an integer convolution's weights in the order of the kernel."""
     kept, *others = view.tensor(node.inputs[1]).shape
     return -(-kept // _BLOCK) * _BLOCK * math.prod(others)
 
 
 def _joined(nodes: Sequence[GraphNode], view: GraphView, fixed: set[str]) -> list[Kernel]:
-    """Return a kernel per node, convolutions joined with the activation only they feed."""
+    """Return one kernel per node; a convolution is fused with an activation that only it feeds."""
     users = collections.Counter(name for node in nodes for name in node.inputs)
     reader = {name: node for node in nodes for name in node.inputs}
     gone: set[int] = set()
@@ -175,7 +184,7 @@ def _joined(nodes: Sequence[GraphNode], view: GraphView, fixed: set[str]) -> lis
             kernel.kept_bytes = _packed_bytes(node, view)
         kernels.append(kernel)
         output = node.outputs[0]
-        # Of two casts, or two reshapes, in a row the first goes.
+        # Of two casts, or two reshapes, in a row only one remains.
         if (
             node.op_type in ("Cast", "Reshape")
             and users[output] == 1
@@ -195,7 +204,7 @@ def _joined(nodes: Sequence[GraphNode], view: GraphView, fixed: set[str]) -> lis
 
 
 def _columns_bytes(node: GraphNode, view: GraphView) -> int:
-    """Return what a transposed convolution makes of its input before it is summed up."""
+    """Return the size of the columns that a transposed convolution makes before it sums them."""
     shape = view.tensor(node.inputs[0]).shape
     per_pixel = math.prod(view.tensor(node.inputs[1]).shape[1:])
     return per_pixel * math.prod(shape[2:]) * 4
@@ -203,7 +212,7 @@ def _columns_bytes(node: GraphNode, view: GraphView) -> int:
 
 @dataclass
 class _Blocks:
-    """The pass over a graph that moves convolutions and what is around them into blocks."""
+    """The pass over a graph that moves convolutions, and operators around them, into blocks."""
 
     view: GraphView
     kernels: list[Kernel] = field(default_factory=list)
@@ -227,7 +236,7 @@ class _Blocks:
         return in_order(self.kernels)
 
     def _blocked(self, kernel: Kernel) -> bool:
-        """Put a kernel's blocked form in its place; False leaves it as it is."""
+        """Add the blocked form of a kernel; return False if it has none."""
         if kernel.op_type in ("Conv", "FusedConv"):
             return self._convolution(kernel)
         known = [self.arguments.get(name) for name in kernel.inputs]
@@ -258,7 +267,7 @@ class _Blocks:
         return True
 
     def _in_blocks(self, name: str) -> str:
-        """Return a tensor's blocked form, copied into blocks if nothing made it there."""
+        """Return the blocked form of a tensor, with a copy into blocks if no kernel makes it."""
         if name in self.arguments:
             self._use([name])
         elif name not in self.copied:
@@ -267,7 +276,7 @@ class _Blocks:
         return name + _BLOCKED
 
     def _before_transpose(self, name: str) -> str:
-        """Return what the copy into blocks reads: it does a transposition from NHWC itself."""
+        """Return the input of a copy into blocks, which includes a transposition from NHWC."""
         kernel = self.makers.get(name)
         if kernel is None or kernel.op_type != "Transpose" or self.uses[name] != 1:
             return name
@@ -334,7 +343,7 @@ class _Blocks:
         self.arguments[kernel.outputs[0]] = _Argument(made, uses, uses)
 
     def _rename(self, kernel: Kernel, output: str) -> None:
-        """Let a kernel make what the one that is joined to it made."""
+        """Let a kernel make the result of the kernel that is fused into it."""
         kernel.outputs = [output + _BLOCKED]
         uses = self.uses[output]
         self.arguments[output] = _Argument(kernel, uses, uses)

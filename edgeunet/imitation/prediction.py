@@ -1,7 +1,8 @@
-"""What a stage will take at any window size, from its graph at one size. Sizes are in bytes.
+"""Predict the memory of a stage at any window size from its graph at one size. Sizes are in bytes.
 
-Every tensor of a stage either has a place in the frame, so that it grows with the window's area,
-or has not: each step's live bytes are a line over the area, the peak is the highest of them.
+A tensor of a stage either has a position in the frame, and then grows with the window's area, or
+has a constant size. So the live bytes of each step are a linear function of the area, and the peak
+is the largest of them.
 """
 
 from __future__ import annotations
@@ -27,26 +28,26 @@ from edgeunet.specs import Engine
 
 Areas = NDArray[np.int64]
 
-# Thread stacks, kernels' own scratch, the session's bookkeeping: measured, whatever the window.
+# Thread stacks, scratch of kernels, and bookkeeping of the session: measured, for every window.
 _FIXED_BYTES = 5 << 18
 # The arena keeps 8 bytes of bookkeeping for every 256 of its region.
 _BOOKKEEPING = 1 / 32
-# How far above its live bytes the arena usually ends up; only steers the search.
+# Usual ratio of arena to live bytes; only steers the search.
 _USUAL_FRAGMENTATION = 1.15
-# A region that proves too small is made larger by this.
+# Factor by which a region that is too small is enlarged.
 _GROWTH = 1.03
 _TRIALS = 12
-# Small tensors that are not in the graph; without it 1 % was missing once under a hard limit.
+# Small tensors that are not in the graph: once, 1 % was missing under a hard limit.
 _MARGIN = 1.015
 _MARGIN_BYTES = 64 << 10
 
 
 @dataclass(frozen=True)
 class StageCost:
-    """A stage's figures as functions of its window.
+    """Memory and arithmetic of a stage as functions of its window.
 
-    slopes, constants: live bytes of every step are ``slope * pixels + constant``.
-    border_slope: bytes per pixel of the tensors that go in and out.
+    slopes, constants: the live bytes of a step are ``slope * pixels + constant``.
+    border_slope: bytes per pixel of the stage's inputs and outputs.
     macs_per_pixel: multiply-accumulates per pixel of the window.
     """
 
@@ -58,7 +59,7 @@ class StageCost:
     macs_per_pixel: float
 
     def live_bytes(self, pixels: Areas) -> Areas:
-        """Return the peak of live activations, borders excluded, by window area in pixels."""
+        """Return the peak of live activations, without borders, for window areas in pixels."""
         if not self.slopes:
             return np.zeros_like(pixels)
         lines = np.multiply.outer(pixels, np.array(self.slopes)) + np.array(self.constants)
@@ -66,13 +67,13 @@ class StageCost:
         return peaks
 
     def border_bytes(self, pixels: Areas) -> Areas:
-        """Return what a window's inputs and outputs take."""
+        """Return the size of a window's inputs and outputs, for window areas in pixels."""
         sizes: Areas = np.ceil(pixels * self.border_slope).astype(np.int64)
         return sizes
 
 
 def cost_of(stage: StageGraph, engine: Engine) -> StageCost:
-    """Work a stage's figures out once, for every window size."""
+    """Compute the cost of a stage, once for all window sizes."""
     pixels = stage.base[0] * stage.base[1]
     model = finish(stage.model.clone(), engine)
     placed = {
@@ -86,7 +87,7 @@ def cost_of(stage: StageGraph, engine: Engine) -> StageCost:
         placed |= grow_with(placed, view)
     else:
         view = with_channels_last(view)
-    # A laid out graph has tensors whose rows are not where they were; their size still tells.
+    # The layout for the engine moves rows of some tensors; large ones still grow with the window.
     placed |= {t.name for t in view.tensors if t.size_bytes >= pixels}
     allocations = allocations_of(view, placed, pixels, engine)
     lines = _highest(set(allocations.live_lines()))
@@ -102,7 +103,7 @@ def cost_of(stage: StageGraph, engine: Engine) -> StageCost:
 
 
 def usual_bytes(engine: Engine, live_bytes: Areas) -> Areas:
-    """Return about what an engine takes for a peak of live bytes; quick, for a search."""
+    """Return about what an engine takes for a live peak. A quick estimate for searches."""
     if engine is Engine.ONNXRUNTIME:
         usual: Areas = (live_bytes * _USUAL_FRAGMENTATION).astype(np.int64) + _FIXED_BYTES
         return usual
@@ -110,17 +111,18 @@ def usual_bytes(engine: Engine, live_bytes: Areas) -> Areas:
 
 
 def live_within(engine: Engine, room_bytes: float) -> float:
-    """Return the live bytes for which an engine usually takes this much."""
+    """Return the live bytes for which ``usual_bytes`` is ``room_bytes``: its inverse."""
     if engine is Engine.ONNXRUNTIME:
         return (room_bytes - _FIXED_BYTES) / _USUAL_FRAGMENTATION
     return room_bytes - WORKSPACE_BYTES
 
 
 def engine_bytes(engine: Engine, runs: Sequence[tuple[Allocations, int]]) -> int:
-    """Return what an engine takes for stages that run in turn, each on a window of some pixels.
+    """Return the memory that an engine takes for stages that run in turn.
 
-    onnxruntime: its arena's region, by imitation. TensorRT: the largest live peak, with what its
-    compiler adds; see compiled.py.
+    runs: the allocations of each stage, and the pixels of its window. For onnxruntime, it is the
+        region of its arena, by imitation. For TensorRT, it is the largest live peak and what its
+        compiler adds (``tensorrt_compiler.py``).
     """
     if engine is not Engine.ONNXRUNTIME:
         peaks = [one.peak_bytes(pixels) for one, pixels in runs]
@@ -131,8 +133,8 @@ def engine_bytes(engine: Engine, runs: Sequence[tuple[Allocations, int]]) -> int
 
 
 def least_bytes(engine: Engine, live_bytes: int) -> int:
-    """Return what an engine takes at least for a peak of live bytes; quick, for a search."""
-    # A peak is a sum of fractions of a byte, what an engine takes one of whole bytes.
+    """Return a lower bound on the memory that an engine takes for a live peak."""
+    # Peaks are sums of rounded floats, so allow for the rounding.
     sure = live_bytes * (1 - 1e-9)
     if engine is Engine.ONNXRUNTIME:
         return int(sure * _MARGIN * (1 + _BOOKKEEPING)) + _FIXED_BYTES
@@ -140,10 +142,10 @@ def least_bytes(engine: Engine, live_bytes: int) -> int:
 
 
 def region_bytes(runs: Sequence[tuple[Allocations, int]]) -> int:
-    """Return the smallest region found in which onnxruntime's arena serves all of these.
+    """Return the smallest region found in which onnxruntime's arena can run all stages.
 
-    A stage gives back all that it takes. What is free in the one region there is, is then one
-    piece behind what is kept, whatever ran before: each stage is imitated alone, and once.
+    A stage frees all that it allocates, so each stage starts with one free piece behind the
+    weights. So each stage can be imitated alone, once.
     """
     kept = [size_bytes for one, _ in runs for size_bytes in one.kept_bytes]
     behind = sum(map(up_to_pieces, kept))
@@ -151,8 +153,8 @@ def region_bytes(runs: Sequence[tuple[Allocations, int]]) -> int:
     ends += [behind + one.extent_bytes(pixels) for one, pixels in runs if one.steps]
     size_bytes = max(ends)
     for _ in range(_TRIALS):
-        # Where the region ends, what is free at its end is handed out earlier: a larger region
-        # need not serve what a smaller one serves.
+        # A larger region changes the placement, and may fail where a smaller one works, so both
+        # sizes are checked.
         if all(_serves(size, kept, runs) for size in (size_bytes, _with_margin(size_bytes))):
             break
         size_bytes = math.ceil(size_bytes * _GROWTH)
@@ -160,7 +162,7 @@ def region_bytes(runs: Sequence[tuple[Allocations, int]]) -> int:
 
 
 def whole_region_bytes(view: GraphView) -> int:
-    """Return the region that a graph needs which runs alone."""
+    """Return the region that a graph needs when it runs alone."""
     kernels = with_channels_last(with_integer_kernels(view))
     return region_bytes([(allocations_of(kernels, (), 1, Engine.ONNXRUNTIME), 1)])
 
@@ -185,7 +187,7 @@ def border_size(border: Border, height: int, width: int) -> int:
 
 
 def _highest(lines: set[tuple[float, int]]) -> list[tuple[float, int]]:
-    """Drop lines that lie below another one at every area."""
+    """Return the lines that are not below another line at every area."""
     kept: list[tuple[float, int]] = []
     for slope, constant in sorted(lines, reverse=True):
         if not kept or constant > kept[-1][1]:

@@ -1,19 +1,20 @@
-"""What a compiler that joins operators and lays tensors out anew, TensorRT's, makes of a graph.
+"""The memory that TensorRT's compiler makes of a graph: fused operators and new tensor layouts.
 
-Found by compiling graphs cut short after every node with TensorRT-RTX 1.7 for SM 8.6, and held
-against all networks by ``benchmarks/tensorrt_memory.py``. Beside what lives node by node it takes:
+Derived from graphs that were cut after every node and compiled with TensorRT-RTX 1.7 for SM 8.6.
+Compared for all networks by ``benchmarks/tensorrt_memory.py``. Beside the activations that are live
+node by node, a TensorRT plan takes:
 
-- a copy of every tensor that comes from another stage, from its first reader to its last, and of
-  every one that goes to another stage and is read here as well: the caller's is in planes (NCHW),
-  kernels want channels together (NHWC); what is only averaged is read as it is;
-- the frame as floats from its first reader to its last: that the graph casts it twice, so that it
-  need not live in between, the compiler undoes;
-- the frame as the first convolution wants it, which leaves a gap that nothing else fits in: in half
-  precision three channels become four;
-- ``WORKSPACE_BYTES`` for convolutions, whatever the frame size.
+- a copy of every tensor from another stage, from its first reader to its last, and of every tensor
+  that goes to another stage and is also read here. The caller has them in planes (NCHW), kernels
+  need channels together (NHWC). Tensors that are only averaged are not copied;
+- the frame as floats, from its first reader to its last. The graph casts the frame twice so that
+  the floats need not live in between, but the compiler merges the two casts;
+- the frame in the form of the first convolution, in a gap that no other tensor fits in. In FP16 its
+  three channels become four;
+- ``WORKSPACE_BYTES`` for convolutions, for every frame size.
 
-Which of several pathways it runs first the graph does not say: networks with two outputs may take
-a fifth more than this.
+The graph does not say which of several pathways runs first, so networks with two outputs may take a
+fifth more than predicted.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from edgeunet.imitation.allocations import allocations_of
 from edgeunet.specs import FRAME, Engine
 
 WORKSPACE_BYTES = 8_192_000
-"""What convolutions compute in, to the byte, in almost every plan that was compiled."""
+"""Scratch memory of convolutions, exact in almost every TensorRT plan that was compiled."""
 
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
 _AVERAGE = "ReduceMean"
@@ -41,7 +42,7 @@ _MARK = " as "
 
 @dataclass(frozen=True)
 class _Kept:
-    """A copy of ``source``, made by node ``first`` or for it, and alive up to node ``last``."""
+    """A copy of the tensor ``source``, alive from node ``first`` to node ``last``."""
 
     tensor: GraphTensor
     source: str
@@ -50,15 +51,15 @@ class _Kept:
 
 
 def compiled_bytes(view: GraphView) -> int:
-    """Return what a plan of a graph is expected to take for activations."""
+    """Return the predicted activation bytes of the TensorRT plan of a graph."""
     kernels = compiled_view(with_integer_kernels(view))
     return allocations_of(kernels, (), 1, Engine.TENSORRT).peak_bytes(1) + WORKSPACE_BYTES
 
 
 def compiled_view(view: GraphView) -> GraphView:
-    """Return the graph with the copies that the compiler makes, as nodes and tensors of their own.
+    """Return the graph with the compiler's copies as nodes and tensors.
 
-    What is computed does not change, and every tensor of the graph keeps its name.
+    The computation does not change, and every tensor of the graph keeps its name.
     """
     readers: dict[str, list[int]] = defaultdict(list)
     for node in view.nodes:
@@ -92,12 +93,12 @@ def compiled_view(view: GraphView) -> GraphView:
 
 
 def grow_with(placed: Collection[str], view: GraphView) -> set[str]:
-    """Return the copies in a compiled view whose originals grow with the window."""
+    """Return the names of the copies in a compiled view whose originals grow with the window."""
     return {t.name for t in view.tensors if t.name.partition(_MARK)[0] in placed}
 
 
 def _fate_of(view: GraphView, frame: str) -> tuple[GraphNode | None, bool]:
-    """Return the first convolution that reads a frame, and whether it is added to an output."""
+    """Return the first convolution that reads a frame, and whether the frame reaches an output."""
     touched = {frame}
     convolution = None
     for node in view.nodes:

@@ -1,1 +1,1 @@
-"""The noise of a camera in figures: measured, kept in a file, compared, and simulated."""
+"""Measure, store, compare and simulate the noise of a camera."""

@@ -1,4 +1,4 @@
-"""Noise against brightness: sums per range of brightness, and the line that fits them."""
+"""Noise as a function of brightness: sums per range of brightness, and a line through them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from edgeunet.noise_profile.profile import Curve, Fit
 from edgeunet.pixels import Doubles, Floats
 
 RANGES = 16
-"""Ranges of brightness that a curve has at most."""
+"""Largest number of brightness ranges in a curve."""
 
 Mask = NDArray[np.bool_]
 
 _FEWEST_SAMPLES = 500
 _OUTLIER_DEVIATIONS = 6.0
-# Noise of less than a level jumps between two levels: these jumps are no outliers.
+# Weak noise jumps between two neighbouring levels; such jumps are not outliers.
 _NO_OUTLIER_LEVELS = 2.0
 _CLIPPED_DEVIATIONS = 2.5
 
@@ -26,13 +26,13 @@ _ROUNDING_VARIANCE = 1 / 12
 _FEWEST_FITTED = 4
 _NARROWEST_SIGNAL = 0.15
 _LARGEST_MISFIT = 0.10
-# How well a range is known at best, and the neighbours that count as one where noise is smooth.
+# Smallest relative error of a range, and the number of correlated pixels that count as one.
 _RELATIVE_ERROR = 0.03
 _PIXELS_PER_SAMPLE = 10
 
 
 class CurveSums:
-    """Sums of one channel, by brightness, in levels of 0..255."""
+    """Running sums of one channel per range of brightness, in levels of 0..255."""
 
     def __init__(self) -> None:
         self._samples = np.zeros(RANGES)
@@ -40,9 +40,9 @@ class CurveSums:
         self._squares = np.zeros(RANGES)
 
     def add(self, signal: Floats, residual: Floats, counted: Mask | None = None) -> Mask:
-        """Add noise of any shape and the brightness beneath it; return what was counted.
+        """Add noise of any shape and the brightness below it; return the mask of counted values.
 
-        Values farther out than six standard deviations of their brightness are left out.
+        Values of more than six standard deviations of their brightness range are left out.
         """
         place = np.clip(signal * np.float32(RANGES / 256), 0, RANGES - 1).astype(np.intp)
         squares = residual * residual
@@ -61,7 +61,7 @@ class CurveSums:
     def curve(self, blur: float) -> Curve:
         """Return the curve and its line.
 
-        blur: deviation by which the brightness of a pixel is known, per deviation of its noise.
+        blur: standard deviation of the known brightness of a pixel, relative to that of its noise.
         """
         few = min(_FEWEST_SAMPLES, max(float(self._samples.max()) / 4, 1))
         there = np.flatnonzero(self._samples >= few)
@@ -86,7 +86,7 @@ class CurveSums:
 
 @dataclass(frozen=True)
 class _Points:
-    """Ranges of brightness: signal 0..1, variance of it, and how many samples there are."""
+    """Ranges of brightness: mean signal 0..1, variance of the noise, and number of samples."""
 
     signal: Doubles
     variance: Doubles
@@ -97,10 +97,10 @@ class _Points:
 
 
 def fit_line(points: _Points, blur: float = 0.0) -> tuple[Fit | None, str]:
-    """Return the line through as many neighbouring ranges as it fits, or why there is none.
+    """Return the line through as many neighbouring ranges as possible, or the reason for none.
 
-    A line fits when no variance is farther from it than 10 % and what chance allows. blur: see
-    ``CurveSums.curve``.
+    A line fits if every variance is within 10 % and random error of it.
+    blur: see ``CurveSums.curve``.
     """
     count = len(points.signal)
     if count == 0:
@@ -122,9 +122,9 @@ def fit_line(points: _Points, blur: float = 0.0) -> tuple[Fit | None, str]:
 
 
 def _line(points: _Points) -> Fit | None:
-    """Return the line through all of the points, neither part below 0, if it fits."""
+    """Return the line through all points, with both coefficients at least 0, if it fits."""
     chance = np.sqrt(2 * _PIXELS_PER_SAMPLE / points.samples)
-    # Relative errors: a dark range says as much about the line as a bright one.
+    # Relative errors give dark and bright ranges the same weight.
     weights = 1 / (points.variance + 1e-12) / (_RELATIVE_ERROR + chance)
     both = np.stack([points.signal, np.ones_like(points.signal)], axis=1)
     gain, read = np.linalg.lstsq(both * weights[:, None], points.variance * weights, rcond=None)[0]

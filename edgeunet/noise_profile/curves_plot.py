@@ -1,4 +1,4 @@
-"""Noise profiles as a picture: deviation against brightness, and correlation to neighbours."""
+"""Draw noise profiles: deviation against brightness, and correlation of neighbours."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _DPI = 130
 
 @dataclass(frozen=True)
 class Named:
-    """A profile and what the legend calls it."""
+    """A profile and its name in the legend."""
 
     name: str
     profile: NoiseProfile
 
 
 def check_suffix(path: Path) -> None:
-    """Raise UsageError for a file name that says no format this can draw."""
+    """Raise UsageError for a file name whose ending is not a supported format."""
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(
             f"cannot draw {path.name!r}: its ending says no known format",

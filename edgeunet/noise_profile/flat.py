@@ -1,6 +1,6 @@
-"""One shot of a flat scene: what is left when a smooth surface is taken away is noise.
+"""Measure noise in one shot of a flat scene, as the difference from a smooth surface.
 
-So is whatever the sensor has in every shot: a pixel's or a column's own offset.
+Offsets of pixels and columns that the sensor has in every shot are included.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from edgeunet.pixels import Bytes, Floats
 _DEGREE = 4
 _STEP = 4
 _MEDIAN_TO_DEVIATION = 1.4826
-# A flat scene's residual is noise: its means over blocks are small, and no block has much more.
+# In a flat scene, means over blocks are small, and all blocks have similar noise.
 _MOST_BLOCK_SHARE = 0.5
 # Luma noise that a Gaussian of two pixels has smoothed correlates by 0.37 at four pixels.
 _LAG = 4

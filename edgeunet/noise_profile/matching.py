@@ -1,8 +1,8 @@
-"""Ranges for the simulated camera whose noise is like a measured one.
+"""Find ranges of the simulated camera that give noise like a measured profile.
 
-Approximate Bayesian computation by rejection (Pritchard et al., Mol. Biol. Evol. 16, 1999):
-cameras are drawn from the default ranges, their noise is measured by the code that measured the
-profile, and the nearest tenth gives new ranges. A second round draws from these.
+This is approximate Bayesian computation by rejection (Pritchard et al., Mol. Biol. Evol. 16, 1999).
+Cameras are drawn from the default ranges, and their noise is measured by the code that measured the
+profile. The nearest tenth gives new ranges. A second round draws from these.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SEED = 0
 
 
 DRAWS = 400
-"""Cameras that are drawn and measured; some seconds' work."""
+"""Number of cameras that are drawn and measured, which takes some seconds."""
 
 _FIRST_SHARE = 0.6
 _CHECKED_SHARE = 0.1
@@ -41,11 +41,11 @@ _SMALLEST_DEVIATION = 0.05
 
 @dataclass(frozen=True)
 class Figures:
-    """What is compared: arrays of their own for each kind, so that each kind counts alike.
+    """The compared figures, one array per kind so that all kinds have the same weight.
 
-    luma, cb, cr: logarithms of the standard deviations at some brightnesses. neighbours,
-    chroma_neighbours: correlations at ``LAGS``. texture: logarithms of what the grid and the
-    rows do to the noise.
+    luma, cb, cr: logarithms of the standard deviations at some brightnesses.
+    neighbours, chroma_neighbours: correlations at ``LAGS``.
+    texture: logarithms of the strength of the JPEG grid and of row offsets.
     """
 
     luma: Doubles
@@ -58,12 +58,12 @@ class Figures:
 
 @dataclass(frozen=True)
 class Matching:
-    """New ranges, and how near their cameras come to the profile.
+    """New ranges, and the distance of their cameras from the profile.
 
     before, after: median distance of cameras drawn from the default and from the new ranges, in
-    the spread of the default ones. measured, simulated: standard deviation of luma and
-    correlation of luma and of chroma at one pixel, of the profile and in the median of the
-    cameras that were kept.
+        units of the default spread.
+    measured, simulated: standard deviation of luma, and correlation of luma and of chroma at one
+        pixel, of the profile and as median of the nearest cameras.
     """
 
     table: CameraTable
@@ -78,9 +78,10 @@ def match_camera(
 ) -> Matching:
     """Return ranges of ``[train.camera]`` that give noise like a profile's.
 
-    table: the ranges to begin with; what noise does not show (share, reduction, lens,
-    smooths_scene, bits) is kept. draws: cameras to measure, over all rounds; ``DRAWS`` unless
-    given. The same seed gives the same ranges.
+    table: the initial ranges. Fields that noise does not show (share, reduction, lens,
+        smooths_scene, bits) are kept.
+    draws: number of cameras to measure in all rounds; default: ``DRAWS``.
+    The same seed gives the same ranges.
     """
     draws = DRAWS if draws is None else draws
     brightnesses = _brightnesses(profile.curves.luma)
@@ -90,7 +91,7 @@ def match_camera(
     distances = _distances(first, wanted, scales)
     narrowed = _narrowed(table, _nearest(first, distances, _KEPT_SHARE))
     second = _draw(narrowed, draws - len(first), brightnesses, seed + 1)
-    # The near ones of the first round still count: the second may have lost some.
+    # Both rounds count, because the second may miss near cameras of the first.
     both = [*first, *second]
     found = _narrowed(table, _nearest(both, _distances(both, wanted, scales), _KEPT_SHARE))
     last = _draw(found, max(round(draws * _CHECKED_SHARE), 10), brightnesses, seed + 2)
@@ -106,7 +107,7 @@ def match_camera(
 def distance_of(
     profile: NoiseProfile, table: CameraTable, *, draws: int, seed: int
 ) -> NDArray[np.float64]:
-    """Return the distances of cameras drawn from a table, in the default ranges' spread."""
+    """Return the distances of cameras drawn from a table, in units of the default spread."""
     brightnesses = _brightnesses(profile.curves.luma)
     scales = _scales([drawn.figures for drawn in _draw(CameraTable(), draws, brightnesses, seed)])
     wanted = figures_of(profile, brightnesses)
@@ -114,7 +115,7 @@ def distance_of(
 
 
 def measured_noise(shot: Shot, generator: np.random.Generator) -> NoiseProfile:
-    """Return the noise of a simulated camera: two shots of 16 grey patches, measured."""
+    """Return the noise of a simulated camera, measured on two shots of 16 grey patches."""
     scene = _patches(*shot.sensor_size)
     height, width = (side - 2 * MARGIN for side in shot.size)
     inner = (slice(MARGIN, MARGIN + height), slice(MARGIN, MARGIN + width))
@@ -128,7 +129,7 @@ def measured_noise(shot: Shot, generator: np.random.Generator) -> NoiseProfile:
 
 
 def figures_of(profile: NoiseProfile, brightnesses: Doubles) -> Figures:
-    """Return what of a profile is compared; brightnesses: where, 0..1."""
+    """Return the compared figures of a profile. brightnesses: where curves are read, 0..1."""
     curves, found = profile.curves, profile.correlation
     chroma = [line for c in (found.cb, found.cr) for line in (c.horizontal, c.vertical)]
     luma = np.array([found.luma.horizontal, found.luma.vertical])
@@ -159,7 +160,7 @@ def _draw(table: CameraTable, count: int, brightnesses: Doubles, seed: int) -> l
 
 
 def _patches(height: int, width: int) -> NDArray[np.uint8]:
-    """Return 4x4 grey patches, (height, width, 3), neighbours far apart in brightness."""
+    """Return 4x4 grey patches, (height, width, 3), with very different neighbours."""
     greys = np.linspace(8, 247, _PATCHES**2).astype(np.uint8)
     order = np.arange(_PATCHES**2) * 7 % _PATCHES**2
     table = greys[order].reshape(_PATCHES, _PATCHES)
@@ -168,7 +169,7 @@ def _patches(height: int, width: int) -> NDArray[np.uint8]:
 
 
 def _brightnesses(curve: Curve) -> Doubles:
-    """Return where curves are compared: within what was measured and is not clipped."""
+    """Return the brightnesses at which curves are compared: measured and not clipped."""
     there = [
         signal for signal, cut in zip(curve.signal, curve.clipped, strict=True) if not cut
     ] or list(curve.signal)
@@ -215,7 +216,7 @@ def _nearest(drawn: Sequence[_Drawn], distances: Doubles, share: float) -> list[
 
 
 def _narrowed(table: CameraTable, shots: Sequence[Shot]) -> CameraTable:
-    """Return a table whose ranges are those of some shots, and never wider than before."""
+    """Return a table with the ranges of some shots, never wider than before."""
     scales = [shot.size[0] / shot.sensor_size[0] for shot in shots]
     resized = [scale for scale in scales if scale != 1]
     jpeg = [float(shot.quality) for shot in shots if shot.quality is not None]
@@ -245,9 +246,9 @@ def _narrowed(table: CameraTable, shots: Sequence[Shot]) -> CameraTable:
 
 
 def _range(values: Sequence[float], before: tuple[float, float]) -> tuple[float, float]:
-    """Return the 10th and 90th percentile in few digits; the old range of too few values.
+    """Return the 10th and the 90th percentile, rounded; of too few values, the old range.
 
-    Few digits, so that another machine's last bit gives the same recipe.
+    Rounding gives the same recipe on machines that differ in the last bit.
     """
     if len(values) < _FEWEST_VALUES:
         return before

@@ -1,4 +1,4 @@
-"""What is different between two shots of a scene besides noise: light, movement, objects."""
+"""Find differences between two shots of a scene that are not noise: light and motion."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgeunet.noise_profile.curves import Mask
 from edgeunet.pixels import Doubles, Floats
 
 BLOCK = 32
-"""Side in pixels of the blocks in which objects are looked for."""
+"""Side in pixels of the blocks in which moving objects are searched."""
 
 
 MOST_MOVED = 0.05
@@ -21,10 +21,10 @@ MOST_MOVED = 0.05
 _CELL = 4
 _BLOCK_CELLS = BLOCK // _CELL
 
-# A normal distribution's standard deviation in medians of its absolute values.
+# Standard deviation of a normal distribution over the median of its absolute values.
 _MEDIAN_TO_DEVIATION = 1.4826
-# Below this many levels, and so many deviations, the mean of a block is that of noise. Smoothed
-# noise is smooth over some pixels: of its deviation up to 0.45 is left in a block's mean.
+# Limits, in levels and in deviations, below which the mean of a block is explained by noise. The
+# mean of a block has up to 0.45 of the deviation of smoothed noise.
 _BLOCK_LEVELS = 1.0
 _BLOCK_DEVIATIONS = 6.0
 _BLOCK_SHARE = 0.6
@@ -35,13 +35,14 @@ _FEWEST_BLOCKS = 8
 
 @dataclass(frozen=True)
 class Change:
-    """What changed from one shot to the next.
+    """The change from one shot to the next.
 
-    light: (3, 2), per channel the offset in levels and the slope per level of brightness.
-    brightness: mean change of luma that these two are, in levels. displacement: (down, right)
-    in pixels. displaced: the share of the difference, light taken out, that the displacement
-    explains, 0..1. different: the median block is more different than noise can be. moved:
-    (rows, columns) of blocks, where something moved.
+    light: (3, 2): per channel the offset in levels, and the slope per level of brightness.
+    brightness: mean change of luma that ``light`` causes, in levels.
+    displacement: (down, right) in pixels.
+    displaced: share of the remaining difference that the displacement explains, 0..1.
+    different: the median block differs more than noise can explain.
+    moved: (rows, columns) of blocks; True where an object moved.
     """
 
     light: Doubles
@@ -54,7 +55,7 @@ class Change:
 
 def change_between(first: Floats, second: Floats) -> Change:
     """Compare two shots, (H, W, 3) float32, RGB, 0..255; both sides at least 32 pixels."""
-    # Between the two shots, so that the noise of neither is in both sides of an equation.
+    # The mean of both shots, so that the noise of one shot does not bias the fit.
     between = (first + second) / np.float32(2)
     mean, difference = _cells(between), _cells(second - first)
     light = _light(mean, difference, np.ones(mean.shape[:2], np.bool_))
@@ -65,7 +66,7 @@ def change_between(first: Floats, second: Floats) -> Change:
     different, moved = _moved_blocks(left, _blocks(luma, _BLOCK_CELLS).mean(axis=(1, 3)))
     still = np.ones(luma.shape, np.bool_)
     if moved.mean() <= MOST_MOVED:
-        # An object is neither light nor a movement of the camera.
+        # Moving objects are left out of the fits of light and displacement.
         still = ~grown(moved, luma.shape[0], luma.shape[1], _BLOCK_CELLS)
         light = _light(mean, difference, still)
     change = (difference - (light[:, 0] + light[:, 1] * mean)).mean(axis=2)
@@ -75,14 +76,14 @@ def change_between(first: Floats, second: Floats) -> Change:
 
 
 def without_light(first: Floats, second: Floats, light: Doubles) -> Floats:
-    """Return the second shot in the light of the first."""
+    """Return the second shot with the light of the first."""
     offset, slope = light.astype(np.float32).T
     same: Floats = second - (offset + slope * (first + second) / 2)
     return same
 
 
 def grown(blocks: Mask, height: int, width: int, side: int = BLOCK) -> Mask:
-    """Return a mask (height, width); what is not in a whole block goes with the last one."""
+    """Return a mask of blocks as (height, width); incomplete blocks follow the last one."""
     rows = np.minimum(np.arange(height) // side, blocks.shape[0] - 1)
     columns = np.minimum(np.arange(width) // side, blocks.shape[1] - 1)
     mask: Mask = blocks[rows][:, columns]
@@ -108,7 +109,7 @@ def _light(mean: Doubles, difference: Doubles, still: Mask) -> Doubles:
 
 
 def _line(mean: Doubles, difference: Doubles) -> Doubles:
-    """Return offset and slope of a difference over brightness."""
+    """Return offset and slope of a difference as a function of brightness."""
     centred = mean - mean.mean()
     spread = float((centred * centred).mean())
     slope = float((centred * difference).mean()) / spread if spread > 0 else 0.0
@@ -118,7 +119,7 @@ def _line(mean: Doubles, difference: Doubles) -> Doubles:
 def _displacement(luma: Doubles, change: Doubles, still: Mask) -> tuple[tuple[float, float], float]:
     """Return the displacement in pixels that explains a change best, and the share it explains.
 
-    A small displacement changes a picture by its gradient times the displacement.
+    A small displacement changes an image by its gradient times the displacement.
     """
     down = (luma[2:, 1:-1] - luma[:-2, 1:-1]) / (2 * _CELL)
     right = (luma[1:-1, 2:] - luma[1:-1, :-2]) / (2 * _CELL)
@@ -128,20 +129,20 @@ def _displacement(luma: Doubles, change: Doubles, still: Mask) -> tuple[tuple[fl
     found = np.linalg.lstsq(gradients, -inner, rcond=None)[0]
     whole = float((inner * inner).sum())
     explained = float(((gradients @ found) ** 2).sum())
-    # Chance explains two of so many cells; smoothed noise has fewer that are independent.
+    # Two parameters explain this share by chance; smoothed noise has fewer independent cells.
     chance = 8 * 2 / inner.size
     share = max(explained / whole - chance, 0.0) if whole > 0 else 0.0
     return (float(found[0]), float(found[1])), share
 
 
 def _moved_blocks(left: Floats, brightness: NDArray[np.floating]) -> tuple[bool, Mask]:
-    """Return whether all is different, and the blocks that are more so than the others."""
+    """Return whether most blocks differ, and the blocks that differ more than the others."""
     means = _blocks(left, BLOCK).mean(axis=(1, 3))
     energies = _blocks(left * left, BLOCK).mean(axis=(1, 3))
     brightness = brightness[: means.shape[0], : means.shape[1]]
     deviation = max(_MEDIAN_TO_DEVIATION * float(np.median(np.abs(left))), 0.5)
     spread = _MEDIAN_TO_DEVIATION * float(np.median(np.abs(means)))
-    # A coded clip repeats most of its pixels: the mean deviation is the larger one then.
+    # In a coded clip most pixels are repeated, so the median is too small.
     deviation = max(deviation, math.sqrt(float(np.median(energies))))
     different = spread > max(_BLOCK_SHARE * deviation, _BLOCK_LEVELS)
     limit = max(_BLOCK_LEVELS, _BLOCK_DEVIATIONS * spread, _BLOCK_SHARE * deviation)

@@ -1,4 +1,4 @@
-"""A noise profile: what ``edgeunet noise`` measured, as a TOML file, read and written."""
+"""A noise profile, the result of ``edgeunet noise``, as a TOML file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgeunet.files import read_toml, replacing_file
 SCHEMA_VERSION = 1
 
 WHITE_LIMIT = 0.1
-"""Noise whose correlation to its neighbours is below this everywhere counts as white."""
+"""Noise whose correlations are all below this counts as white."""
 
 LAGS = (1, 2, 4)
 """Distances in pixels at which the correlation is measured."""
@@ -31,9 +31,10 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class Fit(_Table, frozen=True):
     """A straight line through a curve: ``variance = gain * signal + read``, signal 0..1.
 
-    low, high: the signals between which the line holds. misfit: how far the measured variances
-    are from the line, relative to them, as a root mean square over the samples. The variance
-    that rounding to 8 bits adds, 1/12 of a level squared, is not part of ``read``.
+    low, high: the signals between which the line is valid.
+    misfit: relative root mean square distance of the measured variances from the line, over
+        samples. The variance of rounding to 8 bits, 1/12 of a level squared, is not part of
+        ``read``.
     """
 
     gain: float
@@ -46,9 +47,11 @@ class Fit(_Table, frozen=True):
 class Curve(_Table, frozen=True):
     """Standard deviation against brightness, one entry per range of brightness.
 
-    signal: mean brightness, 0..1; of a chroma channel it is the luma. deviation: in 8-bit
-    units. samples: pixels times pairs of shots. clipped: black or white cuts some of the noise
-    off. fit: None where no straight line holds; no_fit then says why.
+    signal: mean brightness, 0..1; for chroma it is the luma.
+    deviation: in 8-bit units.
+    samples: pixels times pairs of shots.
+    clipped: whether black or white cuts off part of the noise.
+    fit: None if no straight line fits; ``no_fit`` is then the reason.
     """
 
     signal: tuple[float, ...]
@@ -71,7 +74,7 @@ class Curve(_Table, frozen=True):
 
 
 class Curves(_Table, frozen=True):
-    """The curves of all channels; luma, cb and cr as JPEG has them (BT.601)."""
+    """The curves of all channels; luma, cb and cr as in JPEG (BT.601)."""
 
     red: Curve
     green: Curve
@@ -90,7 +93,7 @@ class Correlation(_Table, frozen=True):
 
     @property
     def largest(self) -> float:
-        """The correlation that is farthest from 0."""
+        """The correlation with the largest magnitude."""
         return max((*self.horizontal, *self.vertical, *self.diagonal), key=abs)
 
 
@@ -117,10 +120,11 @@ class Grid(_Table, frozen=True):
 
 
 class Offsets(_Table, frozen=True):
-    """Banding: an offset that all pixels of a row, or of a column, share.
+    """Banding: offsets that all pixels of a row, or of a column, share.
 
-    deviation: of the offsets, in 8-bit units of luma. against_white: standard deviation of the
-    means of whole rows, divided by what white noise of the same strength would give.
+    deviation: standard deviation of the offsets, in 8-bit units of luma.
+    against_white: standard deviation of row means over that of white noise of the same strength.
+    found: whether they are significant.
     """
 
     deviation: float
@@ -129,10 +133,10 @@ class Offsets(_Table, frozen=True):
 
 
 class NoiseProfile(_Table, frozen=True):
-    """The noise that arrives from a camera, after its tone curve and its coding.
+    """The noise of a camera's image, after its tone curve and its coding.
 
-    method: ``temporal`` from the differences between shots of a static scene, ``spatial`` from
-    one shot of a flat scene, ``pairs`` from shots beside clean images.
+    method: ``temporal`` from the differences between shots of a static scene, ``spatial`` from one
+        shot of a flat scene, ``pairs`` from noisy shots with clean images.
     """
 
     schema: int
@@ -149,7 +153,7 @@ class NoiseProfile(_Table, frozen=True):
 
     @property
     def white(self) -> bool:
-        """Whether the noise of a pixel says nothing about that of its neighbours."""
+        """Whether the noise of a pixel is independent of its neighbours."""
         return abs(self.correlation.largest) < WHITE_LIMIT
 
     @property
@@ -168,12 +172,12 @@ def write_profile(profile: NoiseProfile, path: Path) -> None:
 
 
 def read_profile(path: Path) -> NoiseProfile:
-    """Read and check a profile. Raises RecipeError when it is missing or not a profile."""
+    """Read and check a profile. Raises RecipeError when it is missing or not valid."""
     if not path.is_file():
         raise RecipeError(f"there is no noise profile {str(path)!r}", hint=_HINT)
     try:
         table = read_toml(path, dict[str, Any])
-        # Asked first: a later schema may have fields that this version does not know.
+        # Checked first, because a later schema may have unknown fields.
         schema = table.get("schema")
         if schema != SCHEMA_VERSION:
             raise RecipeError(
@@ -191,7 +195,7 @@ def read_profile(path: Path) -> NoiseProfile:
 
 
 def _problems(profile: NoiseProfile) -> Iterator[str]:
-    """Yield what is wrong with a profile's values. NaN fails every comparison."""
+    """Yield errors in a profile's values. A NaN fails every comparison."""
     for name in Curves.__struct_fields__:
         curve: Curve = getattr(profile.curves, name)
         lengths = {len(curve.signal), len(curve.deviation), len(curve.samples), len(curve.clipped)}
@@ -219,12 +223,12 @@ def _problems(profile: NoiseProfile) -> Iterator[str]:
 
 
 def _lines(name: str, table: dict[str, Any]) -> Iterator[str]:
-    """Yield the lines of a TOML table, its own values before the tables inside it."""
+    """Yield the lines of a TOML table, values before inner tables."""
     if name:
         yield from ("", f"[{name}]")
     for key, value in table.items():
         if value is not None and not isinstance(value, dict):
-            # Strings, numbers and lists are spelt alike in JSON and in TOML, but for DEL.
+            # JSON and TOML write strings, numbers and lists alike, except for DEL.
             text = json.dumps(value, ensure_ascii=False, allow_nan=False)
             yield f"{key} = {text}".replace("\x7f", "\\u007f")
     for key, value in table.items():

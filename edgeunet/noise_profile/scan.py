@@ -1,4 +1,4 @@
-"""From a source to its noise: a camera, a clip or images of a scene that holds still."""
+"""Measure the noise of a source: a camera, a clip, or images of a static scene."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from edgeunet.noise_profile.shots import SMALLEST_SIDE, StaticShots
 from edgeunet.units import format_size
 
 CAMERA_FRAMES = 32
-"""Shots taken of a source without an end, unless a number is given."""
+"""Default number of shots of a source without an end."""
 
 SETTLING_FRAMES = 8
-"""Frames of a camera that are left out first, while its exposure settles."""
+"""Number of first frames of a camera that are skipped while its exposure settles."""
 
 
 @dataclass(frozen=True)
 class Scan:
-    """A profile, the files it was made from, and what a person should know of it."""
+    """A profile, the files that it was measured on, and messages for the user."""
 
     profile: NoiseProfile
     paths: tuple[Path, ...]
@@ -40,11 +40,13 @@ def scan(
     size: tuple[int, int] | None = None,
     report: Callable[[int, int | None], None] = lambda done, total: None,
 ) -> Scan:
-    """Measure the noise of a source that ``edgeunet run`` reads.
+    """Measure the noise of a source that ``edgeunet run`` can read.
 
-    frames: at most so many shots; None takes all, and ``CAMERA_FRAMES`` where there is no end.
-    size: (height, width) that cameras are set to. report: is told shots done and to do. Raises
-    SourceError when the scene moves, is not flat in a single shot, or cannot be read.
+    frames: largest number of shots; None for all, and for ``CAMERA_FRAMES`` of a source without an
+        end.
+    size: (height, width) that cameras are set to.
+    report: called with (shots done, shots in all or None).
+    Raises SourceError when the scene moves, when a single shot is not flat, or when reading fails.
     """
     source = open_source(text, size)
     try:

@@ -1,6 +1,6 @@
-"""Shots of a static scene, one at a time: their differences are noise.
+"""Measure noise as differences between shots of a static scene, one shot at a time.
 
-Kept are the shot before, the sum of all shots, and sums: memory does not grow with the shots.
+The previous shot and running sums are kept, so memory does not grow with the number of shots.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SMALLEST_SIDE = 2 * BLOCK
 
 _MOST_DISPLACED = 0.05
 _NOTED_LEVELS = 2.0
-# Codecs repeat blocks of this side in pixels, and so many of them are worth a word.
+# Side in pixels of the blocks that codecs repeat, and the share of them that gives a warning.
 _CODED = 16
 _NOTED_REPEATED = 0.1
 
@@ -44,7 +44,7 @@ class _Shot:
 
 
 class StaticShots:
-    """Takes shots of one scene; ``profile`` says what their noise is."""
+    """Collects shots of one scene; ``profile`` returns their noise."""
 
     def __init__(self) -> None:
         self._sums = NoiseSums()
@@ -57,9 +57,10 @@ class StaticShots:
         self._repeated: list[float] = []
 
     def add(self, image: Bytes, name: str) -> None:
-        """Take a shot, (H, W, 3) uint8, RGB, all of one size; name: for messages.
+        """Add a shot, (H, W, 3) uint8 RGB; all have one size.
 
-        Raises SourceError when the scene or the camera moved since the shot before.
+        name: for messages.
+        Raises SourceError when the scene or the camera moved since the previous shot.
         """
         shot = _Shot(image, image.astype(np.float32), name)
         before = self._before
@@ -80,7 +81,7 @@ class StaticShots:
         residual = (second - before.floats) / np.float32(math.sqrt(2))
         residual -= residual.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
         counted = ~grown(change.moved, *image.shape[:2])
-        # The mean of all shots so far is nearer to the scene than these two alone.
+        # The mean of all shots so far is the best estimate of the scene.
         self._sums.add(self._total / np.float32(self._shots), residual, counted)
 
     @property
@@ -89,7 +90,7 @@ class StaticShots:
         return self._shots
 
     def profile(self, source: str) -> NoiseProfile:
-        """Return what was measured. Raises SourceError for fewer than two different shots."""
+        """Return the noise. Raises SourceError for fewer than two different shots."""
         if self._shots < 2 or self._before is None:
             raise SourceError(
                 f"{source!r} has only {self._same + self._shots} shots, and all are the same",
@@ -99,7 +100,7 @@ class StaticShots:
         return self._sums.profile(source, "temporal", self._shots, size)
 
     def warnings(self) -> list[str]:
-        """Return what a person should know of the shots."""
+        """Return messages about the shots for the user."""
         lines = []
         if self._same:
             lines.append(f"{_shots(self._same)} the same as the one before, and left out")
@@ -142,7 +143,7 @@ class StaticShots:
             self._light = (change.brightness, where)
 
     def _note_repetition(self, before: _Shot, shot: _Shot) -> None:
-        """Note the share of blocks in which no pixel changed: noise changes one in each.
+        """Record the share of blocks in which no pixel changed, as happens in coded clips.
 
         Blocks that are black or white throughout do not count.
         """

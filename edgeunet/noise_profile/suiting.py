@@ -1,4 +1,4 @@
-"""Which shipped weights suit a measured noise, by what they were trained for."""
+"""Find shipped weights that suit a measured noise, by the noise they were trained for."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from edgeunet.specs import Task
 
 Kind = Literal["white", "camera"]
 
-# Light in the middle of a picture, of full scale; the sRGB curve makes it 0.48 of white.
+# Medium light, as a share of full scale; the sRGB curve turns it into 0.48 of white.
 _MIDDLE_LIGHT = 0.2
 _SLOPE_THERE: float = 1.055 / 2.4 * _MIDDLE_LIGHT ** (1 / 2.4 - 1)
 
 
 @dataclass(frozen=True)
 class Suiting:
-    """A recipe that suits, and what is to be said of it.
+    """A recipe that suits.
 
-    widths: of its shipped weights. low, high: trained standard deviations in 8-bit units. in_range:
-    whether the measured one is between them.
+    widths: of its shipped weights.
+    low, high: trained standard deviations in 8-bit units.
+    in_range: whether the measured deviation is between them.
     """
 
     recipe: str
@@ -35,16 +36,16 @@ class Suiting:
 
 
 def kind_of(profile: NoiseProfile) -> Kind:
-    """Return what a recipe must have been trained for: white noise, or a camera's."""
+    """Return the kind of noise that a recipe must be trained for: white, or a camera's."""
     return "white" if profile.white else "camera"
 
 
 def suiting_recipes(
     profile: NoiseProfile, recipes: Iterable[Recipe] | None = None
 ) -> tuple[Suiting, ...]:
-    """Return the recipes trained for such noise: those with one output first, then by name.
+    """Return the recipes trained for such noise, those with one output first, then by name.
 
-    recipes: to choose from; without them, the shipped ones with weights.
+    recipes: to choose from; default: the shipped ones with weights.
     """
     wanted = kind_of(profile)
     candidates = _trained() if recipes is None else recipes
@@ -62,16 +63,16 @@ def suiting_recipes(
 
 
 def trained_deviations(table: TrainTable) -> tuple[float, float]:
-    """Return the standard deviations, in 8-bit units, that a schedule trains for.
+    """Return the range of standard deviations, in 8-bit units, that a schedule trains for.
 
-    Those of white noise stand in it. A camera's begin at 0; how far they reach is known roughly:
-    shot noise in the middle of a picture after the sRGB curve, without noise reduction.
+    For white noise, it is given in the schedule. For a camera, it begins at 0, and the end is an
+    estimate: shot noise in the middle of the scale after the sRGB curve, without noise reduction.
     """
     if table.camera is not None:
         gain = table.camera.gain[1] / 2 ** table.camera.exposure[0]
         return 0.0, round(_after_srgb(gain), 1)
     if table.noise == "camera":
-        # Added to the values of the file: no tone curve lies between.
+        # This noise is added to the values of the file, without a tone curve.
         return 0.0, round(255 * math.sqrt(table.gain[1] * 0.5), 1)
     return table.sigma
 

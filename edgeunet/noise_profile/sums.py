@@ -1,4 +1,4 @@
-"""All that is measured of noise, from residuals and the brightness beneath them."""
+"""Running sums of everything that is measured of noise."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class NoiseSums:
     def add(self, signal: Floats, residual: Floats, counted: Mask | None = None) -> None:
         """Add the noise of one image.
 
-        signal, residual: (H, W, 3) float32, RGB, 0..255. counted: (H, W), the pixels that count.
+        signal, residual: (H, W, 3) float32 RGB, 0..255.
+        counted: (H, W) mask of the pixels that count; None for all.
         """
         for channel, curve in enumerate(self._colours):
             curve.add(signal[:, :, channel], residual[:, :, channel], counted)
@@ -46,7 +47,7 @@ class NoiseSums:
         shots: int,
         size: tuple[int, int],
     ) -> NoiseProfile:
-        """Return what was measured. size: (height, width) of a shot."""
+        """Return the profile. size: (height, width) of a shot."""
         blur = 1 / math.sqrt(shots) if method == "temporal" else 0.0
         red, green, blue = (sums.curve(blur) for sums in self._colours)
         luma, cb, cr = (sums.curve(blur) for sums in self._planes)

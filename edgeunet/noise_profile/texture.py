@@ -1,6 +1,6 @@
-"""How noise hangs together in the plane: neighbours, the grid of JPEG, rows and columns.
+"""Spatial structure of noise: correlation of neighbours, JPEG grid, row and column offsets.
 
-Running sums: memory does not grow with the number of images.
+Running sums are kept, so memory does not grow with the number of images.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ GRID = 8
 """Side of a block of JPEG, in pixels."""
 
 
-# Below these a grid or an offset is not told apart from chance, or is too weak to matter.
+# Limits below which a grid or an offset is random or too weak to matter.
 _GRID_RATIO = 1.03
 _GRID_CERTAINTY = 5.0
 _OFFSET_SHARE = 0.02
 _OFFSET_CERTAINTY = 6.0
 
-# Neighbours are not independent: so many pixels count as one when a chance is estimated.
+# Number of correlated pixels that count as one independent sample.
 _PIXELS_PER_SAMPLE = 8
 
-# Rows on whose mean a row's offset stands: slower changes are light, not banding.
+# Row offsets are relative to the mean of this many rows; slower changes are light, not banding.
 _SMOOTHED_ROWS = 33
 
-# Between the two parts of a row that are compared, in pixels, at most.
+# Largest gap between the two compared parts of a row, in pixels.
 _GAP = 16
 
 
@@ -45,9 +45,9 @@ class TextureSums:
         self._row_offsets, self._column_offsets = _OffsetSums(), _OffsetSums()
 
     def add(self, planes: Floats) -> None:
-        """Add one image of noise, (3, H, W): luma, cb, cr, of mean 0.
+        """Add one image of noise, (3, H, W): luma, cb and cr with mean 0.
 
-        What does not count is 0 there.
+        Pixels that do not count have the value 0.
         """
         _, height, width = planes.shape
         self._squares += np.einsum("chw,chw->c", planes, planes, dtype=np.float64)
@@ -96,7 +96,7 @@ class TextureSums:
 
 
 def _neighbours(planes: Floats, lag: int) -> tuple[list[tuple[Floats, Floats]], ...]:
-    """Return the pairs of views that lie ``lag`` pixels apart: across, down, on diagonals."""
+    """Return pairs of views ``lag`` pixels apart: horizontal, vertical and diagonal."""
     across = [(planes[:, :, :-lag], planes[:, :, lag:])]
     down = [(planes[:, :-lag], planes[:, lag:])]
     diagonal = [
@@ -118,7 +118,7 @@ class _Ratio:
 
 
 class _GridSums:
-    """Squared steps from column to column, by the column's place in a grid of 8 pixels."""
+    """Squared steps from column to column, by position in a grid of 8 pixels."""
 
     def __init__(self) -> None:
         self._steps = np.zeros(GRID)
@@ -132,10 +132,10 @@ class _GridSums:
         self._counts += np.bincount(places, minlength=GRID) * plane.shape[0]
 
     def ratio(self) -> _Ratio:
-        """Return the ratio at the place where it is largest: an image may have been cropped.
+        """Return the ratio at the position where it is largest, because images may be cropped.
 
-        Compared are places two, four and six columns away only: mosaics and colours at half
-        resolution have a period of two, which is no grid of JPEG.
+        Only positions two, four and six columns away are compared. Bayer mosaics and halved colours
+        have a period of two, which is not the JPEG grid.
         """
         if not self._counts.all():
             return _Ratio(1.0, 0.0)
@@ -152,8 +152,8 @@ class _GridSums:
 class _OffsetSums:
     """Offsets that all pixels of a row share.
 
-    They are what the left and the right part of a row have in common: two parts that are far
-    enough from each other share nothing else, however noise is smoothed.
+    They are the covariance of the left and the right part of each row. Parts that are far apart
+    share nothing else, however the noise is smoothed.
     """
 
     def __init__(self) -> None:

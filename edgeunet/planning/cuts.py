@@ -1,4 +1,4 @@
-"""One way to cut a graph at one frame size: what it holds, and which windows suit a budget."""
+"""One way to cut a graph at one frame size: the tensors it holds, and windows for a budget."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgeunet.planning.request import WindowSize
 from edgeunet.planning.window_choices import Costs, StageWindowChoices, WindowOptions
 from edgeunet.specs import Engine, TensorSpec
 
-# In how many ways the budget is shared between window buffers and the engine.
+# Number of ways in which the budget is divided between window buffers and the engine.
 _SHARES = 48
 
 
@@ -30,7 +30,7 @@ class Cut:
         size: WindowSize,
         engine: Engine,
     ) -> None:
-        """size: rows and columns of the padded frame, which the stages are for."""
+        """Store the stages of a cut. size: (rows, columns) of the padded frame."""
         self.level, self.recompute, self.engine = level, recompute, engine
         self.sized = tuple(stages)
         self._size = size
@@ -45,7 +45,7 @@ class Cut:
 
     @functools.cached_property
     def held(self) -> tuple[TensorSpec, ...]:
-        """What stages hand on to later ones, as large as the padded frame."""
+        """The tensors that stages pass to later ones, at the size of the padded frame."""
         read = {border.name for stage in self.stages for border in stage.inputs}
         return tuple(
             TensorSpec(border.name, border.shape_at(*self._size), border.dtype)
@@ -86,19 +86,20 @@ class Cut:
 
     @functools.cached_property
     def _live_once(self) -> int:
-        """The largest live peak of the stages that run once."""
+        """The largest live peak of the stages that run once, in bytes."""
         area = np.array([self._size[0] * self._size[1]])
         once = [cost for cost in self.costs if not cost.stage.windowed]
         return max((int(cost.live_bytes(area)[0]) for cost in once), default=0)
 
     def smallest_window_size(self) -> WindowSize:
-        """Return the smallest window that every stage could run on."""
+        """Return the smallest (rows, columns) that every windowed stage can run on."""
         rows, columns = zip(
             *(one.smallest_window_size for one in self.sized if one.stage.windowed), strict=True
         )
         return min(max(rows), self._size[0]), min(max(columns), self._size[1])
 
     def allows(self, window: WindowSize | None) -> bool:
+        """Return whether every windowed stage can run on windows of this size."""
         if window is None:
             return True
         least = self.smallest_window_size()
@@ -109,14 +110,14 @@ class Cut:
         )
 
     def smallest(self, window: WindowSize | None) -> list[WindowSize | None]:
-        """Return the windows with which this cut takes least."""
+        """Return the windows with which this cut takes the least memory."""
         chosen: list[WindowSize | None] = []
         for one in self.sized:
             if not one.stage.windowed:
                 chosen.append(None)
                 continue
             options = one.options(window)
-            # Below what the core takes anyway, smaller windows gain nothing.
+            # The core sets a lower limit: windows that take less than it gain nothing.
             live = np.maximum(options.live, self._live_once)
             totals = usual_bytes(self.engine, live) + options.border
             order = np.lexsort((options.work, np.round(totals)))
@@ -124,7 +125,7 @@ class Cut:
         return chosen
 
     def at_most(self, pixels: int) -> list[WindowSize | None] | None:
-        """Return the windows of at most this area with the least arithmetic, None if too small."""
+        """Return the windows of at most this area with the least arithmetic, None if none fit."""
         chosen: list[WindowSize | None] = []
         for one in self.sized:
             if not one.stage.windowed:
@@ -138,13 +139,14 @@ class Cut:
         return chosen
 
     def within(self, room: int, window: WindowSize | None) -> list[WindowSize | None] | None:
-        """Return the windows with the least arithmetic that fit, None when none do.
+        """Return the windows with the least arithmetic that fit, None if none fit.
 
-        room: for window buffers and the engine, in bytes.
+        room: bytes for window buffers and the engine.
+        window: the size of every window; None to choose it.
         """
         if not self.allows(window):
             return None
-        # How much of the room the window buffers may take.
+        # Bytes that window buffers may take, for every way to divide the room.
         shares = np.array([room * step // _SHARES for step in range(1, _SHARES)])
         live_rooms = np.array(
             [int(live_within(self.engine, room - int(share))) - 1 for share in shares]
@@ -166,9 +168,9 @@ class Cut:
 
 
 def cuts_of(graph: FrameGraph, levels: int, size: WindowSize, engine: Engine) -> tuple[Cut, ...]:
-    """Return every way to cut a graph at levels 1..levels, without those that hold the same.
+    """Return every way to cut a graph at levels 1..levels; of equal cuts only one.
 
-    size: rows and columns of the padded frame. Raises GraphError when nothing can be cut.
+    size: (rows, columns) of the padded frame. Raises GraphError when nothing can be cut.
     """
     found = []
     seen = set()

@@ -1,8 +1,9 @@
-"""The plan for a byte limit: where to cut, what to make again, how large the windows are.
+"""Choose the frame plan for a byte limit: the cut, the recomputation and the windows.
 
-Every way to cut the graph is tried. For each, what is held and what the core takes are fixed; the
-rest of the budget goes to windows, the larger the less is computed twice. The plan with the least
-arithmetic wins. All sizes are in bytes, all lengths in full-resolution pixels.
+Every cut of the graph is tried. A cut determines the held tensors and the memory of the core. The
+rest
+of the budget goes to windows: the larger they are, the less is computed twice. The plan with the
+    least arithmetic is chosen. All sizes are in bytes, all lengths in full-resolution pixels.
 """
 
 from __future__ import annotations
@@ -26,19 +27,19 @@ from edgeunet.planning.window_choices import STEP, Costs, StageWindowChoices
 from edgeunet.specs import FRAME, Engine
 from edgeunet.units import format_bytes, format_size
 
-# The default: windows as small as they get before this much is computed twice.
+# Default limit of the arithmetic, relative to that of the whole frame.
 COMFORTABLE_RATIO = 1.25
-# The engine's imitation may say more or less than the quick estimate, which is asked for sizes
-# this far apart, up to so many times what there is.
+# The quick estimate and the imitation of the engine differ. So the estimate is asked for sizes that
+# are _SIZE_STEP apart, up to _MOST_ASKED times the room.
 _SIZE_STEP = 1.05
 _MOST_ASKED = 2.0
 
-# The graph of a whole frame pads and crops by itself, in tensors of its own: measured.
+# The graph of a whole frame also pads and crops, which takes this much more (measured).
 _PADDED_WHOLE = 1.06
 
 
 class Planner:
-    """Plans for one graph at one frame size."""
+    """Makes plans for one graph at one frame size."""
 
     def __init__(
         self,
@@ -51,8 +52,11 @@ class Planner:
         name: str,
         engine: Engine = Engine.ONNXRUNTIME,
     ) -> None:
-        """multiple: rows and columns are padded to multiples of it. levels: how deep to cut.
-        name: what errors call the network.
+        """Prepare for frames of (height, width) pixels.
+
+        multiple: rows and columns are padded to multiples of this.
+        levels: number of levels that can be cut at.
+        name: the network's name, for error messages.
         """
         self._name = name
         self._graph = graph
@@ -69,7 +73,7 @@ class Planner:
         return self._graph.weight_bytes
 
     def activation_budget(self, request: PlanRequest) -> int | None:
-        """Return what a request leaves for activations; None when it sets no limit."""
+        """Return the bytes that a request leaves for activations, None without a limit."""
         if request.budget_bytes is None or not request.weights_included:
             return request.budget_bytes
         return request.budget_bytes - self.weight_bytes
@@ -81,8 +85,8 @@ class Planner:
     def fitting(self, budget_bytes: int, window: WindowSize | None = None) -> FramePlan:
         """Return the plan with the least arithmetic that is predicted to fit.
 
-        window: rows and columns of every window, chosen when None.
-        Raises BudgetError, with the smallest budget that does, when none fits.
+        window: (rows, columns) of every window; None to choose it.
+        Raises BudgetError, with the smallest budget that fits, when no plan does.
         """
         if window is None:
             whole = self.whole()
@@ -100,11 +104,11 @@ class Planner:
         return best
 
     def _least_work(self, budget_bytes: int, window: WindowSize | None) -> FramePlan | None:
-        """Return the plan in windows with the least arithmetic that is predicted to fit."""
+        """Return the windowed plan with the least arithmetic that is predicted to fit."""
         least = self.smallest(window)
         best = least if least.prediction.total_bytes <= budget_bytes else None
         window = over_the_end(window, self._frame, (self.height, self.width))
-        # The most that a cut may be asked for bounds its work; the imitation of the engine decides.
+        # The largest room of a cut gives a lower bound on its work.
         ranked: list[tuple[float, int, Cut]] = []
         for cut in self._cuts:
             found = cut.within(_size_below(self._most_asked(cut, budget_bytes)), window)
@@ -119,10 +123,10 @@ class Planner:
         return best
 
     def _smallest_mib(self, refused_bytes: int, window: WindowSize | None) -> int:
-        """Return the smallest budget that fits, in MiB, given one that does not."""
+        """Return the smallest budget that fits, in MiB. refused_bytes: one that does not fit."""
         low = refused_bytes >> 20
         high = -(-self.smallest(window).prediction.total_bytes // (1 << 20))
-        step = 1  # what takes least by the quick estimate is rarely far off
+        step = 1  # the smallest plan by the quick estimate is rarely far off
         while high - low > 1:
             middle = max(high - step, (low + high) // 2)
             if self._least_work(middle << 20, window) is None:
@@ -132,12 +136,12 @@ class Planner:
         return high
 
     def smallest(self, window: WindowSize | None = None) -> FramePlan:
-        """Return the plan that takes least, whatever it computes twice."""
+        """Return the plan that takes the least memory, whatever its arithmetic."""
         plans = self._smallest_of_each_cut(window)
         return min([*plans, self.whole()] if window is None else plans, key=_size)
 
     def comfortable(self, window: WindowSize | None = None) -> FramePlan:
-        """Return the plan that takes least among those that compute little twice."""
+        """Return the plan with the least memory whose ratio is at most COMFORTABLE_RATIO."""
         if window is not None:
             plans = self._smallest_of_each_cut(window)
             little = [plan for plan in plans if plan.recompute_ratio <= COMFORTABLE_RATIO]
@@ -154,7 +158,7 @@ class Planner:
         return best
 
     def in_windows(self, areas: Sequence[int]) -> list[FramePlan]:
-        """Return, for every cut, plans whose windows have at most about so many pixels."""
+        """Return, for every cut and area, a plan with windows of at most that many pixels."""
         found = [cut.at_most(area) for cut in self._cuts for area in areas]
         cuts = [cut for cut in self._cuts for _ in areas]
         return [
@@ -184,7 +188,10 @@ class Planner:
         return cuts_of(self._graph, self._levels, (self.height, self.width), self.engine)
 
     def _frame_bytes(self, cut: Cut) -> int:
-        """The outputs, in floats also as bytes, and the frame's copy if padded or in floats."""
+        """Return the size of the outputs and of the frame's copy.
+
+        Float outputs also exist as bytes. The frame is copied if it is padded or a float tensor.
+        """
         names = self._graph.outputs
         borders = [b for stage in cut.stages for b in stage.outputs if b.name in names]
         size = sum(border_size(border, *self._frame) for border in borders)
@@ -244,7 +251,8 @@ class Planner:
     def _refined(self, cut: Cut, budget_bytes: int, window: WindowSize | None) -> FramePlan | None:
         """Return a cut's plan with the least arithmetic that fits by the engine's imitation.
 
-        The sizes asked for are the same at every budget, so that a larger one never loses a plan.
+        The quick estimate is asked for the same sizes at every budget, so that a larger budget
+        never loses a plan.
         """
         tried = None
         asked = _size_below(self._most_asked(cut, budget_bytes))
@@ -258,7 +266,7 @@ class Planner:
         return None
 
     def _at_least(self, cut: Cut, windows: Sequence[WindowSize | None]) -> int:
-        """Return what a plan is not below: much quicker than the engine's imitation."""
+        """Return a cheap lower bound on a plan's bytes, checked before the arena is simulated."""
         window_bytes, live_bytes = cut.largest(windows)
         beside = self._frame_bytes(cut) + cut.layout.arena_bytes
         return beside + window_bytes + least_bytes(self.engine, live_bytes)
@@ -271,7 +279,7 @@ class Planner:
         return self._whole_cut.costs[0].macs_per_pixel * self.height * self.width
 
     def _room_beside(self, cut: Cut, budget_bytes: int) -> int:
-        """Return what is left for windows and live tensors, before what the engine adds."""
+        """Return the bytes left for window buffers and the engine."""
         return budget_bytes - self._frame_bytes(cut) - cut.layout.arena_bytes
 
     def _no_window(self, window: WindowSize) -> UsageError:
@@ -288,9 +296,9 @@ class Planner:
 
 
 def choose_plan(planner: Planner, request: PlanRequest) -> FramePlan:
-    """Return the plan a request asks for, the one with the least arithmetic.
+    """Return the plan with the least arithmetic that a request allows.
 
-    Raises BudgetError when nothing fits, UsageError for windows that no stage can run on.
+    Raises BudgetError when nothing fits, and UsageError for windows that no stage can run on.
     """
     budget = planner.activation_budget(request)
     if request.whole:
@@ -317,5 +325,5 @@ def _size(plan: FramePlan) -> tuple[int, float]:
 
 
 def _size_below(limit: float) -> int:
-    """Return the largest of the sizes that the quick estimate is asked for, in bytes."""
+    """Return the largest power of _SIZE_STEP, in bytes, that is at most ``limit``."""
     return int(_SIZE_STEP ** math.floor(math.log(limit, _SIZE_STEP))) if limit > 1 else 0

@@ -1,20 +1,22 @@
-"""What a user asks of a plan. Plain types: the command line reads them without a graph."""
+"""The user's request for a frame plan, in plain types that need no graph."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 WindowSize = tuple[int, int]
-"""Rows and columns of a window, in full-resolution pixels."""
+"""(rows, columns) of a window, in full-resolution pixels."""
 
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """What is asked of a plan.
+    """The limits that a frame plan has to keep.
 
-    window: (rows, columns) of every window; chosen when ``auto`` is set or only a budget is given.
-    whole: whole frames are wanted, and nothing else. weights_included: the budget is for the
-    weights as well.
+    budget_bytes: limit of the memory; None for no limit.
+    window: (rows, columns) of every window; None to choose it.
+    auto: choose windows, also without a budget.
+    whole: run whole frames only.
+    weights_included: the budget includes the weights.
     """
 
     budget_bytes: int | None = None
@@ -30,9 +32,9 @@ WHOLE_FRAME = PlanRequest(whole=True)
 def over_the_end(
     window: WindowSize | None, frame: WindowSize, padded: WindowSize
 ) -> WindowSize | None:
-    """Return a window with every side that is as long as the frame made as long as its padding.
+    """Return a window whose sides are extended over the padding where they span the frame.
 
-    Else the last few rows of zeros would ask for windows of their own.
+    Otherwise the few padded rows or columns would need windows of their own.
     """
     if window is None:
         return None

@@ -1,4 +1,4 @@
-"""Which part of what a plan saves comes from where."""
+"""The memory that each measure of a plan saves."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from edgeunet.specs import Engine
 
 
 def gains_of(planner: Planner, plan: FramePlan) -> tuple[Gain, ...]:
-    """Return the way from the whole frame as exported to the plan, measure by measure.
+    """Return the predicted bytes from the whole frame as exported to the plan, step by step.
 
-    The order of operators is no measure: onnxruntime and TensorRT choose their own.
+    The order of operators is not a step: onnxruntime and TensorRT choose their own.
     """
     whole = planner.whole()
     found = []

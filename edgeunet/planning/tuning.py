@@ -1,6 +1,6 @@
-"""The fastest plan within a byte limit, by timing windows on this machine.
+"""Find the fastest plan within a byte limit by timing windows on this machine.
 
-Arithmetic is not time: windows that stay in the cache compute more and may still be faster.
+Less arithmetic is not always faster: small windows stay in the cache.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from edgeunet.planning.planner import Planner
 from edgeunet.planning.request import WindowSize
 
 TimeStage = Callable[[StageGraph, WindowSize], float]
-"""Measures the seconds of one window of a stage; a stage that runs once gets the whole frame."""
+"""Returns the seconds of one window of a stage, or of the frame for a stage that runs once."""
 
-# Windows of about so many pixels along each side are tried.
+# Windows with sides of about this many pixels are tried.
 _SIDES = (96, 160, 256, 384, 576)
-# Plans are timed in the order of their arithmetic, the least first.
+# Number of plans that are timed, those with the least arithmetic first.
 _MOST_PLANS = 12
 
 
 def fastest_plan(planner: Planner, budget_bytes: int | None, time_stage: TimeStage) -> FramePlan:
-    """Return the plan that takes the least time of those that are predicted to fit.
+    """Return the plan with the least measured time of those that are predicted to fit.
 
     Raises BudgetError as ``Planner.fitting`` does.
     """

@@ -1,6 +1,6 @@
-"""One stage at one frame size: its figures, and every window worth trying for it.
+"""One stage at one frame size: its cost, and all windows that are worth trying.
 
-Cuts that have a stage in common share what is here. Areas are in pixels, figures in bytes.
+Cuts that have a stage in common share this object. Areas are in pixels, sizes in bytes.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from edgeunet.imitation.prediction import Areas, StageCost, cost_of
 from edgeunet.planning.request import WindowSize
 from edgeunet.specs import Engine
 
-# Windows are multiples of this in rows and columns, for the engines' vector registers.
+# Window sides are multiples of this, which suits the vector registers of engines.
 STEP = 8
 
 
 @dataclass(frozen=True)
 class Sides:
-    """Window lengths along one axis: each with the number of windows that cover the frame."""
+    """Window lengths along one axis, and the number of windows of each that cover the frame."""
 
     lengths: NDArray[np.int64]
     counts: NDArray[np.int64]
@@ -31,7 +31,11 @@ class Sides:
 
 @dataclass(frozen=True)
 class WindowOptions:
-    """Windows for one stage, as columns of equal length."""
+    """Candidate windows of one stage, as columns of equal length.
+
+    live: live peak in bytes. border: size of the window buffers in bytes.
+    work: multiply-accumulates of all windows together.
+    """
 
     heights: NDArray[np.int64]
     widths: NDArray[np.int64]
@@ -43,7 +47,11 @@ class WindowOptions:
         return int(self.heights[index]), int(self.widths[index])
 
     def least_work(self, live_room: Areas, border_room: Areas) -> tuple[Areas, Areas]:
-        """Return how many windows fit, and which of them computes least, for every room."""
+        """Return, for every room, the number of windows that fit and the best of them.
+
+        live_room, border_room: limits in bytes.
+        The best window is the one with the least work.
+        """
         live, border, best = self._by_area
         fitting = np.minimum(
             np.searchsorted(live, live_room, side="right"),
@@ -53,10 +61,7 @@ class WindowOptions:
 
     @functools.cached_property
     def _by_area(self) -> tuple[Areas, Areas, Areas]:
-        """Live and border bytes from the smallest window to the largest: neither ever falls.
-
-        With them, which window computes least of those that are no larger.
-        """
+        """Live and border bytes in ascending order, and the best window up to each position."""
         order = np.argsort(self.heights * self.widths, kind="stable")
         by_work = np.argsort(self.work, kind="stable")
         rank = np.empty_like(by_work)
@@ -66,24 +71,24 @@ class WindowOptions:
 
 
 class Costs:
-    """The figures of stages for one engine, worked out when they are first asked for."""
+    """The costs of stages for one engine, computed when they are first asked for."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._by_model: dict[object, StageCost] = {}
 
     def of(self, stage: StageGraph) -> StageCost:
-        """Return a stage's figures; stages that share a model share them."""
+        """Return the cost of a stage; stages with the same model share it."""
         if stage.model not in self._by_model:
             self._by_model[stage.model] = cost_of(stage, self._engine)
         return replace(self._by_model[stage.model], stage=stage)
 
 
 class StageWindowChoices:
-    """A stage at one frame size."""
+    """The windows of one stage at one frame size."""
 
     def __init__(self, stage: StageGraph, size: WindowSize, costs: Costs) -> None:
-        """size: rows and columns of the padded frame."""
+        """size: (rows, columns) of the padded frame."""
         self.stage, self._size, self._costs = stage, size, costs
 
     @functools.cached_property
@@ -104,7 +109,7 @@ class StageWindowChoices:
         return _least(stage.align, stage.halo_rows), _least(stage.align, stage.halo_columns)
 
     def covering(self, window: WindowSize | None) -> tuple[int, int]:
-        """Return how many windows cover the frame, and the pixels of one."""
+        """Return (number of windows that cover the frame, pixels of one window)."""
         if window is None:
             return 1, self._size[0] * self._size[1]
         stage = self.stage
@@ -117,7 +122,7 @@ class StageWindowChoices:
         return rows * columns, window[0] * window[1]
 
     def options(self, window: WindowSize | None) -> WindowOptions:
-        """Return every window worth trying; with a window only that, cut to the frame."""
+        """Return all windows worth trying; if one is given, only that one, cut to the frame."""
         if window is None:
             return self._all
         fixed = min(window[0], self._size[0]), min(window[1], self._size[1])
@@ -134,7 +139,7 @@ class StageWindowChoices:
 
     def _options(self, heights: Areas, widths: Areas, counts: Areas) -> WindowOptions:
         pixels = heights * widths
-        # Elementwise work counts a little, so that a stage without convolutions has a preference.
+        # A small cost per pixel orders the windows of stages without convolutions.
         work = counts * pixels * (self.cost.macs_per_pixel + 1.0)
         return WindowOptions(
             heights, widths, self.cost.live_bytes(pixels), self.cost.border_bytes(pixels), work
@@ -143,7 +148,7 @@ class StageWindowChoices:
 
 @functools.lru_cache(maxsize=256)
 def _sides(length: int, align: int, halo: Halo) -> Sides:
-    """Return, for every number of windows, the shortest window that covers with so many."""
+    """Return, for every possible number of windows, the shortest side with which they cover."""
     step = max(align, STEP)
     shortest: dict[int, int] = {1: length}
     for side in range(_least(align, halo), length, step):

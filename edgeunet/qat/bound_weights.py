@@ -1,9 +1,9 @@
-"""Which numbers of a network the weights of its graph are, and by what they are multiplied.
+"""Find, for every weight of a graph, the network's weight that it comes from, and the factor.
 
-Exporting permutes weights (image channels, pixel unshuffles), and multiplies them (batch norm,
-gates, layer scales, equalization). Every number of a graph's convolution is a number of one of the
-network's times a constant, and a bias also plus one, as long as only convolutions are learned. Two
-exports of marked weights tell which and how much, whatever the rewrites are.
+An export permutes weights (image channels, pixel unshuffles) and scales them (batch norm, gates,
+layer scales, equalization). While only convolutions are trained, every weight of a graph's
+convolution is a weight of the network times a constant. A bias also has a constant added. Two
+exports with marked weights show which weight and which constant it is, whatever the rewrites do.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from edgeunet.graph.values import CONVOLUTIONS, Floats, constant_of
 from edgeunet.models.network import Network
 
 GraphOf = Callable[[Network], ir.Model]
-"""Exports a network, which it may change."""
+"""Returns the graph of a network, which it may change."""
 
-# Marks are floats: up to here they differ by more than their rounding.
+# Marks are floats: below this limit, two of them differ by more than their rounding.
 _DIGIT = 1 << 18
-# Of the digits above. With a fraction, so that no two layers are alike and joined to one.
+# Start of the marks of high digits. A fraction keeps layers different, so none are merged.
 _HIGH = 1 << 10
 _FRACTION = 0.2
 _MOST_ROUNDING = 0.25
@@ -34,12 +34,16 @@ _MOST_ROUNDING = 0.25
 
 @dataclass(frozen=True)
 class Binding:
-    """Where a graph's convolution has its weights from.
+    """The origin of the weights of one convolution in a graph.
 
-    layer: the network's module. places: of every (output, input) pair, or (input, output) of a
-    transposed one, the place among the layer's; bias_places: of every bias. scale: (O, I, 1, 1);
-    bias_scale, offset: (channels,); the bias is ``bias_scale * bias[bias_places] + offset``, and
-    ``offset`` alone where the layer has none. None: the graph's convolution has no bias.
+    layer: name of the network's module.
+    places: for every (output, input) pair, or (input, output) if transposed, its place in the
+        layer.
+    bias_places: for every bias, its place in the layer.
+    scale: factors of the weights, (O, I, 1, 1).
+    bias_scale: factors of the bias, (channels,).
+    offset: added to the bias, (channels,); None if the graph's convolution has no bias. The bias is
+        ``bias_scale * bias[bias_places] + offset``, or ``offset`` alone if the layer has none.
     """
 
     layer: str
@@ -51,7 +55,7 @@ class Binding:
 
 
 class BoundConvolution(nn.Module):
-    """Gives the weights of one convolution of a graph, made from the network's as they are now."""
+    """Computes the weights of one convolution of a graph from the network's current weights."""
 
     def __init__(self, network: Network, binding: Binding) -> None:
         super().__init__()
@@ -76,7 +80,7 @@ class BoundConvolution(nn.Module):
             self.register_buffer(name, tensor, persistent=False)
 
     def forward(self) -> tuple[Tensor, Tensor | None]:
-        """Return (weight, bias), as the graph has them in floats."""
+        """Return (weight, bias) in floats, as in the graph; bias may be None."""
         weight = self.layer.weight
         if self.places is not None:
             weight = weight.flatten(0, 1).index_select(0, self.places)
@@ -87,7 +91,7 @@ class BoundConvolution(nn.Module):
 
 
 def convolutions(model: ir.Model) -> list[ir.Node]:
-    """Return a float graph's convolutions, transposed ones too, in execution order."""
+    """Return a float graph's convolutions, transposed ones included, in execution order."""
     return [
         node
         for node in model.graph
@@ -98,7 +102,7 @@ def convolutions(model: ir.Model) -> list[ir.Node]:
 def bind(network: Network, graph_of: GraphOf, model: ir.Model) -> tuple[Binding, ...]:
     """Return a binding for every convolution of ``model``, which ``graph_of`` made of ``network``.
 
-    Raises RuntimeError when the graph's weights are not the network's, permuted and scaled.
+    Raises RuntimeError when the graph's weights are not permuted and scaled weights of the network.
     """
     marks = _Marks(network, graph_of)
     found = _weights_of(model)
@@ -122,7 +126,8 @@ def bind(network: Network, graph_of: GraphOf, model: ir.Model) -> tuple[Binding,
 class _Marks:
     """The network's convolutions, with a number for every pair of channels and every bias.
 
-    A graph that is made of marked weights shows which number went where, and by which factor.
+    These numbers are written into the weights as marks. A graph made of them shows where each
+    number went, and its factor.
     """
 
     def __init__(self, network: Network, graph_of: GraphOf) -> None:
@@ -139,7 +144,7 @@ class _Marks:
         self._first_bias = dict(zip(self._layers, np.cumsum([0, *widths[:-1]]), strict=True))
 
     def seen_after(self, weight_mark: Mark, bias_mark: Mark) -> list[_Weights]:
-        """Return the weights of a graph made of the network with marks for its weights."""
+        """Return the weights of a graph that is made of the network with these marks."""
         marked = copy.deepcopy(self._network)
         with torch.no_grad():
             for name, layer in marked.named_modules():
@@ -168,10 +173,10 @@ class _Marks:
     def binding(
         self, node: _Weights, rising: _Weights, falling: _Weights, upper: _Weights | None
     ) -> Binding:
-        """Return where a convolution of the graph has its weights from.
+        """Return the origin of the weights of one convolution of the graph.
 
-        rising, falling: what became of both marks there. upper: of the mark of the high digits,
-        where there are more numbers than one digit has.
+        rising, falling: its weights in the graphs with rising and with falling marks.
+        upper: its weights in the graph with marks of the high digits, if one digit is not enough.
         """
         scale, numbers = _read(rising.weight, falling.weight)
         if upper is not None:
@@ -194,7 +199,7 @@ class _Marks:
     def _bias(
         self, name: str, node: _Weights, rising: _Weights, falling: _Weights
     ) -> tuple[Floats, NDArray[np.int64], Floats | None]:
-        """Return (factors, places, what is added) of a convolution's bias; empty without one."""
+        """Return (factors, places, offset) of a convolution's bias; empty without a bias."""
         offset = node.bias
         if offset is None or rising.bias is None or falling.bias is None:
             return np.zeros(0), np.zeros(0, np.int64), offset
@@ -226,7 +231,7 @@ def _weights_of(model: ir.Model) -> list[_Weights]:
 
 
 def _forget_offsets(layer: nn.Module) -> None:
-    """What is added beside convolutions would be added to their marks."""
+    """Set to zero what is added beside convolutions, because it would change their marks."""
     for name in ("bias", "running_mean"):
         tensor = getattr(layer, name, None)
         if isinstance(tensor, Tensor):
@@ -234,7 +239,7 @@ def _forget_offsets(layer: nn.Module) -> None:
 
 
 def _read(rising: Floats, falling: Floats) -> tuple[Floats, Floats]:
-    """Return (factors, numbers) from what became of both marks."""
+    """Return (factors, numbers) from the weights with rising and with falling marks."""
     rising, falling = _first_of_kernel(rising), _first_of_kernel(falling)
     scale = (rising + falling) / (3 * _DIGIT)
     return scale, _rounded(rising, scale, _DIGIT)
@@ -246,7 +251,7 @@ def _first_of_kernel(content: Floats) -> Floats:
 
 
 def _rounded(marked: Floats, scale: Floats, start: int) -> Floats:
-    """Return the numbers that marks from ``start`` on say; 0 where the factor is."""
+    """Return the numbers of marks that begin at ``start``; 0 where the factor is 0."""
     whole = np.full(scale.shape, float(start))
     numbers = np.divide(marked, scale, out=whole, where=scale != 0) - start
     rounded: Floats = np.rint(numbers)

@@ -1,9 +1,8 @@
-"""Quantization-aware fine-tuning on the very graph that an export would quantize.
+"""Quantization-aware fine-tuning on the graph that an export would quantize.
 
-The network's own export says which tensors have 8 bits, in which order sums are made and by which
-factors channels are equalized; a ``Replay`` of that graph is what is trained, with the network's
-convolutions for weights. Intervals are measured once, on the weights begun with: an export of the
-outcome measures its own.
+The network's own export defines the tensors in 8 bits, the order of sums and the factors of
+equalization. A ``Replay`` of that graph is trained, with the weights of the network's convolutions.
+Intervals are measured once, on the initial weights. An export of the result measures its own.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ from edgeunet.recipes import Recipe
 from edgeunet.specs import Precision
 from edgeunet.train.fake_quantization import Quantization
 
-# In bottleneck pixels: small, and with no axis of one, which would be broadcast.
+# Side in bottleneck pixels: small, but without axes of one element, which would be broadcast.
 _SIDE = 4
 
 
 class ExportedBits:
-    """The ``FakeQuantization`` of what ``edgeunet export --int8`` would make."""
+    """The ``FakeQuantization`` that matches ``edgeunet export --int8``."""
 
     def __init__(
         self,
@@ -43,7 +42,7 @@ class ExportedBits:
         order: Int8Order,
         report: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """order: as for an export; what is measured for it is not kept."""
+        """order: as for an export; measured ranges are not stored."""
         self._recipe, self._order, self._report = recipe, order, report
 
     def begin(self, network: Network) -> Quantization:
@@ -82,7 +81,7 @@ class ExportedBits:
 
 
 def graph_for_replay(network: Network, recipe: Recipe) -> ir.Model:
-    """Return a network's float graph, small; the network is changed to BGR order."""
+    """Return a network's float graph at a small size; the network is changed to BGR order."""
     side = _SIDE * network.multiple
     module = frame_module(network.eval(), recipe)
     return NetworkGraphs(module, recipe).at(side, side, Precision.FP32)
@@ -90,10 +89,10 @@ def graph_for_replay(network: Network, recipe: Recipe) -> ir.Model:
 
 @torch.no_grad()
 def absorb_offsets(network: Network) -> None:
-    """Move what a norm adds into the convolution that reads it, in place.
+    """Move the offsets of a norm into the convolution that reads it, in place.
 
-    The network stays the same. An export does it anyway, and the convolution's bias would then
-    depend on its weights, which are what is learned.
+    The network computes the same. An export does this as well, and the convolution's bias would
+    then depend on its weights, which are trained.
     """
     for block in network.modules():
         if isinstance(block, NAFBlock):

@@ -1,9 +1,9 @@
-"""A graph in torch, with gradients: what an engine computes in 8 bits, in floats on the same grid.
+"""Run a graph in torch with gradients: the 8-bit computation of an engine, in floats.
 
-Tensors that a graph stores in 8 bits are rounded to them by torch's fake quantization, weights
-too, with the graph's own scales; gradients pass the rounding as if it were not there, except where
-a value is clipped (the straight-through estimator, Bengio et al., arXiv 1308.3432). A graph
-without quantizers is played in floats.
+Tensors that the graph stores in 8 bits, weights included, are rounded by torch's fake quantization
+with the graph's scales. Gradients pass the rounding unchanged, except where a value is clipped (the
+straight-through estimator, Bengio et al., arXiv 1308.3432). A graph without quantizers runs in
+floats.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from edgeunet.specs import Task
 
 _LARGEST_WEIGHT = 127
 _LIMITS = {ir.DataType.UINT8: (0, 255), ir.DataType.INT8: (-128, 127)}
-# How a frame is finished: cut to bytes or to a class, which have no gradient.
+# Operators that turn the result into bytes or a class, which have no gradient.
 _FINISHING = frozenset({"ArgMax", "Cast", "Clip", "Round", "Softmax"})
 
 Apply = Callable[..., Tensor | tuple[Tensor, ...]]
@@ -35,7 +35,7 @@ Apply = Callable[..., Tensor | tuple[Tensor, ...]]
 
 @dataclass
 class _Step:
-    """One node. last: what nobody reads after it."""
+    """One node. last: the inputs that no later node reads."""
 
     apply: Apply
     inputs: tuple[ir.Value, ...]
@@ -44,19 +44,19 @@ class _Step:
 
 
 class Replay(nn.Module):
-    """Computes what a graph computes, from a network's weights; takes and gives what Network does.
+    """Computes what a graph computes, with the weights of a network; a drop-in for ``Network``.
 
-    Images are rounded and clipped to bytes first. Of any height and width: they are padded with
-    zeros to whole windows of the bottleneck, as an export pads.
+    Images may have any height and width. They are rounded and clipped to bytes, and padded with
+    zeros to whole bottleneck windows, as in an export.
     """
 
     def __init__(
         self, model: ir.Model, bindings: Sequence[Binding], network: Network, recipe: Recipe
     ) -> None:
-        """model: with one frame of a size that needs no padding, its convolutions in the order of
-        the bindings.
+        """Prepare to run a graph.
 
-        Raises GraphError for an operator that is not known.
+        model: for one frame that needs no padding, with its convolutions in the order of the
+            bindings. Raises GraphError for an unknown operator.
         """
         super().__init__()
         self._multiple = network.multiple
@@ -101,13 +101,13 @@ class Replay(nn.Module):
         return answers
 
     def _operator(self, node: ir.Node) -> Apply:
-        """Return what computes a node from the tensors it reads."""
+        """Return the function that computes a node from the tensors it reads."""
         kind = node.op_type
         if kind == "QuantizeLinear":
             return _quantizer(node)
         if kind == "DequantizeLinear":
             if _root(node.inputs[0]) is not self._frame:
-                # Fake quantization has left real values.
+                # Fake quantization keeps real values, so there is nothing to dequantize.
                 return lambda x: x
             factor = float(_constant(node, 1))
             return lambda x: x * factor
@@ -121,7 +121,7 @@ class Replay(nn.Module):
         )
 
     def _with_constants(self, node: ir.Node, function: Callable[..., Tensor]) -> Apply:
-        """Put the constants that a node reads in their places."""
+        """Return a function of a node with its constant inputs filled in."""
         names: list[str | None] = []
         for value in node.inputs:
             content = constant_of(value)
@@ -140,12 +140,12 @@ class Replay(nn.Module):
 
 
 def _read(node: ir.Node) -> tuple[ir.Value, ...]:
-    """Return what a node reads that is no constant."""
+    """Return the inputs of a node that are not constants."""
     return tuple(v for v in node.inputs if v is not None and constant_of(v) is None)
 
 
 def _unfinished(value: ir.Value) -> ir.Value:
-    """Return the tensor that an answer is made from, in floats."""
+    """Return the float tensor that an answer is made from."""
     producer = value.producer()
     while producer is not None and producer.op_type in _FINISHING and producer.inputs[0]:
         value = producer.inputs[0]
@@ -154,7 +154,7 @@ def _unfinished(value: ir.Value) -> ir.Value:
 
 
 def _needed(values: Sequence[ir.Value]) -> set[ir.Node]:
-    """Return the nodes that values are computed by."""
+    """Return the nodes that values depend on."""
     found: set[ir.Node] = set()
     waiting = list(values)
     while waiting:
@@ -166,12 +166,12 @@ def _needed(values: Sequence[ir.Value]) -> set[ir.Node]:
 
 
 def _is_constant(node: ir.Node) -> bool:
-    """Whether a node only says what weights are: these come from the network."""
+    """Return whether a node only computes weights, which come from the network here."""
     return all(value is None or constant_of(value) is not None for value in node.inputs)
 
 
 def _root(value: ir.Value | None) -> ir.Value | None:
-    """Return what a tensor of 8 bits was before it was moved; itself where it was made."""
+    """Return the tensor that an 8-bit tensor was before it was moved."""
     producer = value.producer() if value is not None else None
     while producer is not None and producer.op_type in ("Transpose", "DepthToSpace", "MaxPool"):
         value = producer.inputs[0]
@@ -187,7 +187,7 @@ def _quantizer(node: ir.Node) -> Apply:
 
 
 def _convolution(node: ir.Node, layer: BoundConvolution) -> Apply:
-    """Return a convolution with the network's weights, in 8 bits where the graph has them so."""
+    """Return a convolution with the network's weights, in 8 bits if the graph has them so."""
     stride, dilation = _numbers(node, "strides", (1, 1)), _numbers(node, "dilations", (1, 1))
     top, left, bottom, right = _numbers(node, "pads", (0, 0, 0, 0))
     group = node.attributes.get("group")
@@ -221,7 +221,7 @@ def _convolution(node: ir.Node, layer: BoundConvolution) -> Apply:
 
 
 def _rounded_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return weights in 8 bits per output channel, symmetric, and the scales, (O,)."""
+    """Return weights in 8 bits, symmetric per output channel, and the scales, (O,)."""
     reach = weight.detach().abs().amax(dim=(1, 2, 3))
     scales = torch.where(reach > 0, reach / _LARGEST_WEIGHT, torch.ones_like(reach))
     zeros = torch.zeros(len(scales), dtype=torch.int32, device=weight.device)

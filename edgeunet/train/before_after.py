@@ -1,4 +1,4 @@
-"""What a run changed: real noisy images as the network gave them before it, and gives them now."""
+"""Show real noisy images as the network denoised them before and after a run."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _WINDOW = 224
 
 @dataclass(frozen=True)
 class Shown:
-    """One picture of a held-out image: its central window, and the PSNR of the whole image.
+    """One picture: the central window of a held-out image.
 
-    psnr_db: to the reference; None for the reference itself.
+    psnr_db: PSNR of the whole image to the reference; None for the reference.
     """
 
     title: str
@@ -38,10 +38,11 @@ class Shown:
 def before_and_after(
     recipe: Recipe, before: Path | None, after: Path, held_out: Sequence[Sample]
 ) -> list[list[Shown]]:
-    """Return the pictures of each of the first real noisy images that were held out.
+    """Return the pictures of each of the first held-out real noisy images.
 
-    Noisy, denoised with the weights begun with, denoised with those of the run, and the mean of the
-    other shots. before: None where nobody knows those weights any more.
+    They are: noisy, denoised with the initial weights, denoised with the final ones, and the mean
+    of the other shots.
+    before: None if the initial weights are not known any more.
     Raises WeightsError for weights that cannot be read.
     """
     chosen = [sample for sample in held_out if sample.noisy is not None][:_MOST]

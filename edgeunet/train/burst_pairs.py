@@ -1,9 +1,9 @@
-"""Bursts: several shots of a static scene, to train on without any clean image.
+"""Bursts: several shots of a static scene, for training without clean images.
 
-Two shots of one scene differ in their noise alone, so one can be the target of the other
-(Lehtinen et al., ICML 2018, "Noise2Noise"). What no shot was trained on is held out: every fifth
-scene, or, of fewer than five scenes, the right quarter of each. There one shot is denoised and
-compared with the mean of the others, so that its own noise is not in what it is compared with.
+Two shots of one scene differ only in their noise, so one can be the target of the other (Lehtinen
+et al., ICML 2018, "Noise2Noise"). Every fifth scene is held out. Of fewer than five scenes, the
+right quarter of each is held out. In held-out parts, one shot is denoised and compared with the
+mean of the others, which does not contain its noise.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from edgeunet.units import format_size
 FEWEST_SHOTS = 4
 MOST_SHOTS = 32
 MOST_BYTES = 256 * 2**20
-"""Of the shots of one scene in memory; FEWEST_SHOTS are kept in any case."""
+"""Largest size of one scene's shots in memory; FEWEST_SHOTS are always kept."""
 
 STEPS = 2000
 LEARNING_RATE = 3e-4
 BESIDE_IMAGES = 0.5
-"""Share of crops from bursts where there are clean images as well."""
+"""Share of crops from bursts if there are clean images as well."""
 
 _EVERY = 5
 _SIDE = 320
 
-# Of the deviation between distant shots, what neighbours must have at least.
+# Smallest deviation of neighbouring shots, relative to that of distant ones.
 _INDEPENDENT = 0.9
 
 
 @dataclass(frozen=True, eq=False)
 class Burst:
-    """Shots of one static scene, (S, H, W, 3) uint8 RGB, S at least FEWEST_SHOTS."""
+    """Shots of one static scene, (S, H, W, 3) uint8 RGB, with S at least FEWEST_SHOTS."""
 
     name: str
     shots: NDArray[np.uint8]
@@ -53,26 +53,26 @@ class Burst:
 def load_bursts(
     folders: Sequence[Path], crop: int, *, notice: Callable[[str], None]
 ) -> list[Burst]:
-    """Read every scene below the folders: a clip, or a sub-folder of images, each.
+    """Read every scene below the folders: each is a clip, or a sub-folder of images.
 
-    crop: side of the largest square that is cut, in pixels.
-    Of a longer burst MOST_SHOTS shots are kept, evenly spaced, or as many as MOST_BYTES hold.
-    Raises SourceError for a folder without scenes, for a file that cannot be read, and for a burst
-    that has too few shots, or shots that are too small, of different sizes, or not of one scene.
+    crop: side of the largest square that is cut, in pixels. Of a longer burst MOST_SHOTS shots are
+        kept, evenly spaced, or as many as fit in MOST_BYTES. Raises SourceError for a folder
+        without scenes, for a file that cannot be read, and for a burst with too few shots, or with
+        shots that are too small, of different sizes or of different scenes.
     """
     bursts = [_load_scene(place, crop, notice) for folder in folders for place in _scenes(folder)]
     if bursts and len(bursts) < _EVERY:
-        # Checked here, so that nobody learns it after the first hour.
+        # Checked here, so that a long run does not fail later.
         for burst in bursts:
             _check_size(burst, crop, held_out_columns=True)
     return bursts
 
 
 def hold_out_bursts(bursts: Sequence[Burst]) -> tuple[list[Burst], list[Sample]]:
-    """Return (what is trained on, what is validated on): see the module's text.
+    """Return (bursts to train on, samples to validate on), as the module describes.
 
-    A validation sample is at most 320 pixels high and wide: ``noisy`` is the middle shot, ``image``
-    the mean of all others.
+    A validation sample is at most 320 pixels high and wide. Its ``noisy`` is the middle shot, its
+    ``image`` the mean of all others.
     """
     if len(bursts) >= _EVERY:
         training = [burst for index, burst in enumerate(bursts) if index % _EVERY]
@@ -88,9 +88,9 @@ def hold_out_bursts(bursts: Sequence[Burst]) -> tuple[list[Burst], list[Sample]]
 def with_bursts(recipe: Recipe, steps: int | None, *, beside_images: bool) -> Recipe:
     """Return the recipe with the schedule of a short fine-tune on bursts.
 
-    STEPS steps, unless given, from LEARNING_RATE. beside_images: half of the crops are from bursts,
-    else all. Where the recipe's [train] has ``bursts_share``, its schedule stays as it is, and
-    ``steps`` alone are replaced.
+    steps: number of steps; default: STEPS. The learning rate starts at LEARNING_RATE.
+    beside_images: take half of the crops from bursts, else all.
+    If the recipe's [train] has ``bursts_share``, only ``steps`` is replaced.
     Raises RecipeError for a recipe without a denoise output.
     """
     table = recipe.train
@@ -116,7 +116,7 @@ def with_bursts(recipe: Recipe, steps: int | None, *, beside_images: bool) -> Re
 
 
 def evenly_spaced(count: int, shot_bytes: int) -> list[int]:
-    """Return the numbers, from 0, of the shots that are kept of a burst of ``count``."""
+    """Return the numbers, from 0, of the shots that are kept of ``count`` shots."""
     most = max(FEWEST_SHOTS, min(MOST_SHOTS, MOST_BYTES // shot_bytes))
     if count <= most:
         return list(range(count))
@@ -218,7 +218,7 @@ class _ClipShots:
 
 
 def _frame_count(path: Path) -> int:
-    """Return how many frames a clip has, by reading it: containers only estimate it."""
+    """Return the number of frames of a clip by reading it; containers only estimate it."""
     clip, count = open_clip(path), 0
     try:
         while clip.read() is not None:
@@ -229,7 +229,7 @@ def _frame_count(path: Path) -> int:
 
 
 def _border(width: int) -> int:
-    """Return the column from which on a scene is held out."""
+    """Return the first column of the held-out part of a scene."""
     return width - width // 4
 
 

@@ -1,4 +1,4 @@
-"""The model card beside a weight file: what it was trained on, how, and what it gives."""
+"""Write the model card of a weight file: its data, its training and its results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgeunet.files import replacing_file
 from edgeunet.recipes import Recipe
 from edgeunet.schedules import CameraTable, TrainTable
 from edgeunet.specs import Task
-from edgeunet.train.loop import Outcome
+from edgeunet.train.run_records import Outcome
 
 _IMAGE_LOSSES = {
     "l1": "L1",
@@ -24,17 +24,19 @@ _IMAGE_LOSSES = {
     "psnr": "logarithm of each crop's mean square",
 }
 
-# Folders that say which part of a data set they are, not which data set.
+# Names of folders that are parts of a data set.
 _PARTS = frozenset({"train", "training", "val", "validation", "test", "images", "data"})
 
 
 @dataclass(frozen=True)
 class Given:
-    """What a person gave a run, as they gave it, to be given again.
+    """The arguments of a run, as the user gave them, so that the card can repeat them.
 
-    init: the weight file begun with. held_out: images that were only validated on. qat,
-    calibration: whether 8 bits were asked for, and on which set they were measured. bursts: folders
-    of scenes. noise_profile: the file that the ranges of [train.camera] were made from.
+    init: the initial weight file.
+    held_out: number of images that were only validated on.
+    qat, calibration: whether 8 bits were asked for, and the calibration set.
+    bursts: folders of scenes.
+    noise_profile: the file that the ranges of [train.camera] come from.
     """
 
     model: str
@@ -114,7 +116,7 @@ def _data(outcome: Outcome, table: TrainTable, given: Given) -> str:
 
 
 def _data_name(folder: Path) -> str:
-    """Return a data set's name: its folder's, with the one above where that is just a part."""
+    """Return a data set's name: its folder's, with the parent's if that is just a part."""
     whole = folder.resolve()
     return f"{whole.parent.name}/{whole.name}" if whole.name in _PARTS else whole.name
 
@@ -134,7 +136,7 @@ def _bits(recipe: Recipe, table: TrainTable) -> str:
 
 
 def _noise(outcome: Outcome, table: TrainTable) -> str:
-    """Return what noise was trained on, by its share of the crops."""
+    """Return the kinds of noise that were trained on, with their shares of the crops."""
     kinds = []
     rest = 1.0
     if outcome.bursts and table.bursts_share:
@@ -202,7 +204,7 @@ def _loss(recipe: Recipe, table: TrainTable) -> str:
 def _crops(table: TrainTable) -> str:
     sizes = [f"{table.crop}x{table.crop}, batch {table.batch}"]
     for entry in table.growth:
-        # At the very start of a stretch rounding could still give the one before.
+        # One step later, because rounding could give the previous stretch.
         batch, side = table.crops_at(min(table.steps - 1, int(entry.start * table.steps) + 1))
         sizes.append(f"from {100 * entry.start:g} % of the steps {side}x{side}, batch {batch}")
     turns = "flips and quarter turns" if table.rotations else "flips"
@@ -236,7 +238,7 @@ def _command(outcome: Outcome, recipe: Recipe, given: Given) -> list[str]:
     command += [word for folder in given.bursts for word in ("--bursts", str(folder))]
     init = given.init
     if init is None and outcome.initial is not None and not (given.qat or given.bursts):
-        # A resumed run is not told again what it began with.
+        # A resumed run is not given --init again.
         init = Path(outcome.initial.file)
     if init is not None:
         command += ["--init", str(init)]

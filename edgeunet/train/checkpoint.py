@@ -1,4 +1,4 @@
-"""Where a run stands: weights, their average, and the optimizer, in one safetensors file."""
+"""The checkpoint of a run: weights, their average and the optimizer, as safetensors."""
 
 from __future__ import annotations
 
@@ -21,9 +21,14 @@ FILE_NAME = "checkpoint.safetensors"
 
 @dataclass(frozen=True)
 class Standing:
-    """How far a run is, and what it began with; ``seconds`` counts every session of it.
+    """The state of a run beside its tensors.
 
-    quantization: the 8 bits it computes with, if it does.
+    step: number of steps done.
+    seconds: time spent, all sessions together.
+    skipped_steps: number of skipped steps.
+    processes: number of processes that train together.
+    initial: the initial weights.
+    quantization: the 8 bits that the run computes with, if any.
     """
 
     step: int = 0
@@ -61,7 +66,7 @@ def save_checkpoint(
     if standing.quantization is not None:
         metadata["quantization"] = msgspec.json.encode(standing.quantization).decode()
     with replacing_file(path) as beside:
-        # Not save_file: its error for a full disk is no OSError and names no cause.
+        # save_file does not raise OSError for a full disk.
         beside.write_bytes(save(tensors, metadata))
 
 
@@ -73,9 +78,9 @@ def load_checkpoint(
     *,
     recipe_digest: str,
 ) -> Standing:
-    """Restore a run and return how far it is.
+    """Restore a run in place, and return its standing.
 
-    Raises WeightsError when the file is broken or belongs to a run with another recipe.
+    Raises WeightsError when the file is damaged or belongs to another recipe.
     """
     try:
         with safe_open(str(path), framework="pt") as file:

@@ -1,4 +1,7 @@
-"""Training batches. A batch depends on (seed, step, process) only: resumed runs are exact."""
+"""Make training batches.
+
+A batch depends only on (seed, step, process), so a resumed run is exact.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +25,18 @@ from edgeunet.train.samples import Sample, large_enough
 _Choice = TypeVar("_Choice")
 
 VOID = -1
-"""The class of what has none; so does a number that is not below the number of classes."""
+"""The class number for "no class"; any number not below the number of classes means the same."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """clean, noisy: (N, 3, crop, crop) float32, RGB; clean is 0..1, noise is not clipped.
+    """One training batch of N crops.
 
-    labels: (N, crop, crop) int64. numbers: (N,) int64. Class numbers, VOID where not known.
-    noisy_targets: (N,) bool, true where ``clean`` is another noisy shot of the same scene.
+    clean: (N, 3, crop, crop) float32 RGB, 0..1.
+    noisy: like ``clean``, with noise that is not clipped.
+    labels: (N, crop, crop) int64 class numbers, VOID where not known.
+    numbers: (N,) int64 class numbers of whole images, VOID where not known.
+    noisy_targets: (N,) bool; True where ``clean`` is another noisy shot of the same scene.
     """
 
     clean: Floats
@@ -42,9 +48,10 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Crop:
-    """A square of a sample: see ``Sample``.
+    """A square of a sample; see ``Sample``.
 
-    image, noisy: (side, side, 3) float32, RGB, 0..1. noisy: None where noise is to be added.
+    image: (side, side, 3) float32 RGB, 0..1.
+    noisy: like ``image``; None if noise is to be added.
     noisy_target: whether ``image`` is a noisy shot as well.
     """
 
@@ -56,10 +63,10 @@ class Crop:
 
 
 class Crops:
-    """Random square crops, flipped and rotated, with blind noise.
+    """Makes batches of random square crops, flipped and rotated, with noise of random strength.
 
-    bursts: scenes of which two shots are a crop and its target, in ``bursts_share`` of the crops.
-    process: the place of this process among those that train together; each has other batches.
+    bursts: scenes that ``bursts_share`` of the crops come from; the target is another shot.
+    process: number of this process among those that train together; each has other batches.
     """
 
     def __init__(
@@ -101,7 +108,7 @@ class Crops:
             if crop.number is not None:
                 numbers[index] = crop.number
         noisy = self._noisy(clean, generator)
-        # Drawn last, and only if asked for: other recipes' batches stay what they were.
+        # Drawn last, and only if needed, so that batches of other recipes do not change.
         if table.in_bytes:
             chosen = generator.random(count) < table.in_bytes
             noisy[chosen] = as_handed_over(noisy[chosen])
@@ -112,7 +119,7 @@ class Crops:
         return Batch(clean, noisy, labels, numbers, targets)
 
     def _noisy(self, clean: Floats, generator: np.random.Generator) -> Floats:
-        """Every crop draws its own strength of noise."""
+        """Return crops with noise; each has its own random strength."""
         table, each = self._table, (len(clean), 1, 1, 1)
         if table.noise == "camera":
             gain, read = draw_camera(table.gain, len(clean), generator)
@@ -133,14 +140,14 @@ class Crops:
         return _crop(self._cut(_pick(self._pool(generator), generator), side, generator))
 
     def _wanted(self, share: float | None, others: int, generator: np.random.Generator) -> bool:
-        """Draw whether a crop is of the kind with this share; always where there is no other."""
+        """Draw whether a crop is of the kind with this share; always True without other kinds."""
         return not others or bool(share and generator.random() < share)
 
     def _two_shots(self, side: int, generator: np.random.Generator) -> Crop:
-        """Return a square of one shot, and of another shot of the same scene as its target.
+        """Return a square of one shot, with another shot of the same scene as its target.
 
-        Lehtinen et al. (ICML 2018, "Noise2Noise"): where the noise of both is independent, the
-        mean of all possible targets is the mean of all shots.
+        If the noise of both is independent, the mean of all possible targets is the mean of all
+        shots (Lehtinen et al., ICML 2018, "Noise2Noise").
         """
         shots = _pick(self._bursts, generator).shots
         seen = int(generator.integers(len(shots)))
@@ -151,9 +158,9 @@ class Crops:
     def _through_camera(
         self, table: CameraTable, side: int, generator: np.random.Generator
     ) -> Crop:
-        """Return a crop as a camera drawn from ``[train.camera]`` sees it.
+        """Return a crop as seen by a camera drawn from ``[train.camera]``.
 
-        An image with labels is neither reduced nor resized, so that they stay at their pixels.
+        Images with labels are not resized, so that the labels stay at their pixels.
         """
         sample = _pick(self._pool(generator), generator)
         moves = sample.labels is None
@@ -166,7 +173,7 @@ class Crops:
         if len(scene) > whole:
             scene = resized(scene, whole, whole)
         noisy, clean = take(fill_frame(scene, whole, whole), shot, generator)
-        # Anywhere in the grid of the camera's coding.
+        # A random position in the 8x8 grid of the coding.
         top, left = (int(n) for n in generator.integers(MARGIN // 2, MARGIN * 3 // 2 + 1, 2))
         inner = (slice(top, top + side), slice(left, left + side))
         labels = cut.labels

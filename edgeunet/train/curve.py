@@ -1,4 +1,4 @@
-"""How a run went: one line of CSV per checkpoint."""
+"""The CSV file of losses and figures of a run, with one line per checkpoint."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ FILE_NAME = "curve.csv"
 
 
 class Curve:
-    """``step, loss``, the loss of each output where there are several, and the figures.
+    """Writes ``step, loss``, the loss of each output if there are several, and the figures.
 
-    On resume, lines past the checkpoint are dropped.
+    On resume, lines after the checkpoint are dropped.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Curve:
         losses: Mapping[str, float],
         figures: Mapping[str, float],
     ) -> Iterator[None]:
-        """Write one more line when the block ends well: the checkpoint of that step is there."""
+        """Write one more line when the block succeeds, that is, when the checkpoint is written."""
         line = [str(step), f"{loss:.6f}", *(f"{losses[name]:.6f}" for name in self._outputs)]
         for name in self._figures:
             figure, digits = figures.get(name), 3 if "psnr_db" in name else 4

@@ -1,7 +1,7 @@
-"""Drawn images of eight patterns: a classification set that needs no download.
+"""Draw images of eight patterns, as a classification set that needs no download.
 
-What tells the classes apart is the pattern alone. Colours, brightness, contrast, scale, turn and
-shading are drawn in the same way for all of them, so a mean colour says nothing.
+Only the pattern differs between classes. Colours, brightness, contrast, scale, rotation and shading
+are drawn from the same distributions, so a mean colour carries no information.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Floats = NDArray[np.float64]
 Generator = np.random.Generator
 Pattern = Callable[[Floats, Floats, Generator], Floats]
 
-# Apart from the batches, whose generators begin with the seed as well.
+# Makes these generators differ from those of the batches, which use the same seed.
 _STREAM = 0x64726177
 
 # Pixels from one stripe, dot or ring to the next.
 _SMALLEST_PERIOD, _LARGEST_PERIOD = 10.0, 28.0
 
-# The least Euclidean distance of the two colours, of at most 255 * sqrt(3).
+# Smallest Euclidean distance of the two colours; the largest is 255 * sqrt(3).
 _LEAST_CONTRAST = 110.0
 
 
@@ -54,7 +54,7 @@ def _zigzag(x: Floats, y: Floats, generator: Generator) -> Floats:
 
 
 def _cells(x: Floats, y: Floats, generator: Generator) -> Floats:
-    """The borders between the cells of scattered points (Voronoi)."""
+    """Return the borders between the Voronoi cells of random points."""
     count = max(8, int(np.ptp(x) * np.ptp(y) / 3))
     points = generator.uniform([x.min(), y.min()], [x.max(), y.max()], (count, 2))
     first = np.full(x.shape, np.inf)
@@ -67,7 +67,7 @@ def _cells(x: Floats, y: Floats, generator: Generator) -> Floats:
 
 
 def _blobs(x: Floats, y: Floats, generator: Generator) -> Floats:
-    """The heights of a sum of waves in all directions, cut at their middle."""
+    """Return a sum of waves in all directions, thresholded at its middle."""
     height = np.zeros(x.shape)
     for angle in generator.uniform(0, 2 * np.pi, 24):
         pitch = generator.uniform(0.35, 0.6)
@@ -113,10 +113,10 @@ def draw(pattern: str, side: int, generator: Generator) -> Photograph:
 
 
 def drawn_samples(pathway: PathwayTable | None, count: int, side: int, seed: int) -> list[Sample]:
-    """Return ``count`` drawn images for a classify pathway, as many of each of its classes.
+    """Return ``count`` drawn images for a classify pathway, equally many per class.
 
-    Ordered by class. An image depends on (seed, its place) only. Raises RecipeError when a class
-    of the pathway is no pattern.
+    They are ordered by class. An image depends only on (seed, its place). Raises RecipeError when a
+    class of the pathway is not a pattern.
     """
     if not count:
         return []
@@ -142,7 +142,7 @@ def _pattern_names(pathway: PathwayTable | None) -> Sequence[str]:
 
 
 def _wave(x: Floats) -> Floats:
-    """Return bands of 0 and 1, one period long each pair, with edges about a pixel wide."""
+    """Return bands of 0 and 1 with period one, and edges about a pixel wide."""
     return _edge(0.25 - np.abs(x - np.rint(x)))
 
 

@@ -1,8 +1,8 @@
-"""Quantization-aware fine-tuning: what the loop knows of it.
+"""The interface between the training loop and quantization-aware fine-tuning.
 
-While it is fine-tuned, a network computes with the 8 bits that an export will give it; what is
-learned and written are its ordinary float weights. What those 8 bits are is the export's matter
-(``qat/exported_bits.py``): the loop is handed it as a ``FakeQuantization``.
+During a fine-tune, a network computes with the 8 bits of a later export. Its float weights are
+trained and written. ``qat/exported_bits.py`` defines these 8 bits, and the loop gets it as a
+``FakeQuantization``.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _SHARE_OF_STEPS, _SHARE_OF_RATE = 20, 10
 
 @dataclass(frozen=True)
 class Quantization:
-    """The 8 bits of one run: they stay as they are until its end, over every resumption.
+    """The 8 bits of one run, which stay the same until its end, also after resuming.
 
-    factors: of channels, see graph/equalize.py. intervals: of every tensor that is stored in 8
-    bits, in execution order.
+    factors: of channels, see graph/equalize.py.
+    intervals: of every tensor that is stored in 8 bits, in execution order.
     """
 
     engine: Engine
@@ -35,20 +35,20 @@ class Quantization:
 
 
 class FakeQuantization(Protocol):
-    """Makes networks that compute in floats what an export of theirs computes in 8 bits."""
+    """Makes networks that compute in floats what their export computes in 8 bits."""
 
     def begin(self, network: Network) -> Quantization:
-        """Choose the 8 bits for a network as it is now; what it computes stays the same.
+        """Choose the 8 bits for a network; what it computes stays the same.
 
         Raises RecipeError when there is nothing to quantize.
         """
         ...
 
     def form(self, network: Network, quantization: Quantization) -> Callable[[Network], nn.Module]:
-        """Return what makes, of this network or a copy of it, one that computes in 8 bits.
+        """Return a function that turns this network, or a copy, into one that computes in 8 bits.
 
-        The result takes and gives what ``Network`` does and has the network's own convolutions
-        as parameters; parameters that nothing can be learned for are frozen.
+        Its result has the inputs and outputs of ``Network``. Its parameters are the network's own
+        convolutions; parameters that cannot be trained are frozen.
         """
         ...
 
@@ -56,9 +56,9 @@ class FakeQuantization(Protocol):
 def with_quantization(recipe: Recipe, target: Engine, steps: int | None) -> Recipe:
     """Return the recipe with the schedule of a short fine-tune for one engine's 8 bits.
 
-    Where its [train] is one already, target and steps alone are replaced. Else it is a twentieth
-    of the steps, unless given, from a tenth of the learning rate, all images in bytes, as a
-    camera hands them over.
+    If [train] is such a schedule already, only the engine and the steps are replaced. Otherwise the
+    fine-tune has a twentieth of the steps, unless given, a tenth of the learning rate, and all
+    images in bytes, as a camera delivers them.
     """
     table = recipe.train
     if table is None:

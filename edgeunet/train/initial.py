@@ -1,4 +1,4 @@
-"""Starting from the weights of another network: what has the same name and shape is taken."""
+"""Start from the weights of another network: tensors with the same name and shape."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgeunet.models.weights import read_tensors
 
 @dataclass(frozen=True)
 class Initial:
-    """What a run began with: the file, and how many of the network's tensors were in it."""
+    """The initial weights of a run: the file, and how many tensors of the network it had."""
 
     file: str
     sha256: str
@@ -29,9 +29,9 @@ class Initial:
 
 @torch.no_grad()
 def load_matching(network: nn.Module, path: Path) -> Initial:
-    """Copy every tensor of the file that the network has, in name and shape.
+    """Copy every tensor of the file whose name and shape the network has.
 
-    Raises WeightsError when the file cannot be read, has none of them, or one not finite.
+    Raises WeightsError when the file cannot be read, has no such tensor, or one that is not finite.
     """
     given, _ = read_tensors(path)
     wanted = {
@@ -54,7 +54,7 @@ def load_matching(network: nn.Module, path: Path) -> Initial:
 
 
 def freeze(network: nn.Module, parts: Sequence[str]) -> None:
-    """Keep parts of a network as they are: no gradients, no decay. parts: names of modules.
+    """Keep parts of a network unchanged: no gradients, no weight decay. parts: module names.
 
     Raises WeightsError when the network has no such part.
     """
@@ -71,7 +71,7 @@ def freeze(network: nn.Module, parts: Sequence[str]) -> None:
 
 
 def check_whole(initial: Initial | None) -> None:
-    """Raise WeightsError unless all of a network was begun with: only such a one is fine-tuned."""
+    """Raise WeightsError unless a network was loaded whole, as a fine-tune needs."""
     if initial is None or initial.matched < initial.tensors:
         raise WeightsError(
             f"a network is fine-tuned for 8 bits whole, not from {initial or 'random weights'}",

@@ -1,4 +1,4 @@
-"""Ending a run early, between two steps: half a step is no state to go on from."""
+"""Interrupt a run between two steps, because half a step cannot be resumed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Any
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C in a run. Not an Exception, so that nothing takes it for a failure.
+    """A run was interrupted. It is not an Exception, so that it is not taken for a failure.
 
-    step: how far the run was. saved: the step of its checkpoint; 0 when there is none.
+    step: number of steps done.
+    saved: the step of the checkpoint; 0 when there is none.
     """
 
     def __init__(self, step: int, saved: int) -> None:
@@ -24,9 +25,9 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def held_back() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back until the block has ended; a second one comes through.
+    """Delay Ctrl-C and SIGTERM until the block has ended; a second signal is not delayed.
 
-    Where nothing handles a signal, it ends the process as ever.
+    A signal without a handler ends the process as usual.
     """
     handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}
     held: list[int] = []

@@ -1,4 +1,4 @@
-"""Batches in the order of the steps, prepared in a second process where that takes long."""
+"""Yield batches in the order of the steps, prepared in a second process if that is slow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _AHEAD = 4
 
 
 class _Steps(Dataset[Batch]):
-    """The batch of every step, by its number."""
+    """The batches by step number."""
 
     def __init__(self, crops: Crops) -> None:
         self._crops = crops
@@ -25,8 +25,8 @@ class _Steps(Dataset[Batch]):
 def batches(crops: Crops, steps: range, *, ahead: bool) -> Iterator[Batch]:
     """Yield the batch of every step.
 
-    ahead: prepare them in a process of its own. They are the same ones: a batch depends on its
-    step alone.
+    ahead: prepare batches in another process. They are the same, because a batch depends only on
+        its step.
     """
     loader: DataLoader[Batch] = DataLoader(
         _Steps(crops),

@@ -4,369 +4,263 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import hashlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import torch
 from torch import nn
 
-from edgeunet.errors import RecipeError, UsageError, WeightsError
-from edgeunet.files import check_writable
-from edgeunet.models.network import build_network
+from edgeunet.models.network import Network, build_network
 from edgeunet.models.weights import save_weights
 from edgeunet.recipes import Recipe
 from edgeunet.schedules import TrainTable
-from edgeunet.specs import Task
-from edgeunet.train.burst_pairs import Burst
 from edgeunet.train.checkpoint import FILE_NAME, Standing, load_checkpoint, save_checkpoint
-from edgeunet.train.crops import Crops
+from edgeunet.train.crops import Batch, Crops
 from edgeunet.train.curve import FILE_NAME as CURVE_FILE
 from edgeunet.train.curve import Curve
-from edgeunet.train.fake_quantization import FakeQuantization
-from edgeunet.train.initial import Initial, check_whole, freeze, load_matching
+from edgeunet.train.initial import check_whole, freeze, load_matching
 from edgeunet.train.interruption import TrainingInterrupted, held_back
 from edgeunet.train.loading import batches
 from edgeunet.train.losses import JointLoss
-from edgeunet.train.processes import (
-    is_main_process,
-    left_alone,
-    make_accelerator,
-    mean_over,
-)
-from edgeunet.train.samples import Sample, pathway_of
+from edgeunet.train.optimization import keep_statistics, learning_rate, update_average
+from edgeunet.train.processes import left_alone, make_accelerator, mean_over
+from edgeunet.train.run_checks import check_run, check_same_run, recipe_digest, weights_path
+from edgeunet.train.run_records import Outcome, Progress, TrainingOptions
+from edgeunet.train.samples import Sample
 from edgeunet.train.validation import IN_BITS, image_tensor
-from edgeunet.train.views import Figure, all_figures, make_views, measure
+from edgeunet.train.views import all_figures, make_views, measure
 
-# Keys of [train] that came after the first checkpoints: they count only when they are set.
-_LATER_KEYS = (
-    *("growth", "noise", "gain", "rotations", "image_loss", "class_weights", "weights"),
-    *("labelled_share", "generated", "in_bytes", "statistics_until", "quantized_for"),
-    *("frozen", "clean_share", "camera", "pairs_share", "bursts_share"),
-)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a run reports: steps done, the last joint loss, the figures of the last validation."""
-
-    step: int
-    steps: int
-    loss: float
-    figures: Mapping[str, float]
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A finished run.
-
-    images: those that were large enough to be trained on. bursts: scenes that were.
-    seconds: of all its sessions. figures: as ``measure`` returns them; empty where nothing was
-    held out, and in processes that do not write. Of a network that was fine-tuned for 8 bits also
-    its figures in these, with ``int8_`` before their names. measured: what each figure is.
-    """
-
-    weights: Path
-    images: int
-    steps: int
-    seconds: float
-    skipped_steps: int
-    mixed_precision: str
-    figures: Mapping[str, float] = field(default_factory=dict)
-    measured: Sequence[Figure] = ()
-    initial: Initial | None = None
-    processes: int = 1
-    bursts: int = 0
-
-
-def check_run(recipe: Recipe, out: Path, *, resume: bool, init: Path | None = None) -> TrainTable:
-    """Return the schedule, before anything expensive is done.
-
-    Raises RecipeError when the recipe has no [train] or several pathways with one kind of
-    labels, UsageError when a new run would write over an earlier one or when frozen parts have
-    nothing to begin with, OSError when nothing can be written to ``out``.
-    """
-    if recipe.train is None:
-        raise RecipeError(
-            f"recipe {recipe.name!r} cannot be trained: it has no [train]",
-            hint="see export/unetmm.toml for one",
-        )
-    for task in (Task.SEGMENT, Task.CLASSIFY):
-        pathway_of(recipe, task)
-    if recipe.train.frozen and init is None and not (resume and (out / FILE_NAME).is_file()):
-        raise UsageError(
-            f"recipe {recipe.name!r} has frozen parts, and no weights to keep in them",
-            hint="give the weights they come from with --init",
-        )
-    # The others would find what the one that writes has just written.
-    if not is_main_process():
-        return recipe.train
-    if not resume and (out / FILE_NAME).exists():
-        raise UsageError(
-            f"{out} holds the checkpoint of an earlier run",
-            hint="go on with it: --resume; or start anew in another --out",
-        )
-    if not (out / FILE_NAME).exists():
-        weights = weights_path(recipe, out)
-        for path in (weights, weights.with_suffix(".md"), out / CURVE_FILE):
-            if path.exists():
-                raise UsageError(
-                    f"{out} holds {path.name} of an earlier run, and no checkpoint to go on from",
-                    hint="give another --out",
-                )
-    check_writable(out / FILE_NAME)
-    return recipe.train
-
-
-def weights_path(recipe: Recipe, out: Path) -> Path:
-    """Return where a run writes its weights; the card lies beside them."""
-    return out / f"{recipe.name}-{recipe.network.width}.safetensors"
+_NO_OPTIONS = TrainingOptions()
 
 
 def train(
-    recipe: Recipe,
-    samples: Sequence[Sample],
-    out: Path,
-    *,
-    bursts: Sequence[Burst] = (),
-    validation: Sequence[Sample] = (),
-    resume: bool = False,
-    init: Path | None = None,
-    mixed_precision: str = "no",
-    fake_quantization: FakeQuantization | None = None,
-    save_every: int = 500,
-    report: Callable[[Progress], None] = lambda progress: None,
-    notice: Callable[[str], None] = lambda text: None,
+    recipe: Recipe, samples: Sequence[Sample], out: Path, options: TrainingOptions = _NO_OPTIONS
 ) -> Outcome:
-    """Train a recipe and write ``out/NAME-WIDTH.safetensors`` (the average).
+    """Train a recipe and write the averaged weights to ``out/NAME-WIDTH.safetensors``.
 
-    The curve goes to ``out/curve.csv``, the state to ``out/checkpoint.safetensors`` every
-    ``save_every`` steps; of several processes the main one writes. A step whose loss or gradient
-    is not finite is skipped and counted. ``bursts``: trained on without clean images. ``resume``
-    without a checkpoint starts from the beginning; ``init``: weights to begin with.
-    ``fake_quantization``: where the schedule is ``quantized_for`` an engine. ``notice`` is told
-    what a person should know.
-    Raises what ``check_run`` and ``FakeQuantization.begin`` raise, WeightsError, and
-    TrainingInterrupted for Ctrl-C and SystemExit, after the steps done are saved.
+    Losses and figures go to ``out/curve.csv``, the state to ``out/checkpoint.safetensors``. If
+    several processes train together, only the main one writes. A step whose loss or gradient is
+    not finite is skipped and counted.
+
+    Raises what ``check_run``, ``check_same_run``, ``load_matching``, ``load_checkpoint`` and
+    ``FakeQuantization.begin`` raise. Raises TrainingInterrupted for Ctrl-C and SystemExit, after
+    the steps done are saved.
     """
-    table = check_run(recipe, out, resume=resume, init=init)
-    if (table.quantized_for is None) != (fake_quantization is None):
+    table = check_run(recipe, out, resume=options.resume, init=options.init)
+    if (table.quantized_for is None) != (options.fake_quantization is None):
         raise ValueError("fake quantization is for a schedule that is quantized_for an engine")
-    accelerator = make_accelerator(mixed_precision)
-    device, processes = accelerator.device, accelerator.num_processes
-    crops = Crops(samples, table, bursts=bursts, process=accelerator.process_index)
-    joint_loss = JointLoss(recipe, table, samples, device)
-    names = [pathway.output for pathway in recipe.pathways]
-    digest, checkpoint = recipe_digest(recipe), out / FILE_NAME
-    going_on = resume and checkpoint.is_file()
+    return _Run(recipe, table, samples, out, options).finish()
 
-    network = build_network(recipe, seed=table.seed)
-    before = Standing(processes=processes)
-    if init is not None:
-        before = Standing(processes=processes, initial=load_matching(network, init))
-    freeze(network, table.frozen)
-    if fake_quantization is not None and not going_on:
-        check_whole(before.initial)
-        before = replace(before, quantization=fake_quantization.begin(network))
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = copy.deepcopy(network).requires_grad_(False)
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=table.learning_rate, weight_decay=table.weight_decay
-    )
-    if going_on:
-        wanted = before
-        before = load_checkpoint(checkpoint, network, average, optimizer, recipe_digest=digest)
-        _check_same_run(checkpoint, before, wanted)
-    elif before.initial is not None:
-        notice(f"starting from {before.initial}")
-    acting: nn.Module = network
-    in_bits: nn.Module | None = None
-    if fake_quantization is not None and before.quantization is not None:
-        acting_for = fake_quantization.form(network, before.quantization)
-        acting, in_bits = acting_for(network), acting_for(average).to(device)
-    network.to(device)
-    prepared, optimizer = accelerator.prepare(acting, optimizer)
-    average.to(device)
-    started, skipped = time.monotonic() - before.seconds, before.skipped_steps
-    figures: dict[str, float] | None = None
-    columns = all_figures(recipe, validation)
-    curve = Curve(out / CURVE_FILE, names, [c.name for c in columns], keep_steps=before.step)
-    views = make_views(table, validation) if accelerator.is_main_process else ()
 
-    def measured() -> dict[str, float]:
-        found = measure(average, recipe, views)
-        if in_bits is not None:
-            again = measure(in_bits, recipe, views)
+class _Run:
+    """One session of a run: its networks, its optimizer, and the steps done so far."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        table: TrainTable,
+        samples: Sequence[Sample],
+        out: Path,
+        options: TrainingOptions,
+    ) -> None:
+        self._recipe, self._table, self._options = recipe, table, options
+        self._checkpoint, self._weights = out / FILE_NAME, weights_path(recipe, out)
+        self._digest = recipe_digest(recipe)
+        self._accelerator = make_accelerator(options.mixed_precision)
+        self._device = self._accelerator.device
+        self._crops = Crops(
+            samples, table, bursts=options.bursts, process=self._accelerator.process_index
+        )
+        self._joint_loss = JointLoss(recipe, table, samples, self._device)
+        self._outputs = [pathway.output for pathway in recipe.pathways]
+        self._prepare_networks()
+        self._started = time.monotonic() - self._before.seconds
+        self._skipped = self._before.skipped_steps
+        # The step that is done, the step of the last checkpoint, and whether no step is under way.
+        self._done, self._saved, self._whole = self._before.step, self._before.step, True
+        self._figures: dict[str, float] | None = None
+        self._measured = all_figures(recipe, options.validation)
+        self._curve = Curve(
+            out / CURVE_FILE,
+            self._outputs,
+            [figure.name for figure in self._measured],
+            keep_steps=self._before.step,
+        )
+        main = self._accelerator.is_main_process
+        self._views = make_views(table, options.validation) if main else ()
+
+    def finish(self) -> Outcome:
+        """Do the steps that are left, write the weights, and return the outcome."""
+        table = self._table
+        try:
+            steps = range(self._before.step, table.steps)
+            prepared_batches = batches(self._crops, steps, ahead=table.camera is not None)
+            for step, batch in zip(steps, prepared_batches, strict=True):
+                loss = self._step(step, batch)
+                self._options.report(
+                    Progress(self._done, table.steps, loss, self._figures or {}, self._seconds())
+                )
+            figures = self._measure() if self._figures is None else self._figures
+            spent = self._seconds()
+            if self._accelerator.is_main_process:
+                note = f"{table.steps} steps, {spent:.0f} s"
+                save_weights(self._average, self._recipe, self._weights, note=note)
+        except (KeyboardInterrupt, SystemExit) as error:
+            # A full disk must not hide the interruption: the checkpoint before is still there.
+            with contextlib.suppress(OSError):
+                if self._whole and self._done > self._saved:
+                    self._save()
+                    self._saved = self._done
+            raise TrainingInterrupted(self._done, self._saved) from error
+        except RuntimeError as error:
+            if (alone := left_alone(error)) is not None:
+                raise alone from error
+            raise
+        return Outcome(
+            self._weights,
+            images=len(self._crops),
+            steps=table.steps,
+            seconds=spent,
+            skipped_steps=self._skipped,
+            mixed_precision=self._options.mixed_precision,
+            figures=figures,
+            measured=self._measured,
+            initial=self._before.initial,
+            processes=self._accelerator.num_processes,
+            bursts=len(self._options.bursts),
+        )
+
+    def _prepare_networks(self) -> None:
+        """Make the network, its average and the optimizer, new or from the checkpoint."""
+        table, options = self._table, self._options
+        resumed = options.resume and self._checkpoint.is_file()
+        network, begun = self._new_network(resumed=resumed)
+        average = copy.deepcopy(network).requires_grad_(False)
+        optimizer = torch.optim.AdamW(
+            network.parameters(), lr=table.learning_rate, weight_decay=table.weight_decay
+        )
+        self._before = begun
+        if resumed:
+            self._before = load_checkpoint(
+                self._checkpoint, network, average, optimizer, recipe_digest=self._digest
+            )
+            check_same_run(self._checkpoint, self._before, begun)
+        elif begun.initial is not None:
+            options.notice(f"starting from {begun.initial}")
+        # With fake quantization, other modules compute, with the weights of these networks.
+        computing: nn.Module = network
+        self._average_in_bits: nn.Module | None = None
+        if options.fake_quantization is not None and self._before.quantization is not None:
+            in_bits = options.fake_quantization.form(network, self._before.quantization)
+            computing, self._average_in_bits = in_bits(network), in_bits(average).to(self._device)
+        network.to(self._device)
+        self._prepared, self._optimizer = self._accelerator.prepare(computing, optimizer)
+        self._network, self._average = network, average.to(self._device)
+
+    def _new_network(self, *, resumed: bool) -> tuple[Network, Standing]:
+        """Return the network at its start, on the CPU, and a description of that start.
+
+        resumed: leave the quantization out, because the checkpoint holds it.
+        """
+        options, processes = self._options, self._accelerator.num_processes
+        network = build_network(self._recipe, seed=self._table.seed)
+        begun = Standing(processes=processes)
+        if options.init is not None:
+            begun = Standing(processes=processes, initial=load_matching(network, options.init))
+        freeze(network, self._table.frozen)
+        if options.fake_quantization is not None and not resumed:
+            check_whole(begun.initial)
+            begun = replace(begun, quantization=options.fake_quantization.begin(network))
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network, begun
+
+    def _step(self, step: int, batch: Batch) -> float:
+        """Do one step, counted from 0, with its checkpoint if one is due; return the joint loss."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate(self._table, step)
+        if self._table.keeps_statistics(step):
+            keep_statistics(self._network)
+        with held_back():
+            self._whole = False
+            value, values = self._learn(step, batch)
+            self._done, self._whole = step + 1, True
+            if self._done % self._options.save_every == 0 or self._done == self._table.steps:
+                self._record(value, values)
+        return value
+
+    def _learn(self, step: int, batch: Batch) -> tuple[float, list[float]]:
+        """Update the weights from one batch; return the joint loss and the loss of each output.
+
+        Losses are means over all processes. If the loss or the gradient is not finite, the
+        weights stay, and the step is counted as skipped.
+        """
+        statistics = [buffer.clone() for buffer in self._network.buffers()]
+        clean, noisy = (image_tensor(x, self._device) for x in (batch.clean, batch.noisy))
+        labels, numbers, noisy_targets = (
+            torch.from_numpy(x).to(self._device)
+            for x in (batch.labels, batch.numbers, batch.noisy_targets)
+        )
+        accelerator = self._accelerator
+        with accelerator.autocast():
+            outputs = self._prepared(noisy)
+        loss, losses = self._joint_loss(outputs, clean, labels, numbers, noisy_targets)
+        detached = torch.stack([loss.detach(), *(losses[n].detach() for n in self._outputs)])
+        value, *values = mean_over(accelerator, detached)
+        self._optimizer.zero_grad()
+        finite = math.isfinite(value)
+        if finite:
+            accelerator.backward(loss)
+            norm = accelerator.clip_grad_norm_(self._prepared.parameters(), 1.0)
+            # FP16's scaler finds an overflow itself, and learns from it only if it is stepped.
+            finite = accelerator.scaler is not None or math.isfinite(float(norm))
+        if finite:
+            self._optimizer.step()
+            update_average(self._average, self._network, self._table.ema_decay, step)
+        else:
+            # Batch norm has taken the batch into its statistics already.
+            for buffer, earlier in zip(self._network.buffers(), statistics, strict=True):
+                buffer.copy_(earlier)
+            self._skipped += 1
+            self._options.notice(f"step {step + 1} skipped: its loss or gradient is not finite")
+        return value, values
+
+    def _record(self, loss: float, losses: Sequence[float]) -> None:
+        """Measure the figures, and write a line of the curve together with the checkpoint."""
+        self._figures = self._measure()
+        if self._accelerator.is_main_process:
+            by_name = dict(zip(self._outputs, losses, strict=True))
+            with self._curve.adding(self._done, loss, by_name, self._figures):
+                self._save()
+        self._saved = self._done
+
+    def _measure(self) -> dict[str, float]:
+        """Return the figures of the average; after a fine-tune for 8 bits, also those in 8 bits."""
+        found = measure(self._average, self._recipe, self._views)
+        if self._average_in_bits is not None:
+            again = measure(self._average_in_bits, self._recipe, self._views)
             found |= {f"{IN_BITS}{name}": figure for name, figure in again.items()}
         return found
 
-    def save(done: int) -> None:
-        if accelerator.is_main_process:
+    def _save(self) -> None:
+        """Write the checkpoint of the steps done, in the main process alone."""
+        if self._accelerator.is_main_process:
             save_checkpoint(
-                checkpoint,
-                network,
-                average,
-                optimizer,
+                self._checkpoint,
+                self._network,
+                self._average,
+                self._optimizer,
                 replace(
-                    before,
-                    step=done,
-                    seconds=time.monotonic() - started,
-                    skipped_steps=skipped,
+                    self._before,
+                    step=self._done,
+                    seconds=self._seconds(),
+                    skipped_steps=self._skipped,
                 ),
-                recipe_digest=digest,
+                recipe_digest=self._digest,
             )
 
-    done, saved, whole = before.step, before.step, True
-    weights = weights_path(recipe, out)
-    try:
-        steps = range(before.step, table.steps)
-        prepared_batches = batches(crops, steps, ahead=table.camera is not None)
-        for step, batch in zip(steps, prepared_batches, strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(table, step)
-            if table.keeps_statistics(step):
-                keep_statistics(network)
-            with held_back():
-                whole = False
-                statistics = [buffer.clone() for buffer in network.buffers()]
-                clean, noisy = (image_tensor(x, device) for x in (batch.clean, batch.noisy))
-                labels, numbers, noisy_targets = (
-                    torch.from_numpy(x).to(device)
-                    for x in (batch.labels, batch.numbers, batch.noisy_targets)
-                )
-                with accelerator.autocast():
-                    outputs = prepared(noisy)
-                loss, losses = joint_loss(outputs, clean, labels, numbers, noisy_targets)
-                value, *values = mean_over(
-                    accelerator, torch.stack([loss.detach(), *(losses[n].detach() for n in names)])
-                )
-                optimizer.zero_grad()
-                finite = math.isfinite(value)
-                if finite:
-                    accelerator.backward(loss)
-                    norm = accelerator.clip_grad_norm_(prepared.parameters(), 1.0)
-                    # FP16's scaler finds an overflow itself, and learns from it only if it is
-                    # stepped.
-                    finite = accelerator.scaler is not None or math.isfinite(float(norm))
-                if finite:
-                    optimizer.step()
-                    update_average(average, network, table.ema_decay, step)
-                else:
-                    # Batch norm has taken the batch into its statistics already.
-                    for buffer, earlier in zip(network.buffers(), statistics, strict=True):
-                        buffer.copy_(earlier)
-                    skipped += 1
-                    notice(f"step {step + 1} skipped: its loss or gradient is not finite")
-                done, whole = step + 1, True
-                if done % save_every == 0 or done == table.steps:
-                    figures = measured()
-                    if accelerator.is_main_process:
-                        by_name = dict(zip(names, values, strict=True))
-                        with curve.adding(done, value, by_name, figures):
-                            save(done)
-                    saved = done
-            report(Progress(done, table.steps, value, figures or {}, time.monotonic() - started))
-        figures = measured() if figures is None else figures
-        spent = time.monotonic() - started
-        if accelerator.is_main_process:
-            save_weights(average, recipe, weights, note=f"{table.steps} steps, {spent:.0f} s")
-    except (KeyboardInterrupt, SystemExit) as error:
-        # A full disk must not hide the interruption: the checkpoint before is still there.
-        with contextlib.suppress(OSError):
-            if whole and done > saved:
-                save(done)
-                saved = done
-        raise TrainingInterrupted(done, saved) from error
-    except RuntimeError as error:
-        if (alone := left_alone(error)) is not None:
-            raise alone from error
-        raise
-    return Outcome(
-        weights,
-        images=len(crops),
-        steps=table.steps,
-        seconds=spent,
-        skipped_steps=skipped,
-        mixed_precision=mixed_precision,
-        figures=figures,
-        measured=columns,
-        initial=before.initial,
-        processes=processes,
-        bursts=len(bursts),
-    )
-
-
-def _check_same_run(checkpoint: Path, before: Standing, wanted: Standing) -> None:
-    """Raise WeightsError when going on would not be the run that was begun."""
-    if before.processes != wanted.processes:
-        raise WeightsError(
-            f"{checkpoint} is of a run with {before.processes} processes, "
-            f"not {wanted.processes}: the batches would be others",
-            hint="launch as many as it was started with, or choose another --out",
-        )
-    if wanted.initial is not None and before.initial != wanted.initial:
-        begun = "random weights" if before.initial is None else str(before.initial)
-        raise WeightsError(
-            f"{checkpoint} is of a run that began with {begun}, not with {wanted.initial}",
-            hint="resume without --init, or choose another --out",
-        )
-
-
-def keep_statistics(network: nn.Module) -> None:
-    """Have batch norm use its running statistics, which a deployed network uses.
-
-    Without it a network can fail where an image is unlike the average of a batch: `addunet` gave
-    11 dB for a photograph without noise, and 31 dB for the same one at sigma 15.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()
-
-
-def recipe_digest(recipe: Recipe) -> str:
-    """Return a hash over everything that shapes the run: network, pathways and schedule."""
-    table = recipe.train
-    schedule = msgspec.to_builtins(table)
-    if table is not None:
-        plain = msgspec.to_builtins(TrainTable(steps=table.steps))
-        for key in _LATER_KEYS:
-            if schedule[key] == plain[key]:
-                del schedule[key]
-    parts = (recipe.network, recipe.pathways, schedule)
-    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
-
-
-def learning_rate(table: TrainTable, step: int) -> float:
-    """Linear warm-up, then a cosine to ``final_learning_rate`` at the last step."""
-    warmup = min(table.warmup_steps, table.steps // 10)
-    if step < warmup:
-        return table.learning_rate * (step + 1) / warmup
-    share = (step - warmup) / max(1, table.steps - warmup)
-    span = table.learning_rate - table.final_learning_rate
-    return table.final_learning_rate + span * 0.5 * (1 + math.cos(math.pi * share))
-
-
-@torch.no_grad()
-def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    """Move the average towards the network's tensors, in place. step: from 0."""
-    # Early weights must not linger: the average starts short and grows to its decay.
-    decay = min(decay, (step + 1) / (step + 10))
-    current = network.state_dict()
-    for name, tensor in average.state_dict().items():
-        if tensor.is_floating_point():
-            tensor.lerp_(current[name], 1 - decay)
-        else:
-            tensor.copy_(current[name])
-
-
-def with_steps(recipe: Recipe, steps: int | None) -> Recipe:
-    """Return the recipe with another number of steps; the schedule stretches with it."""
-    if steps is None or recipe.train is None:
-        return recipe
-    table = msgspec.structs.replace(recipe.train, steps=steps)
-    return msgspec.structs.replace(recipe, train=table)
+    def _seconds(self) -> float:
+        """Return the time spent, earlier sessions included."""
+        return time.monotonic() - self._started

@@ -1,4 +1,4 @@
-"""What training makes small: one loss per output, and their weighted sum."""
+"""The losses of training: one per output, and their weighted sum."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from edgeunet.specs import Task
 from edgeunet.train.crops import VOID
 from edgeunet.train.samples import Sample, class_frequencies, number_frequencies
 
-# Below it a Charbonnier loss is a square: a quarter of a grey level.
+# Differences below this (a quarter of a grey level) count as squares in a Charbonnier loss.
 _CHARBONNIER_EPSILON = 1e-3
 
-# Added to the squares of a PSNR loss: beyond 55 dB nothing is left to learn.
+# Added to the squares of a PSNR loss, so that it does not reward more than 55 dB.
 _PSNR_FLOOR = 10**-5.5
 
 
@@ -47,11 +47,12 @@ class JointLoss:
         numbers: Tensor,
         noisy_targets: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return (the sum, the loss by output name), scalars.
+        """Return (weighted sum, loss by output name), all scalars.
 
-        outputs: as ``Network`` returns them. clean: (N, 3, H, W) 0..1. labels: (N, H, W) int64,
-        numbers: (N,) int64; void where they are no class. noisy_targets: (N,) bool, the crops whose
-        ``clean`` is another noisy shot; None where there are none.
+        outputs: as ``Network`` returns them.
+        clean: (N, 3, H, W), 0..1.
+        labels: (N, H, W) int64. numbers: (N,) int64. Numbers that are not classes are void.
+        noisy_targets: (N,) bool, crops whose ``clean`` is another noisy shot; None for none.
         """
         losses = {}
         for pathway in self._pathways:
@@ -66,7 +67,7 @@ class JointLoss:
         return torch.stack(weighted).sum(), losses
 
     def _image_loss(self, image: Tensor, clean: Tensor, noisy_targets: Tensor | None) -> Tensor:
-        """Return the mean over crops, each by the loss that its target asks for."""
+        """Return the mean over crops; the loss of a crop depends on its kind of target."""
         kind = self._table.image_loss
         if noisy_targets is None or not noisy_targets.any():
             return image_loss(image, clean, kind)
@@ -79,11 +80,11 @@ class JointLoss:
 
 
 def image_loss(image: Tensor, clean: Tensor, kind: str) -> Tensor:
-    """Return how far images are from the clean ones (a scalar).
+    """Return the distance of images from clean ones (a scalar).
 
-    ``l1``: the mean absolute difference. ``charbonnier``: its smooth form. ``psnr``: the mean
-    over images of the logarithm of the mean squared difference, which weighs a strong noise no
-    more than a weak one.
+    ``l1``: the mean absolute difference. ``charbonnier``: its smooth form. ``psnr``: the mean over
+    images of the logarithm of the mean squared difference, in which strong and weak noise have the
+    same weight.
     """
     difference = image - clean
     if kind == "psnr":
@@ -95,13 +96,13 @@ def image_loss(image: Tensor, clean: Tensor, kind: str) -> Tensor:
 
 
 def noisy_target_loss(image: Tensor, target: Tensor, kind: str) -> Tensor:
-    """Return how far images are from targets that are noisy themselves (a scalar).
+    """Return the distance of images from noisy targets (a scalar).
 
-    A network that makes it small gives the mean of the possible targets. The absolute difference
-    would lead to their median, which is another value where noise is skewed, as it is in the dark
-    and near white. ``psnr`` already leads to the mean. For ``l1`` and ``charbonnier`` it is the
-    root of each crop's mean square, whose gradient is as large as that of the absolute difference,
-    so that both kinds of crops have the same say in one batch.
+    The network that minimizes it returns the mean of the possible targets. The absolute difference
+    would lead to their median, which differs from the mean where noise is skewed, in the dark and
+    near white. ``psnr`` already leads to the mean. For ``l1`` and ``charbonnier``, it is the root
+    of each crop's mean square. Its gradient is as large as that of the absolute difference, so both
+    kinds of crops have the same weight in a batch.
     """
     if kind == "psnr":
         return image_loss(image, target, kind)
@@ -110,25 +111,27 @@ def noisy_target_loss(image: Tensor, target: Tensor, kind: str) -> Tensor:
 
 
 def label_loss(logits: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
-    """Return the weighted mean of the cross-entropy where the truth is a class, else 0.
+    """Return the weighted mean of the cross-entropy over labelled pixels, 0 without any.
 
-    logits: (N, classes, ...). truth: (N, ...) int64; what is no class is void. weights: (classes,).
+    logits: (N, classes, ...). truth: (N, ...) int64; other numbers than classes are void.
+    weights: (classes,).
     """
     truth = torch.where(truth < len(weights), truth, VOID)
     total = functional.cross_entropy(
         logits, truth, weight=weights, ignore_index=VOID, reduction="sum"
     )
     counted = weights[truth.clamp(min=0)] * (truth != VOID)
-    # Nothing counted: the sum is 0 as well.
+    # If nothing is labelled, the sum is 0 as well.
     return total / counted.sum().clamp(min=torch.finfo(torch.float32).tiny)
 
 
 def class_weights(frequencies: NDArray[np.float64], kind: ClassWeights) -> NDArray[np.float32]:
     """Return the weight of each class in the cross-entropy, (classes,) float32.
 
-    ``median``: median frequency / frequency (Eigen and Fergus, ICCV 2015); ``sqrt-median``: its
-    square root, which lets rare classes matter less; ``none``: 1. A class that does not occur
-    is not in the median, and weighs 1: nothing is multiplied by it.
+    ``median``: median frequency / frequency (Eigen and Fergus, ICCV 2015).
+    ``sqrt-median``: its square root, with smaller differences.
+    ``none``: 1.
+    A class that does not occur is left out of the median and gets the weight 1.
     """
     weights = np.ones(len(frequencies))
     occurs = frequencies > 0

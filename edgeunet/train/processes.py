@@ -1,6 +1,6 @@
-"""Processes that train together, as accelerate's launcher or torchrun starts them. One writes.
+"""Processes that train together, started by accelerate's launcher or torchrun.
 
-Alone, without a launcher, a process is the main one.
+One of them, the main process, writes. Without a launcher, the only process is the main one.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from edgeunet.errors import EdgeUnetError, UsageError
 
 
 def is_main_process() -> bool:
-    """Return whether this process writes and speaks; every other one only computes.
+    """Return whether this process writes files and messages.
 
-    Raises UsageError when several were launched that do not see each other: all would write.
+    Raises UsageError when several processes were launched that do not see each other, because all
+    of them would write.
     """
-    # Whoever asks first decides for accelerate whether processors are meant.
+    # The first PartialState decides whether accelerate uses the CPU.
     state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     if state.num_processes != launched:
@@ -31,7 +32,7 @@ def is_main_process() -> bool:
 
 
 def make_accelerator(mixed_precision: str) -> Accelerator:
-    """Return what knows the devices; raises UsageError when they lack the precision."""
+    """Return the accelerator. Raises UsageError when the machine lacks the precision."""
     try:
         return Accelerator(mixed_precision=mixed_precision)
     except ValueError as error:
@@ -42,9 +43,9 @@ def make_accelerator(mixed_precision: str) -> Accelerator:
 
 
 def left_alone(error: RuntimeError) -> EdgeUnetError | None:
-    """Return what to say when a step failed because another process has ended, else None.
+    """Return the error to raise if a step failed because another process ended, else None.
 
-    gloo says so by this text; nothing else tells it from other failures.
+    gloo reports it only by this text.
     """
     if "closed by peer" not in str(error):
         return None
@@ -55,7 +56,7 @@ def left_alone(error: RuntimeError) -> EdgeUnetError | None:
 
 
 def mean_over(accelerator: Accelerator, values: torch.Tensor) -> list[float]:
-    """Return the mean of each value over all processes, the same on each; NaN if one has it."""
+    """Return the mean of each value over all processes; NaN if any of them is NaN."""
     if accelerator.num_processes > 1:
         values = accelerator.reduce(values, reduction="mean")
     return [float(value) for value in values]

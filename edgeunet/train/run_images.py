@@ -1,4 +1,4 @@
-"""From folders, and from drawing, to the images a run trains on and those it holds out."""
+"""Read and draw the images of a run, and hold some of them out."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ from edgeunet.train.samples import (
 
 @dataclass(frozen=True)
 class Data:
-    """What a run trains on and what it holds out.
+    """The images of a run.
 
-    too_small: how many images no crop can be cut from; they are in neither list.
-    labelled: how many images to train on have labels; None when the recipe asks for none.
+    training: to train on. held_out: to validate on.
+    too_small: number of images that are too small for a crop; they are in neither list.
+    labelled: number of training images with labels; None if the recipe needs none.
+    bursts: scenes to train on.
     """
 
     training: list[Sample]
@@ -45,11 +47,11 @@ def read_data(
     bursts: Sequence[Path] = (),
     notice: Callable[[str], None],
 ) -> Data:
-    """Read the folders, draw what the recipe wants drawn, and hold some images out.
+    """Read the folders, draw the images that the recipe wants drawn, and hold some images out.
 
     bursts: folders of scenes, see ``load_bursts``.
-    Raises SourceError for folders without usable images and for outputs without labels,
-    RecipeError when what is to be drawn cannot be. What is skipped is named to ``notice``.
+    notice: called for everything that is skipped. Raises SourceError for folders without usable
+        images and for outputs without labels, RecipeError for patterns that cannot be drawn.
     """
     drawn = drawn_samples(
         pathway_of(recipe, Task.CLASSIFY), table.generated, table.largest_crop * 3 // 2, table.seed
@@ -64,7 +66,7 @@ def read_data(
     training, held_out = hold_out(usable)
     labelled = None
     if any(pathway.head is not Task.DENOISE for pathway in recipe.pathways):
-        # All too small is another complaint, which the batches make.
+        # Crops raises the error if all images are too small.
         if training or scenes:
             check_labels(training, recipe)
             _name_missing_classes(training, recipe, notice)
@@ -78,7 +80,7 @@ def read_data(
 def _name_missing_classes(
     training: Sequence[Sample], recipe: Recipe, notice: Callable[[str], None]
 ) -> None:
-    """Name the classes that nothing to train on shows: the network will never say them."""
+    """Name the classes that no training image shows; the network cannot learn them."""
     for task, frequencies in (
         (Task.SEGMENT, class_frequencies),
         (Task.CLASSIFY, number_frequencies),

@@ -1,8 +1,10 @@
-"""Folders of images, with or without labels, into samples.
+"""Read folders of images, with or without labels, as samples.
 
-Four kinds. ``images/`` and ``labels/``: every image has a label image of the same stem. One
-sub-folder per class of the recipe, named after it. ``noisy/`` and ``clean/``: real pairs, see
-``edgeunet.pairs``. Anything else: photographs without labels.
+There are four kinds of folders:
+- ``images/`` and ``labels/``: every image has a label image of the same stem;
+- one sub-folder per class of the recipe, named after it;
+- ``noisy/`` and ``clean/``: real pairs, see ``edgeunet.pairs``;
+- anything else: photographs without labels.
 """
 
 from __future__ import annotations
@@ -27,15 +29,15 @@ from edgeunet.train.samples import Sample, pathway_of
 
 Notice = Callable[[str], None]
 
-# Data sets mark void by the first number after the classes, or by the last there is.
+# Data sets mark void by the first number after the classes, or by 255.
 _USUAL_VOID = 255
 
 
 def load_samples(folders: Sequence[Path], recipe: Recipe, *, notice: Notice) -> list[Sample]:
-    """Read every image below the folders; what cannot be used is named to ``notice`` and skipped.
+    """Read every image below the folders; ``notice`` is called for those that are skipped.
 
-    Raises SourceError when a folder has no images, or nothing the recipe's outputs can learn
-    from, and when none of all images can be read.
+    Raises SourceError when a folder has no images, when it has no labels that the recipe's outputs
+    need, and when no image can be read.
     """
     segment, classify = (pathway_of(recipe, task) for task in (Task.SEGMENT, Task.CLASSIFY))
     denoises = any(pathway.head is Task.DENOISE for pathway in recipe.pathways)
@@ -66,7 +68,7 @@ def load_samples(folders: Sequence[Path], recipe: Recipe, *, notice: Notice) -> 
 
 
 def check_labels(samples: Sequence[Sample], recipe: Recipe) -> None:
-    """Raise SourceError when the recipe has an output that nothing can be learnt for."""
+    """Raise SourceError when an output of the recipe has no labels to learn from."""
     segment, classify = (pathway_of(recipe, task) for task in (Task.SEGMENT, Task.CLASSIFY))
     if segment is not None and not any(sample.labels is not None for sample in samples):
         raise SourceError(

@@ -1,4 +1,4 @@
-"""What is trained on: images in memory as bytes, with what is known about them."""
+"""Training samples: images in memory as bytes, with their labels."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from edgeunet.specs import Task
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """An image, and its labels where there are any.
+    """An image, with labels if there are any.
 
-    image: (H, W, 3) uint8 RGB. labels: (H, W) uint8, a class number per pixel; a number that is
-    no class is void. number: the class of the whole image. noisy: (H, W, 3) uint8 RGB, the same
-    scene as a real camera saw it; None where noise is to be added.
+    image: (H, W, 3) uint8 RGB.
+    labels: (H, W) uint8, a class number per pixel; other numbers are void.
+    number: the class of the whole image.
+    noisy: (H, W, 3) uint8 RGB, the scene as a real camera recorded it; None if noise is to be
+        added.
     """
 
     image: Photograph
@@ -45,18 +47,18 @@ class Sample:
 
 
 def large_enough(samples: Sequence[Sample], crop: int) -> list[Sample]:
-    """Return the samples a square crop of so many pixels can be cut from."""
+    """Return the samples that are at least ``crop`` pixels on both sides."""
     return [sample for sample in samples if sample.side >= crop]
 
 
 def hold_out(
     samples: Sequence[Sample], *, every: int = 36, side: int = 320, labelled_side: int = 480
 ) -> tuple[list[Sample], list[Sample]]:
-    """Return (training samples, validation corners): every 36th image is not trained on.
+    """Return (training samples, validation corners): every 36th image is held out.
 
-    Of real pairs, of which there are few, it is every 12th.
-    Of a held-out image only the top left ``side`` pixels are used, to validate quickly;
-    ``labelled_side`` where it has a label map, because classes have their places in a frame.
+    Of real pairs, of which there are few, it is every 12th. Of a held-out image only the top left
+    ``side`` pixels are used, so that validation is quick. With a label map it is ``labelled_side``,
+    because the class depends on the position in the frame.
     """
     plain = [sample for sample in samples if sample.noisy is None]
     pairs = [sample for sample in samples if sample.noisy is not None]
@@ -74,9 +76,9 @@ def hold_out(
 
 
 def pathway_of(recipe: Recipe, task: Task) -> PathwayTable | None:
-    """Return the recipe's segment or classify pathway.
+    """Return the recipe's segment or classify pathway, None without one.
 
-    Raises RecipeError when there are several: a folder has one kind of labels.
+    Raises RecipeError when there are several, because images have one kind of labels.
     """
     found = [pathway for pathway in recipe.pathways if pathway.head is task]
     if len(found) > 1:
@@ -88,9 +90,10 @@ def pathway_of(recipe: Recipe, task: Task) -> PathwayTable | None:
 
 
 def class_frequencies(samples: Sequence[Sample], classes: int) -> NDArray[np.float64]:
-    """Return per class its share of the labelled pixels of those images that show it.
+    """Return the frequency of each class, (classes,) float64, 0..1.
 
-    (classes,) float64, 0..1; 0 for a class no image shows. Eigen and Fergus (ICCV 2015).
+    It is the share of the labelled pixels in those images that show the class, 0 if none does
+    (Eigen and Fergus, ICCV 2015).
     """
     own, all_where_shown = np.zeros(classes), np.zeros(classes)
     for sample in samples:
@@ -102,7 +105,7 @@ def class_frequencies(samples: Sequence[Sample], classes: int) -> NDArray[np.flo
 
 
 def number_frequencies(samples: Sequence[Sample], classes: int) -> NDArray[np.float64]:
-    """Return per class its share of the images that have one: (classes,) float64, 0..1."""
+    """Return the share of each class among the labelled images: (classes,) float64, 0..1."""
     numbers = [sample.number for sample in samples if sample.number is not None]
     counts = np.bincount(np.asarray(numbers, np.int64), minlength=classes)[:classes]
     return _ratio(counts.astype(np.float64), np.full(classes, float(len(numbers))))

@@ -1,10 +1,9 @@
-"""Whether the shots of a burst show one scene that did not move, in light that did not change.
+"""Check that the shots of a burst show one static scene in constant light.
 
-What is compared are the means of blocks of 16x16 pixels, in which noise is small and a movement is
-not. A block of one shot may be as far from the median of the others as noise explains. How strong
-noise is follows from the differences between neighbouring shots within each block. How much of it
-is left in a block's mean depends on how far the camera smears it, so that is measured as well,
-over all blocks and shots.
+Means of 16x16 blocks are compared, in which noise is small and motion is not. A block of one shot
+may be as far from the median of the others as noise explains. The noise is measured by differences
+of neighbouring shots within each block. The part of it that remains in a block's mean depends on
+how much the camera smooths it, so that is measured as well, over all blocks and shots.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from numpy.typing import NDArray
 from edgeunet.errors import SourceError
 
 LIMIT = 8.0
-"""How many deviations of its noise a block may be from the median of the other shots."""
+"""Largest distance of a block from the median of the other shots, in deviations of its noise."""
 
 BLOCK = 16
 
-# Deviation, in 8-bit steps, below which coding and rounding alone make a block differ.
+# Smallest deviation, in 8-bit steps, to allow for coding and rounding.
 _LEAST = 0.25
 
-# A blur of sigma 2.5 pixels leaves nine times the deviation that independent noise leaves.
+# A blur of sigma 2.5 pixels leaves nine times the deviation of independent noise in a mean.
 _MOST_SMEARED = 9.0
 
 # Deviation of a median, relative to that of a mean.
@@ -34,9 +33,10 @@ Planes = NDArray[np.float32]
 
 
 def check_still(name: str, shots: NDArray[np.uint8], numbers: Sequence[int]) -> None:
-    """Raise SourceError, with the shot's number, unless all shots show one still scene.
+    """Raise SourceError, with the shot's number, unless all shots show one static scene.
 
-    shots: (S, H, W, 3) uint8, S at least 3. numbers: of the shots, for people.
+    shots: (S, H, W, 3) uint8, S at least 3.
+    numbers: of the shots, for messages.
     """
     for index in range(1, len(shots)):
         if np.array_equal(shots[index - 1], shots[index]):
@@ -63,9 +63,9 @@ def check_still(name: str, shots: NDArray[np.uint8], numbers: Sequence[int]) -> 
 
 
 def deviations(shots: NDArray[np.uint8]) -> Planes:
-    """Return how far each block of each shot is from the median of the others, in noise.
+    """Return the distance of each block from the median of the other shots, (S, rows, columns).
 
-    (S, rows, columns) float32: 1 is the deviation that noise explains. shots: see check_still.
+    float32; 1 is the standard deviation that noise explains. shots: see check_still.
     """
     count = len(shots)
     means = np.stack([_blocks(_grey(shot)).mean(axis=(1, 3)) for shot in shots])
@@ -81,10 +81,10 @@ def deviations(shots: NDArray[np.uint8]) -> Planes:
 
 
 def shared_noise(shots: NDArray[np.uint8]) -> float:
-    """Return the deviation between neighbouring shots over that between distant ones.
+    """Return the deviation of neighbouring shots over that of distant ones.
 
-    1 where the noise of all shots is independent; less where a coder copies noise from frame to
-    frame, or a camera averages over time.
+    It is 1 if the noise of all shots is independent. It is smaller if a codec copies noise between
+    frames, or a camera averages over time.
     """
     count = len(shots)
     near = _middle_difference(shots, 1)
@@ -100,9 +100,9 @@ def _middle_difference(shots: NDArray[np.uint8], distance: int) -> float:
 
 
 def _noise(shots: NDArray[np.uint8]) -> Planes:
-    """Return the deviation of the noise in each block, in 8-bit steps.
+    """Return the standard deviation of the noise in each block, in 8-bit steps.
 
-    The lower quartile over pairs of neighbours, because one shot that differs is in two pairs.
+    It is the lower quartile over pairs of neighbours, because a differing shot affects two pairs.
     """
     count = len(shots)
     spreads = [_spread(_grey(shots[n]) - _grey(shots[(n + 1) % count])) for n in range(count)]
@@ -121,6 +121,6 @@ def _spread(plane: Planes) -> Planes:
 
 
 def _blocks(plane: Planes) -> Planes:
-    """Return a plane (H, W) as (rows, BLOCK, columns, BLOCK); the rest of it is left out."""
+    """Return a plane (H, W) as (rows, BLOCK, columns, BLOCK); incomplete blocks are left out."""
     rows, columns = (side // BLOCK for side in plane.shape)
     return plane[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK)

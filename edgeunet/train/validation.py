@@ -1,4 +1,4 @@
-"""How good a network is on images that are held out, while it is trained."""
+"""Measure a network on held-out images during training."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from edgeunet.train.samples import Sample
 AddNoise = Callable[[Floats, np.random.Generator], Floats]
 
 IN_BITS = "int8_"
-"""Before the name of a figure: of the network in 8 bits, not in floats."""
+"""Prefix of figures of the network in 8 bits."""
 
 _SIGMA = 25.0
 METRICS = {Task.DENOISE: "psnr_db", Task.SEGMENT: "mean_iou", Task.CLASSIFY: "accuracy"}
 
 
 def figure_names(pathways: Sequence[PathwayTable]) -> list[str]:
-    """Return the name of each pathway's figure; with its output where two would be the same."""
+    """Return the name of each pathway's figure, with the output's name if two are equal."""
     names = [METRICS[pathway.head] for pathway in pathways]
     often = Counter(names)
     return [
@@ -39,11 +39,12 @@ def figure_names(pathways: Sequence[PathwayTable]) -> list[str]:
 
 
 def validation_noise(table: TrainTable) -> tuple[str, AddNoise]:
-    """Return (its name, what adds it): one strength from the range that is trained for.
+    """Return (name of the noise, function that adds it), with one strength of the trained range.
 
-    Sigma 25 where it is in the range, else the middle of the range; of a camera's gains the
-    middle in their logarithm, with the read noise that goes with it (``noise_models.draw_camera``).
-    Clipped to bytes where a network in 8 bits is measured as well: it takes nothing else.
+    White noise has sigma 25 if that is in the range, else the middle of the range. A camera has the
+    geometric mean of its gains, and the matching read noise (``noise_models.draw_camera``). The
+    result is clipped to bytes if a network in 8 bits is measured as well, because it reads only
+    bytes.
     """
     name, add_noise = _noise(table)
     if table.quantized_for is None:
@@ -69,10 +70,10 @@ def validate(
     samples: Sequence[Sample],
     add_noise: AddNoise,
 ) -> dict[str, float]:
-    """Return figure name -> figure over samples: in their own noise, or else one fixed draw of it.
+    """Return the figures over samples by name. Samples without noise get one fixed draw of it.
 
-    ``psnr_db``: the mean over images, output clipped to 0..1. ``mean_iou``, ``accuracy``: 0..1,
-    over all pixels or images that have a class; no entry where none has.
+    ``psnr_db``: mean over images, with outputs clipped to 0..1.
+    ``mean_iou``, ``accuracy``: 0..1, over all labelled pixels or images; left out without labels.
     """
     device = next(network.parameters()).device
     network.eval()
@@ -122,6 +123,6 @@ def as_planes(image: Photograph) -> Floats:
 
 
 def image_tensor(values: Floats, device: torch.device) -> Tensor:
-    """Return (N, 3, H, W) float32 on a device, its channels innermost: faster convolutions."""
+    """Return (N, 3, H, W) float32 on a device, channels last in memory, which is faster."""
     tensor = torch.from_numpy(np.ascontiguousarray(values)).to(device)
     return tensor.contiguous(memory_format=torch.channels_last)

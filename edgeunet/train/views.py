@@ -1,8 +1,9 @@
-"""Held-out images in every kind of noise that a run trains for, each with figures of its own.
+"""Held-out images in every kind of noise that a run trains for, with separate figures.
 
-White noise (or that of ``noise = "camera"``) is added anew to every image. A recipe with
-[train.camera] is measured through the camera as well: one fixed shot of every image. A noisy image
-that a real camera took, and a shot of a burst, keep their own noise, and get no other.
+White noise (or that of ``noise = "camera"``) is added to every image. A recipe with [train.camera]
+is
+also measured through the camera: one fixed shot of every image. Real noisy images and shots of
+    bursts keep their own noise.
 """
 
 from __future__ import annotations
@@ -23,14 +24,18 @@ from edgeunet.train.samples import Sample
 from edgeunet.train.validation import IN_BITS, METRICS, figure_names, validate, validation_noise
 
 CAMERA, PAIRS = "_camera", "_pairs"
-"""After the name of a figure: of shots through [train.camera], and of real noisy images."""
+"""Suffixes of figures: of shots through [train.camera], and of real noisy images."""
 
 _LABELS = {Task.DENOISE: "PSNR", Task.SEGMENT: "mean IoU", Task.CLASSIFY: "accuracy"}
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What is measured of a run. name: in the curve and in JSON. label, noise: for people."""
+    """A measured figure.
+
+    name: in the curve and in JSON.
+    label, noise: for readers.
+    """
 
     name: str
     task: Task
@@ -40,14 +45,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class View:
-    """Held-out samples in one kind of noise. suffix: behind the names of its figures."""
+    """Held-out samples in one kind of noise. suffix: of the names of its figures."""
 
     suffix: str
     samples: Sequence[Sample]
 
 
 def all_figures(recipe: Recipe, held_out: Sequence[Sample]) -> tuple[Figure, ...]:
-    """Return all figures of a run, those of the network in 8 bits last, if it has such."""
+    """Return all figures of a run; those of a network in 8 bits come last."""
     table = recipe.train
     if table is None:
         raise RuntimeError("a trained recipe has a [train] table")
@@ -69,7 +74,7 @@ def all_figures(recipe: Recipe, held_out: Sequence[Sample]) -> tuple[Figure, ...
 
 
 def make_views(table: TrainTable, held_out: Sequence[Sample]) -> tuple[View, ...]:
-    """Return the held-out samples in every kind of noise; what the camera makes is kept."""
+    """Return the held-out samples in every kind of noise; shots of the camera are kept."""
     plain, pairs = _apart(held_out)
     views = [View("", plain), View(PAIRS, pairs)]
     if table.camera is not None:
@@ -79,7 +84,7 @@ def make_views(table: TrainTable, held_out: Sequence[Sample]) -> tuple[View, ...
 
 
 def measure(network: nn.Module, recipe: Recipe, views: Sequence[View]) -> dict[str, float]:
-    """Return figure name -> figure, see ``validate``, over all views."""
+    """Return the figures of ``validate`` over all views, by name."""
     table = recipe.train
     if table is None:
         raise RuntimeError("a trained recipe has a [train] table")
@@ -92,10 +97,10 @@ def measure(network: nn.Module, recipe: Recipe, views: Sequence[View]) -> dict[s
 
 
 def through_camera(sample: Sample, table: CameraTable, index: int) -> Sample:
-    """Return the central square of a sample as one camera sees it, and without its noise.
+    """Return the central square of a sample as one camera sees it, and its clean image.
 
-    index: the number of the image; its camera, exposure and noise follow from it. Labels stay at
-    their pixels: the camera does not resize, and its margin is mirrored around the square.
+    index: number of the image, which determines the camera, the exposure and the noise.
+    Labels stay at their pixels: the camera does not resize, and its margin is mirrored.
     """
     generator = np.random.default_rng([2025, index])
     side = sample.side - sample.side % 2
@@ -109,7 +114,7 @@ def through_camera(sample: Sample, table: CameraTable, index: int) -> Sample:
 
 
 def _kinds(table: TrainTable, held_out: Sequence[Sample]) -> list[tuple[str, str]]:
-    """Return (suffix, what noise it is) for all views there will be."""
+    """Return (suffix, name of the noise) of all views."""
     plain, pairs = _apart(held_out)
     kinds = []
     if plain or not pairs:

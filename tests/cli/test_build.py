@@ -49,10 +49,9 @@ def test_the_table_has_what_the_compiler_says_beside_what_was_predicted(
     ran = edgeunet("build", bundle.path)
     assert ran.code == 0, ran.err
     title, header, _, *rows = [line for line in ran.out.splitlines() if line.strip()]
-    assert title.strip() == "plans of windowed.bundle, as tensorrt 10.3.0 reports them"
+    assert title.strip() == "TensorRT plans of windowed.bundle, as tensorrt 10.3.0 reports them"
     assert header.split() == [
-        "stage", "seconds", "plan", "size", "activations", "predicted", "scratch", "persistent",
-        "weights",
+        "stage", "predicted", "activations", "scratch", "weights", "persistent", "file", "seconds",
     ]  # fmt: skip
     assert [row.split()[0] for row in rows] == ["once", "twice"]
     assert all("3.0 MiB" in row and "1.0 KiB" in row and "2.0 KiB" in row for row in rows)
@@ -60,8 +59,8 @@ def test_the_table_has_what_the_compiler_says_beside_what_was_predicted(
 
     again = edgeunet("build", bundle.path)
     assert again.notes[:2] == [
-        "the plan of stage 'once' is up to date: kept",
-        "the plan of stage 'twice' is up to date: kept",
+        "the TensorRT plan of stage 'once' is up to date: kept",
+        "the TensorRT plan of stage 'twice' is up to date: kept",
     ]
     assert len(simulation.configs) == 2
     edgeunet("build", bundle.path, "--force")
@@ -225,12 +224,12 @@ class TestTrtexec:
         ran = edgeunet("build", bundle.path, "--trtexec", "--for-version", "10.3")
         assert len(ran.out.splitlines()) == 3
         assert ran.notes[-1] == (
-            f"then take every plan in: edgeunet build {bundle.path} --adopt "
+            f"then add every TensorRT plan to the bundle: edgeunet build {bundle.path} --adopt "
             f"{bundle.path}/engines/once.plan --stage once"
         )
         old = edgeunet("build", bundle.path, "--trtexec", "--for-version", "8.5")
         assert old.notes[-1] == (
-            "its Python is too old for edgeunet: the plans are for a program of your own"
+            "its Python is too old for edgeunet: the TensorRT plans are for a program of your own"
         )
         document = edgeunet("build", bundle.path, "--trtexec", "--for-version", "8.6", "--json")
         assert len(json.loads(document.out)["commands"]) == 2

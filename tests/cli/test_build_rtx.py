@@ -79,8 +79,11 @@ def test_what_belongs_is_kept_and_what_is_cut_short_is_built_again(bundle: Bundl
     words = ("build", bundle.path, *RTX)
     first = edgeunet(*words)
     assert first.code == 0, first.err
-    assert first.notes[-2] == f"what a plan must be given when it runs is not known: {UNKNOWN}"
-    kept = [f"the plan of stage {name!r} is up to date: kept" for name in stages]
+    assert (
+        first.notes[-2]
+        == f"how much memory a TensorRT plan needs when it runs is not known: {UNKNOWN}"
+    )
+    kept = [f"the TensorRT plan of stage {name!r} is up to date: kept" for name in stages]
     before = [read_info(bundle, name) for name in stages]
     assert edgeunet(*words).notes[: len(stages)] == kept
     assert [read_info(bundle, name) for name in stages] == before

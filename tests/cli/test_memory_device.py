@@ -68,10 +68,10 @@ def test_the_differences_are_explained(tmp_path: Path, monkeypatch: pytest.Monke
     machine.tensorrt.work_bytes = WORK_BYTES + 1024
     ran = edgeunet("memory", bundle.path, "--measure")
     assert ran.code == 0, ran.err
-    for words in ("predicted", "compiler: activations", "plan asks for", "on the device"):
+    for words in ("predicted", "activations", "needed to run", "on the device"):
         assert words in ran.out
     said = "\n".join(ran.notes)
-    assert "once: the plan asks for 1.0 KiB more than its compiler said" in said
+    assert "once: the TensorRT plan needs 1.0 KiB more to run than the compiler reports" in said
     assert "% against the prediction" in said
     assert "taken beyond what was allocated: 0 B; weights are 4.0 KiB of it" in said
     assert "the driver's free bytes leave out" in said

@@ -24,6 +24,7 @@ from edgeunet.recipes import folder
 from edgeunet.schedules import TrainTable
 from edgeunet.train import loop
 from edgeunet.train.checkpoint import FILE_NAME
+from edgeunet.train.optimization import learning_rate
 from tests.cli.command import contents, edgeunet
 from tests.train.toys import labelled_samples, toy_photographs
 
@@ -175,7 +176,7 @@ def test_a_signal_saves_a_checkpoint_and_says_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     words = ("train", recipe, "--data", photographs, "--out", "runs")
-    rate = loop.learning_rate
+    rate = learning_rate
 
     def interrupt(table: TrainTable, step: int) -> float:
         if step == 5:

@@ -25,6 +25,7 @@ from edgeunet.noise_profile.profile import NoiseProfile, read_profile, write_pro
 from edgeunet.recipes import Recipe, load_recipe
 from edgeunet.schedules import CameraTable
 from edgeunet.train import loop
+from edgeunet.train.run_checks import recipe_digest
 from tests.cli.command import Ran, contents, edgeunet
 from tests.noise_profile.scenes import ramp, shots
 from tests.noise_profile.test_matching import STRONG
@@ -70,7 +71,7 @@ def test_training_takes_ranges_that_are_nearer_to_the_profile(
 ) -> None:
     used: list[CameraTable] = []
     digests: list[str] = []
-    digest = loop.recipe_digest
+    digest = recipe_digest
 
     def noted(recipe: Recipe) -> str:
         assert recipe.train is not None

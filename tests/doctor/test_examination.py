@@ -118,7 +118,7 @@ def test_a_xavier_is_sent_to_trtexec(tmp_path: Path) -> None:
     assert said(found, "tensorrt") == (
         "problem",
         "TensorRT 8.5.2 has bindings for Python 3.8 only, and edgeunet runs on 3.10 and later: "
-        "a plan can be built here, for a program of your own",
+        "a TensorRT plan can be built here, for a program of your own",
         ("edgeunet build BUNDLE --trtexec --for-version 8.5.2",),
     )
 

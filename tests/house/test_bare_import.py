@@ -30,6 +30,7 @@ HEAVY = (
     "calibration/ranges.py",
     "calibration/sensitivity_plot.py",
     "planning/cuts.py",
+    "planning/frame_plan.py",
     "planning/savings.py",
     "planning/window_choices.py",
     "planning/planner.py",

@@ -85,7 +85,7 @@ def test_a_stale_reference_is_found(text: str, options: dict[str, frozenset[str]
         "`EDGEUNET_CUDA=pycuda|cuda-python`",
         "`[train.camera]` and `[export] int8_floats`",
         "`umc-*`, `unetmm-awgn`",
-        "`edgeunet/train/loop.py` has `_LATER_KEYS`",
+        "`edgeunet/train/run_checks.py` has `_LATER_KEYS`",
         "`csi://0`, `(1, H, W, 3)`, `0.5`, `[0.0, 60.0]`, `variance = gain * signal + read`",
         "```\nsource ── planning/cuts ── sink\n```",
     ],

@@ -13,7 +13,7 @@ from edgeunet.photographs import shipped_photographs
 from edgeunet.recipes import load_recipe
 from edgeunet.schedules import TrainTable
 from edgeunet.train.crops import Crops
-from edgeunet.train.loop import learning_rate
+from edgeunet.train.optimization import learning_rate
 from edgeunet.train.samples import Sample
 from edgeunet.train.validation import validate, validation_noise
 

@@ -14,7 +14,7 @@ from edgeunet.recipes import load_recipe
 from edgeunet.schedules import GrowthTable
 from edgeunet.train.card import Given, write_card
 from edgeunet.train.initial import Initial
-from edgeunet.train.loop import Outcome
+from edgeunet.train.run_records import Outcome
 from edgeunet.train.samples import Sample
 from edgeunet.train.views import all_figures
 from tests.train.toys import TABLE, toy_recipe

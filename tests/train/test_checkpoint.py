@@ -15,7 +15,7 @@ import torch
 from edgeunet.errors import WeightsError
 from edgeunet.models import Network, build_network
 from edgeunet.train.checkpoint import FILE_NAME, Standing, load_checkpoint, save_checkpoint
-from edgeunet.train.loop import recipe_digest, with_steps
+from edgeunet.train.run_checks import recipe_digest, with_steps
 from tests.train.toys import toy_recipe
 
 RECIPE = toy_recipe()

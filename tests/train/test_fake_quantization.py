@@ -24,7 +24,9 @@ from edgeunet.train.card import Given, write_card
 from edgeunet.train.checkpoint import FILE_NAME
 from edgeunet.train.fake_quantization import Quantization, with_quantization
 from edgeunet.train.interruption import TrainingInterrupted
-from edgeunet.train.loop import Outcome, Progress, recipe_digest, train
+from edgeunet.train.loop import train
+from edgeunet.train.run_checks import recipe_digest
+from edgeunet.train.run_records import Outcome, Progress, TrainingOptions
 from edgeunet.train.validation import validation_noise
 from edgeunet.train.views import all_figures
 from tests.train.toys import TABLE, toy_recipe, toy_samples
@@ -87,12 +89,14 @@ def run(
         recipe or toy_recipe(table=TABLE_8),
         toy_samples(),
         out,
-        validation=toy_samples([(20, 28)]),
-        resume=resume,
-        init=init,
-        fake_quantization=CoarseBits(step),
-        save_every=6,
-        report=report,
+        TrainingOptions(
+            validation=toy_samples([(20, 28)]),
+            resume=resume,
+            init=init,
+            fake_quantization=CoarseBits(step),
+            save_every=6,
+            report=report,
+        ),
     )
 
 

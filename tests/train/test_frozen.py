@@ -14,7 +14,9 @@ from edgeunet.models import build_network
 from edgeunet.models.weights import leave_out, load_weights, save_weights
 from edgeunet.train.checkpoint import FILE_NAME
 from edgeunet.train.interruption import TrainingInterrupted
-from edgeunet.train.loop import Outcome, Progress, check_run, train
+from edgeunet.train.loop import train
+from edgeunet.train.run_checks import check_run
+from edgeunet.train.run_records import Outcome, Progress, TrainingOptions
 from tests.train.toys import TABLE, toy_recipe, toy_samples
 
 FROZEN = ("middle", "encoder.1", "pathways.0.stages.1")
@@ -35,7 +37,12 @@ def run(
         if progress.step == stop_at:
             raise KeyboardInterrupt
 
-    return train(RECIPE, toy_samples(), out, init=init, resume=resume, report=report, save_every=4)
+    return train(
+        RECIPE,
+        toy_samples(),
+        out,
+        TrainingOptions(init=init, resume=resume, report=report, save_every=4),
+    )
 
 
 def test_only_the_other_parts_learn(trunk: Path, tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ from edgeunet.models.network import build_network
 from edgeunet.train.burst_pairs import Burst
 from edgeunet.train.initial import load_matching
 from edgeunet.train.interruption import TrainingInterrupted
-from edgeunet.train.loop import Progress, recipe_digest, train
+from edgeunet.train.loop import train
+from edgeunet.train.run_checks import recipe_digest
+from edgeunet.train.run_records import Progress, TrainingOptions
 from edgeunet.train.samples import Sample
 from edgeunet.train.validation import validate
 from tests.train.burst_scenes import Known, known_scene
@@ -50,7 +52,7 @@ def psnr_after(
     out: Path, held_out: Sequence[Sample], samples: Sequence[Sample], bursts: Sequence[Burst]
 ) -> float:
     recipe = toy_recipe(table=SCHEDULE)
-    outcome = train(recipe, samples, out, bursts=bursts)
+    outcome = train(recipe, samples, out, TrainingOptions(bursts=bursts))
     network = build_network(recipe)
     load_matching(network, outcome.weights)
     found = validate(network, recipe.pathways, held_out, lambda clean, generator: clean)
@@ -76,15 +78,15 @@ def test_a_resumed_run_on_bursts_is_the_same_run(tmp_path: Path) -> None:
     bursts = [Burst("noise", generator.integers(0, 256, (4, 24, 24, 3)).astype(np.uint8))]
     table = msgspec.structs.replace(TABLE, steps=6, bursts_share=1.0)
     recipe = toy_recipe(table=table)
-    whole = train(recipe, [], tmp_path / "whole", bursts=bursts)
+    whole = train(recipe, [], tmp_path / "whole", TrainingOptions(bursts=bursts))
 
     def stop(progress: Progress) -> None:
         if progress.step == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(TrainingInterrupted):
-        train(recipe, [], tmp_path / "parts", bursts=bursts, report=stop)
-    parts = train(recipe, [], tmp_path / "parts", bursts=bursts, resume=True)
+        train(recipe, [], tmp_path / "parts", TrainingOptions(bursts=bursts, report=stop))
+    parts = train(recipe, [], tmp_path / "parts", TrainingOptions(bursts=bursts, resume=True))
     first, second = (build_network(recipe) for _ in range(2))
     load_matching(first, whole.weights)
     load_matching(second, parts.weights)
@@ -93,7 +95,7 @@ def test_a_resumed_run_on_bursts_is_the_same_run(tmp_path: Path) -> None:
     # Without bursts the batches would be others.
     with pytest.raises(WeightsError, match="made by another recipe") as caught:
         plain = toy_recipe(table=msgspec.structs.replace(table, bursts_share=None))
-        train(plain, [Sample(bursts[0].shots[0])], tmp_path / "parts", resume=True)
+        train(plain, [Sample(bursts[0].shots[0])], tmp_path / "parts", TrainingOptions(resume=True))
     assert "--bursts" in caught.value.hint
     digests = {
         recipe_digest(toy_recipe(table=msgspec.structs.replace(table, bursts_share=share)))

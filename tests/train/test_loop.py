@@ -27,6 +27,8 @@ from edgeunet.train.crops import Batch, Crops
 from edgeunet.train.curve import FILE_NAME as CURVE_FILE
 from edgeunet.train.interruption import TrainingInterrupted
 from edgeunet.train.loop import train
+from edgeunet.train.optimization import update_average
+from edgeunet.train.run_records import TrainingOptions
 from tests.train.toy_runs import STOP, run
 from tests.train.toys import TABLE, toy_recipe, toy_samples
 
@@ -102,7 +104,7 @@ def test_an_interruption_saves_the_steps_done(stop: type[BaseException], tmp_pat
 
 
 def test_half_a_step_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    update = loop.update_average
+    update = update_average
 
     def interrupt(average: Network, network: Network, decay: float, step: int) -> None:
         if step == STOP + 1:
@@ -118,7 +120,7 @@ def test_half_a_step_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_signal_waits_for_the_end_of_the_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    update = loop.update_average
+    update = update_average
     seen: list[int] = []
 
     def interrupt(average: Network, network: Network, decay: float, step: int) -> None:
@@ -249,7 +251,7 @@ def test_training_learns(tmp_path: Path) -> None:
         toy_recipe(table=table),
         toy_samples(),
         tmp_path,
-        report=lambda progress: losses.append(progress.loss),
+        TrainingOptions(report=lambda progress: losses.append(progress.loss)),
     )
     assert np.mean(losses[-20:]) < 0.85 * np.mean(losses[:5])
 
@@ -276,7 +278,7 @@ def test_a_precision_the_machine_does_not_have(
 
     monkeypatch.setattr(processes, "Accelerator", refuse)
     with pytest.raises(UsageError, match="cannot train in fp16: fp16 mixed precision requires"):
-        train(toy_recipe(), toy_samples(), tmp_path, mixed_precision="fp16")
+        train(toy_recipe(), toy_samples(), tmp_path, TrainingOptions(mixed_precision="fp16"))
 
 
 def test_the_average_follows_the_weights() -> None:
@@ -291,7 +293,7 @@ def test_the_average_follows_the_weights() -> None:
     # At step 90 the average is still short: (90 + 1) / (90 + 10); later it has the full length.
     for step, decay in ((90, 0.91), (100_000, 0.999)):
         given = copy.deepcopy(average)
-        loop.update_average(given, network, 0.999, step)
+        update_average(given, network, 0.999, step)
         for name, tensor in given.state_dict().items():
             current = network.state_dict()[name]
             if not tensor.is_floating_point():

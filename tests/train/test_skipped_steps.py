@@ -15,6 +15,7 @@ from edgeunet.recipes import Recipe
 from edgeunet.train import loop
 from edgeunet.train.crops import Batch, Crops
 from edgeunet.train.loop import train
+from edgeunet.train.run_records import TrainingOptions
 from tests.train.toy_runs import STOP, run
 from tests.train.toys import TABLE, labelled_samples, toy_recipe, toy_samples
 
@@ -44,9 +45,11 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(
         toy_recipe(name),
         labelled_samples(),
         tmp_path,
-        validation=toy_samples([(20, 28)]),
-        report=lambda progress: losses.append(progress.loss),
-        notice=said.append,
+        TrainingOptions(
+            validation=toy_samples([(20, 28)]),
+            report=lambda progress: losses.append(progress.loss),
+            notice=said.append,
+        ),
     )
     assert said == ["step 5 skipped: its loss or gradient is not finite"]
     assert [step for step, loss in enumerate(losses) if not math.isfinite(loss)] == [4]

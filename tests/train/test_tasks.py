@@ -16,7 +16,10 @@ from edgeunet.recipes import Recipe, load_recipe, recipe_names
 from edgeunet.schedules import TrainTable
 from edgeunet.specs import Task
 from edgeunet.train.curve import FILE_NAME as CURVE_FILE
-from edgeunet.train.loop import Outcome, learning_rate, recipe_digest, train
+from edgeunet.train.loop import train
+from edgeunet.train.optimization import learning_rate
+from edgeunet.train.run_checks import recipe_digest
+from edgeunet.train.run_records import Outcome, TrainingOptions
 from edgeunet.train.samples import Sample
 from tests.train.toys import TABLE, labelled_samples, toy_recipe
 
@@ -58,7 +61,7 @@ def test_every_task_learns(
 ) -> None:
     table = msgspec.structs.replace(TABLE, steps=60, learning_rate=1e-2, ema_decay=0.5)
     recipe = only(toy_recipe(name, table=table), *tasks)
-    outcome = train(recipe, halves(), tmp_path, validation=halves(2))
+    outcome = train(recipe, halves(), tmp_path, TrainingOptions(validation=halves(2)))
     assert list(outcome.figures) == figures
     assert outcome.figures[figures[-1]] == 1
     head, *rows = curve(tmp_path)
@@ -71,7 +74,12 @@ def test_every_task_learns(
 
 def test_the_sum_in_the_curve_is_the_weighted_one(tmp_path: Path) -> None:
     table = msgspec.structs.replace(TABLE, weights={"denoised": 2.0, "labels": 0.5})
-    train(toy_recipe("joint", table=table), labelled_samples(), tmp_path, save_every=4)
+    train(
+        toy_recipe("joint", table=table),
+        labelled_samples(),
+        tmp_path,
+        TrainingOptions(save_every=4),
+    )
     _, *rows = curve(tmp_path)
     assert len(rows) == 3
     for _, loss, denoised, labels, *_ in rows:
@@ -91,9 +99,7 @@ def started(trunk: Path | None, out: Path, *, resume: bool = False) -> tuple[Out
         toy_recipe("joint"),
         labelled_samples(),
         out,
-        init=trunk,
-        resume=resume,
-        notice=said.append,
+        TrainingOptions(init=trunk, resume=resume, notice=said.append),
     )
     return outcome, said
 

@@ -16,6 +16,7 @@ from edgeunet.metrics import psnr_db
 from edgeunet.recipes import Recipe, load_recipe
 from edgeunet.schedules import CameraTable
 from edgeunet.train.loop import train
+from edgeunet.train.run_records import TrainingOptions
 from edgeunet.train.samples import Sample, hold_out
 from edgeunet.train.views import all_figures, make_views, measure, through_camera
 from tests.train.toys import TABLE, labelled_samples, toy_recipe, toy_samples
@@ -124,7 +125,9 @@ def test_of_real_pairs_every_twelfth_is_held_out() -> None:
 def test_the_curve_has_every_figure(tmp_path: Path) -> None:
     recipe = toy_recipe(table=msgspec.structs.replace(WITH_CAMERA, steps=2, pairs_share=0.5))
     held_out = [*labelled_samples([(20, 24)]), *pairs(1)]
-    outcome = train(recipe, [*toy_samples(), *pairs()], tmp_path, validation=held_out)
+    outcome = train(
+        recipe, [*toy_samples(), *pairs()], tmp_path, TrainingOptions(validation=held_out)
+    )
     with (tmp_path / "curve.csv").open() as stream:
         (row,) = list(csv.DictReader(stream))
     wanted = ["psnr_db", "psnr_db_camera", "psnr_db_pairs"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeunet.recipes import Recipe
-from edgeunet.train.loop import Outcome, Progress, train
+from edgeunet.train.loop import train
+from edgeunet.train.run_records import Outcome, Progress, TrainingOptions
 from tests.train.toys import labelled_samples, toy_samples
 
 STOP = 6
@@ -31,9 +32,11 @@ def run(
         recipe,
         [*labelled_samples(classes=8), *toy_samples([(20, 24)])],
         out,
-        validation=labelled_samples([(20, 28)], classes=8),
-        resume=resume,
-        save_every=save_every,
-        report=report,
-        init=init,
+        TrainingOptions(
+            validation=labelled_samples([(20, 28)], classes=8),
+            resume=resume,
+            save_every=save_every,
+            report=report,
+            init=init,
+        ),
     )
