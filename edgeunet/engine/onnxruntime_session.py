@@ -90,9 +90,13 @@ class OnnxRuntimeSession:
         outputs: Mapping[str, Array] | None = None,
         pool: Pool | None = None,
         on_note: Callable[[str], None] | None = None,
+        integer_kernels: bool = True,
     ) -> None:
         self._name = graph.name
         options = _options(threads)
+        if not integer_kernels:
+            # Quantizers, dequantizers and what is between them run one by one, as they stand.
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         with arena_for(pool) as note:
             self._session = _load(graph, options)
         if note is not None and on_note is not None:

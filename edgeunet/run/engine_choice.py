@@ -80,6 +80,23 @@ def open_without_gpu(
     return _on_host(bundle, _replacement(bundle, why, tell), threads, tell)
 
 
+def open_in_floats(bundle: Bundle) -> OpenedSpace:
+    """Open onnxruntime without its integer kernels: INT8 is computed in floats, much slower.
+
+    It is what INT8 is to give, by the graph itself; integer kernels differ by rounding.
+    """
+    opener = functools.partial(
+        _open_stage,
+        bundle,
+        Engine.ONNXRUNTIME,
+        None,
+        pool_of(bundle.manifest),
+        _say_nothing,
+        integer_kernels=False,
+    )
+    return OpenedSpace(Engine.ONNXRUNTIME, HostSpace(opener))
+
+
 def _on_host(bundle: Bundle, engine: Engine, threads: int | None, tell: Note) -> OpenedSpace:
     if bundle.manifest.precision is Precision.INT8 and this_processor().sums_saturate:
         tell(
@@ -144,9 +161,18 @@ def _open_stage(
     tell: Note,
     stage: StageEntry,
     outputs: Mapping[str, Array],
+    *,
+    integer_kernels: bool = True,
 ) -> Session:
-    graph = bundle.file(stage.graph)
-    return open_session(graph, engine, threads=threads, outputs=outputs, pool=pool, on_note=tell)
+    return open_session(
+        bundle.file(stage.graph),
+        engine,
+        threads=threads,
+        outputs=outputs,
+        pool=pool,
+        on_note=tell,
+        integer_kernels=integer_kernels,
+    )
 
 
 def _say_nothing(line: str) -> None: ...

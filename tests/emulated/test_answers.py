@@ -92,6 +92,18 @@ def test_fast_sums_saturate_where_the_class_says_so(
     assert saturated == one.kind.sums_saturate
 
 
+def test_an_export_is_refused_whose_kernels_saturate(tmp_path: Path) -> None:
+    """It takes itself for a processor with VNNI: this computer's."""
+    ready(machine("here"))
+    target = tmp_path / "wrong.bundle"
+    words = ("export", "--model", "unetmm", "--int8", "--size", "128x160", "--out", str(target))
+    done = ready(machine("avx2")).run("edgeunet", *words, timeout_seconds=600)
+    assert done.returncode == 1, done.stderr
+    assert "error: the integer kernels compute something else" in done.stderr
+    assert "kernels_db" in done.stderr
+    assert not target.exists()
+
+
 @functools.cache
 def frames() -> dict[str, Array]:
     every = parity_frames(*SIZE)
