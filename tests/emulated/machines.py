@@ -236,7 +236,7 @@ def _mask_onnxruntime(version: str) -> None:
     source = Path(str(metadata.distribution("onnxruntime").locate_file("onnxruntime")))
     target = CACHE / "masked" / "onnxruntime"
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("tools", "transformers"))
+    shutil.copytree(source, target)
     (library,) = (target / "capi").glob("onnxruntime_pybind11_state*.so")
     code = bytearray(library.read_bytes())
     for offset in _cpuid_offsets(library):

@@ -22,7 +22,7 @@ from tests.emulated.machines import MACHINES, Machine, machine
 
 pytestmark = pytest.mark.emulated
 
-SIZE = (128, 160)
+SIZE = (192, 256)
 FRAMES = ("astronaut", "coffee")
 OTHERS = [one for one in MACHINES if one.name != "here"]
 BUNDLES = [
