@@ -29,7 +29,7 @@ _STEP = 0.8
 def main(order: dict[str, Any]) -> dict[str, Any]:
     """Find the smallest region.
 
-    bundle: a folder. kept_bytes: what packed weights take of the region. cpuinfo: a text instead of
+    bundle: a folder. cpuinfo: a text instead of
     this system's, or None. folder: to write it into. accuracy: a share of the result, 0..1, by
     which it may be too large.
     """
@@ -39,9 +39,7 @@ def main(order: dict[str, Any]) -> dict[str, Any]:
     bundle = open_bundle(Path(order["bundle"]))
     predicted_bytes = bundle.manifest.memory.region_bytes
     needed_bytes = smallest(
-        lambda size_bytes: size_bytes > order["kept_bytes"] and serves(bundle, size_bytes),
-        predicted_bytes,
-        order["accuracy"],
+        lambda size_bytes: serves(bundle, size_bytes), predicted_bytes, order["accuracy"]
     )
     return {
         "processor": processors.this_processor().name,
