@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test check format clean
+.PHONY: demo test check format emulated clean
 
 demo: $(READY)
 	$(BIN)/edgeunet demo
@@ -23,9 +23,15 @@ format: $(READY)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# Answers on other processors: AVX2, AVX-512 without VNNI, ARM64. The first time it fetches qemu and
+# ARM64 packages into .emulated/ (0.8 GB); it needs Debian on x86-64, with gcc and binutils.
+emulated: $(READY)
+	$(BIN)/python -m tests.emulated.machines
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m emulated tests/emulated
+
 # What was built and measured here; weights in training (runs/) are kept.
 clean:
-	rm -rf .venv build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .emulated build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp comes last, so that an interrupted installation is taken up again. A .venv that

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from edgeunet.doctor.processor import processor_name
 from edgeunet.files import replacing_file
+from edgeunet.processors import processor_name
 
 RESULTS = Path(__file__).parents[1] / "results"
 _PACKAGES = ("edgeunet", "torch", "onnxruntime", "numpy")

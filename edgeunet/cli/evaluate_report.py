@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeunet.cli.console import note, print_table
-from edgeunet.doctor.processor import processor_name
 from edgeunet.errors import UsageError
 from edgeunet.files import check_writable, replacing_file
+from edgeunet.processors import processor_name
 from edgeunet.units import format_size
 
 if TYPE_CHECKING:

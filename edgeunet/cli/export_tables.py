@@ -24,6 +24,9 @@ _METRICS = {
     "psnr_db": "PSNR dB",
     "label_share": "share of pixels with another class",
     "probability": "largest difference of a probability",
+    "kernels_db": "PSNR dB, integer kernels to floats",
+    "kernels_label_share": "share of other classes, integer kernels to floats",
+    "kernels_probability": "difference of a probability, integer kernels to floats",
 }
 
 

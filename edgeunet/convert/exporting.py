@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import platform
 import tempfile
@@ -29,6 +30,7 @@ from edgeunet.bundle.manifest import (
     StageEntry,
 )
 from edgeunet.convert.int8_order import Int8Order
+from edgeunet.convert.kernel_parity import check_kernels, require_kernels
 from edgeunet.convert.network_graph import (
     NetworkGraphs,
     check_frame_size,
@@ -64,6 +66,15 @@ class Runner(Protocol):
     def run(self, image: NDArray[np.uint8]) -> Mapping[str, Array]: ...
 
     def close(self) -> None: ...
+
+
+class OpenRunner(Protocol):
+    """Loads a bundle into the engine that parity is checked on.
+
+    integer_kernels: whether INT8 is computed by them, or in floats between the quantizers.
+    """
+
+    def __call__(self, bundle: Bundle, *, integer_kernels: bool = True) -> Runner: ...
 
 
 @dataclass(frozen=True)
@@ -102,13 +113,12 @@ def export_bundle(
     order: ExportOrder,
     target: Path,
     *,
-    open_runner: Callable[[Bundle], Runner],
+    open_runner: OpenRunner,
     graphs: NetworkGraphs | None = None,
     report: Callable[[str], None] = lambda text: None,
 ) -> Exported:
     """Export a network, check parity, analyse memory, and write ``target`` whole or not at all.
 
-    open_runner: loads a bundle into the engine that parity is checked on.
     graphs: of the order's network, if they exist already.
     report: called with sentences about the progress.
 
@@ -129,13 +139,16 @@ def export_bundle(
             graphs = _graphs(order)
         draft = _draft(order, graphs, Path(scratch) / target.name, report)
         report("comparing with torch FP32")
-        runner = open_runner(draft)
-        try:
-            sheets = parity_sheets(order.height, order.width)
+        sheets = parity_sheets(order.height, order.width)
+        with contextlib.closing(open_runner(draft)) as runner:
             figures = check_parity(graphs.module, runner.run, order.recipe, order.precision, sheets)
-        finally:
-            runner.close()
-        require_parity(figures)
+            require_parity(figures)
+            if order.precision is Precision.INT8:
+                report("comparing the integer kernels with floats")
+                with contextlib.closing(open_runner(draft, integer_kernels=False)) as floats:
+                    kernels = check_kernels(runner.run, floats.run, order.recipe, sheets[-1])
+                require_kernels(kernels)
+                figures += kernels
         for text in shortfalls(figures, order.recipe):
             report(text)
         report("writing the bundle")

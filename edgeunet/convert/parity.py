@@ -27,7 +27,8 @@ class ParityFigure:
 
     metric: ``psnr_db`` over the uint8 frame (None when equal to the last bit),
     ``label_share`` of pixels with another class (for INT8 only those whose classes the network
-    itself tells apart), ``probability`` largest difference.
+    itself tells apart), ``probability`` largest difference. ``kernels_...``: an INT8 graph on
+    integer kernels against the same graph in floats, see ``kernel_parity.py``.
     limit: what the recipe demands. None where nothing is demanded: of charts in INT8.
     """
 
@@ -41,7 +42,9 @@ class ParityFigure:
     def holds(self) -> bool:
         if self.value is None or self.limit is None:
             return True
-        return self.value >= self.limit if self.metric == "psnr_db" else self.value <= self.limit
+        if self.metric.endswith("_db"):
+            return self.value >= self.limit
+        return self.value <= self.limit
 
 
 Field = tuple[slice, slice]

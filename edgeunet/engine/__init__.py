@@ -54,6 +54,7 @@ def open_session(
     outputs: Mapping[str, Array] | None = None,
     pool: Pool | None = None,
     on_note: Callable[[str], None] | None = None,
+    integer_kernels: bool = True,
 ) -> Session:
     """Load an ONNX file into an engine.
 
@@ -63,10 +64,18 @@ def open_session(
     outputs: arrays to write results into, by output name; the session makes the missing ones.
     pool: memory that activations are expected to need; sessions with the same pool share it.
     on_note: called with one line when the session has to share the pool of others.
+    integer_kernels: whether INT8 is computed by them, or in floats between the quantizers.
     Raises EngineError when the file cannot be loaded, and what ``choose_engine`` raises.
     """
     choose_engine(engine)
     # Imported here because this file must be importable where no engine is installed.
     from edgeunet.engine.onnxruntime_session import OnnxRuntimeSession
 
-    return OnnxRuntimeSession(graph, threads=threads, outputs=outputs, pool=pool, on_note=on_note)
+    return OnnxRuntimeSession(
+        graph,
+        threads=threads,
+        outputs=outputs,
+        pool=pool,
+        on_note=on_note,
+        integer_kernels=integer_kernels,
+    )

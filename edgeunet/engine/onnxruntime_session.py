@@ -36,6 +36,7 @@ import onnxruntime
 
 from edgeunet.engine.onnxruntime_arenas import arena_for
 from edgeunet.errors import EngineError, UsageError
+from edgeunet.processors import this_processor
 from edgeunet.specs import Array, Engine, Pool, TensorSpec
 
 _LOG_ERRORS_ONLY = 3
@@ -45,6 +46,9 @@ _MOST_THREADS = 64
 
 _M_MMAP_THRESHOLD = -3
 _MMAP_THRESHOLD_BYTES = 128 << 10
+
+# In onnxruntime since 1.13. Weights beyond -64..63 become unsigned, for kernels that sum exactly.
+_EXACT_INTEGER_SUMS = "session.x64quantprecision"
 
 DISABLED_OPTIMIZERS = (
     # It would keep the float frame for the whole run, because its end reads it again.
@@ -86,9 +90,13 @@ class OnnxRuntimeSession:
         outputs: Mapping[str, Array] | None = None,
         pool: Pool | None = None,
         on_note: Callable[[str], None] | None = None,
+        integer_kernels: bool = True,
     ) -> None:
         self._name = graph.name
         options = _options(threads)
+        if not integer_kernels:
+            # Quantizers, dequantizers and what is between them run one by one, as they stand.
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         with arena_for(pool) as note:
             self._session = _load(graph, options)
         if note is not None and on_note is not None:
@@ -201,6 +209,9 @@ def _options(threads: int | None) -> onnxruntime.SessionOptions:
     options.add_session_config_entry("session.force_spinning_stop", "1")
     # Weights stay out of the arena: what it holds is then for activations alone.
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
+    # Not everywhere: with it, a processor with VNNI gives its fast and exact kernels up as well.
+    if this_processor().sums_saturate:
+        options.add_session_config_entry(_EXACT_INTEGER_SUMS, "1")
     _quiet_heap()
     options.add_session_config_entry("session.use_env_allocators", "1")
     options.enable_cpu_mem_arena = True

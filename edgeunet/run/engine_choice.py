@@ -15,9 +15,10 @@ from edgeunet.engine.cuda.settings import DeviceSettings, read_settings
 from edgeunet.engine.trt.plans import plan_path
 from edgeunet.engine.trt.provider import is_installed
 from edgeunet.errors import EdgeUnetError, EngineError, MissingPackageError
+from edgeunet.processors import this_processor
 from edgeunet.run.device_space import DeviceSpace, open_device_space
 from edgeunet.run.spaces import HostSpace, Space
-from edgeunet.specs import Array, Engine, Pool, Session
+from edgeunet.specs import Array, Engine, Pool, Precision, Session
 
 Note = Callable[[str], None]
 """Called with one line about the engine's choice; the command line prints it on stderr."""
@@ -79,7 +80,29 @@ def open_without_gpu(
     return _on_host(bundle, _replacement(bundle, why, tell), threads, tell)
 
 
+def open_in_floats(bundle: Bundle) -> OpenedSpace:
+    """Open onnxruntime without its integer kernels: INT8 is computed in floats, much slower.
+
+    It is what INT8 is to give, by the graph itself; integer kernels differ by rounding.
+    """
+    opener = functools.partial(
+        _open_stage,
+        bundle,
+        Engine.ONNXRUNTIME,
+        None,
+        pool_of(bundle.manifest),
+        _say_nothing,
+        integer_kernels=False,
+    )
+    return OpenedSpace(Engine.ONNXRUNTIME, HostSpace(opener))
+
+
 def _on_host(bundle: Bundle, engine: Engine, threads: int | None, tell: Note) -> OpenedSpace:
+    if bundle.manifest.precision is Precision.INT8 and this_processor().sums_saturate:
+        tell(
+            f"int8 on {this_processor().title}: its fast 8-bit sums saturate, so the exact ones "
+            "are used; they take about as long as fp32, and more memory than predicted"
+        )
     pool = pool_of(bundle.manifest)
     opener = functools.partial(_open_stage, bundle, engine, threads, pool, tell)
     return OpenedSpace(engine, HostSpace(opener))
@@ -138,9 +161,18 @@ def _open_stage(
     tell: Note,
     stage: StageEntry,
     outputs: Mapping[str, Array],
+    *,
+    integer_kernels: bool = True,
 ) -> Session:
-    graph = bundle.file(stage.graph)
-    return open_session(graph, engine, threads=threads, outputs=outputs, pool=pool, on_note=tell)
+    return open_session(
+        bundle.file(stage.graph),
+        engine,
+        threads=threads,
+        outputs=outputs,
+        pool=pool,
+        on_note=tell,
+        integer_kernels=integer_kernels,
+    )
 
 
 def _say_nothing(line: str) -> None: ...

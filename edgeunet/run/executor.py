@@ -13,7 +13,13 @@ from edgeunet.bundle.tensors import held_specs, stage_borders
 from edgeunet.errors import BundleError, EngineError, SourceError
 from edgeunet.recipes import load_recipe, recipe_names
 from edgeunet.run.device_space import DeviceSpace, DeviceUse
-from edgeunet.run.engine_choice import Note, OpenedSpace, open_space, open_without_gpu
+from edgeunet.run.engine_choice import (
+    Note,
+    OpenedSpace,
+    open_in_floats,
+    open_space,
+    open_without_gpu,
+)
 from edgeunet.run.float_frames import Rounding
 from edgeunet.run.spaces import Space
 from edgeunet.run.windows import StageRunner, scratch_bytes
@@ -35,6 +41,7 @@ class Executor:
         memory left for the plans.
     threads: CPU threads of onnxruntime; None takes every core.
     on_note: called with one line about the chosen engine, and about what it cannot do here.
+    integer_kernels: False computes INT8 in floats, on onnxruntime, to compare with.
     The output arrays must not be used after ``close``. Any thread may run a frame, one at a time.
     """
 
@@ -45,6 +52,7 @@ class Executor:
         *,
         threads: int | None = None,
         on_note: Note | None = None,
+        integer_kernels: bool = True,
     ) -> None:
         manifest = bundle.manifest
         self.height, self.width = manifest.height, manifest.width
@@ -55,7 +63,10 @@ class Executor:
         self._rounding = Rounding(manifest) if floats else None
         notes: list[str] = []
         try:
-            opened = open_space(bundle, engine, threads=threads, on_note=notes.append)
+            if integer_kernels:
+                opened = open_space(bundle, engine, threads=threads, on_note=notes.append)
+            else:
+                opened = open_in_floats(bundle)
             try:
                 self._make_ready(opened, manifest)
             except EngineError as error:

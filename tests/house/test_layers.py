@@ -11,7 +11,7 @@ from tests.house.source import PACKAGE, imports_of, module_paths
 # Lowest first. What stands on one line does not import each other.
 LAYERS = (
     ("errors",),
-    ("units", "specs", "files", "notebook", "frame_windows", "pixels", "html_page"),
+    ("units", "specs", "files", "notebook", "frame_windows", "pixels", "html_page", "processors"),
     ("schedules",),
     ("recipes", "boards", "charts", "photographs", "noise_models", "metrics"),
     ("camera", "pairs", "media", "graph", "models", "doctor"),
