@@ -42,6 +42,7 @@ from edgeunet.convert.network_plan import TimeGraph, plan_frames, report_of, tar
 from edgeunet.convert.parity import (
     ParityFigure,
     check_parity,
+    packed_sheet,
     parity_sheets,
     require_parity,
     shortfalls,
@@ -146,7 +147,8 @@ def export_bundle(
             if order.precision is Precision.INT8:
                 report("comparing the integer kernels with floats")
                 with contextlib.closing(open_runner(draft, integer_kernels=False)) as floats:
-                    kernels = check_kernels(runner.run, floats.run, order.recipe, sheets[-1])
+                    sheet = packed_sheet(order.height, order.width)
+                    kernels = check_kernels(runner.run, floats.run, order.recipe, sheet)
                 require_kernels(kernels)
                 figures += kernels
         for text in shortfalls(figures, order.recipe):

@@ -13,7 +13,7 @@ pytest.importorskip("onnxruntime")
 
 from edgeunet.convert import kernel_parity
 from edgeunet.convert.kernel_parity import check_kernels, require_kernels
-from edgeunet.convert.parity import ParityFigure, parity_sheets
+from edgeunet.convert.parity import ParityFigure, packed_sheet
 from edgeunet.errors import ParityError
 from edgeunet.processors import AVX2
 from edgeunet.recipes import Recipe, load_recipe
@@ -46,7 +46,7 @@ def figures(recipe: Recipe, **altered: Array) -> dict[str, ParityFigure]:
     def run(image: Array) -> Mapping[str, Array]:
         return {**OUTPUTS, **altered}
 
-    found = check_kernels(run, lambda image: OUTPUTS, recipe, parity_sheets(*SIZE)[-1])
+    found = check_kernels(run, lambda image: OUTPUTS, recipe, packed_sheet(*SIZE))
     return {figure.output: figure for figure in found}
 
 

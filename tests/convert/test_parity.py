@@ -20,6 +20,7 @@ from edgeunet.convert.parity import (
     ParityFigure,
     Sheet,
     check_parity,
+    packed_sheet,
     parity_frames,
     parity_sheets,
     require_parity,
@@ -102,9 +103,9 @@ def test_frames_are_real_and_extreme() -> None:
 
 @pytest.mark.parametrize("size", [SIZE, (17, 31), (16, 16)])
 def test_sheets_show_every_frame_and_leave_no_gap(size: tuple[int, int]) -> None:
-    photograph, others = parity_sheets(*size)
-    assert [*photograph.fields, *others.fields] == FRAMES
-    assert (photograph.name, others.name) == (FRAMES[0], "fields")
+    others = packed_sheet(*size)
+    assert list(others.fields) == FRAMES[1:]
+    assert others.name == "fields"
     seen = np.zeros(size, int)
     for name, field in others.fields.items():
         seen[field] += 1
@@ -113,11 +114,18 @@ def test_sheets_show_every_frame_and_leave_no_gap(size: tuple[int, int]) -> None
     assert (seen == 1).all()
 
 
+def test_only_large_frames_have_fields() -> None:
+    small, large = parity_sheets(255, 512), parity_sheets(256, 512)
+    assert [sheet.name for sheet in small] == FRAMES
+    assert [sheet.name for sheet in large] == [FRAMES[0], "fields"]
+    assert np.array_equal(small[0].image[:200], parity_frames(255, 512)[FRAMES[0]][:200])
+
+
 def test_a_fault_in_one_field_is_the_fault_of_that_field(
     module: FrameModule, recipe: Recipe
 ) -> None:
     says = Says(module, recipe)
-    sheet = parity_sheets(*SIZE)[1]
+    sheet = packed_sheet(*SIZE)
     for output in ("denoised", "labels"):
         own = says(sheet.image)[output].copy()
         rows, columns = sheet.fields["stars"]
@@ -138,7 +146,7 @@ def test_frames_are_bgr() -> None:
 
 def test_equal_answers_have_no_distance(module: FrameModule, recipe: Recipe) -> None:
     found = figures(module, Says(module, recipe), recipe)
-    assert len(found) == len(FRAMES) * 2 + 2
+    assert len(found) == len(FRAMES) * 3
     assert {(f.output, f.metric, f.value) for f in found} == {
         ("denoised", "psnr_db", None),
         ("labels", "label_share", 0.0),
