@@ -51,7 +51,7 @@ Field = tuple[slice, slice]
 """Rows and columns of a frame."""
 
 WHOLE: Field = (slice(None), slice(None))
-# In pixels. In fields of 64x40, 14 % of the labels of `joint` changed with 8 bits, more than allowed.
+# In pixels. In fields of 64x40, 8 bits changed 14 % of the labels of `joint`, more than allowed.
 _SMALLEST_FIELD = 128
 FIELDS = "fields"
 """What answers about a whole frame of several fields, such as classes, are called."""
