@@ -47,6 +47,10 @@ _MOST_THREADS = 64
 _M_MMAP_THRESHOLD = -3
 _MMAP_THRESHOLD_BYTES = 128 << 10
 
+SPINNING = "EDGEUNET_SPINNING"
+"""The variable that, set to ``on``, lets threads wait for work by spinning, as is the library's
+default; ``benchmarks/spinning.py`` says what it costs."""
+
 # In onnxruntime since 1.13. Weights beyond -64..63 become unsigned, for kernels that sum exactly.
 _EXACT_INTEGER_SUMS = "session.x64quantprecision"
 
@@ -205,8 +209,11 @@ def _options(threads: int | None) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _LOG_ERRORS_ONLY
     options.intra_op_num_threads = threads or cores
-    # Else one stage's threads spin while the next one's work.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
+    if os.environ.get(SPINNING) == "on":
+        # Else one stage's threads spin while the next one's work.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+    else:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Weights stay out of the arena: what it holds is then for activations alone.
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     # Not everywhere: with it, a processor with VNNI gives its fast and exact kernels up as well.
