@@ -55,6 +55,12 @@ ARM64 = ProcessorClass("arm64", "ARM64 without FP16 and dot products", None, Fal
 UNKNOWN = ProcessorClass("unknown", "a processor of an unknown class", 16, True)
 """What nothing is known of: exact integer sums are asked for, which is right everywhere."""
 
+PREDICTED_CLASSES = (AVX512_VNNI, AVX512)
+"""The classes whose kernels ``edgeunet/imitation`` imitates.
+
+``benchmarks/emulated.py`` measures how far others are from them.
+"""
+
 PROCESSOR_CLASSES = (
     AVX512_VNNI,
     AVX512,

@@ -15,7 +15,7 @@ from edgeunet.engine.cuda.settings import DeviceSettings, read_settings
 from edgeunet.engine.trt.plans import plan_path
 from edgeunet.engine.trt.provider import is_installed
 from edgeunet.errors import EdgeUnetError, EngineError, MissingPackageError
-from edgeunet.processors import this_processor
+from edgeunet.processors import PREDICTED_CLASSES, this_processor
 from edgeunet.run.device_space import DeviceSpace, open_device_space
 from edgeunet.run.spaces import HostSpace, Space
 from edgeunet.specs import Array, Engine, Pool, Precision, Session
@@ -102,6 +102,13 @@ def _on_host(bundle: Bundle, engine: Engine, threads: int | None, tell: Note) ->
         tell(
             f"int8 on {this_processor().title}: its fast 8-bit sums saturate, so the exact ones "
             "are used; they take about as long as fp32, and more memory than predicted"
+        )
+    plan, processor = bundle.manifest.plan, this_processor()
+    predicted = plan is not None and plan.engine is Engine.ONNXRUNTIME
+    if predicted and processor not in PREDICTED_CLASSES:
+        tell(
+            f"memory was predicted for {PREDICTED_CLASSES[0].title}; {processor.title} has other "
+            "kernels, which may take more: edgeunet memory BUNDLE --measure says what they take"
         )
     pool = pool_of(bundle.manifest)
     opener = functools.partial(_open_stage, bundle, engine, threads, pool, tell)

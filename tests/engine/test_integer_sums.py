@@ -25,7 +25,7 @@ from edgeunet.processors import (
 from edgeunet.run import engine_choice
 from edgeunet.run.executor import Executor
 from edgeunet.specs import Precision
-from tests.bundle.tiny import tiny_graph, tiny_manifest
+from tests.bundle.tiny import tiny_graph, tiny_manifest, windowed_bundle
 
 SIZE = (8, 8)
 EXACT_SUMS = "session.x64quantprecision"
@@ -78,3 +78,17 @@ def test_the_cost_is_said_once_for_an_int8_bundle(
     ]
     on(AVX512_VNNI, monkeypatch)
     assert notes_of(int8) == []
+
+
+@pytest.mark.parametrize("kind", [AVX2, AVX2_VNNI, ARM64, UNKNOWN], ids=lambda kind: kind.name)
+def test_other_kernels_than_predicted_are_said(
+    kind: ProcessorClass, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = windowed_bundle(tmp_path)
+    on(kind, monkeypatch)
+    (note,) = notes_of(planned)
+    assert note.startswith(f"memory was predicted for {AVX512_VNNI.title}; {kind.title} has other")
+    assert "edgeunet memory BUNDLE --measure" in note
+    for known in (AVX512_VNNI, AVX512):
+        on(known, monkeypatch)
+        assert notes_of(planned) == []
