@@ -181,8 +181,8 @@ class TestTimingCache:
         (stage,) = build_bundle(bundle, simulate("10.3.0").provider, options, ORIN)
         (note,) = stage.notes
         assert note == (
-            f"the timing cache {path} is broken or of another TensorRT or GPU: it is left out of "
-            "account and replaced"
+            f"the timing cache {path} is broken or of another TensorRT or GPU: it is ignored and "
+            "replaced"
         )
         assert path.read_bytes() == b"timings of 10.3.0"
 
