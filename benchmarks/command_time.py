@@ -26,23 +26,15 @@ from edgeunet.cli.console import note, print_table
 
 NAME = "command_time"
 HERE = Path(__file__).resolve().parents[1]
+# Both versions take the earlier one's recipe, weights and calibration set.
 COMMANDS = {
     "memory --measure": (
-        ["memory", "unetmm", "--size", "1080x1920", "--budget", "200MiB", "--measure", "--json"],
+        "memory {before}/export/unetmm.toml --size 1080x1920 --budget 200MiB --measure --json",
         "arena_bytes",
     ),
     "export --int8 --budget": (
-        [
-            "export",
-            "--model",
-            "unetmm",
-            "--size",
-            "1080x1920",
-            "--int8",
-            "--budget",
-            "64MiB",
-            "--json",
-        ],
+        "export --model {before}/export/unetmm.toml --size 1080x1920 --int8 --budget 64MiB "
+        "--calibration {before}/calibration/photographs.toml --json",
         "memory",
     ),
 }
@@ -54,11 +46,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     rows, table = [], []
-    for name, (words, key) in COMMANDS.items():
+    earlier = arguments.before.resolve()
+    for name, (command, key) in COMMANDS.items():
+        words = command.format(before=earlier).split()
         seconds: dict[str, list[float]] = {"before": [], "after": []}
         for _ in range(arguments.rounds):
             answers = {}
-            for side, checkout in (("before", arguments.before.resolve()), ("after", HERE)):
+            for side, checkout in (("before", earlier), ("after", HERE)):
                 taken, document = _run(checkout, words)
                 seconds[side].append(taken)
                 answers[side] = document[key]
