@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from edgeunet.errors import SourceError
+from edgeunet.images.reader import IMAGE_SUFFIXES
 from edgeunet.media.frames import Source
 from edgeunet.media.sources import open_source
-from edgeunet.photographs import IMAGE_SUFFIXES, Photograph, list_images, read_photograph
+from edgeunet.photographs import Photograph, list_images, read_photograph
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ EXTRAS = {
     "onnxruntime": "cpu",
     "cv2": "video",
     "skimage": "export",
-    "imageio": "export",
+    "PIL": "video",
     "safetensors": "export",
     "scipy": "export",
     "matplotlib": "plot",

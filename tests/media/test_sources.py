@@ -117,7 +117,7 @@ def test_broken_and_differently_sized_images_are_left_out_by_name(tmp_path: Path
     source = open_source(str(tmp_path), (48, 64))
     assert [frame.name for frame in frames_of(source)] == ["0", "2", "4"]
     report = source.report()
-    assert report.skipped == ("1.jpg is not an image that can be read", "3.jpg is 32x40, not 48x64")
+    assert report.skipped == ("1.jpg is not a readable image", "3.jpg is 32x40, not 48x64")
     assert not report.complete
 
 
@@ -133,7 +133,7 @@ def test_one_odd_first_image_does_not_decide_the_size(tmp_path: Path) -> None:
 def test_a_broken_image_alone_is_refused(tmp_path: Path, broken: bytes) -> None:
     path = tmp_path / "photo.png"
     path.write_bytes(broken)
-    with pytest.raises(SourceError, match="is not an image that can be read"):
+    with pytest.raises(SourceError, match="is not a readable image"):
         open_source(str(path))
 
 
@@ -142,7 +142,7 @@ def test_folders_and_patterns_without_images_are_refused(tmp_path: Path) -> None
         open_source(str(tmp_path))
     with pytest.raises(SourceError, match="no image matches") as caught:
         open_source(str(tmp_path / "*.png"))
-    assert caught.value.hint == "check the pattern, and keep it in quotes"
+    assert caught.value.hint == "keep the pattern in quotes; a bracket in a name is written [[]"
 
 
 def test_schemes_are_known_or_refused_with_the_nearest() -> None:

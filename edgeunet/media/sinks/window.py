@@ -55,7 +55,7 @@ def has_display() -> bool:
             return True
     host, _, number = os.environ.get("DISPLAY", "").rpartition(":")
     screen = number.partition(".")[0]
-    if not screen.isdigit():
+    if not (screen.isascii() and screen.isdigit()):
         return False
     if host in ("", "unix"):
         return _answers(socket.AF_UNIX, f"/tmp/.X11-unix/X{screen}")
