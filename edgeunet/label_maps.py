@@ -178,9 +178,13 @@ class Census:
     def _shares(self, numbers: Sequence[int]) -> str:
         """Return numbers with their share of all pixels."""
         total = int(self._pixels.sum())
-        named = [f"{n} ({100 * self._pixels[n] / total:.2g} %)" for n in numbers[:_NAMED]]
+        named = [f"{n} ({_percent(self._pixels[n] / total)})" for n in numbers[:_NAMED]]
         rest = numbers[_NAMED:]
         if rest:
-            share = 100 * self._pixels[rest].sum() / total
-            named.append(f"{len(rest)} more ({share:.2g} %)")
+            named.append(f"{len(rest)} more ({_percent(self._pixels[rest].sum() / total)})")
         return ", ".join(named)
+
+
+def _percent(share: float) -> str:
+    percent = 100 * share
+    return f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"

@@ -1,4 +1,4 @@
-"""Names of files: how they are shown and sorted, and which ones a library can be given."""
+"""Names of files: how they are shown and sorted, where they lie, and what libraries can take."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ def shown(name: str | Path) -> str:
 def is_utf8(name: str | Path) -> bool:
     """Return whether a name is UTF-8, so that it can be written into a file as text."""
     return shown(name) == str(name)
+
+
+def is_inside(path: Path, folder: Path) -> bool:
+    """Return whether a path, which need not exist, is a folder or lies below it, through links."""
+    return path.resolve().is_relative_to(folder.resolve())
 
 
 def natural_order(text: str) -> list[tuple[int, str]]:

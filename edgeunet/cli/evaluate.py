@@ -336,7 +336,10 @@ def _write_csv(path: Path, sets: Sequence[DataSet], results: Sequence[Result]) -
         for entry, result in zip(sets, results, strict=True)
         for row in result.rows
     ]
-    with replacing_file(path) as beside, beside.open("w", newline="", encoding="utf-8") as stream:
+    with (
+        replacing_file(path) as beside,
+        beside.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
+    ):
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)

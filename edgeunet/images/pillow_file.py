@@ -1,6 +1,6 @@
 """Reads an image file through Pillow. Owns Pillow's decoders and its colour management.
 
-The rules, which docs/images.md gives to users:
+The rules, which docs/findings/files.md gives to users:
 
 - a file holds one picture; previews of it and gain maps are none
 - the picture is turned upright by its EXIF orientation

@@ -43,6 +43,9 @@ class WindowSink:
     def discard(self) -> None:
         self.finish()
 
+    def warnings(self) -> tuple[str, ...]:
+        return ()
+
 
 def has_display() -> bool:
     """Return whether a window can be opened: a display is named and answers."""
