@@ -21,6 +21,7 @@ from typer.exceptions import TyperException
 from edgeunet import __version__
 from edgeunet.cli import console
 from edgeunet.errors import EdgeUnetError, MissingPackageError
+from edgeunet.names import shown
 
 app = typer.Typer(
     name="edgeunet",
@@ -187,7 +188,7 @@ def _report_interruption(number: int) -> int:
 
 def _report(message: str, hint: str, exit_code: int) -> int:
     """Write the two lines of a failure, and return the exit code."""
-    one_line = " ".join(message.split())
+    one_line = " ".join(shown(message).split())
     with contextlib.suppress(OSError, ValueError):
         print(f"error: {one_line}\nhint: {' '.join(hint.split())}", file=sys.stderr)
     return exit_code

@@ -27,6 +27,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from edgeunet.names import shown
+
 _PIPE_WIDTH = 200
 _STREAMS = ("stdin", "stdout", "stderr")
 
@@ -64,7 +66,7 @@ def note(text: str) -> None:
     """Write a note to stderr; notes are never part of a result."""
     # Nobody reads it any more: that is no reason to end the work.
     with contextlib.suppress(OSError, ValueError):
-        stderr().print(text)
+        stderr().print(shown(text))
 
 
 def warn(text: str) -> None:
@@ -102,7 +104,7 @@ def print_table(
             min_width=max(map(cell_len, cells)) if whole else None,
         )
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(shown, row))
     # A table cut to a narrow terminal would lose figures: there its lines run on.
     console = stdout()
     width = console.width if sys.stdout.isatty() else _PIPE_WIDTH

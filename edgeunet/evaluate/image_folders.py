@@ -179,7 +179,7 @@ def _of_class(folder: Path) -> list[Path]:
 
 def _check_classes(path: Path, classes: Sequence[str]) -> None:
     for folder in sorted(entry for entry in path.iterdir() if entry.is_dir()):
-        if folder.name not in classes:
+        if folder.name not in classes and not folder.name.startswith("."):
             raise SourceError(
                 f"the folder {folder.name!r} in {str(path)!r} is no class of the network",
                 hint=near_match(folder.name, classes) + f"classes: {', '.join(classes)}",

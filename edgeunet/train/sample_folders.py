@@ -120,7 +120,7 @@ def _pairs(folder: Path, notice: Notice) -> list[Sample]:
 
 def _class_folders(folder: Path, names: Sequence[str], notice: Notice) -> list[Sample]:
     found = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    if strangers := [name for name in found if name not in names]:
+    if strangers := [name for name in found if name not in names and name[0] != "."]:
         raise SourceError(
             f"{strangers[0]!r} in {str(folder)!r} is not a class of the recipe",
             hint=f"its classes are: {', '.join(names)}",

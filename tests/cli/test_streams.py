@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from edgeunet.cli import console, main
+from edgeunet.names import shown
 from tests.bundle.tiny import tiny_bundle
 from tests.images.image_writers import by_opencv, picture
 
@@ -142,4 +143,4 @@ def test_names_are_printed_as_text(
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(by_opencv(picture(), ".png"))
     assert main(["run", name, "none", "--bundle", "tiny"]) == 0
-    assert f"{name} (32x48)" in capsys.readouterr().out.replace(r"\udcdf", "\udcdf")
+    assert f"{shown(name)} (32x48)" in capsys.readouterr().out

@@ -150,6 +150,7 @@ def test_labels_in_colour_are_an_error(tmp_path: Path) -> None:
 def test_folders_of_classes(tmp_path: Path) -> None:
     write_folder(tmp_path / "dog", 2)
     write_folder(tmp_path / "cat", 1)
+    write_folder(tmp_path / ".thumbnails", 1)
     data = _opened(tmp_path, classes=("cat", "dog", "cow"))
     assert data.kind == CLASSIFIED
     assert [(sample.name, sample.true_class) for sample in data] == [

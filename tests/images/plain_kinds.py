@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 
 import numpy as np
@@ -173,6 +174,13 @@ def deep() -> Iterator[Kind]:
             planes_of(plane),
         )
     twelve = of_bits(shown, 12)
+    yield Kind(
+        "tiff grey 12 bit",
+        ".tif",
+        packed_tiff(twelve[:, :, 1]),
+        planes_of(plane),
+        without_pillow=False,
+    )
     unsaid = "does not say how many are meant"
     yield Kind("png rgb 12 of 16 bit, unsaid", ".png", png(twelve, 16, 2), None, refused=unsaid)
     yield Kind(
@@ -206,6 +214,18 @@ def deep() -> Iterator[Kind]:
         refused="16 bits a sample",
         without_pillow=False,
     )
+
+
+def packed_tiff(samples: NDArray[np.uint16]) -> bytes:
+    """Return (H, W) numbers below 4096 as a TIFF file of 12 bits a sample, written byte by byte."""
+    octets = samples.astype(">u2").view(np.uint8).reshape(HEIGHT, WIDTH, 2)
+    bits = np.unpackbits(octets, axis=2)[:, :, 4:]
+    data = np.packbits(bits.reshape(HEIGHT, -1), axis=1).tobytes()
+    tags = [(256, WIDTH), (257, HEIGHT), (258, 12), (259, 1), (262, 1), (273, 8), (277, 1)]
+    tags += [(278, HEIGHT), (279, len(data))]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    start = struct.pack("<I", 8 + len(data))
+    return b"II*\0" + start + data + struct.pack("<H", len(tags)) + entries + bytes(4)
 
 
 def of_bits(shown: Bytes, bits: int) -> NDArray[np.uint16]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,26 @@ def test_opencv_alone_reads_the_same_or_refuses(kind: Kind) -> None:
         return
     with pytest.raises(SourceError):
         opencv_file.read_rgb(kind.data, "a")
+
+
+def test_a_device_without_pillow_reads_through_opencv(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    monkeypatch.delitem(sys.modules, "edgeunet.images.pillow_file")
+    monkeypatch.delattr("edgeunet.images.pillow_file")
+    wanted = {kind.name: kind for kind in KINDS}
+    for name in ("jpeg, orientation 6", "png rgb 12 of 16 bit, sBIT"):
+        path = tmp_path / f"a{wanted[name].suffix}"
+        path.write_bytes(wanted[name].data)
+        check(wanted[name], read_rgb(path))
+    (tmp_path / "a.tif").write_bytes(wanted["tiff cmyk"].data)
+    with pytest.raises(SourceError) as caught:
+        read_rgb(tmp_path / "a.tif")
+    assert caught.value.message == (
+        "a.tif is of a kind that only Pillow reads rightly, and Pillow is not installed"
+    )
+    assert caught.value.hint.startswith("pip install pillow")
 
 
 def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
