@@ -25,6 +25,7 @@ from tests.images.image_writers import (
     stored_for,
     tiff,
 )
+from tests.images.ink_profile import ink_profile
 from tests.images.kind import Kind
 
 
@@ -54,6 +55,7 @@ def inks() -> Iterator[Kind]:
         2,
         without_pillow=False,
     )
+    yield from _profiled()
     broken = encoded(cmyk, "TIFF", icc_profile=b"no profile")
     yield Kind(
         "tiff cmyk, broken profile",
@@ -85,6 +87,32 @@ def inks() -> Iterator[Kind]:
     lab = tiff(_lab_of(shown), photometric="cielab")
     # 8 bits of L*a*b* are coarse where a colour has little red.
     yield Kind("tiff lab", ".tif", lab, shown, 16, without_pillow=False)
+
+
+def _profiled() -> Iterator[Kind]:
+    """Yield files whose profile gives the mixtures of inks colours that no formula would."""
+    colours = np.random.default_rng(2).integers(60, 200, (16, 3), dtype=np.uint8)
+    # No ink is white and black ink is black: else the black point is moved, as in any viewer.
+    colours[0], colours[1::2] = 255, 0
+    lab = _lab_of(colours.reshape(4, 4, 3)).reshape(16, 3)
+    # A profile adds 128 to a and b, where TIFF keeps their sign.
+    profile = ink_profile((lab ^ np.array([0, 128, 128], np.uint8)).reshape(2, 2, 2, 2, 3))
+    mixtures = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) // 8 % 16
+    inks = np.stack([255 * (mixtures >> shift & 1) for shift in (3, 2, 1, 0)], axis=2)
+    image = Image.frombytes("CMYK", (WIDTH, HEIGHT), inks.astype(np.uint8).tobytes())
+    for kind, suffix, options in (
+        ("TIFF", ".tif", {}),
+        ("JPEG", ".jpg", {"quality": 100, "subsampling": 0}),
+    ):
+        yield Kind(
+            f"{kind.lower()} cmyk, own profile",
+            suffix,
+            encoded(image, kind, icc_profile=profile, **options),
+            colours[mixtures],
+            # 8 bits of L*a*b* are coarser than those of RGB.
+            4,
+            without_pillow=False,
+        )
 
 
 def _lab_of(shown: Bytes) -> Bytes:
