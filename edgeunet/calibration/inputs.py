@@ -10,6 +10,7 @@ import numpy as np
 
 from edgeunet.errors import SourceError
 from edgeunet.images.reader import IMAGE_SUFFIXES
+from edgeunet.label_maps import has_labels
 from edgeunet.media.frames import Source
 from edgeunet.media.sources import open_source
 from edgeunet.names import shown
@@ -95,10 +96,9 @@ def open_input(text: str, size: tuple[int, int] | None, limit: int | None) -> In
     """
     path = Path(text)
     if path.is_dir():
-        labelled = (path / "images").is_dir() and (path / "labels").is_dir()
         return Input(
             shown(path.name or text),
-            list_images(path / "images" if labelled else path),
+            list_images(path / "images" if has_labels(path) else path),
             None,
             limit,
         )

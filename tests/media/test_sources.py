@@ -223,3 +223,19 @@ def test_the_pattern_takes_the_size_wanted_unless_told() -> None:
 def test_pattern_options_are_checked(query: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         open_source(f"test://?{query}")
+
+
+@pytest.mark.parametrize("digit", ["²", "①", "٣"])
+def test_digits_of_other_scripts_number_no_camera(digit: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="there is no file or folder"):
+        open_source(digit)
+    with pytest.raises(UsageError, match="names no sensor"):
+        open_source(f"csi://{digit}")
+
+
+def test_images_come_in_natural_order_whatever_their_digits(tmp_path: Path) -> None:
+    names = ("f①.png", "f10.png", "f².png", "f2.png", "._f1.png")
+    for name in names:
+        write_image(tmp_path / name, picture(0))
+    source = open_source(str(tmp_path))
+    assert [path.name for path in source.paths] == ["f2.png", "f10.png", "f².png", "f①.png"]
