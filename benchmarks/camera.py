@@ -65,9 +65,10 @@ from edgeunet.errors import EdgeUnetError
 from edgeunet.evaluate.protocol import NoiseKind, Planes, add_noise
 from edgeunet.evaluate.ssim import ssim
 from edgeunet.files import sha256_of
+from edgeunet.images.reader import IMAGE_SUFFIXES
 from edgeunet.metrics import psnr_db
 from edgeunet.pairs import check_partners, find_pairs, read_pair
-from edgeunet.photographs import IMAGE_SUFFIXES, Photograph, list_images, read_photograph
+from edgeunet.photographs import Photograph, list_images, read_photograph
 from edgeunet.pixels import as_floats
 
 NAME = "camera"

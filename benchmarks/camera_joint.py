@@ -130,7 +130,8 @@ def main() -> None:
 
 def streets(recipe: Recipe, folder: Path, frames: int | None) -> list[Sample]:
     """Return labelled frames, as many as asked for, evenly spread."""
-    data = open_folder(folder, classes=(), segments=True, frame=None, fit=Fit.CROP)
+    labels = next(p.labels for p in recipe.pathways if p.head is Task.SEGMENT)
+    data = open_folder(folder, classes=(), segments=labels, frame=None, fit=Fit.CROP)
     samples = list(data)
     if any(sample.labels is None for sample in samples):
         raise SystemExit(f"{folder} has no labels: it needs images/ and labels/")

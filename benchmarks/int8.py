@@ -37,8 +37,9 @@ from edgeunet.cli.console import note, print_table
 from edgeunet.convert.exporting import ExportOrder, draft_bundle
 from edgeunet.convert.int8_order import Int8Order
 from edgeunet.evaluate.protocol import SIGMAS, NoiseKind, add_noise
+from edgeunet.label_maps import read_labels
 from edgeunet.metrics import ConfusionMatrix, psnr_db
-from edgeunet.photographs import list_images, read_labels, read_photograph
+from edgeunet.photographs import list_images, read_photograph
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
 from edgeunet.recipes import Recipe, load_recipe, recipe_path
 from edgeunet.run.executor import Executor
@@ -233,9 +234,12 @@ def _miou(bundle: Bundle, recipe: Recipe, folder: Path, limit: int) -> Row:
     executor = Executor(bundle)
     try:
         for index in chosen:
-            clean = _centre(read_photograph(images[index]), LABELLED_SIZE).transpose(2, 0, 1)
+            photograph = read_photograph(images[index])
+            clean = _centre(photograph, LABELLED_SIZE).transpose(2, 0, 1)
             clean = np.ascontiguousarray(clean)
-            truth = read_labels(folder / "labels" / f"{images[index].stem}.png")
+            path = folder / "labels" / f"{images[index].stem}.png"
+            size = photograph.shape[0], photograph.shape[1]
+            truth = read_labels(path, pathway.labels, size, images[index].name)
             for sigma, matrix in matrices.items():
                 noisy = add_noise(clean, NoiseKind.UINT8, sigma, seed=0, index=index)
                 answer = executor.run(_frame(noisy))[pathway.output][0]

@@ -23,12 +23,12 @@ import numpy as np
 from benchmarks.helpers.record import write_csv
 from edgeunet.cli.console import print_table
 from edgeunet.errors import SourceError
+from edgeunet.images.reader import IMAGE_SUFFIXES
 from edgeunet.noise_profile.curves_plot import Named, draw_luma
 from edgeunet.noise_profile.matching import match_camera
 from edgeunet.noise_profile.profile import NoiseProfile
 from edgeunet.noise_profile.sums import NoiseSums
 from edgeunet.pairs import Pair, find_pairs, read_pair
-from edgeunet.photographs import IMAGE_SUFFIXES
 from edgeunet.schedules import CameraTable
 
 NAME = "noise_curves"

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.errors import SourceError
+from edgeunet.images.folders import files_with
+from edgeunet.names import shown
 from edgeunet.photographs import Photograph, read_photograph
 from edgeunet.units import format_size
 
@@ -81,9 +83,7 @@ def find_pairs(folder: Path, suffixes: Collection[str]) -> Pairing:
     found: dict[str, dict[str, Path]] = {}
     for side in (NOISY, CLEAN):
         root = folder / side
-        paths = sorted(
-            path for path in root.rglob("*") if path.suffix.lower() in suffixes and path.is_file()
-        )
+        paths = files_with(suffixes, sorted(root.rglob("*")), root)
         found[side] = {path.relative_to(root).as_posix(): path for path in paths}
         if not paths:
             raise SourceError(
@@ -142,9 +142,9 @@ def _read(side: str, path: Path, name: str) -> Photograph:
         return read_photograph(path)
     except SourceError as error:
         # The message begins with the file's name, which both files of a pair have.
-        what = error.message.removeprefix(path.name)
+        what = error.message.removeprefix(shown(path.name))
         raise SourceError(
-            f"{side}/{name}{what}", hint="replace it, or remove both files of the pair"
+            f"{side}/{shown(name)}{what}", hint="replace it, or remove both files of the pair"
         ) from error
 
 

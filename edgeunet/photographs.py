@@ -1,7 +1,4 @@
-"""Read photographs and label images as arrays. Owns scikit-image.
-
-Photographs are those of scikit-image, and image files.
-"""
+"""Read photographs as arrays: those of scikit-image, and image files. Owns scikit-image."""
 
 from __future__ import annotations
 
@@ -13,14 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.errors import MissingPackageError, SourceError
+from edgeunet.images.folders import files_with
+from edgeunet.images.reader import IMAGE_SUFFIXES, read_rgb
+from edgeunet.names import shown
 
 Photograph = NDArray[np.uint8]
 LabelMap = NDArray[np.uint8]
-
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"})
-
-# A JPEG with four channels is CMYK, not RGBA.
-_CMYK_SUFFIXES = frozenset({".jpg", ".jpeg"})
 
 # Colour photographs inside the scikit-image wheel (no download), public domain or CC0.
 _SHIPPED = ("astronaut", "coffee", "chelsea", "rocket")
@@ -33,56 +28,15 @@ def shipped_photographs() -> dict[str, Photograph]:
 
 
 def read_photograph(path: Path) -> Photograph:
-    """Read an image file as (H, W, 3) uint8 RGB.
-
-    Raises SourceError when it is not an 8-bit image.
-    """
-    imageio = _module("imageio.v3")
-    try:
-        # The plugin is named, because imageio would otherwise try old decoders for unknown
-        # files. These leave the file open and raise various errors.
-        pixels = imageio.imread(path, plugin="pillow")
-        if pixels.ndim == 3 and pixels.shape[2] == 4 and path.suffix.lower() in _CMYK_SUFFIXES:
-            pixels = imageio.imread(path, plugin="pillow", mode="RGB")
-    except (OSError, ValueError, SyntaxError) as error:
-        raise SourceError(
-            f"{path.name} is not a readable image", hint="remove the file or replace it"
-        ) from error
-    if pixels.ndim == 2:
-        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
-    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4) or pixels.dtype != np.uint8:
-        raise SourceError(
-            f"{path.name} is not an 8-bit grey or colour image", hint="convert it to 8-bit RGB"
-        )
-    return np.ascontiguousarray(pixels[:, :, :3])
-
-
-def read_labels(path: Path) -> LabelMap:
-    """Read a label image as (H, W) uint8 class numbers.
-
-    The file has one channel of 8 bits, or a palette, whose indices are the class numbers.
-    Raises SourceError for any other file.
-    """
-    pillow = _module("PIL.Image")
-    try:
-        with pillow.open(path) as image:
-            mode, numbers = image.mode, np.asarray(image)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise SourceError(
-            f"{path.name} is not a readable image", hint="remove the file or replace it"
-        ) from error
-    if mode not in ("L", "P"):
-        raise SourceError(
-            f"{path.name} is not a label image: it has the mode {mode}, not one channel of 8 bits",
-            hint="save the class number of every pixel as an 8-bit grey PNG",
-        )
-    return np.ascontiguousarray(numbers)
+    """Read an image file as (H, W, 3) uint8 RGB, upright; raises SourceError as ``read_rgb``."""
+    return read_rgb(path)
 
 
 def png_of(pixels: NDArray[np.uint8]) -> bytes:
     """Return (H, W, 3) uint8 RGB as the bytes of a PNG file."""
-    encoded: bytes = _module("imageio.v3").imwrite("<bytes>", pixels, extension=".png")
-    return encoded
+    file = io.BytesIO()
+    _module("PIL.Image").fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
 
 
 def jpeg_coded(pixels: Photograph, quality: int, subsampling: str) -> Photograph:
@@ -111,13 +65,16 @@ def resized_plane(plane: NDArray[np.float32], height: int, width: int) -> NDArra
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Return the image files below a folder, sorted. Raises SourceError without any."""
+    """Return the image files below a folder, sorted.
+
+    Raises SourceError when there are none, and for a pipe or a device among them.
+    """
     if not folder.is_dir():
-        raise SourceError(f"there is no folder {str(folder)!r}", hint="give a folder of images")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+        raise SourceError(f"there is no folder {shown(folder)!r}", hint="give a folder of images")
+    found = files_with(IMAGE_SUFFIXES, sorted(folder.rglob("*")), folder)
     if not found:
         raise SourceError(
-            f"there are no images in {str(folder)!r}",
+            f"there are no images in {shown(folder)!r}",
             hint=f"supported: {', '.join(sorted(IMAGE_SUFFIXES))}",
         )
     return found

@@ -6,16 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from skimage import io
 
 from edgeunet.errors import SourceError
+from edgeunet.images.reader import IMAGE_SUFFIXES
 from edgeunet.photographs import (
-    IMAGE_SUFFIXES,
     Photograph,
     fill_frame,
     list_images,
-    read_labels,
     read_photograph,
     shipped_photographs,
 )
@@ -26,7 +24,7 @@ def picture(height: int = 9, width: int = 13) -> Photograph:
     return np.stack([rows * 20, columns * 15, rows + columns], axis=2).astype(np.uint8)
 
 
-def write(path: Path, pixels: Photograph | NDArray[np.uint16]) -> Path:
+def write(path: Path, pixels: Photograph) -> Path:
     io.imsave(path, pixels, check_contrast=False)
     return path
 
@@ -69,12 +67,6 @@ def test_grey_becomes_three_equal_planes(tmp_path: Path) -> None:
 def test_transparency_is_dropped(tmp_path: Path) -> None:
     transparent = np.dstack([picture(), np.full((9, 13), 7, np.uint8)])
     assert np.array_equal(read_photograph(write(tmp_path / "a.png", transparent)), picture())
-
-
-def test_sixteen_bits_are_refused_rather_than_cut(tmp_path: Path) -> None:
-    deep = write(tmp_path / "deep.png", picture()[..., 0].astype(np.uint16) * 256)
-    with pytest.raises(SourceError, match="deep.png is not an 8-bit grey or colour image"):
-        read_photograph(deep)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".webp"])
@@ -142,37 +134,3 @@ def test_printing_inks_become_colours(tmp_path: Path) -> None:
     assert red[0] > 200
     assert red[1] < 60
     assert red[2] < 60
-
-
-def test_labels_are_numbers_as_they_were_written(tmp_path: Path) -> None:
-    numbers = np.arange(9 * 13, dtype=np.uint8).reshape(9, 13)
-    labels = read_labels(write(tmp_path / "a.png", numbers))
-    assert labels.dtype == np.uint8
-    assert np.array_equal(labels, numbers)
-
-
-def test_the_numbers_of_a_palette_count_not_its_colours(tmp_path: Path) -> None:
-    image = pytest.importorskip("PIL.Image")
-    numbers = np.array([[0, 1, 2], [2, 255, 0]], np.uint8)
-    palette = image.fromarray(numbers)
-    palette.putpalette([7, 8, 9] * 256)
-    assert palette.mode == "P"
-    palette.save(tmp_path / "a.png")
-    assert np.array_equal(read_labels(tmp_path / "a.png"), numbers)
-
-
-def test_what_is_no_label_image(tmp_path: Path) -> None:
-    for name, pixels, mode in (
-        ("colour.png", picture(), "RGB"),
-        ("deep.png", picture()[..., 0].astype(np.uint16), "I"),
-    ):
-        with pytest.raises(SourceError, match=f"{name} is not a label image: .* mode {mode}") as e:
-            read_labels(write(tmp_path / name, pixels))
-        assert "8-bit grey PNG" in e.value.hint
-    (tmp_path / "none.png").write_bytes(b"no image at all")
-    with pytest.raises(SourceError, match="none.png is not a readable image"):
-        read_labels(tmp_path / "none.png")
-    whole = write(tmp_path / "half.png", picture(64, 64)[..., 0]).read_bytes()
-    (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(SourceError, match="half.png is not a readable image"):
-        read_labels(tmp_path / "half.png")

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from edgeunet.errors import SourceError
+from edgeunet.images.reader import IMAGE_SUFFIXES
+from edgeunet.label_maps import has_labels
 from edgeunet.media.frames import Source
 from edgeunet.media.sources import open_source
-from edgeunet.photographs import IMAGE_SUFFIXES, Photograph, list_images, read_photograph
+from edgeunet.names import shown
+from edgeunet.photographs import Photograph, list_images, read_photograph
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Input:
             except SourceError as error:
                 self.left_out.append(error.message)
                 continue
-            yield Picture(path.name, str(path), None, image)
+            yield Picture(shown(path.name), str(path), None, image)
 
     def _frames(self, source: Source) -> Iterator[Picture]:
         path = str(self.paths[0]) if self.paths else ""
@@ -93,17 +96,19 @@ def open_input(text: str, size: tuple[int, int] | None, limit: int | None) -> In
     """
     path = Path(text)
     if path.is_dir():
-        labelled = (path / "images").is_dir() and (path / "labels").is_dir()
         return Input(
-            path.name or text, list_images(path / "images" if labelled else path), None, limit
+            shown(path.name or text),
+            list_images(path / "images" if has_labels(path) else path),
+            None,
+            limit,
         )
     if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
-        return Input(path.name, [path], None, limit)
+        return Input(shown(path.name), [path], None, limit)
     source = open_source(text, size)
     matched = [path for path in source.paths if path.suffix.lower() in IMAGE_SUFFIXES]
     if matched:
         source.close()
-        return Input(text, matched, None, limit)
+        return Input(shown(text), matched, None, limit)
     if source.frame_count is None and limit is None:
         source.close()
         raise SourceError(f"{source.name!r} has no end", hint="say how far: --limit 1000")

@@ -26,6 +26,7 @@ from edgeunet.calibration.frame_choice import Candidate, Pool, choose, describe
 from edgeunet.calibration.inputs import Input, Picture, open_input
 from edgeunet.errors import SourceError, UsageError
 from edgeunet.files import check_writable, replacing_file, replacing_folder
+from edgeunet.names import is_inside, is_utf8, shown
 from edgeunet.noise_models import check_noise
 from edgeunet.units import format_size, shorten
 
@@ -155,12 +156,34 @@ def make_set(order: SetOrder, on_picture: Callable[[int, int | None], None]) -> 
             inputs.append(open_input(text, order.size, order.limit))
             stack.callback(inputs[-1].close)
         stores = order.copy or any(one.fleeting for one in inputs)
+        _check_names(order, inputs, stores)
         with replacing_file(order.target) as beside, _removed_on_failure(order.store):
             # Frames first: nobody finds a set whose frames are not there yet.
             with _storing(order, stores) as store:
                 made = _made(order, inputs, store, on_picture)
             beside.write_text(text_of(made.calibration, _COMMENT), encoding="utf-8")
         return made
+
+
+def _check_names(order: SetOrder, inputs: Sequence[Input], stores: bool) -> None:
+    """Refuse, before any work, names that the set could not hold, and pictures that it would add.
+
+    stores: whether frames are stored beside the set, under names of their own.
+    """
+    for text, one in zip(order.inputs, inputs, strict=True):
+        folder = Path(text)
+        if stores and folder.is_dir() and is_inside(order.store, folder):
+            raise UsageError(
+                f"the frames would be stored in '{shown(order.store)}', inside the input "
+                f"'{shown(folder)}'",
+                hint="they would be pictures of that input the next time: give another --out",
+            )
+        for path in one.paths:
+            if not stores and not is_utf8(path.absolute()):
+                raise SourceError(
+                    f"the name '{shown(path)}' has bytes that are no UTF-8, and a set is UTF-8",
+                    hint="rename it, or store the frames themselves with --copy",
+                )
 
 
 @contextlib.contextmanager

@@ -19,7 +19,9 @@ import typer
 from typer.exceptions import TyperException
 
 from edgeunet import __version__
+from edgeunet.cli import console
 from edgeunet.errors import EdgeUnetError, MissingPackageError
+from edgeunet.names import shown
 
 app = typer.Typer(
     name="edgeunet",
@@ -42,7 +44,7 @@ EXTRAS = {
     "onnxruntime": "cpu",
     "cv2": "video",
     "skimage": "export",
-    "imageio": "export",
+    "PIL": "video",
     "safetensors": "export",
     "scipy": "export",
     "matplotlib": "plot",
@@ -83,6 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     The code is 0 for success, 1 for an error, 2 for wrong usage, 130 for Ctrl-C and 143 for
     SIGTERM.
     """
+    console.prepare_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     with _interruptible() as received:
         try:
@@ -111,15 +114,20 @@ def _run(arguments: list[str]) -> int:
     verb = next((word for word in arguments if not word.startswith("-")), "")
     try:
         result = command.main(args=arguments, prog_name="edgeunet", standalone_mode=False)
+        # Here, because at the interpreter's end a full disk would be a traceback.
+        sys.stdout.flush()
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     except BrokenPipeError:
         # The reader of stdout has closed it; avoid a second error when the interpreter exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         return 1
     except OSError as error:
         path = f"{error.filename}: " if error.filename else ""
         hint = _OS_HINTS.get(error.errno or 0, "check the path and the disk")
+        if not error.filename:
+            # It may be stdout itself, which the interpreter would try once more at exit.
+            _drop_stdout()
         raise EdgeUnetError(f"{path}{error.strerror or error}", hint=hint) from error
     except MemoryError as error:
         what = f": {error}" if str(error) else ""
@@ -180,6 +188,16 @@ def _report_interruption(number: int) -> int:
 
 def _report(message: str, hint: str, exit_code: int) -> int:
     """Write the two lines of a failure, and return the exit code."""
-    one_line = " ".join(message.split())
-    print(f"error: {one_line}\nhint: {' '.join(hint.split())}", file=sys.stderr)
+    one_line = " ".join(shown(message).split())
+    with contextlib.suppress(OSError, ValueError):
+        print(f"error: {one_line}\nhint: {' '.join(hint.split())}", file=sys.stderr)
     return exit_code
+
+
+def _drop_stdout() -> None:
+    """Write what is left in stdout's buffer, or send it nowhere where that fails."""
+    with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            return
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

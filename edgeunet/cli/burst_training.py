@@ -113,7 +113,7 @@ def write_page(
     body = f'<p class="legend">{escape(text)}</p>' + "".join(_scene(row) for row in rows)
     path = outcome.weights.parent / PAGE_NAME
     with replacing_file(path) as beside:
-        beside.write_text(html_of(title, body), encoding="utf-8")
+        beside.write_text(html_of(title, body), encoding="utf-8", errors="backslashreplace")
     return path
 
 

@@ -281,9 +281,10 @@ def _open_network(
 
 def _tell(backend: Backend, sets: Sequence[DataSet]) -> None:
     """Note which measures are left out, and how the figures must not be read."""
-    from edgeunet.evaluate.image_folders import LABELLED, has_labels
+    from edgeunet.evaluate.image_folders import LABELLED, FolderData
     from edgeunet.evaluate.protocol import NoiseKind
     from edgeunet.evaluate.truth import PAIRS
+    from edgeunet.label_maps import has_labels
 
     noise_is_added = any(entry.kind != PAIRS for entry in sets)
     if noise_is_added and NoiseKind.FLOAT not in backend.kinds:
@@ -297,6 +298,8 @@ def _tell(backend: Backend, sets: Sequence[DataSet]) -> None:
             note(f"{entry.name}: {backend.name} has no segment head, the labels are not read")
         if Task.SEGMENT in tasks and entry.kind != LABELLED:
             note(f"{entry.name}: no images/ beside labels/, so mIoU is not measured")
+        if isinstance(entry, FolderData) and entry.label_notice:
+            warn(f"{entry.name}: {entry.label_notice}")
         if entry.cropped:
             of = "" if entry.count is None else f" of {entry.count}"
             note(
@@ -333,7 +336,10 @@ def _write_csv(path: Path, sets: Sequence[DataSet], results: Sequence[Result]) -
         for entry, result in zip(sets, results, strict=True)
         for row in result.rows
     ]
-    with replacing_file(path) as beside, beside.open("w", newline="", encoding="utf-8") as stream:
+    with (
+        replacing_file(path) as beside,
+        beside.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
+    ):
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)

@@ -144,7 +144,7 @@ def write_report(path: Path, report: Report) -> dict[str, Any]:
         (path.with_suffix(_DOCUMENT), json.dumps(document, indent=2) + "\n"),
     ):
         with replacing_file(target) as beside:
-            beside.write_text(text, encoding="utf-8")
+            beside.write_text(text, encoding="utf-8", errors="backslashreplace")
         note(f"wrote {target}")
     return document
 

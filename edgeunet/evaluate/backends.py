@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,16 +15,32 @@ from edgeunet.evaluate.protocol import NoiseKind, Planes
 from edgeunet.recipes import Recipe
 from edgeunet.run.engine_choice import Note
 from edgeunet.run.executor import Executor
-from edgeunet.specs import Task
+from edgeunet.specs import ClassLabel, Task
 
 
 @dataclass(frozen=True)
 class Head:
-    """One output of a network: its name, its task, and the names of its classes."""
+    """One output of a network: its name, its task, and its classes.
+
+    classes: names. colours: what each class is drawn in; empty for classes without colours.
+    """
 
     output: str
     task: Task
     classes: tuple[str, ...] = ()
+    colours: tuple[tuple[int, int, int], ...] = ()
+
+    @classmethod
+    def of(cls, output: str, task: Task, labels: Sequence[ClassLabel]) -> Head:
+        """Return the head with these classes."""
+        names = tuple(label.name for label in labels)
+        return cls(output, task, names, tuple(label.colour for label in labels))
+
+    @property
+    def labels(self) -> tuple[ClassLabel, ...]:
+        """The classes with their colours; black where none is known."""
+        colours = self.colours or ((0, 0, 0),) * len(self.classes)
+        return tuple(map(ClassLabel, self.classes, colours))
 
 
 @dataclass(frozen=True)
@@ -114,7 +131,7 @@ class BundleBackend:
         self.recipe = manifest.recipe
         self.frame: tuple[int, int] | None = (manifest.height, manifest.width)
         self.heads = tuple(
-            Head(output.name, output.task, tuple(entry.name for entry in output.classes))
+            Head.of(output.name, output.task, [entry.label() for entry in output.classes])
             for output in manifest.outputs
         )
         self._executor = Executor(bundle, engine, threads=threads, on_note=on_note)

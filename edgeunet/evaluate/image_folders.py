@@ -5,7 +5,6 @@ All files are checked before the first is evaluated, so that an error in the las
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,10 @@ import numpy as np
 
 from edgeunet.errors import SourceError, near_match
 from edgeunet.evaluate.truth import Fit, Sample, SmallImageError, check_fit, cropped
-from edgeunet.photographs import LabelMap, Photograph, list_images, read_labels, read_photograph
+from edgeunet.label_maps import Census, has_labels, pair_labels, read_labels
+from edgeunet.names import natural_order, shown
+from edgeunet.photographs import LabelMap, list_images, read_photograph
+from edgeunet.specs import ClassLabel
 from edgeunet.units import format_size
 
 PLAIN, LABELLED, CLASSIFIED = "images", "labels", "classes"
@@ -42,6 +44,7 @@ class FolderData:
         *,
         frame: tuple[int, int] | None,
         fit: Fit,
+        segments: Sequence[ClassLabel] = (),
         limit: int | None = None,
     ) -> None:
         """Check the files, and keep the first ``limit`` images that can be evaluated.
@@ -49,7 +52,9 @@ class FolderData:
         kind: ``PLAIN``, ``LABELLED`` or ``CLASSIFIED``.
         frame: (height, width) of the network's frame; None for any size.
         fit: what happens to images of another size.
-        Raises SourceError when no image can be evaluated, or a label map does not fit its image.
+        segments: the classes that label maps name.
+        Raises SourceError when no image can be evaluated, a label map does not fit its image, or
+        no label map names a class.
         """
         self.name = name
         self.kind = kind
@@ -58,16 +63,20 @@ class FolderData:
         self.left_out: list[str] = []
         self.swapped: list[str] = []
         self._frame = frame
+        self._classes = segments
         self._items: list[Item] = []
+        census = Census(name, len(segments))
         for item in items:
             if len(self._items) == limit:
                 break
-            self._survey(item, fit)
+            self._survey(item, fit, census)
         if not self._items:
             raise SourceError(
                 f"no image of {name!r} can be evaluated: {self.left_out[0]}",
                 hint="give 8-bit images" + (f" of {format_size(*frame)}" if frame else ""),
             )
+        census.check()
+        self.label_notice = census.notice()
         self.count: int | None = len(self._items)
 
     def __iter__(self) -> Iterator[Sample]:
@@ -75,7 +84,7 @@ class FolderData:
             photograph = read_photograph(item.path)
             labels = None
             if item.labels is not None:
-                labels = cropped(_read_labels(item.labels, photograph, item.name), self._frame)
+                labels = cropped(self._read_labels(item, photograph.shape[:2]), self._frame)
             yield Sample(
                 item.name,
                 item.index,
@@ -85,7 +94,7 @@ class FolderData:
                 str(item.path.parent),
             )
 
-    def _survey(self, item: Item, fit: Fit) -> None:
+    def _survey(self, item: Item, fit: Fit, census: Census) -> None:
         try:
             photograph = read_photograph(item.path)
         except SourceError as error:
@@ -102,16 +111,20 @@ class FolderData:
             self.left_out.append(f"{item.name} is {format_size(*size)}, not {wanted}")
             return
         if item.labels is not None:
-            _read_labels(item.labels, photograph, item.name)
+            census.add(item.labels.name, self._read_labels(item, size))
         self.cropped += self._frame not in (None, size)
         self._items.append(item)
+
+    def _read_labels(self, item: Item, size: tuple[int, ...]) -> LabelMap:
+        """Return the label map of an item, (H, W) uint8. size: of its image, (H, W)."""
+        return read_labels(item.labels or item.path, self._classes, (size[0], size[1]), item.name)
 
 
 def open_folder(
     path: Path,
     *,
     classes: Sequence[str],
-    segments: bool,
+    segments: Sequence[ClassLabel],
     frame: tuple[int, int] | None,
     fit: Fit,
     limit: int | None = None,
@@ -119,7 +132,8 @@ def open_folder(
     """Open a folder, or a single image file, as a data set.
 
     classes: names of the network's classes; folders with these names hold the images of a class.
-    segments: the network has a segment head, so ``labels/`` is read where it exists.
+    segments: classes of the network's segment head, for which ``labels/`` is read where it
+        exists; none without that head.
     frame: (height, width) of the network's frame; None for any size.
     fit: what happens to images of another size.
     limit: the most images; None takes all.
@@ -127,44 +141,35 @@ def open_folder(
     """
     kind, items = PLAIN, []
     if path.is_file():
-        items = [Item(0, path, path.name)]
+        items = [Item(0, path, shown(path.name))]
     elif has_labels(path):
-        found = _sorted(path / "images")
         kind = LABELLED if segments else PLAIN
-        labels = path / "labels"
+        pairs = pair_labels(path)
+        for pair in pairs:
+            if segments and pair.labels is None:
+                raise pair.missing
         items = [
-            Item(i, image, image.name, _labels_of(image, labels) if segments else None)
-            for i, image in enumerate(found)
+            Item(i, pair.image, shown(pair.image.name), pair.labels if segments else None)
+            for i, pair in enumerate(pairs)
         ]
     elif classes and any((path / name).is_dir() for name in classes):
         kind = CLASSIFIED
         _check_classes(path, classes)
         files = [(n, p) for n, name in enumerate(classes) for p in _of_class(path / name)]
         items = [
-            Item(i, image, str(image.relative_to(path)), true_class=number)
+            Item(i, image, shown(image.relative_to(path)), true_class=number)
             for i, (number, image) in enumerate(files)
         ]
         if not items:
             list_images(path)
     else:
-        items = [Item(i, p, str(p.relative_to(path))) for i, p in enumerate(_sorted(path))]
-    return FolderData(str(path), kind, items, frame=frame, fit=fit, limit=limit)
-
-
-def has_labels(path: Path) -> bool:
-    """Return whether a folder has ``images/`` beside ``labels/``."""
-    return (path / "images").is_dir() and (path / "labels").is_dir()
+        items = [Item(i, p, shown(p.relative_to(path))) for i, p in enumerate(_sorted(path))]
+    return FolderData(str(path), kind, items, frame=frame, fit=fit, segments=segments, limit=limit)
 
 
 def _sorted(folder: Path) -> list[Path]:
     """Return the images below a folder in natural order: frame_2 before frame_10."""
     return sorted(list_images(folder), key=lambda path: natural_order(str(path)))
-
-
-def natural_order(text: str) -> list[tuple[int, str]]:
-    """Return a sort key that puts frame_2 before frame_10."""
-    parts = re.findall(r"\d+|\D+", text)
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
 def _of_class(folder: Path) -> list[Path]:
@@ -174,38 +179,8 @@ def _of_class(folder: Path) -> list[Path]:
 
 def _check_classes(path: Path, classes: Sequence[str]) -> None:
     for folder in sorted(entry for entry in path.iterdir() if entry.is_dir()):
-        if folder.name not in classes:
+        if folder.name not in classes and not folder.name.startswith("."):
             raise SourceError(
                 f"the folder {folder.name!r} in {str(path)!r} is no class of the network",
                 hint=near_match(folder.name, classes) + f"classes: {', '.join(classes)}",
             )
-
-
-def _labels_of(image: Path, folder: Path) -> Path:
-    path = folder / f"{image.stem}.png"
-    if not path.is_file():
-        raise SourceError(
-            f"{image.name} has no labels: there is no {str(path)!r}",
-            hint="every file in images/ needs a .png of the same name in labels/",
-        )
-    return path
-
-
-def _read_labels(path: Path, photograph: Photograph, image: str) -> LabelMap:
-    """Return a label map, (H, W) uint8.
-
-    Raises SourceError when it cannot be read or does not have the image's size.
-    """
-    try:
-        labels = read_labels(path)
-    except SourceError as error:
-        raise SourceError(
-            f"the labels of {image} cannot be read: {error.message}", hint=error.hint
-        ) from error
-    if labels.shape != photograph.shape[:2]:
-        raise SourceError(
-            f"the labels of {image} are {format_size(*labels.shape)}, "
-            f"the image is {format_size(*photograph.shape[:2])}",
-            hint="a label image has its image's size",
-        )
-    return labels

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from edgeunet.evaluate.backends import Head
 from edgeunet.evaluate.clips import ClipData
-from edgeunet.evaluate.image_folders import FolderData, has_labels, open_folder
+from edgeunet.evaluate.image_folders import FolderData, open_folder
 from edgeunet.evaluate.paired import PairData
 from edgeunet.evaluate.truth import Fit
+from edgeunet.images.reader import IMAGE_SUFFIXES
+from edgeunet.label_maps import has_labels
 from edgeunet.pairs import has_pairs
-from edgeunet.photographs import IMAGE_SUFFIXES
 from edgeunet.specs import Task
 
 
@@ -40,7 +41,7 @@ def open_data(
     return open_folder(
         path,
         classes=_classes(heads),
-        segments=any(head.task is Task.SEGMENT for head in heads),
+        segments=next((head.labels for head in heads if head.task is Task.SEGMENT), ()),
         frame=frame,
         fit=fit,
         limit=limit,

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.errors import SourceError
-from edgeunet.evaluate.image_folders import natural_order
 from edgeunet.evaluate.truth import PAIRS, Fit, Sample, SmallImageError, check_fit, cropped
+from edgeunet.images.reader import IMAGE_SUFFIXES
 from edgeunet.media.frames import Source
 from edgeunet.media.sources.suffixes import VIDEO_SUFFIXES
+from edgeunet.names import natural_order
 from edgeunet.pairs import (
     CLEAN,
     NOISY,
@@ -30,7 +31,7 @@ from edgeunet.pairs import (
     look_swapped,
     read_pair,
 )
-from edgeunet.photographs import IMAGE_SUFFIXES, Photograph
+from edgeunet.photographs import Photograph
 from edgeunet.units import format_size
 
 

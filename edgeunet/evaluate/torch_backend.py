@@ -39,8 +39,7 @@ class TorchBackend:
         self.weights = weights.name
         self.frame = frame
         self.heads = tuple(
-            Head(pathway.output, pathway.head, tuple(label.name for label in pathway.labels))
-            for pathway in recipe.pathways
+            Head.of(pathway.output, pathway.head, pathway.labels) for pathway in recipe.pathways
         )
         self._network = build_network(recipe).eval()
         load_weights(self._network, weights)

@@ -121,3 +121,7 @@ class Sink(Protocol):
     def discard(self) -> None:
         """Remove incomplete output. Never raises."""
         ...
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return lines for the user about what was written, after ``finish``."""
+        ...

@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from edgeunet.errors import MissingPackageError, SinkError, SourceError
+from edgeunet.names import path_to_read, path_to_write
 from edgeunet.specs import Image
 
 # Silences FFmpeg, whose messages do not help a user. It reads the variable on first use.
@@ -25,6 +26,8 @@ except ImportError as missing:
         "opencv-python", purpose="reading and writing frames", extra="video"
     ) from missing
 
+from edgeunet.images.opencv_file import be_quiet
+
 _TIMEOUT_MS = 10_000
 _NO_GSTREAMER_HINT = (
     "the opencv-python wheel is built without it; use the system's package: "
@@ -32,14 +35,7 @@ _NO_GSTREAMER_HINT = (
 )
 
 
-def _be_quiet() -> None:
-    if hasattr(cv2, "setLogLevel"):  # OpenCV 4
-        cv2.setLogLevel(0)
-    elif hasattr(cv2.utils, "logging"):  # OpenCV 5
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-
-
-_be_quiet()
+be_quiet()
 
 
 def has_gstreamer() -> bool:
@@ -60,7 +56,7 @@ class Capture:
     @classmethod
     def file(cls, path: Path) -> Capture | None:
         """Open a video file; return None when it cannot be read as a video."""
-        return cls._opened(cv2.VideoCapture(str(path), cv2.CAP_FFMPEG))
+        return cls._opened(cv2.VideoCapture(path_to_read(path), cv2.CAP_FFMPEG))
 
     @classmethod
     def rtsp(cls, address: str) -> Capture | None:
@@ -128,7 +124,9 @@ class Writer:
         odd = height % 2 or width % 2
         backend = cv2.CAP_OPENCV_MJPEG if odd and codec == "MJPG" else cv2.CAP_FFMPEG
         code = cv2.VideoWriter.fourcc(*codec)
-        self._writer = cv2.VideoWriter(str(path), backend, code, frame_rate, (width, height))
+        self._writer = cv2.VideoWriter(
+            path_to_write(path), backend, code, frame_rate, (width, height)
+        )
         if not self._writer.isOpened():
             self._writer.release()
             raise SinkError(
@@ -148,7 +146,7 @@ def probe(path: Path) -> tuple[int, int, int] | None:
 
     Frames are counted as packets, without decoding: milliseconds per minute of video.
     """
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, (cv2.CAP_PROP_FORMAT, -1))
+    capture = cv2.VideoCapture(path_to_read(path), cv2.CAP_FFMPEG, (cv2.CAP_PROP_FORMAT, -1))
     try:
         if not capture.isOpened():
             return None
@@ -159,20 +157,6 @@ def probe(path: Path) -> tuple[int, int, int] | None:
         return frames, height, int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
     finally:
         capture.release()
-
-
-def read_image(path: Path) -> Image | None:
-    """Read an image file as (H, W, 3) uint8 BGR, rotated by its EXIF data; None if broken."""
-    data = path.read_bytes()
-    # For a truncated file libpng writes to stderr, whatever the log level.
-    if data.startswith(b"\x89PNG") and b"IEND" not in data:
-        return None
-    try:
-        # Not imread: it fills the missing part of a truncated JPEG with grey and reports success.
-        pixels = np.frombuffer(data, dtype=np.uint8)
-        return cast("Image | None", cv2.imdecode(pixels, cv2.IMREAD_COLOR))
-    except cv2.error:
-        return None
 
 
 def encode_image(image: Image, suffix: str) -> bytes:

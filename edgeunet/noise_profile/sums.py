@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from edgeunet.camera.colour import to_luma_chroma
+from edgeunet.names import shown
 from edgeunet.noise_profile.curves import CurveSums, Mask
 from edgeunet.noise_profile.profile import SCHEMA_VERSION, Curves, NoiseProfile
 from edgeunet.noise_profile.texture import TextureSums
@@ -53,7 +54,7 @@ class NoiseSums:
         luma, cb, cr = (sums.curve(blur) for sums in self._planes)
         return NoiseProfile(
             schema=SCHEMA_VERSION,
-            source=source,
+            source=shown(source),
             method=method,
             shots=shots,
             height=size[0],

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import colorsys
 import enum
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeunet.bundle.manifest import Manifest, OutputEntry
 from edgeunet.errors import UsageError, near_match
-from edgeunet.specs import Array, ClassLabel, Image, Task
+from edgeunet.label_colours import colour_table
+from edgeunet.specs import Array, Image, Task
 
 _SEPARATOR_PIXELS = 2
 _SEPARATOR_GREY = 200
@@ -131,24 +130,6 @@ class Composer:
         _caption(left, "input")
         _caption(right, "denoised" if self._denoise else "output")
         return self._beside
-
-
-def colour_table(labels: list[ClassLabel]) -> NDArray[np.uint8]:
-    """Return BGR colours by class number, (256, 3) uint8.
-
-    Classes have the colours of the recipe. When no class has one, hues are spread out.
-    """
-    table = np.zeros((256, 3), dtype=np.uint8)
-    coloured = any(any(label.colour) for label in labels)
-    for index in range(256):
-        if coloured:
-            red, green, blue = labels[index].colour if index < len(labels) else (255, 255, 255)
-        else:
-            # Steps of the golden ratio around the colour circle keep the hues apart.
-            hue = (index * 0.61803399) % 1.0
-            red, green, blue = (round(255 * part) for part in colorsys.hsv_to_rgb(hue, 0.7, 0.95))
-        table[index] = (blue, green, red)
-    return table
 
 
 def _first(manifest: Manifest, task: Task) -> OutputEntry | None:

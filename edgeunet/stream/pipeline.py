@@ -220,7 +220,7 @@ class _Run:
             dropped=report.dropped,
             complete=whole and (self._source.live or not self._closed_early),
             interrupted=self._interrupted,
-            warnings=_warnings(report, frames),
+            warnings=(*_warnings(report, frames), *self._sink.warnings()),
             broken_off=report.broken_off,
             frames_per_second=frames / elapsed_s if elapsed_s > 0 else 0.0,
             latency_ms=self._meter.latency(),

@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.errors import RecipeError, SourceError
+from edgeunet.images.folders import files_with
+from edgeunet.images.reader import IMAGE_SUFFIXES
 from edgeunet.media.clip_reader import open_clip
-from edgeunet.photographs import IMAGE_SUFFIXES, Photograph, read_photograph
+from edgeunet.photographs import Photograph, read_photograph
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Task
 from edgeunet.train.samples import Sample
@@ -143,7 +145,7 @@ def _scenes(folder: Path) -> list[Path]:
 def _load_scene(place: Path, crop: int, notice: Callable[[str], None]) -> Burst:
     if place.is_dir():
         read: Callable[[Sequence[int]], list[Photograph]]
-        paths = sorted(p for p in place.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        paths = files_with(IMAGE_SUFFIXES, sorted(place.iterdir()), place)
         count, read = len(paths), _ImageShots(paths)
     else:
         count, read = _frame_count(place), _ClipShots(place)

@@ -91,7 +91,7 @@ def write_card(outcome: Outcome, recipe: Recipe, given: Given) -> Path:
     ]
     path = outcome.weights.with_suffix(".md")
     with replacing_file(path) as beside:
-        beside.write_text("\n".join(lines))
+        beside.write_text("\n".join(lines), encoding="utf-8", errors="backslashreplace")
     return path
 
 

@@ -12,25 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from edgeunet.errors import SourceError
+from edgeunet.images.reader import IMAGE_SUFFIXES
+from edgeunet.label_maps import Census, has_labels, pair_labels, read_labels
+from edgeunet.names import shown
 from edgeunet.pairs import find_pairs, has_pairs, look_swapped, read_pair, swapped_in_words
-from edgeunet.photographs import (
-    IMAGE_SUFFIXES,
-    LabelMap,
-    list_images,
-    read_labels,
-    read_photograph,
-)
+from edgeunet.photographs import Photograph, list_images, read_photograph
 from edgeunet.recipes import Recipe
-from edgeunet.specs import Task
+from edgeunet.specs import ClassLabel, Task
 from edgeunet.train.samples import Sample, pathway_of
 
 Notice = Callable[[str], None]
-
-# Data sets mark void by the first number after the classes, or by 255.
-_USUAL_VOID = 255
 
 
 def load_samples(folders: Sequence[Path], recipe: Recipe, *, notice: Notice) -> list[Sample]:
@@ -43,18 +35,18 @@ def load_samples(folders: Sequence[Path], recipe: Recipe, *, notice: Notice) -> 
     denoises = any(pathway.head is Task.DENOISE for pathway in recipe.pathways)
     samples: list[Sample] = []
     for folder in folders:
-        has_labels = (folder / "images").is_dir() and (folder / "labels").is_dir()
-        if has_labels and segment is not None:
-            samples += _label_maps(folder, len(segment.classes), notice)
+        labelled = has_labels(folder)
+        if labelled and segment is not None:
+            samples += _label_maps(folder, segment.labels, notice)
             continue
         names = [] if classify is None else [entry.name for entry in classify.classes]
         if any((folder / name).is_dir() for name in names):
             samples += _class_folders(folder, names, notice)
             continue
-        if denoises and has_pairs(folder) and not has_labels:
+        if denoises and has_pairs(folder) and not labelled:
             samples += _pairs(folder, notice)
             continue
-        paths = list_images(folder / "images" if has_labels else folder)
+        paths = list_images(folder / "images" if labelled else folder)
         if not denoises:
             wanted = segment or classify
             raise SourceError(
@@ -83,39 +75,27 @@ def check_labels(samples: Sequence[Sample], recipe: Recipe) -> None:
         )
 
 
-def _label_maps(folder: Path, classes: int, notice: Notice) -> list[Sample]:
-    images = list_images(folder / "images")
-    maps = {
-        path.relative_to(folder / "labels").with_suffix(""): path
-        for path in sorted((folder / "labels").rglob("*.png"))
-    }
+def _label_maps(folder: Path, classes: Sequence[ClassLabel], notice: Notice) -> list[Sample]:
     samples: list[Sample] = []
-    strange: dict[str, list[int]] = {}
-    for path in images:
-        label_path = maps.get(path.relative_to(folder / "images").with_suffix(""))
-        if label_path is None:
-            notice(f"{path.name} has no label image {path.stem}.png: skipped")
+    census = Census(shown(folder), len(classes))
+    for pair in pair_labels(folder):
+        if pair.labels is None:
+            notice(f"{pair.missing.message}: skipped")
             continue
-        image = _image(path, notice)
-        labels = _labels(label_path, notice)
-        if image is None or labels is None:
+        image = _image(pair.image, notice)
+        if image is None:
             continue
-        if labels.shape != image.shape[:2]:
-            notice(
-                f"{label_path.name} is {_size(labels.shape)} pixels, its image "
-                f"{_size(image.shape)}: skipped"
-            )
+        size = image.shape[0], image.shape[1]
+        try:
+            labels = read_labels(pair.labels, classes, size, shown(pair.image.name))
+        except SourceError as error:
+            notice(f"{error.message}: skipped")
             continue
-        if outside := [n for n in np.unique(labels).tolist() if n > classes and n != _USUAL_VOID]:
-            strange[label_path.name] = outside
+        census.add(shown(pair.labels.name), labels)
         samples.append(Sample(image, labels))
-    if strange:
-        first, *others = strange
-        numbers = ", ".join(
-            str(n) for n in sorted({n for found in strange.values() for n in found})
-        )
-        more = f" and {len(others)} more" if others else ""
-        notice(f"{first}{more}: the recipe has {classes} classes, void instead: {numbers}")
+    census.check()
+    if line := census.notice():
+        notice(line)
     return samples
 
 
@@ -140,7 +120,7 @@ def _pairs(folder: Path, notice: Notice) -> list[Sample]:
 
 def _class_folders(folder: Path, names: Sequence[str], notice: Notice) -> list[Sample]:
     found = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    if strangers := [name for name in found if name not in names]:
+    if strangers := [name for name in found if name not in names and name[0] != "."]:
         raise SourceError(
             f"{strangers[0]!r} in {str(folder)!r} is not a class of the recipe",
             hint=f"its classes are: {', '.join(names)}",
@@ -154,21 +134,9 @@ def _class_folders(folder: Path, names: Sequence[str], notice: Notice) -> list[S
     ]
 
 
-def _image(path: Path, notice: Notice) -> LabelMap | None:
+def _image(path: Path, notice: Notice) -> Photograph | None:
     try:
         return read_photograph(path)
     except SourceError as error:
         notice(error.message)
         return None
-
-
-def _labels(path: Path, notice: Notice) -> LabelMap | None:
-    try:
-        return read_labels(path)
-    except SourceError as error:
-        notice(error.message)
-        return None
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return f"{shape[0]}x{shape[1]}"

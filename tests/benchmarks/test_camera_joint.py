@@ -22,6 +22,7 @@ from edgeunet.evaluate.torch_backend import TorchBackend
 from edgeunet.evaluate.truth import Fit, Sample
 from edgeunet.models import build_network
 from edgeunet.models.weights import save_weights
+from edgeunet.specs import Task
 from tests.train.toys import toy_recipe
 
 
@@ -91,7 +92,8 @@ def test_files_are_compared_on_the_same_pixels(tmp_path: Path) -> None:
         points = float(str(other["miou_percent"])) - float(str(first["miou_percent"]))
         assert float(str(other["miou_gain_points"])) == pytest.approx(points, abs=0.02)
     # White noise is what ``edgeunet evaluate`` measures.
-    data = open_folder(folder, classes=(), segments=True, frame=None, fit=Fit.CROP)
+    labels = next(p.labels for p in recipe.pathways if p.head is Task.SEGMENT)
+    data = open_folder(folder, classes=(), segments=labels, frame=None, fit=Fit.CROP)
     levels = Levels((NoiseKind.FLOAT,), camera_joint.SIGMAS)
     figures = evaluate(TorchBackend(recipe, paths[0]), data, levels).figures
     for row, wanted in zip(rows[9::3], figures, strict=True):

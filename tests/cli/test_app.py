@@ -234,7 +234,12 @@ def test_an_optional_package_that_is_missed_late(fail: Fail) -> None:
 
 def test_every_optional_package_is_in_its_extra() -> None:
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
-    distributions = {"cv2": "opencv-python", "skimage": "scikit-image", "onnx_ir": "onnx-ir"}
+    distributions = {
+        "cv2": "opencv-python",
+        "skimage": "scikit-image",
+        "onnx_ir": "onnx-ir",
+        "PIL": "pillow",
+    }
     for package, extra in EXTRAS.items():
         listed = text.partition(f"\n{extra} = [")[2].partition("]\n")[0]
         assert f'"{distributions.get(package, package)}>=' in listed, package

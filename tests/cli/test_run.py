@@ -162,9 +162,9 @@ def test_skipped_images_end_in_an_error_after_the_work(run: Run, tmp_path: Path,
     assert listing(out) == ["0.png", "1.png"]
     assert json.loads(printed)["skipped"] == 2
     assert err.splitlines() == [
-        "warning: left out: 2.png is not an image that can be read",
+        "warning: left out: 2.png is not a readable image",
         "warning: left out: 3.png is 32x32, not 48x64",
-        f"error: 2 images of {images} left out (2.png is not an image that can be read); "
+        f"error: 2 images of {images} left out (2.png is not a readable image); "
         "the other 2 were worked on",
         "hint: mend or remove what the warnings name, and run again",
     ]

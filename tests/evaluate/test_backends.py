@@ -182,7 +182,7 @@ def test_a_bundles_frame_is_turned_to_bgr_and_back(tmp_path: Path) -> None:
     backend = BundleBackend(tiny_bundle(tmp_path, 24, 32).path)
     write(tmp_path / "images" / "a.png", picture())
     write(tmp_path / "labels" / "a.png", brightest(picture()))
-    data = open_folder(tmp_path / "images", classes=(), segments=False, frame=None, fit=Fit.CROP)
+    data = open_folder(tmp_path / "images", classes=(), segments=(), frame=None, fit=Fit.CROP)
     clean = next(iter(data)).clean
     answer = backend.run(clean)
     second = backend.run(255 - clean)

@@ -12,12 +12,14 @@ from edgeunet.evaluate.clips import ClipData
 from edgeunet.evaluate.image_folders import CLASSIFIED, LABELLED, PLAIN, open_folder
 from edgeunet.evaluate.named_set import open_data
 from edgeunet.evaluate.truth import Fit
-from edgeunet.specs import Task
+from edgeunet.specs import ClassLabel, Task
 from tests.evaluate.drawn_sets import brightest, picture, write, write_folder, write_labelled
+
+CLASSES = tuple(ClassLabel(name, (0, 0, 0)) for name in ("blue", "green", "red"))
 
 
 def _opened(path: Path, **more: Any) -> Any:
-    options: dict[str, Any] = {"classes": (), "segments": False, "frame": None, "fit": Fit.CROP}
+    options: dict[str, Any] = {"classes": (), "segments": (), "frame": None, "fit": Fit.CROP}
     return open_folder(path, **{**options, **more})
 
 
@@ -77,7 +79,7 @@ def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
 
 def test_larger_images_and_labels_are_cropped_to_the_centre(tmp_path: Path) -> None:
     write_labelled(tmp_path, 1)
-    data = _opened(tmp_path, segments=True, frame=(16, 20))
+    data = _opened(tmp_path, segments=CLASSES, frame=(16, 20))
     (sample,) = data
     assert data.cropped == 1
     np.testing.assert_array_equal(sample.clean, picture().transpose(2, 0, 1)[:, 4:20, 6:26])
@@ -109,7 +111,7 @@ def test_refuse_accepts_only_the_frames_size(tmp_path: Path) -> None:
 
 def test_labels_are_read_for_a_network_that_gives_them(tmp_path: Path) -> None:
     write_labelled(tmp_path)
-    data = _opened(tmp_path, segments=True)
+    data = _opened(tmp_path, segments=CLASSES)
     assert (data.kind, data.count) == (LABELLED, 2)
     np.testing.assert_array_equal(next(iter(data)).labels, brightest(picture()))
     plain = _opened(tmp_path)
@@ -121,15 +123,17 @@ def test_missing_labels_are_an_error(tmp_path: Path) -> None:
     write_labelled(tmp_path)
     missing = tmp_path / "labels" / "image_2.png"
     missing.unlink()
-    message, hint = _failure(tmp_path, segments=True)
+    message, hint = _failure(tmp_path, segments=CLASSES)
     assert message == f"image_2.png has no labels: there is no {str(missing)!r}"
-    assert hint == "every file in images/ needs a .png of the same name in labels/"
+    assert hint == (
+        "every file in images/ needs a .png of the same name in labels/, in the same sub-folder"
+    )
 
 
 def test_labels_of_another_size_are_an_error(tmp_path: Path) -> None:
     write_labelled(tmp_path)
     write(tmp_path / "labels" / "image_2.png", brightest(picture(0, 12, 16)))
-    message, hint = _failure(tmp_path, segments=True)
+    message, hint = _failure(tmp_path, segments=CLASSES)
     assert message == "the labels of image_2.png are 12x16, the image is 24x32"
     assert hint == "a label image has its image's size"
 
@@ -137,13 +141,16 @@ def test_labels_of_another_size_are_an_error(tmp_path: Path) -> None:
 def test_labels_in_colour_are_an_error(tmp_path: Path) -> None:
     write_labelled(tmp_path)
     write(tmp_path / "labels" / "image_1.png", picture())
-    message, _ = _failure(tmp_path, segments=True)
-    assert message.startswith("the labels of image_1.png cannot be read: image_1.png is not a")
+    message, _ = _failure(tmp_path, segments=CLASSES)
+    assert message.startswith(
+        "the labels of image_1.png cannot be read: image_1.png is not a label image: its colour "
+    )
 
 
 def test_folders_of_classes(tmp_path: Path) -> None:
     write_folder(tmp_path / "dog", 2)
     write_folder(tmp_path / "cat", 1)
+    write_folder(tmp_path / ".thumbnails", 1)
     data = _opened(tmp_path, classes=("cat", "dog", "cow"))
     assert data.kind == CLASSIFIED
     assert [(sample.name, sample.true_class) for sample in data] == [

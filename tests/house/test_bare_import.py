@@ -51,11 +51,12 @@ HEAVY = (
     "evaluate/torch_backend.py",
     "stream/camera_clip.py",
     "stream/comparison.py",
+    "images/opencv_file.py",
+    "images/pillow_file.py",
     "media/opencv.py",
     "stream/photo_clip.py",
     "media/sinks/video.py",
     "media/sinks/images.py",
-    "media/sources/media_files.py",
     "media/sources/cameras.py",
 )
 LIGHT_ALL_THE_SAME = (

@@ -11,10 +11,13 @@ from tests.house.source import PACKAGE, imports_of, module_paths
 # Lowest first. What stands on one line does not import each other.
 LAYERS = (
     ("errors",),
-    ("units", "specs", "files", "notebook", "frame_windows", "pixels", "html_page", "processors"),
-    ("schedules",),
+    (
+        *("units", "specs", "files", "names", "notebook", "frame_windows"),
+        *("pixels", "html_page", "processors"),
+    ),
+    ("schedules", "images", "label_colours"),
     ("recipes", "boards", "charts", "photographs", "noise_models", "metrics"),
-    ("camera", "pairs", "media", "graph", "models", "doctor"),
+    ("camera", "pairs", "label_maps", "media", "graph", "models", "doctor"),
     ("noise_profile", "calibration", "analysis", "imitation"),
     ("planning", "train"),
     ("bundle",),

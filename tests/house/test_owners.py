@@ -19,7 +19,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "tensorrt_rtx": ("engine/trt/provider.py",),
     "pycuda": ("engine/cuda/pycuda_device.py",),
     "cuda": ("engine/cuda/cuda_python_device.py",),
-    "cv2": ("media/opencv.py",),
+    "cv2": ("media/opencv.py", "images/opencv_file.py"),
     "matplotlib": (
         "analysis/memory_plot.py",
         "noise_profile/curves_plot.py",
@@ -29,8 +29,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "scipy": ("camera/finishing.py", "camera/sensor.py", "evaluate/interval.py", "graph/mincut.py"),
     "av": ("camera/coding.py",),
     "colour_demosaicing": ("camera/demosaicing.py",),
-    "imageio": ("photographs.py",),
-    "PIL": ("photographs.py",),
+    "PIL": ("images/pillow_file.py", "photographs.py"),
 }
 
 

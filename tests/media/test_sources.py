@@ -117,7 +117,7 @@ def test_broken_and_differently_sized_images_are_left_out_by_name(tmp_path: Path
     source = open_source(str(tmp_path), (48, 64))
     assert [frame.name for frame in frames_of(source)] == ["0", "2", "4"]
     report = source.report()
-    assert report.skipped == ("1.jpg is not an image that can be read", "3.jpg is 32x40, not 48x64")
+    assert report.skipped == ("1.jpg is not a readable image", "3.jpg is 32x40, not 48x64")
     assert not report.complete
 
 
@@ -133,7 +133,7 @@ def test_one_odd_first_image_does_not_decide_the_size(tmp_path: Path) -> None:
 def test_a_broken_image_alone_is_refused(tmp_path: Path, broken: bytes) -> None:
     path = tmp_path / "photo.png"
     path.write_bytes(broken)
-    with pytest.raises(SourceError, match="is not an image that can be read"):
+    with pytest.raises(SourceError, match="is not a readable image"):
         open_source(str(path))
 
 
@@ -142,7 +142,7 @@ def test_folders_and_patterns_without_images_are_refused(tmp_path: Path) -> None
         open_source(str(tmp_path))
     with pytest.raises(SourceError, match="no image matches") as caught:
         open_source(str(tmp_path / "*.png"))
-    assert caught.value.hint == "check the pattern, and keep it in quotes"
+    assert caught.value.hint == "keep the pattern in quotes; a bracket in a name is written [[]"
 
 
 def test_schemes_are_known_or_refused_with_the_nearest() -> None:
@@ -223,3 +223,19 @@ def test_the_pattern_takes_the_size_wanted_unless_told() -> None:
 def test_pattern_options_are_checked(query: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         open_source(f"test://?{query}")
+
+
+@pytest.mark.parametrize("digit", ["²", "①", "٣"])
+def test_digits_of_other_scripts_number_no_camera(digit: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="there is no file or folder"):
+        open_source(digit)
+    with pytest.raises(UsageError, match="names no sensor"):
+        open_source(f"csi://{digit}")
+
+
+def test_images_come_in_natural_order_whatever_their_digits(tmp_path: Path) -> None:
+    names = ("f①.png", "f10.png", "f².png", "f2.png", "._f1.png")
+    for name in names:
+        write_image(tmp_path / name, picture(0))
+    source = open_source(str(tmp_path))
+    assert [path.name for path in source.paths] == ["f2.png", "f10.png", "f².png", "f①.png"]

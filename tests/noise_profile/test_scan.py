@@ -130,7 +130,7 @@ def test_a_frame_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (path / "shot_2.png").write_bytes(b"no image")
     found = scan(str(path))
     assert found.profile.shots == 2
-    assert found.warnings == ("shot_2.png is not an image that can be read",)
+    assert found.warnings == ("shot_2.png is not a readable image",)
 
 
 def test_frames_that_are_too_small(tmp_path: Path) -> None:

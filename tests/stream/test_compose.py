@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from edgeunet.errors import UsageError
+from edgeunet.label_colours import colour_table
 from edgeunet.specs import Array, ClassLabel, Task
-from edgeunet.stream.compose import Composer, View, choose_view, colour_table
+from edgeunet.stream.compose import Composer, View, choose_view
 from tests.bundle.tiny import tiny_manifest
 from tests.media.clips import picture
 

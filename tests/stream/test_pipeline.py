@@ -311,7 +311,7 @@ def test_many_skipped_images_are_not_all_listed(bundle: Bundle, tmp_path: Path) 
         (images / f"b{index}.png").write_bytes(b"broken")
     summary = run(bundle, images)
     assert (summary.frames, len(summary.skipped), summary.complete) == (1, 8, False)
-    assert summary.warnings[0] == "left out: b0.png is not an image that can be read"
+    assert summary.warnings[0] == "left out: b0.png is not a readable image"
     assert summary.warnings[-1] == "left out: 3 more"
     assert len(summary.warnings) == 6
 

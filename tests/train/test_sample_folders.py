@@ -81,15 +81,18 @@ def test_what_is_wrong_with_a_label_image_is_named(road: Path) -> None:
     named: list[str] = []
     samples = load_samples([road], JOINT, notice=named.append)
     assert len(samples) == 4
+    missing = road / "labels" / "a.png"
+    unread = "cannot be read:"
     assert named[:3] == [
-        "a.png has no label image a.png: skipped",
-        "b.png is 20x23 pixels, its image 20x24: skipped",
-        "c.png is not a label image: it has the mode RGB, not one channel of 8 bits",
+        f"a.png has no labels: there is no {str(missing)!r}: skipped",
+        "the labels of b.png are 20x23, the image is 20x24: skipped",
+        f"the labels of c.png {unread} c.png is not a label image: its colour (0, 0, 0) is that of "
+        "no class: skipped",
     ]
-    assert named[3].startswith("d.png is not a label image: it has the mode I")
+    assert named[3].startswith(f"the labels of d.png {unread} d.png is not a label image: it has")
     assert named[4:] == [
-        "e.png is not a readable image",
-        "f.png: the recipe has 11 classes, void instead: 12, 40",
+        f"the labels of e.png {unread} e.png is not a readable image: skipped",
+        "f.png: the network has 11 classes, 0 to 10, void instead: 12 (0.043 %), 40 (0.043 %)",
     ]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from edgeunet.errors import SinkError, UsageError
 from edgeunet.media.frames import Frame, Sink, Source, StreamShape
+from edgeunet.names import is_inside, path_to_write, shown
 from edgeunet.specs import Image
 
 __all__ = ["IMAGE_SUFFIXES", "VIDEO_CODECS", "open_sink"]
@@ -57,6 +58,7 @@ def open_sink(text: str, shape: StreamShape, source: Source) -> Sink:
         raise UsageError(
             f"the folder {text!r} is the source itself", hint="name another folder for the output"
         )
+    _check_beside(path, source)
     if path.exists() and not path.is_dir():
         raise SinkError(f"{text!r} is a file, not a folder", hint="name another folder")
     from edgeunet.media.sinks.images import FolderSink
@@ -70,6 +72,7 @@ def _open_file(path: Path, shape: StreamShape, source: Source) -> Sink:
             f"{str(path)!r} is the source itself", hint="name another file for the output"
         )
     if path.suffix.lower() in VIDEO_CODECS:
+        path_to_write(path)
         from edgeunet.media.sinks.video import VideoSink
 
         return VideoSink(path, VIDEO_CODECS[path.suffix.lower()], shape)
@@ -81,6 +84,16 @@ def _open_file(path: Path, shape: StreamShape, source: Source) -> Sink:
     from edgeunet.media.sinks.images import ImageSink
 
     return ImageSink(path)
+
+
+def _check_beside(path: Path, source: Source) -> None:
+    """Raise UsageError when a folder of images lies where the source looks for images."""
+    read = Path(source.name.partition("**")[0] or ".") if "**" in source.name else Path(source.name)
+    if source.paths and read.is_dir() and is_inside(path, read):
+        raise UsageError(
+            f"the folder '{shown(path)}' lies inside the source '{shown(source.name)}'",
+            hint="its images would be input the next time: name a folder beside the source",
+        )
 
 
 class NoSink:
@@ -96,6 +109,9 @@ class NoSink:
 
     def discard(self) -> None:
         return None
+
+    def warnings(self) -> tuple[str, ...]:
+        return ()
 
 
 def _same(first: Path, second: Path) -> bool:

@@ -9,6 +9,7 @@ from edgeunet.errors import SinkError
 from edgeunet.files import replacing_file
 from edgeunet.media import opencv
 from edgeunet.media.frames import Frame
+from edgeunet.names import shown
 from edgeunet.specs import Image
 
 
@@ -20,6 +21,7 @@ class FolderSink:
         self._folder = folder
         self._written = 0
         self._created = not folder.exists()
+        self._stale = {path.name for path in folder.glob("*.png")}
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -29,6 +31,7 @@ class FolderSink:
         name = frame.name or f"frame_{frame.index + 1:06d}"
         # Not with_suffix: it would cut a stem that has dots.
         _write(self._folder / f"{name}.png", image, self._written)
+        self._stale.discard(f"{name}.png")
         self._written += 1
         return True
 
@@ -39,6 +42,13 @@ class FolderSink:
 
     def discard(self) -> None:
         self.finish()
+
+    def warnings(self) -> tuple[str, ...]:
+        if not self._stale or not self._written:
+            return ()
+        many = len(self._stale)
+        are = "image is" if many == 1 else "images are"
+        return (f"{many} {are} in {shown(self.name)} from before, like {shown(min(self._stale))}",)
 
 
 class ImageSink:
@@ -57,6 +67,9 @@ class ImageSink:
 
     def discard(self) -> None:
         return None
+
+    def warnings(self) -> tuple[str, ...]:
+        return ()
 
 
 def _write(path: Path, image: Image, written: int) -> None:

@@ -80,6 +80,9 @@ class VideoSink:
         self._writer.close()
         self._drop(SinkError("discarded", hint=""))
 
+    def warnings(self) -> tuple[str, ...]:
+        return ()
+
     def _drop(self, error: BaseException) -> None:
         """Leave ``replacing_file`` with an error, so that it removes the temporary file."""
         with contextlib.suppress(type(error), OSError):

@@ -43,6 +43,9 @@ class WindowSink:
     def discard(self) -> None:
         self.finish()
 
+    def warnings(self) -> tuple[str, ...]:
+        return ()
+
 
 def has_display() -> bool:
     """Return whether a window can be opened: a display is named and answers."""
@@ -55,7 +58,7 @@ def has_display() -> bool:
             return True
     host, _, number = os.environ.get("DISPLAY", "").rpartition(":")
     screen = number.partition(".")[0]
-    if not screen.isdigit():
+    if not (screen.isascii() and screen.isdigit()):
         return False
     if host in ("", "unix"):
         return _answers(socket.AF_UNIX, f"/tmp/.X11-unix/X{screen}")

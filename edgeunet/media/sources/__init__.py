@@ -30,7 +30,7 @@ def open_source(text: str, size: Size | None = None) -> Source:
     scheme, separator, rest = text.partition(_SEPARATOR)
     if not text.strip():
         raise UsageError("the source is empty", hint="name a file, a folder or a camera")
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return _camera(text, f"/dev/video{text}", size)
     if text.startswith("/dev/video"):
         return _camera(text, text, size)

@@ -43,7 +43,7 @@ def open_csi(name: str, sensor: str, size: tuple[int, int] | None) -> Source:
 
     Raises UsageError when ``sensor`` is not a number, SourceError when it delivers no frame.
     """
-    if not sensor.isdigit():
+    if not (sensor.isascii() and sensor.isdigit()):
         raise UsageError(f"{name!r} names no sensor", hint="the first CSI camera is csi://0")
     pipeline = csi_pipeline(int(sensor), *(size or _DEFAULT_SIZE))
     return _live(

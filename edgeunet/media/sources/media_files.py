@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import glob
-import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from edgeunet.errors import SourceError
-from edgeunet.media import opencv
+from edgeunet.images.folders import files_with
+from edgeunet.images.reader import IMAGE_SUFFIXES, read_rgb
 from edgeunet.media.frames import Frame, Source, SourceReport
 from edgeunet.media.sources.captured import CapturedFrames
-from edgeunet.media.sources.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from edgeunet.media.sources.suffixes import VIDEO_SUFFIXES
+from edgeunet.names import natural_order, shown
 from edgeunet.specs import Image
 from edgeunet.units import format_size
 
@@ -30,21 +33,23 @@ def open_path(text: str, size: tuple[int, int] | None) -> Source:
     """
     path = Path(text)
     if path.is_dir():
-        images = _images(path.iterdir())
+        images = files_with(IMAGE_SUFFIXES, path.iterdir(), path)
         if not images:
             raise SourceError(
                 f"there are no images in the folder {text!r}",
-                hint=f"it may hold {' '.join(IMAGE_SUFFIXES)}",
+                hint=f"it may hold {' '.join(sorted(IMAGE_SUFFIXES))}",
             )
         return ImageSource(text, images, size)
     if path.is_file():
         return _open_file(text, path, size)
     if glob.has_magic(text):
         # Path.glob does not support absolute patterns.
-        images = _images(Path(name) for name in glob.glob(text, recursive=True))  # noqa: PTH207
+        matched = sorted(Path(name) for name in glob.glob(text, recursive=True))  # noqa: PTH207
+        images = [image for found in matched for image in _image_itself(found)]
         if not images:
             raise SourceError(
-                f"no image matches {text!r}", hint="check the pattern, and keep it in quotes"
+                f"no image matches {shown(text)!r}",
+                hint="keep the pattern in quotes; a bracket in a name is written [[]",
             )
         return ImageSource(text, images, size)
     if path.exists():
@@ -62,7 +67,7 @@ def _open_file(text: str, path: Path, size: tuple[int, int] | None) -> Source:
     if suffix not in VIDEO_SUFFIXES:
         raise SourceError(
             f"{text!r} is neither a video nor an image by its suffix",
-            hint=f"videos: {' '.join(VIDEO_SUFFIXES)}; images: {' '.join(IMAGE_SUFFIXES)}",
+            hint=f"videos: {' '.join(VIDEO_SUFFIXES)}; images: {' '.join(sorted(IMAGE_SUFFIXES))}",
         )
     return VideoSource(text, path)
 
@@ -73,6 +78,8 @@ class VideoSource(CapturedFrames):
     live = False
 
     def __init__(self, name: str, path: Path) -> None:
+        from edgeunet.media import opencv
+
         capture = opencv.Capture.file(path)
         first = capture.read() if capture is not None else None
         if capture is None or first is None:
@@ -130,12 +137,14 @@ class ImageSource:
         while self._next < len(self.paths):
             index, path = self._next, self.paths[self._next]
             self._next += 1
-            image = _read(path)
-            if image is None:
-                self._skipped.append(f"{path.name} is not an image that can be read")
-            elif image.shape[:2] != (self.height, self.width):
+            try:
+                image = _read(path)
+            except SourceError as error:
+                self._skipped.append(error.message)
+                continue
+            if image.shape[:2] != (self.height, self.width):
                 self._skipped.append(
-                    f"{path.name} is {format_size(*image.shape[:2])}, "
+                    f"{shown(path.name)} is {format_size(*image.shape[:2])}, "
                     f"not {format_size(self.height, self.width)}"
                 )
             else:
@@ -155,10 +164,13 @@ class ImageSource:
         Raises SourceError when no image can be read.
         """
         found: tuple[int, int] | None = None
+        failure: SourceError | None = None
         readable = 0
         for path in self.paths:
-            image = _read(path)
-            if image is None:
+            try:
+                image = _read(path)
+            except SourceError as error:
+                failure = failure or error
                 continue
             readable += 1
             if readable > _PROBED_IMAGES:
@@ -166,28 +178,27 @@ class ImageSource:
             found = found or (image.shape[0], image.shape[1])
             if wanted is None or image.shape[:2] == wanted:
                 return image.shape[0], image.shape[1]
-        if found is None:
-            what = "is not an image" if len(self.paths) == 1 else "holds no image"
-            raise SourceError(
-                f"{self.name!r} {what} that can be read", hint="open it in a viewer to check it"
-            )
-        return found
+        if found is not None:
+            return found
+        if failure is not None and len(self.paths) == 1:
+            raise failure
+        why = "" if failure is None else f": {failure.message}"
+        raise SourceError(
+            f"{self.name!r} holds no image that can be read{why}",
+            hint="open it in a viewer to check it" if failure is None else failure.hint,
+        )
 
 
 def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
     """Return a sort key that puts frame_2 before frame_10."""
-    parts = re.findall(r"\d+|\D+", path.name)
-    keys = [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
-    return keys, str(path)
+    return natural_order(path.name), str(path)
 
 
-def _images(paths: Iterable[Path]) -> list[Path]:
-    return [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+def _image_itself(path: Path) -> list[Path]:
+    """Return a path that a pattern matched, in a list; an empty one when it is no image file."""
+    return files_with(IMAGE_SUFFIXES, [path], path.parent)
 
 
-def _read(path: Path) -> Image | None:
-    """Read an image; return None when it is broken or may not be read."""
-    try:
-        return opencv.read_image(path)
-    except OSError:
-        return None
+def _read(path: Path) -> Image:
+    """Read an image as (H, W, 3) uint8 BGR. Raises SourceError as ``read_rgb`` does."""
+    return np.ascontiguousarray(read_rgb(path)[:, :, ::-1])

@@ -1,4 +1,4 @@
-"""File suffixes of videos and images, in lower case."""
+"""File suffixes of videos, in lower case."""
 
 from __future__ import annotations
 
@@ -7,5 +7,4 @@ VIDEO_SUFFIXES = (
     ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
     ".ogv", ".ts", ".webm", ".wmv",
 )
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 # fmt: on

@@ -1,0 +1,104 @@
+"""One reader: what it makes of every kind of file, through Pillow and through OpenCV alone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from edgeunet.errors import SourceError
+from edgeunet.images import opencv_file
+from edgeunet.images.reader import read_rgb
+from tests.images.file_kinds import kinds
+from tests.images.image_writers import by_opencv, picture
+from tests.images.kind import Kind
+
+KINDS = kinds()
+
+
+def check(kind: Kind, pixels: NDArray[np.uint8]) -> None:
+    assert kind.truth is not None
+    assert pixels.dtype == np.uint8
+    assert pixels.flags["C_CONTIGUOUS"]
+    assert pixels.shape == kind.truth.shape
+    assert np.abs(pixels.astype(int) - kind.truth).max() <= kind.tolerance
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
+def test_a_file_shows_what_was_written(kind: Kind, tmp_path: Path) -> None:
+    path = tmp_path / f"a{kind.suffix}"
+    path.write_bytes(kind.data)
+    if kind.truth is not None:
+        check(kind, read_rgb(path))
+        return
+    with pytest.raises(SourceError) as caught:
+        read_rgb(path)
+    assert kind.refused in caught.value.message
+    assert caught.value.message.startswith(path.name)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
+def test_opencv_alone_reads_the_same_or_refuses(kind: Kind) -> None:
+    if kind.truth is not None and kind.without_pillow:
+        check(kind, opencv_file.read_rgb(kind.data, "a"))
+        return
+    with pytest.raises(SourceError):
+        opencv_file.read_rgb(kind.data, "a")
+
+
+def test_a_device_without_pillow_reads_through_opencv(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    monkeypatch.delitem(sys.modules, "edgeunet.images.pillow_file")
+    monkeypatch.delattr("edgeunet.images.pillow_file")
+    wanted = {kind.name: kind for kind in KINDS}
+    for name in ("jpeg, orientation 6", "png rgb 12 of 16 bit, sBIT"):
+        path = tmp_path / f"a{wanted[name].suffix}"
+        path.write_bytes(wanted[name].data)
+        check(wanted[name], read_rgb(path))
+    (tmp_path / "a.tif").write_bytes(wanted["tiff cmyk"].data)
+    with pytest.raises(SourceError) as caught:
+        read_rgb(tmp_path / "a.tif")
+    assert caught.value.message == (
+        "a.tif is of a kind that only Pillow reads rightly, and Pillow is not installed"
+    )
+    assert caught.value.hint.startswith("pip install pillow")
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(SourceError, match="a.png is not a regular file"):
+        read_rgb(tmp_path / "a.png")
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="a.png cannot be read: No such file"):
+        read_rgb(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("factor", [1.2, 2.4])
+def test_too_many_pixels_are_named(
+    factor: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "large.png"
+    path.write_bytes(by_opencv(np.zeros((1200, 1000, 3), np.uint8), ".png"))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", int(1.2e6 / factor))
+    with pytest.raises(SourceError) as caught:
+        read_rgb(path)
+    most = 1.2 / factor
+    assert (
+        caught.value.message == f"large.png has 1 megapixels, the most that is read is {most:.0f}"
+    )
+
+
+def test_damaged_metadata_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(picture()).save(path, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert read_rgb(path).shape == picture().shape
