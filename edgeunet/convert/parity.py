@@ -53,6 +53,8 @@ Field = tuple[slice, slice]
 WHOLE: Field = (slice(None), slice(None))
 # In pixels. In fields of 64x40, 8 bits changed 14 % of the labels of `joint`, more than allowed.
 _SMALLEST_FIELD = 128
+# Three rows of three: as many fields as there are kinds of content.
+_FIELDS_ASIDE = 3
 FIELDS = "fields"
 """What answers about a whole frame of several fields, such as classes, are called."""
 
@@ -75,41 +77,32 @@ class Sheet:
 def parity_sheets(height: int, width: int) -> list[Sheet]:
     """Return the frames that parity is checked on, of (height, width) pixels.
 
-    Large frames are two: a photograph, and everything else in fields of one frame. That takes a
-    fraction of the time, and every kind of content is still compared at the frame's own size,
-    through all windows. In small frames fields would be mostly borders, so each kind of content
-    is a frame of its own.
+    A large frame has a field for each kind of content. One run then compares them all at the
+    frame's own size and through all windows, in a ninth of the time. In small frames fields would
+    be mostly borders, so each kind of content is a frame of its own.
     """
-    whole = parity_frames(height, width)
-    packed = packed_sheet(height, width)
-    sides = [side.stop - side.start for field in packed.fields.values() for side in field]
-    if min(sides) < _SMALLEST_FIELD:
-        return [Sheet(image, {name: WHOLE}) for name, image in whole.items()]
-    photograph = next(iter(whole))
-    return [Sheet(whole[photograph], {photograph: WHOLE}), packed]
+    if min(height, width) < _FIELDS_ASIDE * _SMALLEST_FIELD:
+        frames = parity_frames(height, width)
+        return [Sheet(image, {name: WHOLE}) for name, image in frames.items()]
+    return [packed_sheet(height, width)]
 
 
 def packed_sheet(height: int, width: int) -> Sheet:
-    """Return one frame with a field for everything but the first photograph."""
-    places = _fields(height, width, [*parity_frames(1, 1)][1:])
+    """Return one frame of (height, width) pixels with a field for every kind of content."""
     image = np.empty((height, width, 3), np.uint8)
-    for name, (rows, columns) in places.items():
+    fields: dict[str, Field] = {}
+    for number, name in enumerate(parity_frames(1, 1)):
+        row, column = divmod(number, _FIELDS_ASIDE)
+        rows, columns = _part_of(height, row), _part_of(width, column)
         sides = rows.stop - rows.start, columns.stop - columns.start
         image[rows, columns] = parity_frames(*sides)[name]
-    return Sheet(image, places)
+        fields[name] = rows, columns
+    return Sheet(image, fields)
 
 
-def _fields(height: int, width: int, names: Sequence[str]) -> dict[str, Field]:
-    """Return a field for each name, in two rows, which together cover the frame."""
-    columns = -(-len(names) // 2)
-    fields = {}
-    for number, name in enumerate(names):
-        row, column = divmod(number, columns)
-        fields[name] = (
-            slice(row * height // 2, (row + 1) * height // 2),
-            slice(column * width // columns, (column + 1) * width // columns),
-        )
-    return fields
+def _part_of(length: int, number: int) -> slice:
+    """Return the pixels of one of the parts that a side is divided into."""
+    return slice(number * length // _FIELDS_ASIDE, (number + 1) * length // _FIELDS_ASIDE)
 
 
 def parity_frames(height: int, width: int) -> dict[str, Frame]:
