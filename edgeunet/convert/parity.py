@@ -91,11 +91,15 @@ def packed_sheet(height: int, width: int) -> Sheet:
     """Return one frame of (height, width) pixels with a field for every kind of content."""
     image = np.empty((height, width, 3), np.uint8)
     fields: dict[str, Field] = {}
+    # Sides that three does not divide give fields of up to four sizes; each is drawn once.
+    drawn: dict[tuple[int, int], dict[str, Frame]] = {}
     for number, name in enumerate(parity_frames(1, 1)):
         row, column = divmod(number, _FIELDS_ASIDE)
         rows, columns = _part_of(height, row), _part_of(width, column)
         sides = rows.stop - rows.start, columns.stop - columns.start
-        image[rows, columns] = parity_frames(*sides)[name]
+        if sides not in drawn:
+            drawn[sides] = parity_frames(*sides)
+        image[rows, columns] = drawn[sides][name]
         fields[name] = rows, columns
     return Sheet(image, fields)
 

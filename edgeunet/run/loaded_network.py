@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgeunet.bundle import Bundle
 from edgeunet.errors import UsageError
+from edgeunet.pixels import as_bytes
 from edgeunet.run.engine_choice import Note
 from edgeunet.run.executor import Executor
 from edgeunet.specs import Array, Image, Task
@@ -82,7 +83,7 @@ class Network:
                 f"{self.bundle.path.name} has no output {unknown[0]!r}",
                 hint=f"its outputs: {', '.join(self._tasks)}",
             )
-        image = as_bytes(frame, scale)
+        image = _checked_bytes(frame, scale)
         if colours == "rgb" and image.ndim == 3:
             image = image[:, :, ::-1]
         answers = self._executor.run(np.ascontiguousarray(image))
@@ -115,7 +116,7 @@ class Network:
         return f"<Network {self.bundle.path.name}, {height}x{width}, {self.engine}>"
 
 
-def as_bytes(frame: NDArray[Any], scale: Scale) -> Image:
+def _checked_bytes(frame: NDArray[Any], scale: Scale) -> Image:
     """Return a frame of any shape as uint8, 0..255.
 
     scale: range of the frame's values; floats outside 0..1 are clipped.
@@ -133,8 +134,7 @@ def as_bytes(frame: NDArray[Any], scale: Scale) -> Image:
         return frame
     if not np.isfinite(frame).all():
         raise UsageError("the frame holds values that are not finite", hint="give floats, 0..1")
-    rounded: Image = np.rint(np.clip(frame, 0, 1) * 255).astype(np.uint8)
-    return rounded
+    return as_bytes(frame)
 
 
 def _copied(name: str, answer: Array, given: Array | None) -> Array:
