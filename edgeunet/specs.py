@@ -1,4 +1,8 @@
-"""Plain types that every layer shares. Only numpy is imported."""
+"""Plain types that every layer shares.
+
+NumPy is imported when an array is made: ``edgeunet --help`` imports this module, and starts
+without NumPy.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Array = NDArray[Any]
+    Array = NDArray[Any]
 
-Image = NDArray[np.uint8]
-"""A frame: (H, W, 3) uint8 BGR, 0..255."""
+    Image = NDArray[np.uint8]
+    """A frame: (H, W, 3) uint8 BGR, 0..255."""
+else:
+    Array = Image = Any
 
 FRAME = "frame"
 """The name of a graph's input frame, (1, H, W, 3) BGR of a ``FrameType``."""
@@ -94,14 +101,20 @@ class TensorSpec:
 
     @property
     def size_bytes(self) -> int:
+        import numpy as np
+
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def empty(self) -> Array:
         """Return an uninitialised array of this shape and dtype."""
+        import numpy as np
+
         return np.empty(self.shape, dtype=self.dtype)
 
     def random(self, generator: np.random.Generator) -> Array:
         """Return a random array for measurements: 0..1 for floats, 0..127 for integers."""
+        import numpy as np
+
         if np.issubdtype(np.dtype(self.dtype), np.integer):
             return generator.integers(0, 128, self.shape).astype(self.dtype)
         return generator.random(self.shape).astype(self.dtype)

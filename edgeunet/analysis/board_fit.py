@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edgeunet.analysis.memory_report import MemoryReport
 from edgeunet.boards import Board
+
+if TYPE_CHECKING:
+    from edgeunet.analysis.memory_report import MemoryReport
 
 
 @dataclass(frozen=True)

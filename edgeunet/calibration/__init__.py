@@ -1,4 +1,6 @@
-"""Calibration sets: ``calibration/*.toml`` read into frozen types, and their frames.
+"""Calibration sets: ``calibration/*.toml`` read into frozen types.
+
+Their frames are read by ``set_frames.py``.
 
 A set does not hold its frames. It names them, with a hash for each, so it is small and readable. It
 gives the same bytes everywhere, or an error that names the frame that differs.
@@ -6,7 +8,6 @@ gives the same bytes everywhere, or an error that names the frame that differs.
 
 from __future__ import annotations
 
-from edgeunet.calibration.set_frames import Frame, frames, pairs, sealed
 from edgeunet.calibration.sets import (
     FEWEST_MEMBERS,
     FOLDER,
@@ -20,23 +21,17 @@ from edgeunet.calibration.sets import (
     read_set,
     text_of,
 )
-from edgeunet.calibration.shipped_set import generate
 
 __all__ = [
     "FEWEST_MEMBERS",
     "FOLDER",
     "SCHEMA_VERSION",
     "CalibrationSet",
-    "Frame",
     "Member",
     "calibration_names",
     "calibration_path",
-    "frames",
-    "generate",
     "is_set_name",
     "load_calibration_set",
-    "pairs",
     "read_set",
-    "sealed",
     "text_of",
 ]

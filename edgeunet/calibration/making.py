@@ -19,11 +19,11 @@ from edgeunet.calibration import (
     Member,
     calibration_names,
     is_set_name,
-    sealed,
     text_of,
 )
 from edgeunet.calibration.frame_choice import Candidate, Pool, choose, describe
 from edgeunet.calibration.inputs import Input, Picture, open_input
+from edgeunet.calibration.set_frames import sealed
 from edgeunet.errors import SourceError, UsageError
 from edgeunet.files import check_writable, replacing_file, replacing_folder
 from edgeunet.names import is_inside, is_utf8, shown

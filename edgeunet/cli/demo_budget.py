@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from edgeunet.cli.console import note, print_table
 from edgeunet.units import format_bytes, format_size
 
@@ -143,6 +141,8 @@ def _frames(size: tuple[int, int]) -> list[Image]:
 
 def _difference(whole: Bundle, windows: Bundle, frames: list[Image]) -> tuple[int, int]:
     """Return (number of output bytes that differ, largest difference)."""
+    import numpy as np
+
     from edgeunet.run.executor import Executor
 
     differing = largest = 0

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgeunet.bundle.figures import report_of_bundle
 from edgeunet.bundle.manifest import FramePlanEntry, MemoryEntry, StageEntry
 from edgeunet.cli.console import note, print_table
 from edgeunet.cli.int8 import int8_document, int8_notes, print_int8, print_sensitivity
@@ -72,6 +71,8 @@ def print_export(
         for text in int8_notes(order.recipe, manifest.memory, whole=plan is None):
             note(text)
     if plan is not None:
+        from edgeunet.bundle.figures import report_of_bundle
+
         print_plan(report_of_bundle(exported.bundle))
         note(f"predicted on {plan.engine}: {format_bytes(plan.predicted_bytes)}")
     elif not order.request.whole:

@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeunet.bundle.manifest import QuantizationEntry
-from edgeunet.calibration import FEWEST_MEMBERS, Frame, pairs
+from edgeunet.calibration import FEWEST_MEMBERS
 from edgeunet.calibration.calibrators import interval_of
 from edgeunet.calibration.histograms import Frames, channel_reaches, histograms_of, runner_of
 from edgeunet.calibration.ranges import (
@@ -25,6 +25,7 @@ from edgeunet.calibration.ranges import (
     ranges_path,
     write_ranges,
 )
+from edgeunet.calibration.set_frames import Frame, pairs
 from edgeunet.convert.int8_order import Int8Order
 from edgeunet.convert.network_graph import NetworkGraphs, check_frame_size
 from edgeunet.convert.sensitivity import Selection, select_floats

@@ -16,9 +16,10 @@ from typing import NamedTuple
 import numpy as np
 import onnx_ir as ir
 
-from edgeunet.calibration import CalibrationSet, Frame, pairs
+from edgeunet.calibration import CalibrationSet
 from edgeunet.calibration.histograms import runner_of
 from edgeunet.calibration.ranges import held_back
+from edgeunet.calibration.set_frames import Frame, pairs
 from edgeunet.errors import RecipeError, UsageError
 from edgeunet.graph.int8_placement import points_of, weight_name
 from edgeunet.graph.macs import macs_of_node

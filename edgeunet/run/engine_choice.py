@@ -15,7 +15,7 @@ from edgeunet.engine.cuda.settings import DeviceSettings, read_settings
 from edgeunet.engine.trt.plans import plan_path
 from edgeunet.engine.trt.provider import is_installed
 from edgeunet.errors import EdgeUnetError, EngineError, MissingPackageError
-from edgeunet.processors import PREDICTED_CLASSES, this_processor
+from edgeunet.processors import PREDICTED_CLASSES, ProcessorClass, this_processor
 from edgeunet.run.device_space import DeviceSpace, open_device_space
 from edgeunet.run.spaces import HostSpace, Space
 from edgeunet.specs import Array, Engine, Pool, Precision, Session
@@ -103,6 +103,8 @@ def _on_host(bundle: Bundle, engine: Engine, threads: int | None, tell: Note) ->
             f"int8 on {this_processor().title}: its fast 8-bit sums saturate, so the exact ones "
             "are used; they take about as long as fp32, and more memory than predicted"
         )
+    if bundle.manifest.precision is Precision.FP16:
+        tell(_cost_of_fp16(this_processor()))
     plan, processor = bundle.manifest.plan, this_processor()
     predicted = plan is not None and plan.engine is Engine.ONNXRUNTIME
     if predicted and processor not in PREDICTED_CLASSES:
@@ -113,6 +115,16 @@ def _on_host(bundle: Bundle, engine: Engine, threads: int | None, tell: Note) ->
     pool = pool_of(bundle.manifest)
     opener = functools.partial(_open_stage, bundle, engine, threads, pool, tell)
     return OpenedSpace(engine, HostSpace(opener))
+
+
+def _cost_of_fp16(processor: ProcessorClass) -> str:
+    """Return a sentence about FP16 on onnxruntime, as docs/findings/processors.md has it."""
+    cost = (
+        "onnxruntime's fp16 kernels take about twice the memory of fp32"
+        if processor.computes_fp16
+        else "onnxruntime converts to fp32 and back, with more time and twice the memory of fp32"
+    )
+    return f"fp16 on {processor.title}: {cost}; fp16 is for GPUs, export --fp32 or --int8 here"
 
 
 def _replacement(bundle: Bundle, why: EdgeUnetError, tell: Note) -> Engine:

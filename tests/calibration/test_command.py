@@ -12,8 +12,9 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 
-from edgeunet.calibration import CalibrationSet, frames, load_calibration_set, making, pairs
+from edgeunet.calibration import CalibrationSet, load_calibration_set, making
 from edgeunet.calibration.making import SetOrder, make_set
+from edgeunet.calibration.set_frames import frames, pairs
 from edgeunet.errors import RecipeError
 from edgeunet.media.clip_reader import open_clip
 from tests.calibration.test_frame_choice import noise

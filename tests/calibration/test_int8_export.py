@@ -14,9 +14,10 @@ import pytest
 pytest.importorskip("torch")
 
 from edgeunet.bundle import open_bundle
-from edgeunet.calibration import frames, load_calibration_set
+from edgeunet.calibration import load_calibration_set
 from edgeunet.calibration.histograms import runner_of
 from edgeunet.calibration.ranges import Ranges, write_ranges
+from edgeunet.calibration.set_frames import frames
 from edgeunet.charts import CHARTS
 from edgeunet.convert import quantizing, sensitivity
 from edgeunet.convert.network_graph import graphs_of_recipe

@@ -11,14 +11,12 @@ from edgeunet.calibration import (
     CalibrationSet,
     Member,
     calibration_names,
-    frames,
-    generate,
     load_calibration_set,
-    pairs,
-    sealed,
     set_frames,
     text_of,
 )
+from edgeunet.calibration.set_frames import frames, pairs, sealed
+from edgeunet.calibration.shipped_set import generate
 from edgeunet.errors import RecipeError, SourceError, UsageError
 from edgeunet.photographs import shipped_photographs
 from edgeunet.recipes import folder

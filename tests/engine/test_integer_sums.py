@@ -15,6 +15,7 @@ from edgeunet.engine import onnxruntime_session
 from edgeunet.engine.onnxruntime_session import _options
 from edgeunet.processors import (
     ARM64,
+    ARM64_FP16,
     AVX2,
     AVX2_VNNI,
     AVX512,
@@ -78,6 +79,23 @@ def test_the_cost_is_said_once_for_an_int8_bundle(
     ]
     on(AVX512_VNNI, monkeypatch)
     assert notes_of(int8) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "cost"),
+    [
+        (AVX512_VNNI, "onnxruntime converts to fp32 and back, with more time and twice the memory"),
+        (ARM64_FP16, "onnxruntime's fp16 kernels take about twice the memory of fp32"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_the_cost_of_fp16_on_a_processor_is_said(
+    kind: ProcessorClass, cost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on(kind, monkeypatch)
+    (note,) = notes_of(bundle_of(Precision.FP16, tmp_path / "half.bundle"))
+    assert note.startswith(f"fp16 on {kind.title}: {cost}")
+    assert note.endswith("export --fp32 or --int8 here")
 
 
 @pytest.mark.parametrize("kind", [AVX2, AVX2_VNNI, ARM64, UNKNOWN], ids=lambda kind: kind.name)

@@ -97,9 +97,25 @@ def test_light_modules_import() -> None:
 
 @pytest.mark.parametrize("verb", [None, *VERBS])
 def test_help(verb: str | None) -> None:
-    done = _bare(_MAIN, *([verb] if verb else []), "--help")
+    """Help needs no NumPy either, because a slow board takes seconds to load it."""
+    without_numpy = 'HEAVY.add("numpy")\n'
+    done = _bare(without_numpy + _MAIN, *([verb] if verb else []), "--help")
     assert done.returncode == 0, done.stderr
     assert "Usage: edgeunet" in done.stdout
+
+
+def test_help_of_every_verb_imports_no_numpy() -> None:
+    """``test_help`` would not see an import whose failure is caught."""
+    code = (
+        "import typer\n"
+        "from edgeunet.cli import verbs\n"
+        "from edgeunet.cli.app import app\n"
+        "verbs.register(app)\n"
+        "assert typer.main.get_command(app).commands\n"
+        "print('numpy' in sys.modules)\n"
+    )
+    done = _bare(code)
+    assert done.stdout == "False\n", done.stderr
 
 
 def test_models_lists_recipes_and_leaves_the_counts_out() -> None:
