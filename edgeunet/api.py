@@ -76,7 +76,8 @@ def memory(
 
     target: the name of a network, a recipe's path, a bundle's folder, an ONNX file, or a torch
         module that takes one (1, 3, H, W) float32 image.
-    size: of the frame. A network of edgeunet has one of its own; a torch module needs it.
+    size: of the frame. A network of edgeunet has one of its own; a torch module needs it, and an
+        ONNX file whose axes are open, with a batch of 1.
     precision: ``fp32`` unless given, or ``fp16``.
     width: channels at full resolution; the recipe's own unless given.
     budget: the most memory for activations. The frame plan that fits is analysed.
@@ -90,14 +91,13 @@ def memory(
     Raises UsageError for what cannot be asked, BudgetError when nothing fits, GraphError for a
     file that is no network, RecipeError for a network that is not known.
     """
-    fixed = budget is not None or windows is not None
-    request = plan_request(budget_bytes=_bytes(budget), windows=windows, board=board)
     wanted = Wanted(
         size=_size(size),
         precision=None if precision is None else _member(Precision, precision, "precision"),
         width=width,
-        request=request if fixed or board is not None else None,
-        fixed=fixed,
+        budget_bytes=_bytes(budget),
+        windows=windows,
+        board=board,
     )
     return subject_of(str(target) if isinstance(target, Path) else target, wanted).report
 

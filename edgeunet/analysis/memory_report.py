@@ -103,7 +103,7 @@ class MemoryReport:
 
     model: str
     frame: tuple[int, int] | None
-    precision: Precision
+    precision: str
     skip_bytes: int
     peak_live_bytes: int
     arena_bytes: int
@@ -262,6 +262,15 @@ class MemoryReport:
         }
 
 
+# The number formats by numpy's names.
+_FORMATS = {
+    "float32": Precision.FP32,
+    "float16": Precision.FP16,
+    "int8": Precision.INT8,
+    "uint8": Precision.INT8,
+}
+
+
 def analyse(view: GraphView, model: str | None = None) -> MemoryReport:
     """Compute all figures of a graph. model: its name in the report."""
     view = with_integer_kernels(view)
@@ -321,20 +330,36 @@ def frame_of(view: GraphView) -> tuple[int, int] | None:
     return None
 
 
-def precision_of(view: GraphView) -> Precision:
-    """Return the number format that most convolutions and matrix products compute in."""
-    kinds: dict[Precision, int] = dict.fromkeys(Precision, 0)
+def precision_of(view: GraphView) -> str:
+    """Return the number format that most convolutions and matrix products compute in.
+
+    It is a ``Precision``, or numpy's name for a type that no network of edgeunet has, such as
+    ``bfloat16``. A graph without such operators has the format of its largest tensors.
+    """
+    counts: dict[str, int] = {}
     makers = {name: node for node in view.nodes for name in node.outputs}
     for node in view.nodes:
         if not node.op_type.endswith(("Conv", "ConvInteger", "ConvTranspose", "Gemm", "MatMul")):
+            continue
+        if not node.inputs:
             continue
         maker = makers.get(node.inputs[0])
         if node.op_type in ("QLinearConv", "ConvInteger", "QLinearMatMul") or (
             maker is not None and maker.op_type == "DequantizeLinear"
         ):
-            kinds[Precision.INT8] += 1
-        elif view.tensor(node.inputs[0]).dtype == "float16":
-            kinds[Precision.FP16] += 1
+            found: str = Precision.INT8
         else:
-            kinds[Precision.FP32] += 1
-    return max(kinds, key=lambda kind: kinds[kind])
+            found = _format_of(view.tensor(node.inputs[0]).dtype)
+        counts[found] = counts.get(found, 0) + 1
+    if not counts:
+        for tensor in view.tensors:
+            if "float" in tensor.dtype:
+                found = _format_of(tensor.dtype)
+                counts[found] = counts.get(found, 0) + tensor.size_bytes
+    # Of equal ones, the first of Precision.
+    order: list[str] = [*Precision, *counts]
+    return max(order, key=lambda kind: (counts.get(kind, 0), -order.index(kind)))
+
+
+def _format_of(dtype: str) -> str:
+    return _FORMATS.get(dtype, dtype)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from edgeunet.choosing.networks import is_bundle, missing_package
+from edgeunet.choosing.plan_choice import Windows, plan_request
 from edgeunet.errors import UsageError
+from edgeunet.names import shown
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
 from edgeunet.specs import Precision
 from edgeunet.units import format_size
@@ -31,15 +33,27 @@ class Wanted:
     """The options of an analysis; None where the user gave none.
 
     size: (height, width) in pixels.
-    request: the plan; None when no plan is wanted.
-    fixed: the user named a budget or windows, which only a recipe can follow.
+    budget_bytes, windows, board: as for ``plan_request``.
     """
 
     size: tuple[int, int] | None = None
     precision: Precision | None = None
     width: int | None = None
-    request: PlanRequest | None = None
-    fixed: bool = False
+    budget_bytes: int | None = None
+    windows: Windows | None = None
+    board: str | None = None
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the user named a budget or windows, which only a recipe can follow."""
+        return self.budget_bytes is not None or self.windows is not None
+
+    def request(self) -> PlanRequest | None:
+        """Return the plan; None when no plan is wanted. Raises UsageError as ``plan_request``."""
+        request = plan_request(
+            budget_bytes=self.budget_bytes, windows=self.windows, board=self.board
+        )
+        return request if self.fixed or self.board is not None else None
 
 
 @dataclass(frozen=True)
@@ -48,13 +62,15 @@ class Subject:
 
     runnable: a bundle or a file that can be run to measure it, if any.
     whole: for a plan, the report of the whole frame.
-    runs_whole: a plan was wanted, and the whole frame fits.
+    runs_whole: the plan that was wanted, when the whole frame fits; else None.
+    taken: sizes that were taken for axes that a file leaves open, as text; "" if there are none.
     """
 
     report: MemoryReport
     runnable: Path | None
     whole: MemoryReport | None = None
-    runs_whole: bool = False
+    runs_whole: PlanRequest | None = None
+    taken: str = ""
 
 
 def subject_of(
@@ -67,28 +83,40 @@ def subject_of(
     """Analyse a network by name, or a torch module.
 
     target: a recipe's name or path, a bundle folder, an ONNX file, or a module.
-    folder: a recipe's bundle is written there, so that it can be run; None writes none.
+    folder: a recipe's bundle, or a file with open axes set, is written there, so that it can be
+        run; None writes none.
     compares: also analyse the whole frame of a plan.
 
     Raises an EdgeUnetError for a wrong name or file, or for options that it cannot follow.
     """
+    request = wanted.request()
     if not isinstance(target, str):
         return _of_module(target, wanted)
     path = Path(target)
     if path.suffix.lower() == ".onnx":
-        return _of_file(path, wanted)
+        return _of_file(path, wanted, folder)
     if is_bundle(target):
         return _of_bundle(path, wanted)
-    return _of_recipe(target, wanted, folder, compares=compares)
+    return _of_recipe(target, wanted, request, folder, compares=compares)
 
 
-def _of_file(path: Path, wanted: Wanted) -> Subject:
+def _of_file(path: Path, wanted: Wanted, folder: Path | None) -> Subject:
     from edgeunet.analysis.memory_report import analyse
-    from edgeunet.graph.summary import view_of_file
+    from edgeunet.graph.onnx_file import check_weights, read_onnx, with_fixed_axes
+    from edgeunet.graph.summary import view_of_model
 
-    report = analyse(view_of_file(path), model=path.name)
-    _refuse_contradictions(path.name, "file", wanted, report)
-    return Subject(report, path)
+    name = shown(path.name)
+    model, axes = read_onnx(path, wanted.size)
+    report = analyse(view_of_model(model, name=path.stem), model=name)
+    if axes.shapes and report.frame is None:
+        # The size has become that of an input which is no single image, such as (C, H, W).
+        wanted = replace(wanted, size=None)
+    _refuse_contradictions(name, "file", wanted, report)
+    if folder is not None:
+        check_weights(path)
+        if axes.shapes:
+            path = with_fixed_axes(path, axes, folder / "fixed.onnx")
+    return Subject(report, path, taken=str(axes))
 
 
 def _of_module(module: TorchModule, wanted: Wanted) -> Subject:
@@ -115,19 +143,31 @@ def _of_bundle(path: Path, wanted: Wanted) -> Subject:
     return Subject(report, path)
 
 
-def _of_recipe(target: str, wanted: Wanted, folder: Path | None, *, compares: bool) -> Subject:
+def _of_recipe(
+    target: str,
+    wanted: Wanted,
+    request: PlanRequest | None,
+    folder: Path | None,
+    *,
+    compares: bool,
+) -> Subject:
     from edgeunet.recipes import load_recipe
 
     recipe = load_recipe(target).with_width(wanted.width)
     try:
-        return _of_loaded_recipe(recipe, wanted, folder, compares=compares)
+        return _of_loaded_recipe(recipe, wanted, request, folder, compares=compares)
     except ModuleNotFoundError as error:
         purpose = f"making the graph of {recipe.name}"
         raise missing_package(error, purpose=purpose, extra="export") from error
 
 
 def _of_loaded_recipe(
-    recipe: Recipe, wanted: Wanted, folder: Path | None, *, compares: bool
+    recipe: Recipe,
+    wanted: Wanted,
+    request: PlanRequest | None,
+    folder: Path | None,
+    *,
+    compares: bool,
 ) -> Subject:
     from edgeunet.convert.exporting import ExportOrder, draft_bundle
     from edgeunet.convert.network_graph import graphs_of_recipe
@@ -136,17 +176,18 @@ def _of_loaded_recipe(
     size = wanted.size or recipe.export.size
     precision = wanted.precision or Precision.FP32
     graphs = graphs_of_recipe(recipe)
-    plan, whole, runs_whole = None, None, False
-    if wanted.request is not None:
-        plan, report = report_of_request(graphs, *size, precision, wanted.request)
-        runs_whole = not plan.windowed and not wanted.request.whole
+    plan, whole, runs_whole = None, None, None
+    if request is not None:
+        plan, report = report_of_request(graphs, *size, precision, request)
+        if not plan.windowed and not request.whole:
+            runs_whole = request
         if plan.windowed and compares:
             whole = report_of_frame(graphs, *size, precision)
     else:
         report = report_of_frame(graphs, *size, precision)
     if folder is None:
         return Subject(report, None, whole, runs_whole)
-    order = ExportOrder(recipe, *size, precision, request=wanted.request or WHOLE_FRAME)
+    order = ExportOrder(recipe, *size, precision, request=request or WHOLE_FRAME)
     bundle = draft_bundle(order, folder / f"{recipe.name}.bundle", graphs=graphs, plan=plan)
     return Subject(report, bundle.path, whole, runs_whole)
 
@@ -159,7 +200,7 @@ def _refuse_contradictions(name: str, kind: str, wanted: Wanted, report: MemoryR
         raise UsageError(
             f"a size of {format_size(*wanted.size)} contradicts {name}, which {fixed}", hint=hint
         )
-    if wanted.precision is not None and wanted.precision is not report.precision:
+    if wanted.precision is not None and wanted.precision != report.precision:
         raise UsageError(
             f"precision {wanted.precision} contradicts {name}, which is {report.precision}",
             hint=hint,

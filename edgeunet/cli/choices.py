@@ -66,13 +66,13 @@ def read_plan_request(
     """Return the request of --budget, --tile, --board and --tune; default: whole frames."""
     return plan_request(
         budget_bytes=None if budget is None else parse_bytes(budget),
-        windows=_read_windows(tile),
+        windows=read_windows(tile),
         board=board,
         tune=tune,
     )
 
 
-def _read_windows(text: str | None) -> Windows | None:
+def read_windows(text: str | None) -> Windows | None:
     """Return ``--tile`` as a window size, auto, or none. Raises UsageError for anything else."""
     if text is None:
         return None

@@ -15,7 +15,7 @@ from edgeunet.boards import find_board
 from edgeunet.bundle import open_bundle
 from edgeunet.choosing.memory import Wanted, subject_of
 from edgeunet.choosing.networks import missing_package
-from edgeunet.cli.choices import read_plan_request, read_width
+from edgeunet.cli.choices import read_width, read_windows
 from edgeunet.cli.console import note, print_json
 from edgeunet.cli.memory_device import device_document, print_device, print_fit
 from edgeunet.cli.memory_tables import print_report, why_whole
@@ -23,7 +23,7 @@ from edgeunet.cli.options import AsJson, Budget, Size, Tile, Width
 from edgeunet.cli.tensorrt_table import predicted_bytes
 from edgeunet.errors import UsageError
 from edgeunet.specs import Precision
-from edgeunet.units import parse_size
+from edgeunet.units import parse_bytes, parse_size
 
 
 def command(
@@ -68,14 +68,13 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Compute how much memory a network needs, where, and for what."""
-    request = read_plan_request(budget, tile, board)
-    fixed = budget is not None or tile is not None
     wanted = Wanted(
         size=None if size is None else parse_size(size),
         precision=precision,
         width=read_width(width),
-        request=request if fixed or board is not None else None,
-        fixed=fixed,
+        budget_bytes=None if budget is None else parse_bytes(budget),
+        windows=read_windows(tile),
+        board=board,
     )
     if engine != "auto" and not measure:
         raise UsageError(
@@ -89,8 +88,10 @@ def command(
         subject = subject_of(
             target, wanted, folder=folder if measure else None, compares=bool(pictures)
         )
-        if subject.runs_whole and subject.report.frame is not None:
-            note(why_whole(request, subject.report.frame))
+        if subject.taken:
+            note(subject.taken)
+        if subject.runs_whole is not None and subject.report.frame is not None:
+            note(why_whole(subject.runs_whole, subject.report.frame))
         measured = None
         if measure and subject.runnable is not None:
             from edgeunet.run.measured import measure as measure_frames

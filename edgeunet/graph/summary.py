@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeunet.errors import GraphError, MissingPackageError
+from edgeunet.errors import GraphError
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -111,33 +111,24 @@ class GraphView:
 
 
 def view_of_file(path: Path) -> GraphView:
-    """Read an ONNX file.
+    """Read an ONNX file whose inputs have fixed sizes; raises what ``read_onnx`` does."""
+    from edgeunet.graph.onnx_file import read_onnx
 
-    Raises GraphError when it is not an ONNX file or a size is not fixed, and MissingPackageError
-    without the package onnx.
-    """
-    try:
-        import onnx_ir as ir
-        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-    except ModuleNotFoundError as error:
-        raise _missing(error) from error
-    if not path.is_file():
-        raise GraphError(f"there is no file {str(path)!r}", hint="check the path")
-    try:
-        model = ir.load(path)
-    except (DecodeError, ValueError, TypeError, KeyError, NotImplementedError) as error:
-        raise GraphError(
-            f"{path.name} is not a whole ONNX model: {error}", hint="export or copy it again"
-        ) from error
+    model, _ = read_onnx(path)
     return view_of_model(model, name=path.stem)
 
 
 def view_of_model(model: ir.Model, name: str | None = None) -> GraphView:
-    """Describe a model. Missing shapes are inferred and filled in; nothing else changes."""
+    """Describe a model. Missing shapes are inferred and filled in; nothing else changes.
+
+    Raises GraphError when it is no executable graph, or has a tensor without a fixed size.
+    """
+    from edgeunet.graph.inferred_shapes import missing, quiet_packages
+
     try:
         from onnx_ir.passes.common import InlinePass, ShapeInferencePass
     except ModuleNotFoundError as error:
-        raise _missing(error) from error
+        raise missing(error) from error
     title = name or model.graph.name or "graph"
     if not len(model.graph) or not model.graph.outputs:
         raise GraphError(
@@ -150,9 +141,10 @@ def view_of_model(model: ir.Model, name: str | None = None) -> GraphView:
     _refuse_subgraphs(model.graph)
     if any(_shape_of(value) is None for node in model.graph for value in node.outputs):
         try:
-            ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+            with quiet_packages():
+                ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
         except ModuleNotFoundError as error:
-            raise _missing(error) from error
+            raise missing(error) from error
     return _view(model.graph, title)
 
 
@@ -240,31 +232,63 @@ def _shape_of(value: ir.Value) -> tuple[int, ...] | None:
 
 
 def _add(tensors: dict[str, GraphTensor], value: ir.Value, kind: TensorKind) -> None:
+    """Add a tensor. Raises GraphError when it is no tensor of numbers with a fixed size."""
+    import onnx_ir as ir
+
     name = value.name or ""
-    shape = _shape_of(value)
-    if shape is None:
-        known = "an unknown shape" if value.shape is None else f"the shape {value.shape}"
+    if value.type is not None and not isinstance(value.type, ir.TensorType):
         raise GraphError(
-            f"the tensor {name!r} has {known}, so its size is not fixed", hint=_FIXED_SIZE_HINT
+            f"{name!r} is no tensor but a {_kind_of(value.type)}, whose size depends on the data",
+            hint="only networks that hand on tensors can be analysed",
         )
     dtype = value.const_value.dtype if value.const_value is not None else value.dtype
+    shape = _shape_of(value)
+    if shape is None or dtype is None:
+        raise _unknown_size(value)
+    # An empty weight is how a file leaves an input of an operator out.
+    smallest = 0 if kind in (TensorKind.WEIGHT, TensorKind.CONSTANT) else 1
+    if min(shape, default=1) < smallest:
+        raise GraphError(
+            f"the tensor {name!r} has the shape {'x'.join(map(str, shape))}, which holds nothing",
+            hint="export the graph with sizes above 0",
+        )
     try:
-        if dtype is None:
-            raise TypeError("no element type is given")
         bits = dtype.bitwidth
         numpy_name = dtype.numpy().name
     except TypeError as error:
         raise GraphError(
-            f"the tensor {name!r} has no fixed size: {error}",
-            hint="only numeric tensors can be analysed",
+            f"the tensor {name!r} holds {dtype.name}, which has no fixed size",
+            hint="only tensors of numbers can be analysed",
         ) from error
     size_bytes = (math.prod(shape) * bits + 7) // 8
     tensors[name] = GraphTensor(name, shape, numpy_name, size_bytes, kind)
 
 
-def _missing(error: ModuleNotFoundError) -> MissingPackageError:
-    return MissingPackageError(
-        error.name or "onnx-ir", purpose="reading an ONNX graph", extra="memory"
+def _kind_of(type_: ir.TypeProtocol) -> str:
+    """Return the name of a kind of values: SequenceType becomes ``sequence``."""
+    return type(type_).__name__.removesuffix("Type").lower()
+
+
+def _unknown_size(value: ir.Value) -> GraphError:
+    """Return the error for a tensor whose shape or type is not known."""
+    import onnx
+
+    known = "an unknown shape" if value.shape is None else f"the shape {value.shape}"
+    message = f"the tensor {value.name!r} has {known}, so its size is not fixed"
+    node = value.producer()
+    if node is None:
+        return GraphError(message, hint=_FIXED_SIZE_HINT)
+    domain = "" if node.domain == "ai.onnx" else node.domain
+    if not onnx.defs.has(node.op_type, domain):
+        where = f" of {domain}" if domain else ""
+        return GraphError(
+            f"the operator {node.op_type}{where} is unknown, and the file does not give the shape "
+            f"of {value.name!r}, which it makes",
+            hint=f"write the shape of {value.name!r} into the file, or export without it",
+        )
+    return GraphError(
+        f"{message}: {node.op_type} makes it from data, or from sizes that are not known",
+        hint=f"{_FIXED_SIZE_HINT}, without {node.op_type}",
     )
 
 

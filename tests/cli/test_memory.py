@@ -61,6 +61,28 @@ def test_a_file_is_analysed(graph: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "measured_bytes" not in document
 
 
+def test_a_size_fixes_the_axes_of_a_file(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import onnx
+
+    fixed = memory_json(capsys, str(graph))
+    model = onnx.load(graph)
+    for index, axis in enumerate(("batch", "height", "width")):
+        model.graph.input[0].type.tensor_type.shape.dim[index].dim_param = axis
+    onnx.save(model, graph)
+    code, error, hint = failure(capsys, str(graph))
+    assert (code, error) == (
+        1,
+        "the input 'frame' has the shape (batch, height, width, 3), so its size is not fixed",
+    )
+    assert hint == "give the frame's size, like --size 480x640; the batch is taken as 1"
+    assert main(["memory", str(graph), "--size", "48x64", "--json", "--measure"]) == 0
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    assert document.pop("measured_bytes") >= 0
+    assert document == fixed
+    assert "frame is taken as 1x48x64x3" in captured.err
+
+
 def test_the_tables_name_every_figure(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["memory", str(graph)]) == 0
     out = capsys.readouterr().out

@@ -1,0 +1,286 @@
+"""Reads ONNX files, and refuses by name what cannot be counted.
+
+Shapes that a file states for tensors between its operators are claims, as engines take them: every
+shape is inferred anew. A stated shape counts only where nothing can be inferred.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeunet.errors import EdgeUnetError, GraphError
+from edgeunet.graph.inferred_shapes import (
+    INVALID,
+    LARGEST_SHAPE_ELEMENTS,
+    missing,
+    reason,
+    take_shapes,
+    with_shapes,
+)
+from edgeunet.graph.input_axes import InputAxes, fix_input_axes
+from edgeunet.names import shown
+
+if TYPE_CHECKING:
+    import onnx
+    import onnx_ir as ir
+
+_AGAIN = "export or copy it again"
+
+# A protobuf file ends there. Larger networks keep their weights in files beside it.
+_LARGEST_BYTES = (1 << 31) - 1
+
+# No real network has as many operators; functions that call each other twice reach it quickly.
+_MOST_NODES = 1_000_000
+
+# What a file begins with that is no ONNX: (offset, bytes, what it is, what to do).
+_OTHER_KINDS = (
+    (0, b"version https://git-lfs", "a pointer of Git LFS, not the file itself", "git lfs pull"),
+    (0, b"PK\x03\x04", "a zip file, as torch.save writes", "export it with torch.onnx.export"),
+    (0, b"\x80\x02", "a pickle of Python", "export it with torch.onnx.export"),
+    (0, b"\x89HDF", "an HDF5 file, as Keras writes", "convert it with tf2onnx"),
+    (0, b"\x1f\x8b", "a gzip file", "unpack it"),
+    (0, b"<", "a web page or XML", "download it again"),
+    (4, b"ORTM", "in onnxruntime's own format", "take the .onnx file that it was made from"),
+    (4, b"TFL3", "a TensorFlow Lite file", "convert it with tf2onnx"),
+)
+
+# Kinds of values besides tensors (TypeProto of ONNX).
+_UNCOUNTED = {
+    "sequence_type": "a sequence of tensors, and how many there are is not known before it runs",
+    "optional_type": "optional, and whether it is there is not known before it runs",
+    "map_type": "a map, whose number of entries is not known before it runs",
+    "sparse_tensor_type": "a sparse tensor, whose number of entries is not known before it runs",
+    "opaque_type": "of an opaque type, whose size is not known",
+}
+
+
+def read_onnx(path: Path, size: tuple[int, int] | None = None) -> tuple[ir.Model, InputAxes]:
+    """Read an ONNX file, with every shape that can be known. Large weights lose their numbers.
+
+    size: (height, width) that open axes of the inputs are set to; their batch becomes 1.
+    Returns the model, and the axes that were set.
+    Raises GraphError when it is no ONNX file, or has what cannot be counted; MissingPackageError
+    without the packages that read it.
+    """
+    try:
+        import onnx  # noqa: F401 - the first of the packages that are missed where there is none
+        import onnx_ir as ir  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise missing(error) from error
+    name = shown(path.name)
+    proto = _parsed(path)
+    graph = proto.graph
+    if not graph.node or not graph.output:
+        raise GraphError(
+            f"{name} is not a usable ONNX model: it has no operators or no outputs", hint=_AGAIN
+        )
+    _check_versions(name, proto)
+    _check_content(name, proto)
+    _describe_large_weights(graph)
+    try:
+        proto = _inlined(name, proto)
+        _check_order(name, proto.graph)
+        axes = fix_input_axes(proto.graph, size)
+        return with_shapes(proto), axes
+    except EdgeUnetError:
+        raise
+    except Exception as error:  # both packages raise whatever a broken file leads them to
+        raise GraphError(
+            f"the sizes in {name} contradict each other: {reason(error)}",
+            hint=INVALID
+            if size is None
+            else "another --size may suit the network, such as a multiple of 32",
+        ) from error
+
+
+def check_weights(path: Path) -> None:
+    """Raise GraphError unless the files are there in which a file keeps its weights."""
+    import onnx
+
+    for tensor in _parsed(path).graph.initializer:
+        for entry in tensor.external_data:
+            kept = path.parent / entry.value
+            if (
+                tensor.data_location == onnx.TensorProto.EXTERNAL
+                and entry.key == "location"
+                and not kept.is_file()
+            ):
+                raise GraphError(
+                    f"the weights of {shown(path.name)} are in {shown(kept)!r}, which is missing",
+                    hint="copy that file beside it",
+                )
+
+
+def with_fixed_axes(path: Path, axes: InputAxes, target: Path) -> Path:
+    """Write a copy of an ONNX file whose inputs have the sizes that were set, and return its path.
+
+    The copy has its weights in it, or beside it where they are more than one file may hold.
+    """
+    import onnx
+
+    try:
+        proto = onnx.load(path)
+    except Exception as error:
+        raise GraphError(
+            f"the weights of {shown(path.name)} cannot be read: {reason(error)}", hint=_AGAIN
+        ) from error
+    axes.write(proto.graph)
+    take_shapes(proto)
+    large = proto.ByteSize() > _LARGEST_BYTES // 2
+    onnx.save(proto, target, save_as_external_data=large, location=f"{target.name}.data")
+    return target
+
+
+def _parsed(path: Path) -> onnx.ModelProto:
+    import onnx
+
+    name = shown(path.name)
+    if not path.exists():
+        raise GraphError(f"there is no file {shown(path)!r}", hint="check the path")
+    if not path.is_file():
+        raise GraphError(f"{name} is a folder or a device, not an ONNX file", hint=_AGAIN)
+    size_bytes = path.stat().st_size
+    if size_bytes == 0:
+        raise GraphError(f"{name} is not an ONNX model: it is empty", hint=_AGAIN)
+    with path.open("rb") as file:
+        start = file.read(64)
+        for offset, mark, what, hint in _OTHER_KINDS:
+            if start[offset:].lstrip(b" \r\n").startswith(mark):
+                raise GraphError(f"{name} is not an ONNX model: it is {what}", hint=hint)
+        if size_bytes > _LARGEST_BYTES:
+            raise GraphError(
+                f"{name} is not an ONNX model: it has more than 2 GiB, which protobuf cannot hold",
+                hint="export it with its weights in files of their own (external data)",
+            )
+        content = start + file.read()
+    try:
+        return onnx.load_model_from_string(content)
+    except Exception as error:  # DecodeError, and what its C code raises
+        raise GraphError(
+            f"{name} is not a whole ONNX model: {reason(error)}", hint=_AGAIN
+        ) from error
+
+
+def _check_versions(name: str, proto: onnx.ModelProto) -> None:
+    """Raise GraphError for what the installed package is too old to know."""
+    import onnx
+
+    newest = int(onnx.defs.onnx_opset_version())
+    known = f"the installed onnx {onnx.__version__} knows up to"
+    hint = "install a newer onnx, or export an older opset"
+    if proto.ir_version > onnx.IR_VERSION:
+        raise GraphError(
+            f"{name} has the IR version {proto.ir_version}, and {known} {onnx.IR_VERSION}",
+            hint=hint,
+        )
+    standard = [item.version for item in proto.opset_import if item.domain in ("", "ai.onnx")]
+    if len(standard) > 1 or any(version < 1 for version in standard):
+        raise GraphError(f"{name} names no opset, or several: {standard}", hint=INVALID)
+    if standard and standard[0] > newest:
+        raise GraphError(f"{name} has the opset {standard[0]}, and {known} {newest}", hint=hint)
+
+
+def _check_content(name: str, proto: onnx.ModelProto) -> None:
+    """Raise GraphError for graphs in graphs, and for values that are no dense tensors."""
+    import onnx
+
+    graph = proto.graph
+    for sparse in graph.sparse_initializer:
+        _refuse_sparse(name, sparse.values.name)
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        kind = value.type.WhichOneof("value")
+        if kind not in (None, "tensor_type"):
+            raise GraphError(
+                f"the value {value.name!r} is {_UNCOUNTED.get(kind, kind)}",
+                hint="only networks that hand on tensors can be analysed",
+            )
+    outputs = [value.name for value in graph.output]
+    twice = next((output for output in outputs if outputs.count(output) > 1), None)
+    if twice is not None:
+        raise GraphError(f"{name} has two outputs of the name {twice!r}", hint=INVALID)
+    kinds = onnx.AttributeProto
+    for node in _all_nodes(proto):
+        for attribute in node.attribute:
+            if attribute.type in (kinds.GRAPH, kinds.GRAPHS):
+                raise GraphError(
+                    f"the operator {node.op_type} ({node.name or 'unnamed'}) has a graph inside "
+                    "it, so what is alive depends on the data",
+                    hint="export the network without control flow (If, Loop, Scan)",
+                )
+            if attribute.type in (kinds.SPARSE_TENSOR, kinds.SPARSE_TENSORS):
+                _refuse_sparse(name, node.output[0] if node.output else node.name)
+
+
+def _refuse_sparse(name: str, tensor: str) -> None:
+    raise GraphError(
+        f"{name} keeps {tensor!r} as a sparse tensor, which engines store in ways of their own",
+        hint="export it with dense weights",
+    )
+
+
+def _all_nodes(proto: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    yield from proto.graph.node
+    for function in proto.functions:
+        yield from function.node
+
+
+def _describe_large_weights(graph: onnx.GraphProto) -> None:
+    """Replace the numbers of large weights by a reference that is never followed."""
+    import onnx
+
+    for tensor in graph.initializer:
+        if math.prod(tensor.dims) <= LARGEST_SHAPE_ELEMENTS:
+            continue
+        described = onnx.TensorProto(
+            name=tensor.name,
+            data_type=tensor.data_type,
+            dims=tensor.dims,
+            data_location=onnx.TensorProto.EXTERNAL,
+        )
+        described.external_data.add(key="location", value="dropped")
+        tensor.CopyFrom(described)
+
+
+def _inlined(name: str, proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with its own functions written out."""
+    import onnx.inliner
+
+    if not proto.functions:
+        return proto
+    bodies = {(body.domain, body.name): body for body in proto.functions}
+    counts: dict[tuple[str, str], int] = {}
+
+    def nodes_of(key: tuple[str, str], callers: tuple[tuple[str, str], ...]) -> int:
+        if key in callers:
+            raise GraphError(f"{name}: the function {key[1]!r} calls itself", hint=INVALID)
+        if key not in counts:
+            calls = [(node.domain, node.op_type) for node in bodies[key].node]
+            counts[key] = sum(
+                nodes_of(call, (*callers, key)) if call in bodies else 1 for call in calls
+            )
+        return counts[key]
+
+    calls = [(node.domain, node.op_type) for node in proto.graph.node]
+    written = sum(nodes_of(call, ()) if call in bodies else 1 for call in calls)
+    if written > _MOST_NODES:
+        raise GraphError(
+            f"{name} has {written} operators once its functions are written out",
+            hint="no network of that size can be analysed",
+        )
+    return onnx.inliner.inline_local_functions(proto)
+
+
+def _check_order(name: str, graph: onnx.GraphProto) -> None:
+    """Raise GraphError for an operator that reads what is made after it, or never."""
+    known = {value.name for value in (*graph.input, *graph.initializer)} | {""}
+    for node in graph.node:
+        for read in node.input:
+            if read not in known:
+                raise GraphError(
+                    f"{name}: {node.op_type} {node.name!r} reads {read!r} before anything makes it",
+                    hint=INVALID,
+                )
+        known.update(node.output)
