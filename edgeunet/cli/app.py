@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -21,6 +21,7 @@ from typer.exceptions import TyperException
 from edgeunet import __version__
 from edgeunet.cli import console
 from edgeunet.errors import EdgeUnetError, MissingPackageError
+from edgeunet.media.live.addresses import without_passwords
 from edgeunet.names import shown
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 
 _INTERRUPTED = 130
+_THREADS = "edgeunet-"
 
 # Import name of an optional package -> the extra that installs it.
 EXTRAS = {
@@ -103,7 +105,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             if not received:
                 raise
             code = _report_interruption(received[0])
-    return 128 + received[0] if code == _INTERRUPTED and received else code
+    code = 128 + received[0] if code == _INTERRUPTED and received else code
+    if argv is None and _is_hanging():
+        _leave(code)
+    return code
+
+
+def _is_hanging() -> bool:
+    """Return whether a thread was left behind in a library that never came back."""
+    return any(thread.name.startswith(_THREADS) for thread in threading.enumerate())
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process without waiting for a library: its destructors may hang or crash then."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _run(arguments: list[str]) -> int:
@@ -120,14 +138,14 @@ def _run(arguments: list[str]) -> int:
         raise KeyboardInterrupt from error
     except BrokenPipeError:
         # The reader of stdout has closed it; avoid a second error when the interpreter exits.
-        _drop_stdout()
+        console.drop_stdout()
         return 1
     except OSError as error:
         path = f"{error.filename}: " if error.filename else ""
         hint = _OS_HINTS.get(error.errno or 0, "check the path and the disk")
         if not error.filename:
             # It may be stdout itself, which the interpreter would try once more at exit.
-            _drop_stdout()
+            console.drop_stdout()
         raise EdgeUnetError(f"{path}{error.strerror or error}", hint=hint) from error
     except MemoryError as error:
         what = f": {error}" if str(error) else ""
@@ -188,16 +206,7 @@ def _report_interruption(number: int) -> int:
 
 def _report(message: str, hint: str, exit_code: int) -> int:
     """Write the two lines of a failure, and return the exit code."""
-    one_line = " ".join(shown(message).split())
+    one_line = " ".join(without_passwords(shown(message)).split())
     with contextlib.suppress(OSError, ValueError):
         print(f"error: {one_line}\nhint: {' '.join(hint.split())}", file=sys.stderr)
     return exit_code
-
-
-def _drop_stdout() -> None:
-    """Write what is left in stdout's buffer, or send it nowhere where that fails."""
-    with contextlib.suppress(OSError, ValueError):
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
-            return
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

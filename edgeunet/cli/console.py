@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from rich import box
 from rich.cells import cell_len
@@ -59,14 +59,34 @@ def stdout(width: int | None = None) -> Console:
 
 
 def stderr() -> Console:
-    return Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+    """Return the console of notes. What cannot be written there is dropped."""
+    stream: Any = _Forgiving(sys.stderr)
+    return Console(file=stream, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+
+class _Forgiving:
+    """A stream that may lose its reader, such as a terminal that is closed, without an error."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        # Nobody reads it any more: that is no reason to end the work.
+        with contextlib.suppress(OSError, ValueError):
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def note(text: str) -> None:
     """Write a note to stderr; notes are never part of a result."""
-    # Nobody reads it any more: that is no reason to end the work.
-    with contextlib.suppress(OSError, ValueError):
-        stderr().print(shown(text))
+    stderr().print(shown(text))
 
 
 def warn(text: str) -> None:
@@ -77,6 +97,22 @@ def print_json(document: Any) -> None:
     """Write one JSON document, and nothing else, to stdout."""
     json.dump(document, sys.stdout, indent=2)
     sys.stdout.write("\n")
+
+
+def print_json_line(document: Any) -> None:
+    """Write a JSON document as one line to stdout at once; drop it when nobody reads any more."""
+    stream = _Forgiving(sys.stdout)
+    stream.write(json.dumps(document, separators=(",", ":")) + "\n")
+    stream.flush()
+
+
+def drop_stdout() -> None:
+    """Write what is left in stdout's buffer, or send it nowhere where that fails."""
+    with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            return
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_table(

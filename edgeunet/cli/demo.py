@@ -19,7 +19,7 @@ from edgeunet.units import format_bytes, format_size
 if TYPE_CHECKING:
     from edgeunet.analysis.memory_report import MemoryReport
     from edgeunet.stream.comparison import Comparison
-    from edgeunet.stream.pipeline import RunSummary
+    from edgeunet.stream.run_summary import RunSummary
 
 _SIZE = (288, 480)
 _FRAMES = 48
@@ -91,9 +91,10 @@ def _make_clips(out: Path) -> None:
 
 
 def _clean(bundle: Path, out: Path) -> RunSummary:
-    from edgeunet.stream.pipeline import RunOptions, run_pipeline
+    from edgeunet.stream.pipeline import run_pipeline
+    from edgeunet.stream.run_options import RunOptions
 
-    options = RunOptions(str(out / "noisy.mkv"), bundle, str(out / "denoised.mkv"))
+    options = RunOptions(str(out / "noisy.mkv"), bundle, (str(out / "denoised.mkv"),))
     with progress(" frames/s") as bar:
         task = bar.add_task("cleaning", total=_FRAMES, rate="-")
 

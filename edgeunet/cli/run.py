@@ -1,34 +1,31 @@
-"""``edgeunet run``: run frames from a source through a bundle into a sink."""
+"""``edgeunet run``: run frames from a source through a bundle into sinks."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from edgeunet.cli import console
 from edgeunet.cli.options import AsJson, Seed
-from edgeunet.errors import EdgeUnetError, SourceError
-
-if TYPE_CHECKING:
-    from edgeunet.stream.pipeline import RunSummary
+from edgeunet.errors import EdgeUnetError, SinkError, SourceError, UsageError
 
 _SIGNAL_EXIT_BASE = 128
+_WITHOUT_A_TERMINAL = 60.0
 
 
 class InterruptedRunError(EdgeUnetError):
     """The user, or the system, ended a run. Frames already written are kept."""
 
-    def __init__(self, frames: int, sink: str, number: int) -> None:
-        super().__init__(
-            f"interrupted: {_kept(frames, sink)}", hint="run the command again to start over"
-        )
+    def __init__(self, what: str, number: int) -> None:
+        super().__init__(f"interrupted{what}", hint="run the command again to start over")
         self.exit_code = _SIGNAL_EXIT_BASE + number
 
 
@@ -38,20 +35,22 @@ def command(
         typer.Argument(
             metavar="SOURCE",
             help="A video, an image, a folder, a quoted glob, a camera (0, v4l2:///dev/video0, "
-            "csi://0), rtsp://..., gst://PIPELINE, or test:// for a pattern.",
+            "csi://0), rtsp://, http://, udp:// or srt://..., gst://PIPELINE, or test:// for a "
+            "pattern.",
         ),
     ],
     bundle: Annotated[
         Path,
         typer.Option("--bundle", metavar="BUNDLE", help="The folder that edgeunet export wrote."),
     ],
-    sink: Annotated[
-        str,
+    sinks: Annotated[
+        list[str] | None,
         typer.Argument(
-            metavar="[SINK]",
-            help="A video (.mp4, .avi, .mkv lossless), a folder/ for PNG images, window://, none.",
+            metavar="[SINK]...",
+            help="A video (.mp4, .avi, .mkv lossless), a folder/ for PNG images, window://, none; "
+            "or several.",
         ),
-    ] = "none",
+    ] = None,
     engine: Annotated[
         str,
         typer.Option(
@@ -94,15 +93,67 @@ def command(
         int | None,
         typer.Option("--threads", metavar="N", help="Number of CPU threads; default: all cores."),
     ] = None,
+    reconnect: Annotated[
+        str,
+        typer.Option(
+            "--reconnect",
+            metavar="SECONDS|forever|never",
+            help="How long a lost camera or stream is tried to be opened again; forever also waits "
+            "for its first frame.",
+        ),
+    ] = "60",
+    timeout: Annotated[
+        float,
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            help="A camera or stream without a frame for so long is lost.",
+        ),
+    ] = 15.0,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--password-file",
+            metavar="FILE",
+            help="The password of rtsp://user@host, or for {password} in SOURCE; default: the "
+            "variable EDGEUNET_PASSWORD.",
+        ),
+    ] = None,
+    status: Annotated[
+        float,
+        typer.Option(
+            "--status",
+            metavar="SECONDS",
+            help="Time between status lines where stderr is no terminal, and with --json-lines.",
+        ),
+    ] = _WITHOUT_A_TERMINAL,
     json: AsJson = False,
+    json_lines: Annotated[
+        bool,
+        typer.Option(
+            "--json-lines", help="Print a JSON document per line: status, warnings, and the result."
+        ),
+    ] = False,
 ) -> None:
     """Run a bundle over a video, images or a camera."""
-    from edgeunet.stream.pipeline import RunOptions, run_pipeline
+    from edgeunet.cli.run_report import RunReport, document, print_summary
+    from edgeunet.media.live.reconnecting import Patience, parse_reconnect
+    from edgeunet.stream.opening import StoppedWhileOpening
+    from edgeunet.stream.pipeline import run_pipeline
+    from edgeunet.stream.run_options import RunOptions
+    from edgeunet.stream.run_summary import kept
 
+    if json and json_lines:
+        raise UsageError("--json and --json-lines exclude each other", hint="give one of them")
+    if not 1 <= status <= 86400:
+        raise UsageError(
+            f"{status:g} is not a time between status lines",
+            hint="use --status with seconds from 1 to 86400",
+        )
     options = RunOptions(
         source=source,
         bundle=bundle,
-        sink=sink,
+        sinks=tuple(sinks or ()),
         engine=engine,
         noise_sigma=noise,
         seed=seed,
@@ -110,27 +161,50 @@ def command(
         strength=strength,
         frame_limit=frames,
         threads=threads,
+        patience=Patience(timeout, parse_reconnect(reconnect)),
+        password_file=password_file,
     )
-    with console.progress(" frames/s") as bar, _stopping() as (stop, signals):
-        task = bar.add_task("run", total=None, rate="-")
-
-        def show(done: int, total: int | None, rate: float) -> None:
-            bar.update(task, completed=done, total=total, rate=f"{rate:.1f}")
-
-        summary = run_pipeline(options, on_frame=show, on_note=console.note, stop=stop)
+    report = RunReport(status, json_lines=json_lines)
+    with report, _stopping(options.outlives_a_terminal) as (stop, signals):
+        try:
+            summary = run_pipeline(
+                options,
+                on_frame=report.on_frame,
+                on_note=report.note,
+                on_status=report.on_status,
+                stop=stop,
+            )
+        except StoppedWhileOpening as error:
+            number = signals[0] if signals else signal.SIGINT
+            raise InterruptedRunError(" before the first frame", number) from error
     for warning in summary.warnings:
-        console.warn(warning)
-    if json:
-        console.print_json(_document(summary))
-    else:
-        _print(summary)
+        report.note(f"warning: {warning}")
+    try:
+        if json_lines:
+            console.print_json_line({"event": "end", **document(summary)})
+        elif json:
+            console.print_json(document(summary))
+        else:
+            print_summary(summary)
+        sys.stdout.flush()
+    except OSError:
+        # The terminal is gone; what ended the run says more.
+        console.drop_stdout()
+        if not summary.interrupted:
+            raise
     if summary.interrupted:
         number = signals[0] if signals else signal.SIGINT
-        raise InterruptedRunError(summary.frames, summary.sink, number)
+        raise InterruptedRunError(f": {kept(summary.sinks, summary.frames)}", number)
     if summary.broken_off:
         raise SourceError(
-            f"{summary.broken_off}; {_kept(summary.frames, summary.sink)}",
+            f"{summary.broken_off}; {kept(summary.sinks, summary.frames)}",
             hint="get the whole file, or check the camera, and run again for the rest",
+        )
+    failed = [sink for sink in summary.sinks if sink.failure]
+    if failed:
+        raise SinkError(
+            f"{failed[0].failure}; the other sinks went on",
+            hint="mend what it names, and run again for that sink",
         )
     if summary.skipped:
         left_out = f"{len(summary.skipped)} image{'s' if len(summary.skipped) > 1 else ''}"
@@ -141,17 +215,13 @@ def command(
         )
 
 
-def _kept(frames: int, sink: str) -> str:
-    if sink == "none" or not frames:
-        return f"{frames} frames were worked on, none was kept"
-    return f"the {frames} frames written are kept in {sink}"
-
-
 @contextlib.contextmanager
-def _stopping() -> Iterator[tuple[threading.Event, list[int]]]:
-    """Turn the first Ctrl-C, SIGTERM or SIGHUP into a request to stop after the current frame.
+def _stopping(outlives_a_terminal: bool) -> Iterator[tuple[threading.Event, list[int]]]:
+    """Turn the first Ctrl-C or SIGTERM into a request to stop after the current frame.
 
     A second signal interrupts at once, in case the current frame never ends.
+    outlives_a_terminal: whether the run goes on after SIGHUP, which comes when the terminal or the
+        ssh connection is closed. Otherwise it stops, as nobody sees its result.
     """
     stop = threading.Event()
     received: list[int] = []
@@ -162,74 +232,16 @@ def _stopping() -> Iterator[tuple[threading.Event, list[int]]]:
         received.append(number)
         stop.set()
 
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP"):  # the terminal, or the ssh connection, was closed
-        numbers.append(signal.SIGHUP)
-    previous = {number: signal.signal(number, handle) for number in numbers}
+    handlers = {signal.SIGINT: handle, signal.SIGTERM: handle}
+    if hasattr(signal, "SIGHUP"):
+        handlers[signal.SIGHUP] = _ignore if outlives_a_terminal else handle
+    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield stop, received
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, earlier in previous.items():
+            signal.signal(number, earlier)
 
 
-def _document(summary: RunSummary) -> dict[str, Any]:
-    """Return the JSON document; sizes are HxW in pixels, rates in frames per second.
-
-    strength: only where it is not 1.
-    """
-    latency, quality = summary.latency_ms, summary.quality
-    strength = {} if summary.strength == 1 else {"strength": summary.strength}
-    return {
-        "source": summary.source,
-        "sink": summary.sink,
-        "bundle": summary.bundle,
-        "engine": summary.engine,
-        "view": summary.view,
-        **strength,
-        "frames": summary.frames,
-        "skipped": len(summary.skipped),
-        "dropped": summary.dropped,
-        "complete": summary.complete,
-        "warnings": [*summary.warnings, *filter(None, [summary.broken_off])],
-        "size": f"{summary.height}x{summary.width}",
-        "frame_rate": summary.frame_rate,
-        "fps": round(summary.frames_per_second, 3),
-        "latency_ms": latency
-        and {
-            "p50": round(latency.p50, 3),
-            "p95": round(latency.p95, 3),
-            "p99": round(latency.p99, 3),
-            "mean": round(latency.mean, 3),
-        },
-        "psnr_db": quality
-        and {
-            "before": round(quality.before, 3),
-            "after": None if quality.after is None else round(quality.after, 3),
-        },
-    }
-
-
-def _print(summary: RunSummary) -> None:
-    latency, quality = summary.latency_ms, summary.quality
-    rows = [
-        ("source", f"{summary.source} ({summary.height}x{summary.width})"),
-        ("sink", f"{summary.sink} ({summary.view})"),
-        ("bundle", summary.bundle),
-        ("engine", summary.engine),
-        ("frames", str(summary.frames)),
-    ]
-    if summary.strength != 1:
-        rows.append(("strength", f"{summary.strength:g}"))
-    if summary.skipped:
-        rows.append(("left out", str(len(summary.skipped))))
-    if summary.dropped:
-        rows.append(("dropped", str(summary.dropped)))
-    rows.append(("frames per second", f"{summary.frames_per_second:.1f}"))
-    if latency is not None:
-        times = f"{latency.p50:.1f} / {latency.p95:.1f} / {latency.p99:.1f}"
-        rows.append(("latency p50 / p95 / p99 (ms)", times))
-    if quality is not None:
-        after = "-" if quality.after is None else f"{quality.after:.2f}"
-        rows.append(("PSNR noisy / denoised (dB)", f"{quality.before:.2f} / {after}"))
-    console.print_table(None, ["run", ""], rows, text_columns=2)
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Do nothing. Unlike SIG_IGN, this is not inherited by processes that the run starts."""

@@ -1,38 +1,34 @@
-"""Reads a live source in a thread of its own and keeps the newest frame only."""
+"""Reads a source in a thread of its own: a live one for its newest frame, files a little ahead."""
 
 from __future__ import annotations
 
 import dataclasses
 import threading
+import time
+from collections import deque
 from pathlib import Path
 
 from edgeunet.errors import SourceError
 from edgeunet.media.frames import Frame, Source, SourceReport
+from edgeunet.media.live.reconnecting import ReconnectingSource
 
-_WAKE_S = 0.2
 _SILENCE_S = 15.0
 _JOIN_S = 2.0
+_AHEAD_FRAMES = 2
 
 
-class LiveSource:
-    """A source that is read in a thread of its own, at the source's pace.
+class _ThreadedSource:
+    """What both kinds share: a source, the thread that reads it, and the frames in between."""
 
-    ``read`` waits for a frame that was not returned before. Only the newest frame is kept, so a
-    slow
-    network works on what the camera sees now. Older frames are dropped and counted.
-    """
-
-    live = True
-
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, thread_name: str) -> None:
         self._source = source
-        self._fresh = threading.Condition()
-        self._newest: Frame | None = None
+        self._changed = threading.Condition()
+        self._waiting: deque[Frame] = deque()
         self._dropped = 0
         self._ended = False
-        self._failure: Exception | None = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._pump, name="edgeunet-capture", daemon=True)
+        self._failure: BaseException | None = None
+        self._interrupted = False
+        self._thread = threading.Thread(target=self._pump, name=thread_name, daemon=True)
         self._thread.start()
 
     @property
@@ -59,53 +55,134 @@ class LiveSource:
     def paths(self) -> tuple[Path, ...]:
         return self._source.paths
 
-    def read(self) -> Frame | None:
-        """Return the newest frame, or None at the end.
-
-        Raises SourceError when the source fails, or delivers no frame for fifteen seconds.
-        """
-        waited_s = 0.0
-        with self._fresh:
-            while self._newest is None and not self._ended:
-                # A short wait returns often enough for Ctrl-C to work while the camera is silent.
-                self._fresh.wait(_WAKE_S)
-                waited_s += _WAKE_S
-                if waited_s > _SILENCE_S:
-                    raise SourceError(
-                        f"{self.name!r} has delivered no frame for {_SILENCE_S:g} s",
-                        hint="check the camera's cable or the network",
-                    )
-            frame, self._newest = self._newest, None
-            if frame is None and self._failure is not None:
-                raise self._failure
-            return frame
-
     def report(self) -> SourceReport:
         inner = self._source.report()
-        return dataclasses.replace(inner, dropped=self._dropped)
+        return dataclasses.replace(inner, dropped=inner.dropped + self._dropped)
+
+    def interrupt(self) -> None:
+        """Make ``read`` return None at once, also in another thread."""
+        with self._changed:
+            self._interrupted = True
+            self._changed.notify_all()
 
     def close(self) -> None:
         """Stop the thread and close the source. A source that hangs in a read is left open."""
-        self._stop.set()
+        self.interrupt()
+        if isinstance(self._source, ReconnectingSource):
+            self._source.interrupt()
         self._thread.join(_JOIN_S)
         if not self._thread.is_alive():
             self._source.close()
 
     def _pump(self) -> None:
-        frame: Frame | None = None
-        failure: Exception | None = None
-        while not self._stop.is_set():
-            try:
+        try:
+            while not self._interrupted:
                 frame = self._source.read()
-            except Exception as error:  # raised again in the thread that calls ``read``
-                frame, failure = None, error
-            with self._fresh:
                 if frame is None:
-                    self._failure = failure
-                    self._ended = True
-                else:
-                    self._dropped += self._newest is not None
-                    self._newest = frame
-                self._fresh.notify()
-            if frame is None:
-                return
+                    break
+                if not self._take(frame):
+                    break
+        except BaseException as error:  # raised again in the thread that calls ``read``
+            self._failure = error
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _take(self, frame: Frame) -> bool:
+        """Keep a frame for the reader. Returns False when no more are wanted."""
+        raise NotImplementedError
+
+    def _next(self) -> Frame | None:
+        """Return the frame that waits, if one does; hold ``_changed`` around the call."""
+        if self._interrupted:
+            return None
+        if self._waiting:
+            frame = self._waiting.popleft()
+            self._changed.notify_all()
+            return frame
+        if self._failure is not None:
+            raise self._failure
+        return None
+
+
+class LiveSource(_ThreadedSource):
+    """A source that is read in a thread of its own, at the source's pace.
+
+    ``read`` waits for a frame that was not returned before. Only the newest frame is kept, so a
+    slow network works on what the camera sees now. Older frames are dropped and counted; those
+    from before the first ``read`` are counted apart, because no network is to blame for them.
+
+    silence_s: without a frame for so long, ``read`` raises; None leaves that to the source.
+    """
+
+    live = True
+
+    def __init__(self, source: Source, *, silence_s: float | None = _SILENCE_S) -> None:
+        self._silence_s = silence_s
+        self._asked = False
+        self._early = 0
+        super().__init__(source, "edgeunet-capture")
+
+    def report(self) -> SourceReport:
+        return dataclasses.replace(super().report(), early=self._early)
+
+    def read(self) -> Frame | None:
+        """Return the newest frame, or None at the end and after ``interrupt``.
+
+        Raises SourceError when the source fails or is silent.
+        """
+        with self._changed:
+            self._asked = True
+            ready = self._changed.wait_for(
+                lambda: self._waiting or self._ended or self._interrupted, self._silence_s
+            )
+            if not ready:
+                raise SourceError(
+                    f"{self.name!r} has delivered no frame for {self._silence_s:g} s",
+                    hint="check the camera's cable or the network",
+                )
+            return self._next()
+
+    def _take(self, frame: Frame) -> bool:
+        if frame.arrived_s is None:
+            frame = dataclasses.replace(frame, arrived_s=time.monotonic())
+        with self._changed:
+            if self._asked:
+                self._dropped += len(self._waiting)
+            else:
+                self._early += len(self._waiting)
+            self._waiting.clear()
+            self._waiting.append(frame)
+            self._changed.notify_all()
+        return True
+
+
+class ReadAhead(_ThreadedSource):
+    """Files that are read in a thread of their own, two frames ahead, so that none waits.
+
+    limit: the most frames that are read; None reads all.
+    """
+
+    live = False
+
+    def __init__(self, source: Source, limit: int | None = None) -> None:
+        self._left = limit
+        super().__init__(source, "edgeunet-read")
+
+    def read(self) -> Frame | None:
+        """Return the next frame, or None at the end and after ``interrupt``.
+
+        Raises what the source raised, after the frames before it.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._ended or self._interrupted)
+            return self._next()
+
+    def _take(self, frame: Frame) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._waiting) < _AHEAD_FRAMES or self._interrupted)
+            self._waiting.append(frame)
+            self._changed.notify_all()
+        if self._left is not None:
+            self._left -= 1
+        return self._left != 0

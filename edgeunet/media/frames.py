@@ -17,12 +17,14 @@ class Frame:
     timestamp_s: seconds since the source's first frame.
     image: (H, W, 3) uint8 BGR; it belongs to the receiver.
     name: file stem to write it under, when the source is a set of image files.
+    arrived_s: when a live frame arrived in this process, by ``time.monotonic``; None for files.
     """
 
     index: int
     timestamp_s: float
     image: Image
     name: str | None = None
+    arrived_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ class SourceReport:
 
     skipped: one line per frame that was left out, with its name and the reason.
     dropped: frames of a live source that came while an earlier one was processed.
+    early: frames of a live source that came before anybody asked for one.
+    reconnections: how often a live source was lost and came back.
+    damaged: frames or packets of a live source that were skipped because they were damaged.
     warnings: lines for the user about frames that were delivered.
     complete: every frame that the source announced was delivered.
     broken_off: why the source ended early; empty when it did not.
@@ -38,6 +43,9 @@ class SourceReport:
 
     skipped: tuple[str, ...] = ()
     dropped: int = 0
+    early: int = 0
+    reconnections: int = 0
+    damaged: int = 0
     warnings: tuple[str, ...] = ()
     complete: bool = True
     broken_off: str = ""

@@ -1,9 +1,8 @@
-"""Figures of a run: latency of the network, and PSNR against clean frames."""
+"""Figures of a run: latency of the network, age of its frames, and PSNR against clean frames."""
 
 from __future__ import annotations
 
 import math
-from array import array
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgeunet.metrics import psnr_of_error_db
 from edgeunet.specs import Image
+from edgeunet.stream.histogram import Histogram
 
 IDENTICAL_DB = 100.0
 """Stands for the PSNR of two equal frames, which is infinite."""
@@ -18,9 +18,9 @@ IDENTICAL_DB = 100.0
 
 @dataclass(frozen=True)
 class Latency:
-    """Time from handing a frame to the engine to its results, in milliseconds, over all frames.
+    """A time in milliseconds, over all frames.
 
-    p50, p95, p99: percentiles.
+    p50, p95, p99: percentiles, right to 0.5 %.
     """
 
     p50: float
@@ -60,32 +60,55 @@ class PsnrMeter:
 
 
 class Meter:
-    """Collects the figures of a run, a few bytes per frame."""
+    """Collects the figures of a run in memory that does not grow with its frames."""
 
     def __init__(self) -> None:
-        self._latency_ms = array("d")
-        self._before_db = array("d")
-        self._after_db = array("d")
+        self.latency_histogram = Histogram()
+        self.age_histogram = Histogram()
+        self._before = _Mean()
+        self._after = _Mean()
 
     def add_latency(self, latency_ms: float) -> None:
-        self._latency_ms.append(latency_ms)
+        self.latency_histogram.add(latency_ms)
+
+    def add_age(self, age_ms: float) -> None:
+        """Count the time from a frame's arrival in this process to the network's answer."""
+        self.age_histogram.add(age_ms)
 
     def add_quality(self, before_db: float, after_db: float | None) -> None:
-        self._before_db.append(before_db)
+        self._before.add(before_db)
         if after_db is not None:
-            self._after_db.append(after_db)
+            self._after.add(after_db)
 
     def latency(self) -> Latency | None:
         """Return percentiles and mean, or None before the first frame."""
-        if not self._latency_ms:
-            return None
-        values = np.asarray(self._latency_ms)
-        p50, p95, p99 = (float(value) for value in np.percentile(values, (50, 95, 99)))
-        return Latency(p50, p95, p99, float(values.mean()))
+        return _summarized(self.latency_histogram)
+
+    def age(self) -> Latency | None:
+        """Return percentiles and mean of the age, or None before the first frame."""
+        return _summarized(self.age_histogram)
 
     def quality(self) -> Quality | None:
         """Return the mean PSNR, or None when no noise was added."""
-        if not self._before_db:
+        if not self._before.count:
             return None
-        after = float(np.mean(self._after_db)) if self._after_db else None
-        return Quality(float(np.mean(self._before_db)), after)
+        return Quality(self._before.mean, self._after.mean if self._after.count else None)
+
+
+class _Mean:
+    """A running mean."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean = 0.0
+
+    def add(self, value: float) -> None:
+        self.count += 1
+        self.mean += (value - self.mean) / self.count
+
+
+def _summarized(histogram: Histogram) -> Latency | None:
+    if not histogram.count:
+        return None
+    p50, p95, p99 = (histogram.percentile_ms(percent) for percent in (50, 95, 99))
+    return Latency(p50, p95, p99, histogram.mean_ms)

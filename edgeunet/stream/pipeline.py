@@ -1,102 +1,34 @@
-"""Runs a source through a network into a sink. Complete frames are kept however a run ends."""
+"""Runs a source through a network into sinks. Complete frames are kept however a run ends.
+
+Reading, the network, composing and every sink have a thread each, so that none waits for another
+that still works on an earlier frame. The thread that calls ``run_pipeline`` only watches: signals
+reach it, and it can name a stage that hangs.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 
-from edgeunet.bundle import Bundle, open_bundle
-from edgeunet.errors import EdgeUnetError, SinkError, UsageError
-from edgeunet.media.frames import Frame, Sink, Source, SourceReport, StreamShape
-from edgeunet.media.sinks import open_sink
-from edgeunet.media.sources import open_source
-from edgeunet.noise_models import check_noise
+from edgeunet.errors import EdgeUnetError
+from edgeunet.media.capture import LiveSource, ReadAhead
 from edgeunet.run.engine_choice import Note
-from edgeunet.run.executor import Executor, check_size
-from edgeunet.specs import Task
-from edgeunet.stream.added_noise import GaussianNoise
-from edgeunet.stream.compose import Composer, choose_view
-from edgeunet.stream.meter import Latency, Meter, PsnrMeter, Quality
-from edgeunet.stream.strength import FULL, Blender, check_strength
+from edgeunet.stream.activity import Activity
+from edgeunet.stream.network_thread import NetworkThread
+from edgeunet.stream.opening import Opened, opened_run
+from edgeunet.stream.run_options import RunOptions
+from edgeunet.stream.run_summary import RunStatus, RunSummary, kept, warnings_about
 
-_MS_PER_S = 1e3
-_NAMED_SKIPS = 5
+_WATCH_S = 1.0
+_LAST_CHANCE_S = 5.0
 
 Progress = Callable[[int, int | None, float], None]
 """Called after every frame with (finished frames, all frames or None, frames per second)."""
 
-
-@dataclass(frozen=True)
-class RunOptions:
-    """Options of a run.
-
-    source: the source, as ``open_source`` reads it.
-    bundle: path of the bundle.
-    sink: the sink, as ``open_sink`` reads it.
-    engine: ``auto`` or the name of an engine.
-    noise_sigma: noise that is added to clean frames, in 8-bit units; None adds none.
-    seed: of that noise.
-    view: what is written, a ``edgeunet.stream.compose.View``; None chooses by the bundle.
-    strength: share of the denoising that is applied, from 0 (the frame itself) to 1.
-    frame_limit: stop after this many frames; None runs to the end.
-    threads: CPU threads of the engine; None takes every core.
-    """
-
-    source: str
-    bundle: Path
-    sink: str = "none"
-    engine: str = "auto"
-    noise_sigma: float | None = None
-    seed: int = 0
-    view: str | None = None
-    strength: float = FULL
-    frame_limit: int | None = None
-    threads: int | None = None
-
-
-@dataclass(frozen=True)
-class RunSummary:
-    """The result of a run.
-
-    source, sink, bundle, engine, view: their names.
-    strength: share of the denoising that was applied, 0..1.
-    height, width: of the source, in pixels.
-    frame_rate: of the source, in frames per second.
-    frames: frames that were processed and written.
-    skipped: one line per frame that could not be used.
-    dropped: frames of a live source that came too fast for the network.
-    complete: the sink has every frame that the source had or that was asked for.
-    interrupted: the user ended the run.
-    warnings: lines for the user.
-    broken_off: why the source ended early; empty when it did not.
-    frames_per_second: from the first read to the last write.
-    latency_ms: None when no frame was processed.
-    quality: None when no noise was added.
-    """
-
-    source: str
-    sink: str
-    bundle: str
-    engine: str
-    view: str
-    strength: float
-    height: int
-    width: int
-    frame_rate: float
-    frames: int
-    skipped: tuple[str, ...]
-    dropped: int
-    complete: bool
-    interrupted: bool
-    warnings: tuple[str, ...]
-    broken_off: str
-    frames_per_second: float
-    latency_ms: Latency | None
-    quality: Quality | None
+StatusReader = Callable[[RunStatus], None]
+"""Called about once a second while a run goes on."""
 
 
 def run_pipeline(
@@ -104,190 +36,178 @@ def run_pipeline(
     *,
     on_frame: Progress | None = None,
     on_note: Note | None = None,
+    on_status: StatusReader | None = None,
     stop: threading.Event | None = None,
 ) -> RunSummary:
     """Run a bundle over a source and return a summary.
 
-    on_frame: called after every frame.
-    on_note: called with one line about the engine's choice, before the first frame.
+    on_frame: called after every frame, in the network's thread.
+    on_note: called with one line about the engine's choice, and about a stage that hangs.
+    on_status: called about once a second.
     stop: setting it ends the run after the current frame, as a KeyboardInterrupt does. Written
         frames are kept, and the summary says ``interrupted``.
-    Raises an EdgeUnetError when the run cannot start or fails. Frames written before are kept,
-    unless the sink itself failed.
+    Raises an EdgeUnetError when the run cannot start or fails, and StoppedWhileOpening when it was
+    stopped before. Frames written before are kept, unless the sink itself failed.
     """
-    _check(options)
-    bundle = open_bundle(options.bundle)
-    manifest = bundle.manifest
-    view = choose_view(options.view, manifest)
-    blender = None if options.strength == FULL else Blender(options.strength, manifest)
+    options.check()
+    stop = stop or threading.Event()
     with contextlib.ExitStack() as stack:
-        source = open_source(options.source, (manifest.height, manifest.width))
-        stack.callback(source.close)
-        check_size(bundle, source.name, source.height, source.width)
-        executor = Executor(bundle, options.engine, threads=options.threads, on_note=on_note)
-        stack.callback(executor.close)
-        composer = Composer(manifest, view)
-        shape = StreamShape(
-            composer.height,
-            composer.width,
-            source.frame_rate,
-            _smaller(source.frame_count, options.frame_limit),
-        )
-        sink = open_sink(options.sink, shape, source)
-        run = _Run(options, bundle, source, executor, blender, composer, sink, shape.frame_count)
-        run.pump(on_frame, stop or threading.Event())
-        report = source.report()
-    return run.summary(report, str(view))
+        opened = opened_run(options, stack, on_note, stop)
+        run = _Run(options, opened, stack, stop)
+        return run.watch(on_frame, on_note, on_status)
 
 
 class _Run:
-    """One run over a source."""
+    """One run over a source that is open."""
 
     def __init__(
         self,
         options: RunOptions,
-        bundle: Bundle,
-        source: Source,
-        executor: Executor,
-        blender: Blender | None,
-        composer: Composer,
-        sink: Sink,
-        total: int | None,
+        opened: Opened,
+        stack: contextlib.ExitStack,
+        stop: threading.Event,
     ) -> None:
         self._options = options
-        self._bundle = bundle
-        self._source = source
-        self._executor = executor
-        self._blender = blender
-        self._composer = composer
-        self._sink = sink
-        self._total = total
-        self._meter = Meter()
-        self._noise: GaussianNoise | None = None
-        self._psnr: PsnrMeter | None = None
-        if options.noise_sigma is not None:
-            size = (source.height, source.width)
-            self._noise = GaussianNoise(options.noise_sigma, options.seed, *size)
-            self._psnr = PsnrMeter(*size)
-        outputs = bundle.manifest.outputs
-        self._denoised = next((out.name for out in outputs if out.task is Task.DENOISE), None)
-        self._frames = 0
-        self._elapsed_s = 0.0
-        self._closed_early = False
+        self._opened = opened
+        self._stack = stack
+        self._stop = stop
+        self._activity = Activity()
         self._interrupted = False
+        feed = opened.source
+        if not isinstance(feed, LiveSource):
+            feed = ReadAhead(feed, options.frame_limit)
+            stack.callback(feed.close)
+        self._feed = feed
+        self._network = NetworkThread(options, opened, feed, self._activity, stop)
+        self._shown_frames = 0
+        self._shown_s = 0.0
 
-    def pump(self, on_frame: Progress | None, stop: threading.Event) -> None:
-        """Process all frames, then end the sink so that complete frames are kept."""
+    def watch(
+        self,
+        on_frame: Progress | None,
+        on_note: Note | None,
+        on_status: StatusReader | None,
+    ) -> RunSummary:
+        """Let the threads work until the source ends or the run is stopped; then end the sinks."""
+        network = self._network
         start_s = time.perf_counter()
+        network.start(on_frame)
         try:
-            for frame in self._frames_until(stop):
-                if not self._step(frame):
-                    self._closed_early = True
-                    break
-                if on_frame is not None:
-                    rate = self._frames / (time.perf_counter() - start_s)
-                    on_frame(self._frames, self._total, rate)
-        except SinkError:
-            self._sink.discard()
-            raise
+            self._watch_until_done(start_s, on_note, on_status)
         except KeyboardInterrupt:
             self._interrupted = True
-        except BaseException as error:
-            self._keep_after(error)
+            self._end(_LAST_CHANCE_S)
+        except BaseException:
+            self._end(_LAST_CHANCE_S)
             raise
-        self._elapsed_s = time.perf_counter() - start_s
-        if self._frames:
-            self._sink.finish()
-        else:
-            self._sink.discard()
+        self._interrupted = self._interrupted or network.interrupted
+        network.finish_sinks(None if not self._interrupted else _LAST_CHANCE_S)
+        elapsed_s = time.perf_counter() - start_s
+        self._raise_failure()
+        return self._summary(elapsed_s)
 
-    def summary(self, report: SourceReport, view: str) -> RunSummary:
-        """Return the result of the run."""
-        frames, elapsed_s = self._frames, self._elapsed_s
-        whole = report.complete and not self._interrupted
-        return RunSummary(
-            source=self._source.name,
-            sink=self._sink.name,
-            bundle=self._bundle.path.name,
-            engine=self._executor.engine,
-            view=view,
-            strength=self._options.strength,
-            height=self._source.height,
-            width=self._source.width,
-            frame_rate=self._source.frame_rate,
+    def _watch_until_done(
+        self, start_s: float, on_note: Note | None, on_status: StatusReader | None
+    ) -> None:
+        network = self._network
+        named: set[str] = set()
+        stopping = False
+        next_status_s = start_s + _WATCH_S
+        while not network.done.wait(0.1 if not stopping else 0.02):
+            if self._stop.is_set() and not stopping:
+                stopping = True
+                network.stop()
+            now_s = time.perf_counter()
+            if now_s < next_status_s:
+                continue
+            next_status_s = now_s + _WATCH_S
+            hangs = self._activity.hangs()
+            if on_note is not None:
+                for hang in hangs:
+                    if hang.stage not in named:
+                        on_note(f"warning: {hang}")
+            named = {hang.stage for hang in hangs}
+            if on_status is not None:
+                on_status(self._status(now_s - start_s))
+
+    def _end(self, timeout_s: float) -> None:
+        """Stop the network, and wait for it only a little: it may hang."""
+        self._network.stop()
+        if not self._network.done.wait(timeout_s):
+            # Closing an engine waits for its frame, and this one may never end.
+            self._stack.pop_all()
+
+    def _status(self, running_s: float) -> RunStatus:
+        network = self._network
+        meter, frames = network.meter, network.frames
+        rate = (frames - self._shown_frames) / max(running_s - self._shown_s, 1e-9)
+        self._shown_frames, self._shown_s = frames, running_s
+        report = self._feed.report()
+        return RunStatus(
+            running_s=running_s,
             frames=frames,
+            total=self._opened.shape.frame_count,
+            frames_per_second=rate,
+            fresh_s=network.fresh_s(),
+            latency_ms=meter.latency(),
+            age_ms=meter.age(),
+            dropped=report.dropped,
+            reconnections=report.reconnections,
+            sinks=network.sink_reports(),
+            hangs=tuple(self._activity.hangs()),
+        )
+
+    def _raise_failure(self) -> None:
+        """Raise what ended the run, with a clause that says where the frames before it are."""
+        network = self._network
+        failed = [sink for sink in network.sinks if sink.failure is not None]
+        failure = network.failure
+        if failure is None and failed and not any(sink.open for sink in network.sinks):
+            failure = failed[0].failure
+        if isinstance(failure, KeyboardInterrupt):
+            self._interrupted = True
+            return
+        if failure is None:
+            return
+        if isinstance(failure, EdgeUnetError) and failure is network.failure:
+            reports = network.sink_reports()
+            if any(report.written and not report.failure for report in reports):
+                failure.message += f"; {kept(reports, network.frames)}"
+        raise failure
+
+    def _summary(self, elapsed_s: float) -> RunSummary:
+        opened, network = self._opened, self._network
+        report = self._feed.report()
+        sinks = network.sink_reports()
+        whole = report.complete and not self._interrupted
+        whole = whole and not any(sink.failure for sink in sinks)
+        if not opened.source.live:
+            whole = whole and not any(sink.closed for sink in sinks)
+        warnings = list(warnings_about(report, network.frames, sinks))
+        for sink in network.sinks:
+            warnings += sink.sink.warnings()
+        return RunSummary(
+            source=opened.source.name,
+            sinks=sinks,
+            bundle=opened.bundle.path.name,
+            engine=opened.executor.engine,
+            view=str(opened.view),
+            strength=self._options.strength,
+            height=opened.source.height,
+            width=opened.source.width,
+            frame_rate=opened.source.frame_rate,
+            frames=network.frames,
             skipped=report.skipped,
             dropped=report.dropped,
-            complete=whole and (self._source.live or not self._closed_early),
+            early=report.early,
+            reconnections=report.reconnections,
+            damaged=report.damaged,
+            complete=whole,
             interrupted=self._interrupted,
-            warnings=(*_warnings(report, frames), *self._sink.warnings()),
+            warnings=tuple(warnings),
             broken_off=report.broken_off,
-            frames_per_second=frames / elapsed_s if elapsed_s > 0 else 0.0,
-            latency_ms=self._meter.latency(),
-            quality=self._meter.quality(),
+            frames_per_second=network.frames / elapsed_s if elapsed_s > 0 else 0.0,
+            latency_ms=network.meter.latency(),
+            age_ms=network.meter.age(),
+            quality=network.meter.quality(),
         )
-
-    def _frames_until(self, stop: threading.Event) -> Iterator[Frame]:
-        while self._frames != self._options.frame_limit:
-            if stop.is_set():
-                self._interrupted = True
-                return
-            frame = self._source.read()
-            if frame is None:
-                return
-            yield frame
-
-    def _step(self, frame: Frame) -> bool:
-        """Process one frame. Returns False when the sink wants no more."""
-        seen = frame.image if self._noise is None else self._noise.add(frame.image)
-        before_s = time.perf_counter()
-        outputs = self._executor.run(seen)
-        self._meter.add_latency(_MS_PER_S * (time.perf_counter() - before_s))
-        if self._blender is not None:
-            outputs = self._blender.blended(seen, outputs)
-        if self._psnr is not None:
-            after = None
-            if self._denoised is not None:
-                after = self._psnr.psnr_db(outputs[self._denoised][0], frame.image)
-            self._meter.add_quality(self._psnr.psnr_db(seen, frame.image), after)
-        wants_more = self._sink.write(self._composer.image(seen, outputs), frame)
-        self._frames += 1
-        return wants_more
-
-    def _keep_after(self, error: BaseException) -> None:
-        """Keep the frames written before an error, and add that to its message."""
-        if not self._frames:
-            self._sink.discard()
-            return
-        with contextlib.suppress(SinkError):
-            self._sink.finish()
-            if isinstance(error, EdgeUnetError) and self._sink.name != "none":
-                error.message += f"; the {self._frames} frames before it are in {self._sink.name}"
-
-
-def _check(options: RunOptions) -> None:
-    if options.noise_sigma is not None:
-        check_noise(options.noise_sigma, options.seed)
-    check_strength(options.strength)
-    if options.frame_limit is not None and options.frame_limit < 1:
-        raise UsageError(
-            f"{options.frame_limit} is not a number of frames", hint="use --frames 1 or more"
-        )
-
-
-def _smaller(count: int | None, limit: int | None) -> int | None:
-    known = [number for number in (count, limit) if number is not None]
-    return min(known) if known else None
-
-
-def _warnings(report: SourceReport, frames: int) -> tuple[str, ...]:
-    warnings = list(report.warnings)
-    warnings += [f"left out: {line}" for line in report.skipped[:_NAMED_SKIPS]]
-    if len(report.skipped) > _NAMED_SKIPS:
-        warnings.append(f"left out: {len(report.skipped) - _NAMED_SKIPS} more")
-    if report.dropped:
-        warnings.append(
-            f"{report.dropped} of {report.dropped + frames} frames came faster than they could "
-            "be worked on and were dropped"
-        )
-    return tuple(warnings)

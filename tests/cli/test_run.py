@@ -108,7 +108,19 @@ def test_json_is_one_document(run: Run, bundle: str) -> None:
     document = json.loads(printed)
     assert set(document) == {
         *("source", "sink", "bundle", "engine", "view", "frames", "skipped", "dropped"),
-        *("complete", "warnings", "size", "frame_rate", "fps", "latency_ms", "psnr_db"),
+        *(
+            "early",
+            "reconnections",
+            "damaged",
+            "complete",
+            "warnings",
+            "size",
+            "frame_rate",
+            "fps",
+            "latency_ms",
+            "age_ms",
+        ),
+        "psnr_db",
     }
     assert (document["frames"], document["size"], document["frame_rate"]) == (5, "48x64", 25.0)
     assert document["complete"] is True
@@ -247,9 +259,7 @@ def test_a_disk_that_takes_no_more(bundle: str, out: Path, name: str) -> None:
     assert listing(out) == []
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
-)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_keeps_a_playable_video(bundle: str, out: Path, number: int, code: int) -> None:
     process = start("run", "test://?frames=0", f"{out}/out.mp4", "--json", "--bundle", bundle)
     deadline = time.monotonic() + 30

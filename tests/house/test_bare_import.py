@@ -57,7 +57,9 @@ HEAVY = (
     "stream/photo_clip.py",
     "media/sinks/video.py",
     "media/sinks/images.py",
-    "media/sources/cameras.py",
+    "media/live/gstreamer.py",
+    "media/live/opencv_input.py",
+    "media/live/stream_decoder.py",
 )
 LIGHT_ALL_THE_SAME = (
     "graph/__init__.py",

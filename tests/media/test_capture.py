@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgeunet.errors import SourceError
-from edgeunet.media import capture
-from edgeunet.media.capture import LiveSource
+from edgeunet.media.capture import LiveSource, ReadAhead
 from edgeunet.media.frames import Frame, SourceReport
 from edgeunet.media.sources import open_source
 from tests.media.clips import picture
@@ -71,13 +70,16 @@ def test_the_newest_frame_wins_and_the_others_are_counted() -> None:
     first = live.read()
     assert first is not None
     assert first.index == 4
-    inner.deliver(1)
+    assert first.arrived_s is not None
+    inner.deliver(3)
+    wait_for(inner, 8)
     second = live.read()
     assert second is not None
-    assert second.index == 5
+    assert second.index == 7
     inner.deliver(0)
     assert live.read() is None
-    assert live.report() == SourceReport(dropped=4, warnings=("from inside",))
+    # The first four came before anybody asked for a frame.
+    assert live.report() == SourceReport(early=4, dropped=2, warnings=("from inside",))
     live.close()
     assert inner.closed
 
@@ -91,11 +93,9 @@ def test_a_failure_in_the_thread_reaches_the_reader() -> None:
     live.close()
 
 
-def test_a_silent_camera_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture, "_SILENCE_S", 0.05)
-    monkeypatch.setattr(capture, "_WAKE_S", 0.02)
+def test_a_silent_camera_is_given_up() -> None:
     inner = Scripted()
-    live = LiveSource(inner)
+    live = LiveSource(inner, silence_s=0.05)
     with pytest.raises(SourceError, match=r"'scripted' has delivered no frame for 0.05 s"):
         live.read()
     inner.deliver(0)
@@ -113,5 +113,57 @@ def test_a_live_pattern_keeps_its_pace_and_drops() -> None:
     source.close()
     assert seen == sorted(seen)
     assert seen[-1] == 19
-    assert len(seen) + source.report().dropped == 20
+    assert len(seen) + source.report().dropped + source.report().early == 20
     assert source.report().dropped > 3
+
+
+@pytest.mark.parametrize("kind", [LiveSource, ReadAhead])
+def test_a_reader_that_waits_can_be_interrupted(kind: type[LiveSource | ReadAhead]) -> None:
+    inner = Scripted()
+    waiting = kind(inner)
+    threading.Timer(0.05, waiting.interrupt).start()
+    started_s = time.monotonic()
+    assert waiting.read() is None
+    assert time.monotonic() - started_s < 2
+    inner.deliver(0)
+    waiting.close()
+
+
+def test_files_are_read_two_frames_ahead_and_no_further() -> None:
+    inner = Scripted()
+    ahead = ReadAhead(inner)
+    inner.deliver(9)
+    # Two wait, and the thread holds a third that it cannot put down.
+    deadline_s = time.monotonic() + 5
+    while inner.delivered < 3 and time.monotonic() < deadline_s:
+        time.sleep(0.002)
+    time.sleep(0.05)
+    assert inner.delivered == 3
+    frames = [ahead.read() for _ in range(9)]
+    assert [frame.index for frame in frames if frame is not None] == list(range(9))
+    inner.deliver(0)
+    assert ahead.read() is None
+    ahead.close()
+    assert inner.closed
+
+
+def test_a_limit_reads_no_frame_more() -> None:
+    inner = Scripted()
+    ahead = ReadAhead(inner, limit=2)
+    inner.deliver(9)
+    frames = [ahead.read() for _ in range(3)]
+    assert [frame and frame.index for frame in frames] == [0, 1, None]
+    assert inner.delivered == 2
+    ahead.close()
+
+
+def test_a_failure_comes_after_the_frames_before_it() -> None:
+    inner = Scripted(SourceError("the disk is gone", hint="mend it"))
+    ahead = ReadAhead(inner)
+    inner.deliver(2)
+    wait_for(inner, 2)
+    inner.deliver(0)
+    assert [ahead.read() is not None for _ in range(2)] == [True, True]
+    with pytest.raises(SourceError, match="the disk is gone"):
+        ahead.read()
+    ahead.close()

@@ -12,7 +12,8 @@ from edgeunet.media.sinks.video import VideoSink
 from edgeunet.metrics import psnr_db
 from edgeunet.run.executor import Executor
 from edgeunet.specs import Task
-from edgeunet.stream import RunOptions, RunSummary, pipeline, run_pipeline
+from edgeunet.stream import RunOptions, RunSummary, opening, run_pipeline, slots
+from edgeunet.stream.opening import StoppedWhileOpening
 from tests.bundle.tiny import tiny_bundle
 from tests.media.clips import (
     listing,
@@ -42,7 +43,7 @@ def out(tmp_path: Path) -> Path:
 def run(
     bundle: Bundle, source: Path | str, sink: Path | str = "none", **more: object
 ) -> RunSummary:
-    options = RunOptions(source=str(source), bundle=bundle.path, sink=str(sink), **more)  # type: ignore[arg-type]
+    options = RunOptions(source=str(source), bundle=bundle.path, sinks=(str(sink),), **more)  # type: ignore[arg-type]
     return run_pipeline(options)
 
 
@@ -107,7 +108,7 @@ def test_full_strength_makes_no_blender(
     def never(*arguments: object) -> None:
         raise AssertionError("nothing is blended at full strength")
 
-    monkeypatch.setattr(pipeline, "Blender", never)
+    monkeypatch.setattr(slots, "Blender", never)
     monkeypatch.setattr("edgeunet.media.opencv.blend", never)
     source = "test://?size=48x64&frames=2"
     summary = run(bundle, source, out / "after.mkv", noise_sigma=25.0, strength=1.0)
@@ -216,7 +217,7 @@ def test_a_stop_keeps_what_was_written(bundle: Bundle, out: Path) -> None:
         if done == 5:
             stop.set()
 
-    options = RunOptions("test://?frames=0", bundle.path, str(out / "out.mp4"))
+    options = RunOptions("test://?frames=0", bundle.path, (str(out / "out.mp4"),))
     summary = run_pipeline(options, on_frame=on_frame, stop=stop)
     assert summary.interrupted
     assert not summary.complete
@@ -226,8 +227,8 @@ def test_a_stop_keeps_what_was_written(bundle: Bundle, out: Path) -> None:
 def test_a_stop_before_the_first_frame_leaves_nothing(bundle: Bundle, out: Path) -> None:
     stop = threading.Event()
     stop.set()
-    summary = run_pipeline(RunOptions("test://", bundle.path, str(out / "o.mp4")), stop=stop)
-    assert (summary.frames, summary.interrupted) == (0, True)
+    with pytest.raises(StoppedWhileOpening, match="interrupted before the first frame"):
+        run_pipeline(RunOptions("test://", bundle.path, (str(out / "o.mp4"),)), stop=stop)
     assert listing(out) == []
 
 
@@ -270,7 +271,7 @@ def test_a_failing_engine_keeps_the_frames_before_it(
     monkeypatch.setattr(Executor, "run", fail)
     with pytest.raises(EngineError) as caught:
         run(bundle, "test://?frames=9", out / "out.mp4")
-    assert caught.value.message == f"out of memory; the 3 frames before it are in {out}/out.mp4"
+    assert caught.value.message == f"out of memory; the 3 frames written are kept in {out}/out.mp4"
     assert len(read_video(out / "out.mp4")[0]) == 3
     calls = 3
     with pytest.raises(EngineError, match=r"^out of memory$"):
@@ -298,9 +299,11 @@ def test_a_viewer_may_close_the_window(bundle: Bundle, monkeypatch: pytest.Monke
         def write(self, image: object, frame: object) -> bool:
             return False
 
-    monkeypatch.setattr(pipeline, "open_sink", lambda *_: Closing())
-    summary = run(bundle, "test://?frames=9")
-    assert (summary.frames, summary.complete, summary.interrupted) == (1, False, False)
+    monkeypatch.setattr(opening, "open_sink", lambda *_: Closing())
+    summary = run(bundle, "test://?frames=99", "window://")
+    assert (summary.complete, summary.interrupted) == (False, False)
+    assert [(sink.written, sink.closed) for sink in summary.sinks] == [(1, True)]
+    assert summary.frames < 9
 
 
 def test_many_skipped_images_are_not_all_listed(bundle: Bundle, tmp_path: Path) -> None:
@@ -330,10 +333,11 @@ def test_a_live_source_reports_what_it_dropped(
     monkeypatch.setattr(Executor, "run", slow)
     summary = run(bundle, "test://?frames=20&fps=200&live=1")
     assert summary.dropped > 3
-    assert summary.frames + summary.dropped == 20
+    assert summary.frames + summary.dropped + summary.early == 20
     assert summary.complete
     assert summary.warnings == (
-        f"{summary.dropped} of 20 frames came faster than they could be worked on and were dropped",
+        f"{summary.dropped} of {20 - summary.early} frames came faster than they could be worked "
+        "on and were dropped",
     )
 
 

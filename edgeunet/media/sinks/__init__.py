@@ -16,14 +16,14 @@ from edgeunet.media.frames import Frame, Sink, Source, StreamShape
 from edgeunet.names import is_inside, path_to_write, shown
 from edgeunet.specs import Image
 
-__all__ = ["IMAGE_SUFFIXES", "VIDEO_CODECS", "open_sink"]
+__all__ = ["IMAGE_SUFFIXES", "VIDEO_CODECS", "WINDOWS", "open_sink"]
 
 VIDEO_CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".avi": "MJPG", ".mkv": "FFV1"}
 """Video suffix -> codec. FFV1 is lossless; Motion JPEG takes odd frame sizes."""
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
-_WINDOWS = ("window://", "display")
+WINDOWS = ("window://", "display")
 
 
 def open_sink(text: str, shape: StreamShape, source: Source) -> Sink:
@@ -36,7 +36,7 @@ def open_sink(text: str, shape: StreamShape, source: Source) -> Sink:
     """
     if text == "none":
         return NoSink()
-    if text in _WINDOWS:
+    if text in WINDOWS:
         from edgeunet.media.sinks.window import WindowSink
 
         return WindowSink(text, source.name)

@@ -1,17 +1,22 @@
-"""Sink that shows frames in a window.
+"""Sink that shows frames in a window, which has a process of its own.
 
 Qt ends the process without a display, so that is checked first.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from edgeunet.errors import SinkError
 from edgeunet.media.frames import Frame
+from edgeunet.media.sinks import window_process
 from edgeunet.specs import Image
 
 _TIMEOUT_S = 2.0
@@ -23,22 +28,53 @@ class WindowSink:
 
     def __init__(self, name: str, title: str) -> None:
         self.name = name
-        self._title = f"edgeunet: {title}"
         if not has_display():
             raise SinkError(
                 "there is no display to open a window on",
                 hint="write to a file instead, or log in with ssh -X",
             )
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", window_process.__name__, f"edgeunet: {title}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     def write(self, image: Image, frame: Frame) -> bool:
-        from edgeunet.media import opencv
-
-        return opencv.show(self._title, image)
+        frames, answers = self._process.stdin, self._process.stdout
+        if frames is None or answers is None:  # both are pipes
+            return False
+        try:
+            frames.write(window_process.HEADER.pack(*image.shape[:2]))
+            frames.write(np.ascontiguousarray(image).data)
+            frames.flush()
+            answer = answers.read(1)
+        except OSError:
+            answer = b""
+        if answer == window_process.NO_WINDOWS:
+            raise SinkError(
+                "this OpenCV cannot open windows",
+                hint="opencv-python can, opencv-python-headless cannot; or write to a file",
+            )
+        if not answer:
+            raise SinkError(
+                "the window is gone, and so may be its display",
+                hint="log in with ssh -X again, or write to a file",
+            )
+        return answer == window_process.SHOWN
 
     def finish(self) -> None:
-        from edgeunet.media import opencv
-
-        opencv.close_windows()
+        with contextlib.suppress(OSError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+        try:
+            self._process.wait(_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
     def discard(self) -> None:
         self.finish()

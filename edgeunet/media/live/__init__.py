@@ -1,0 +1,1 @@
+"""Cameras and network streams: three libraries that open them, and what keeps them open."""

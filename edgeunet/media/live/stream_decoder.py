@@ -1,0 +1,121 @@
+"""Network streams through PyAV: rtsp, http(s), udp and srt, where GStreamer is not there.
+
+This is the only file that imports PyAV for live streams.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+
+import numpy as np
+
+from edgeunet.errors import MissingPackageError
+from edgeunet.media.live.addresses import encoded, scrubbed
+from edgeunet.media.live.live_inputs import Loss, LostInputError, Picture, absent, refused, silent
+from edgeunet.specs import Image
+
+try:
+    import av
+    import av.error
+    import av.logging
+except ImportError as missing:
+    raise MissingPackageError("av", purpose="reading network streams", extra="video") from missing
+
+_LOW_DELAY = {"fflags": "nobuffer", "flags": "low_delay"}
+
+
+class StreamDecoder:
+    """A network stream that is open.
+
+    name: the address without passwords, for messages.
+    address: what is opened.
+    timeout_s: how long opening, and every packet, may take.
+    """
+
+    def __init__(self, name: str, address: str, timeout_s: float) -> None:
+        self._name = name
+        self._address = encoded(address)
+        self._timeout_s = timeout_s
+        self._interrupted = False
+        self.damaged = 0
+        options = dict(_LOW_DELAY)
+        if address.startswith("rtsp"):
+            options["rtsp_transport"] = "tcp"
+        av.logging.set_level(None)
+        try:
+            self._container = av.open(
+                self._address, options=options, timeout=(timeout_s, timeout_s)
+            )
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise self._lost(error) from error
+        if not self._container.streams.video:
+            self._container.close()
+            raise LostInputError(
+                Loss.ABSENT, f"{name!r} has no video", hint="check the path of the address"
+            )
+        stream = self._container.streams.video[0]
+        self.frame_rate = float(stream.average_rate or stream.guessed_rate or 0)
+        # A file that a server hands out has a length; a live stream has none.
+        self._has_end = bool(self._container.duration)
+        self._pictures = self._decode()
+
+    def read(self) -> Picture:
+        """Wait for the next frame. Raises LostInputError as the protocol says."""
+        try:
+            return next(self._pictures)
+        except StopIteration:
+            loss = Loss.END if self._has_end else Loss.ERROR
+            raise LostInputError(
+                loss, f"{self._name!r} stopped sending", hint="check the camera and the network"
+            ) from None
+        except (av.error.FFmpegError, OSError) as error:
+            raise self._lost(error) from error
+
+    def interrupt(self) -> None:
+        """Give up at the next packet."""
+        self._interrupted = True
+
+    def close(self) -> None:
+        self._pictures.close()
+        self._container.close()
+
+    def _decode(self) -> Generator[Picture, None, None]:
+        stream = self._container.streams.video[0]
+        fresh_s = time.monotonic()
+        for packet in self._container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError:
+                self.damaged += 1
+                frames = []
+            for frame in frames:
+                if frame.is_corrupt:
+                    self.damaged += 1
+                    continue
+                fresh_s = time.monotonic()
+                yield Picture(_bgr(frame), frame.time)
+            if self._interrupted or time.monotonic() - fresh_s > self._timeout_s:
+                raise silent(self._name, self._timeout_s)
+
+    def _lost(self, error: Exception) -> LostInputError:
+        """Return what an error of FFmpeg means."""
+        text = str(getattr(error, "strerror", None) or error)
+        reason = scrubbed(text, self._address)
+        if isinstance(error, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
+            return refused(self._name)
+        if isinstance(error, av.error.HTTPNotFoundError):
+            return absent(self._name)
+        # FFmpeg's word for a time that ran out is that it was told to leave at once.
+        if isinstance(error, (av.error.ExitError, TimeoutError)):
+            return silent(self._name, self._timeout_s)
+        return LostInputError(
+            Loss.ERROR,
+            f"{self._name!r} cannot be read: {reason}",
+            hint="check the address, the camera and the network",
+        )
+
+
+def _bgr(frame: av.VideoFrame) -> Image:
+    """Return a frame as (H, W, 3) uint8 BGR, by the colour matrix that it is tagged with."""
+    return np.ascontiguousarray(frame.to_ndarray(format="bgr24"))

@@ -1,0 +1,131 @@
+"""Opens what a run needs, in a thread that a stop signal can leave behind."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from dataclasses import dataclass
+
+from edgeunet.bundle import Bundle, open_bundle
+from edgeunet.errors import EdgeUnetError
+from edgeunet.media.frames import Sink, Source, StreamShape
+from edgeunet.media.live.addresses import known_password
+from edgeunet.media.sinks import open_sink
+from edgeunet.media.sources import LiveOptions, check_source, is_live, open_source
+from edgeunet.run.engine_choice import Note
+from edgeunet.run.executor import Executor, check_size
+from edgeunet.stream.compose import Composer, View, choose_view
+from edgeunet.stream.run_options import RunOptions
+from edgeunet.stream.strength import FULL, Blender
+
+
+class StoppedWhileOpening(EdgeUnetError):  # noqa: N818
+    """The user ended a run before its first frame. Nothing was written."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "interrupted before the first frame", hint="run the command again to start over"
+        )
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a run works with, ready for the first frame."""
+
+    bundle: Bundle
+    view: View
+    executor: Executor
+    source: Source
+    shape: StreamShape
+    sinks: tuple[Sink, ...]
+
+
+def opened_run(
+    options: RunOptions,
+    stack: contextlib.ExitStack,
+    on_note: Note | None,
+    stop: threading.Event,
+) -> Opened:
+    """Open bundle, engine, source and sinks; ``stack`` closes engine and source.
+
+    Opening a camera or an engine may take long or hang in a library. Once ``stop`` is set this
+    raises StoppedWhileOpening without waiting for it; what is opened later is closed at once.
+    Raises the errors of what is opened.
+    """
+    finished = threading.Event()
+    lock = threading.Lock()
+    mine = contextlib.ExitStack()
+    found: list[Opened] = []
+    failures: list[BaseException] = []
+    abandoned = False
+
+    def work() -> None:
+        nonlocal abandoned
+        with contextlib.ExitStack() as here:
+            try:
+                opened = _open(options, here, on_note)
+                with lock:
+                    if not abandoned:
+                        found.append(opened)
+                        mine.push(here.pop_all())
+                    else:
+                        for sink in opened.sinks:
+                            sink.discard()
+            except BaseException as error:
+                failures.append(error)
+            finally:
+                finished.set()
+
+    threading.Thread(target=work, name="edgeunet-open", daemon=True).start()
+    try:
+        while not finished.wait(0.05) and not stop.is_set():
+            pass
+    finally:
+        with lock:
+            abandoned = not found
+        stack.push(mine.pop_all())
+    if failures:
+        raise failures[0]
+    if not found or stop.is_set():
+        for sink in found[0].sinks if found else ():
+            sink.discard()
+        raise StoppedWhileOpening
+    return found[0]
+
+
+def _open(options: RunOptions, stack: contextlib.ExitStack, on_note: Note | None) -> Opened:
+    check_source(options.source)
+    bundle = open_bundle(options.bundle)
+    manifest = bundle.manifest
+    view = choose_view(options.view, manifest)
+    if options.strength != FULL:
+        Blender(options.strength, manifest)
+    # A camera goes on while an engine loads, so it is opened last. A file can wait.
+    executor = _engine(options, bundle, stack, on_note) if is_live(options.source) else None
+    live = LiveOptions(options.patience, known_password(options.password_file), on_note)
+    source = open_source(options.source, (manifest.height, manifest.width), live)
+    stack.callback(source.close)
+    check_size(bundle, source.name, source.height, source.width)
+    executor = executor or _engine(options, bundle, stack, on_note)
+    composer = Composer(manifest, view)
+    counts = [count for count in (source.frame_count, options.frame_limit) if count is not None]
+    shape = StreamShape(
+        composer.height, composer.width, source.frame_rate, min(counts) if counts else None
+    )
+    sinks: list[Sink] = []
+    try:
+        for text in (sink for sink in options.sinks if sink != "none"):
+            sinks.append(open_sink(text, shape, source))  # noqa: PERF401, to end those that are open
+    except BaseException:
+        for sink in sinks:
+            sink.discard()
+        raise
+    return Opened(bundle, view, executor, source, shape, tuple(sinks))
+
+
+def _engine(
+    options: RunOptions, bundle: Bundle, stack: contextlib.ExitStack, on_note: Note | None
+) -> Executor:
+    executor = Executor(bundle, options.engine, threads=options.threads, on_note=on_note)
+    stack.callback(executor.close)
+    return executor

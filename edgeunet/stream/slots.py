@@ -1,0 +1,100 @@
+"""The buffers that frames wait in between the network and the sinks. They are made once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+import numpy as np
+
+from edgeunet.bundle.manifest import Manifest
+from edgeunet.media.frames import Frame
+from edgeunet.specs import Array, Image
+from edgeunet.stream.compose import Composer, View
+from edgeunet.stream.strength import FULL, Blender
+
+
+class Slot:
+    """One frame with the network's answers, in buffers of its own.
+
+    frame: the source's frame.
+    seen: what the network saw, (H, W, 3) uint8 BGR: the frame, or the frame with noise added.
+    outputs: the network's outputs by name; denoised ones are mixed by the run's strength.
+    image: the view that sinks write, (h, w, 3) uint8 BGR, after ``compose``.
+    users: how many still need it; the pool counts them.
+    """
+
+    frame: Frame
+    seen: Image
+    image: Image
+
+    def __init__(self, manifest: Manifest, view: View, strength: float, noisy: bool) -> None:
+        self._composer = Composer(manifest, view)
+        self._blender = None if strength == FULL else Blender(strength, manifest)
+        size = (manifest.height, manifest.width)
+        self._noisy = np.empty((*size, 3), np.uint8) if noisy else None
+        # np.empty takes no memory before it is written to: an unused slot costs nothing.
+        self._buffers: dict[str, Array] = {
+            entry.name: entry.spec(*size).empty() for entry in manifest.outputs
+        }
+        self.outputs: Mapping[str, Array] = self._buffers
+        self.users = 0
+
+    def fill(self, frame: Frame, seen: Image, outputs: Mapping[str, Array]) -> None:
+        """Copy what the next frame would overwrite. The source's frame itself is not copied."""
+        self.frame = frame
+        self.seen = seen
+        if self._noisy is not None:
+            np.copyto(self._noisy, seen)
+            self.seen = self._noisy
+        for name, buffer in self._buffers.items():
+            np.copyto(buffer, outputs[name])
+
+    def blend(self) -> None:
+        """Mix the denoised output with the frame by the run's strength."""
+        self.outputs = self._buffers
+        if self._blender is not None:
+            self.outputs = self._blender.blended(self.seen, self._buffers)
+
+    def compose(self) -> None:
+        """Make ``image``."""
+        self.image = self._composer.image(self.seen, self.outputs)
+
+
+class SlotPool:
+    """Lends slots. A slot comes back when the last of its users has released it."""
+
+    def __init__(self, slots: list[Slot]) -> None:
+        self._free = slots
+        self._changed = threading.Condition()
+
+    def take(self, stop: threading.Event) -> Slot | None:
+        """Wait for a free slot, and return it with one user; None once ``stop`` is set.
+
+        ``wake`` must be called after setting ``stop``.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._free or stop.is_set())
+            if stop.is_set():
+                return None
+            # The one used last: its memory is in the cache, and the others stay untouched.
+            slot = self._free.pop()
+            slot.users = 1
+            return slot
+
+    def share(self, slot: Slot, users: int) -> None:
+        """Add users to a slot."""
+        with self._changed:
+            slot.users += users
+
+    def release(self, slot: Slot) -> None:
+        with self._changed:
+            slot.users -= 1
+            if slot.users == 0:
+                self._free.append(slot)
+                self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Make a waiting ``take`` look at its ``stop`` event."""
+        with self._changed:
+            self._changed.notify_all()

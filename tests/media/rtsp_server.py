@@ -1,0 +1,71 @@
+"""A real RTSP server for tests, run by the system's Python: GStreamer's gst-rtsp-server.
+
+Arguments: PORT HEIGHTxWIDTH [USER PASSWORD]. It prints "ready" and serves /cam on loopback. On
+SIGUSR1 its frames become half as wide.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+
+PIPELINE = (
+    "( videotestsrc is-live=true pattern=ball ! capsfilter name=size ! "
+    "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! "
+    "rtph264pay name=pay0 config-interval=-1 )"
+)
+
+
+def caps(height: int, width: int) -> Gst.Caps:
+    return Gst.Caps.from_string(f"video/x-raw,width={width},height={height},framerate=30/1")
+
+
+def main(port: str, size: str, *user: str) -> None:
+    Gst.init(None)
+    height, width = (int(side) for side in size.split("x"))
+    server = GstRtspServer.RTSPServer()
+    server.set_address("127.0.0.1")
+    server.set_service(port)
+    factory = GstRtspServer.RTSPMediaFactory()
+    factory.set_launch(PIPELINE)
+    factory.set_shared(True)
+    filters = []
+
+    def configure(_: object, media: GstRtspServer.RTSPMedia) -> None:
+        found = media.get_element().get_by_name("size")
+        found.set_property("caps", caps(height, width))
+        filters.append(found)
+
+    factory.connect("media-configure", configure)
+    if user:
+        name, password = user
+        auth = GstRtspServer.RTSPAuth()
+        token = GstRtspServer.RTSPToken()
+        token.set_string("media.factory.role", "viewer")
+        auth.add_basic(GstRtspServer.RTSPAuth.make_basic(name, password), token)
+        server.set_auth(auth)
+        permissions = GstRtspServer.RTSPPermissions()
+        permissions.add_permission_for_role("viewer", "media.factory.access", True)
+        permissions.add_permission_for_role("viewer", "media.factory.construct", True)
+        factory.set_permissions(permissions)
+    server.get_mount_points().add_factory("/cam", factory)
+    server.attach(None)
+
+    def shrink() -> bool:
+        for one in filters:
+            one.set_property("caps", caps(height, width // 2))
+        return True
+
+    GLib.unix_signal_add(GLib.PRIORITY_DEFAULT, signal.SIGUSR1, shrink)
+    print("ready", flush=True)
+    GLib.MainLoop().run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

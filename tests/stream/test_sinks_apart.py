@@ -1,0 +1,178 @@
+"""Several sinks at once: none waits for another, and one that fails takes nothing with it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeunet.bundle import Bundle
+from edgeunet.errors import SinkError
+from edgeunet.media.frames import Frame
+from edgeunet.media.sinks import NoSink
+from edgeunet.run.executor import Executor
+from edgeunet.specs import Image
+from edgeunet.stream import RunOptions, RunSummary, opening, run_pipeline
+from edgeunet.stream.run_summary import RunStatus
+from tests.bundle.tiny import tiny_bundle
+from tests.media.clips import read_video
+
+PATTERN = "test://?size=48x64&frames=20"
+LIVE = "test://?size=48x64&frames=40&fps=100&live=1"
+
+
+class Told(NoSink):
+    """Keeps what it is given, waits for as long as it is told, and fails where it is told."""
+
+    def __init__(self, name: str, wait_s: float = 0.0, fail_at: int = -1) -> None:
+        self.name = name
+        self.images: list[Image] = []
+        self.indices: list[int] = []
+        self.discarded = False
+        self._wait_s = wait_s
+        self._fail_at = fail_at
+
+    def write(self, image: Image, frame: Frame) -> bool:
+        if len(self.images) == self._fail_at:
+            raise SinkError(f"{self.name} is broken", hint="mend it")
+        time.sleep(self._wait_s)
+        self.images.append(image.copy())
+        self.indices.append(frame.index)
+        return True
+
+    def discard(self) -> None:
+        self.discarded = True
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    return tiny_bundle(tmp_path / "bundles")
+
+
+def run(bundle: Bundle, source: str, monkeypatch: pytest.MonkeyPatch, *sinks: NoSink) -> RunSummary:
+    by_name = {sink.name: sink for sink in sinks}
+    monkeypatch.setattr(opening, "open_sink", lambda text, *_: by_name[text])
+    return run_pipeline(RunOptions(source, bundle.path, tuple(by_name)))
+
+
+def test_every_sink_gets_every_frame_of_a_file(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast, slow = Told("fast"), Told("slow", wait_s=0.01)
+    summary = run(bundle, PATTERN, monkeypatch, fast, slow)
+    assert summary.complete
+    assert fast.indices == slow.indices == list(range(20))
+    assert all(np.array_equal(a, b) for a, b in zip(fast.images, slow.images, strict=True))
+    assert [sink.written for sink in summary.sinks] == [20, 20]
+    alone = Told("alone")
+    run(bundle, PATTERN, monkeypatch, alone)
+    assert all(np.array_equal(a, b) for a, b in zip(fast.images, alone.images, strict=True))
+
+
+def test_a_slow_sink_of_a_live_source_misses_frames_and_delays_nobody(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast, slow = Told("fast"), Told("slow", wait_s=0.1)
+    summary = run(bundle, LIVE, monkeypatch, fast, slow)
+    told = {sink.name: sink for sink in summary.sinks}
+    assert told["fast"].written > 2 * told["slow"].written
+    assert told["slow"].missed > told["fast"].missed
+    assert told["slow"].written + told["slow"].missed == summary.frames
+    missed = told["slow"].missed
+    assert (
+        f"slow missed {missed} of {summary.frames} frames, because it was still busy"
+        in summary.warnings
+    )
+    # Every frame that it has is whole: nobody wrote into it while it was being written.
+    by_index = dict(zip(fast.indices, fast.images, strict=True))
+    for index, image in zip(slow.indices, slow.images, strict=True):
+        if index in by_index:
+            assert np.array_equal(image, by_index[index])
+
+
+def test_the_other_sinks_go_on(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken, whole = Told("broken", fail_at=3), Told("whole")
+    summary = run(bundle, PATTERN, monkeypatch, broken, whole)
+    assert len(whole.images) == summary.frames == 20
+    assert broken.discarded
+    assert not summary.complete
+    assert [(sink.name, sink.failure) for sink in summary.sinks] == [
+        ("broken", "broken is broken"),
+        ("whole", ""),
+    ]
+
+
+def test_without_a_sink_left_the_run_ends(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = Told("one", fail_at=3), Told("two", fail_at=5)
+    with pytest.raises(SinkError, match="one is broken"):
+        run(bundle, "test://?size=48x64&frames=0", monkeypatch, one, two)
+    assert one.discarded
+    assert two.discarded
+
+
+def test_two_files_at_once(bundle: Bundle, tmp_path: Path) -> None:
+    names = (str(tmp_path / "a.mkv"), str(tmp_path / "b.mkv"))
+    summary = run_pipeline(RunOptions(PATTERN, bundle.path, names))
+    assert summary.sink == ", ".join(names)
+    first, second = (read_video(Path(name))[0] for name in names)
+    assert len(first) == 20
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    broken = (names[0], str(tmp_path / "absent.xyz"))
+    with pytest.raises(Exception, match=r"suffix '.xyz'"):
+        run_pipeline(RunOptions(PATTERN, bundle.path, broken))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mkv", "b.mkv", "bundles"]
+
+
+def test_stages_overlap(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Network and sink wait 20 ms each: one after the other 20 frames would take 0.8 s."""
+    original = Executor.run
+
+    def waiting(self: Executor, image: np.ndarray) -> object:
+        time.sleep(0.02)
+        return original(self, image)
+
+    monkeypatch.setattr(Executor, "run", waiting)
+    summary = run(bundle, PATTERN, monkeypatch, Told("slow", wait_s=0.02))
+    assert 20 / summary.frames_per_second < 0.7
+
+
+def test_a_network_that_hangs_is_named_and_a_second_signal_ends_it(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never, hung = threading.Event(), threading.Event()
+    original = Executor.run
+    calls = 0
+
+    def hang(self: Executor, image: np.ndarray) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            hung.set()
+            never.wait(20)
+        return original(self, image)
+
+    monkeypatch.setattr(Executor, "run", hang)
+    monkeypatch.setattr("edgeunet.stream.activity.HANG_S", 0.2)
+    monkeypatch.setattr("edgeunet.stream.pipeline._WATCH_S", 0.05)
+    monkeypatch.setattr("edgeunet.stream.pipeline._LAST_CHANCE_S", 0.2)
+    notes: list[str] = []
+    sink = Told("sink")
+    monkeypatch.setattr(opening, "open_sink", lambda *_: sink)
+
+    def interrupt(status: RunStatus) -> None:
+        if status.hangs:
+            assert status.hangs[0].stage == "the network"
+            raise KeyboardInterrupt
+
+    started_s = time.monotonic()
+    summary = run_pipeline(
+        RunOptions(PATTERN, bundle.path, ("sink",)), on_note=notes.append, on_status=interrupt
+    )
+    assert time.monotonic() - started_s < 5
+    assert (summary.interrupted, summary.frames) == (True, 3)
+    assert len(sink.images) == 3
+    assert notes == ["warning: the network hangs: it has worked on one frame for 0 s"]
+    never.set()
