@@ -27,20 +27,24 @@ class Window:
     last: int
 
 
-def smallest_window(align: int, halo: Halo) -> int:
-    """Return the smallest window that has exact outputs at every position."""
-    return -(-(halo.before + halo.after + 2 * align) // align) * align
+def smallest_window(align: int, halo: Halo, length: int = 0) -> int:
+    """Return the smallest window that has exact outputs at every position.
+
+    length: of the frame in pixels. A window leaves the same remainder when divided by ``align``.
+    """
+    rest = length % align
+    return -(-(halo.before + halo.after + 2 * align - rest) // align) * align + rest
 
 
 def windows(length: int, window: int, *, align: int, halo: Halo) -> list[Window]:
     """Return windows of one size over ``[0, length)``; every pixel is taken from exactly one.
 
-    align: every start is a multiple of it; ``length`` and ``window`` must be multiples as well.
+    align: every start is a multiple of it; ``length - window`` must be one as well.
     Raises UsageError when a window is too small for its halo.
     """
     if window >= length:
         return [Window(0, 0, length)]
-    smallest = smallest_window(align, halo)
+    smallest = smallest_window(align, halo, length)
     if window < smallest:
         raise UsageError(
             f"a window of {window} pixels is too small for its halo of "

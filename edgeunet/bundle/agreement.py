@@ -68,11 +68,18 @@ def _placed(entry: HeldEntry, size: tuple[int, int]) -> Iterator[str]:
     if entry.axes is None:
         return
     rank = len(entry.shape)
-    if entry.stride < 1 or len(set(entry.axes)) != 2 or not all(0 <= a < rank for a in entry.axes):
+    if (
+        min(entry.stride, entry.finer) < 1
+        or len(set(entry.axes)) != 2
+        or not all(0 <= axis < rank for axis in entry.axes)
+    ):
         yield f"the tensor {entry.name!r} has no place in the frame"
         return
-    if tuple(entry.shape[axis] * entry.stride for axis in entry.axes) != size:
-        yield f"the tensor {entry.name!r} is not as large as the padded frame"
+    for axis, length in zip(entry.axes, size, strict=True):
+        # Kernels and strides leave out or add some rows at the frame's ends.
+        if not length < 2 * entry.shape[axis] * entry.stride / entry.finer < 4 * length:
+            yield f"the tensor {entry.name!r} is not as large as the padded frame"
+            return
 
 
 def _stage(
@@ -86,7 +93,7 @@ def _stage(
         held = tensors.get(entry.name)
         if held is None:
             yield f"its plan does not list {entry.name!r} of stage {stage.name!r}"
-        elif entry.dtype != held.dtype or entry.shape != _shape_in(held, window):
+        elif entry.dtype != held.dtype or entry.shape != held.shape_in(window, size):
             yield f"{entry.name!r} of stage {stage.name!r} is not as large as its window"
         elif stage.window is None or window == size or held.axes is None:
             continue
@@ -108,7 +115,7 @@ def _window(name: str, window: WindowEntry, size: tuple[int, int]) -> Iterator[s
             windows(length, side, align=window.align, halo=Halo(*halo))
         except UsageError as error:
             yield f"stage {name!r}: {error.message}"
-        if side < length and (side % window.align or length % window.align):
+        if side < length and (length - side) % window.align:
             yield f"stage {name!r} has windows that do not start at multiples of {window.align}"
 
 
@@ -137,13 +144,3 @@ def _frame(manifest: Manifest, size: tuple[int, int]) -> TensorSpec:
 
 def _described(manifest: Manifest, size: tuple[int, int]) -> str:
     return f"{manifest.frame_type} frame of {format_size(*size)} pixels"
-
-
-def _shape_in(entry: HeldEntry, window: tuple[int, int]) -> tuple[int, ...]:
-    """Return a tensor's shape within a window of (height, width) pixels."""
-    if entry.axes is None:
-        return entry.shape
-    shape = list(entry.shape)
-    for axis, length in zip(entry.axes, window, strict=True):
-        shape[axis] = length // entry.stride
-    return tuple(shape)

@@ -80,7 +80,8 @@ class StageEntry(_Entry, frozen=True):
 class HeldEntry(_Entry, frozen=True):
     """A tensor of the padded frame that stages hand on to later ones.
 
-    stride: pixels per element. axes: which are rows and columns; None for a vector.
+    stride: pixels that hold ``finer`` elements, 1 unless the tensor is finer than the frame. axes:
+    which are rows and columns; None for a vector.
     """
 
     name: str
@@ -88,9 +89,19 @@ class HeldEntry(_Entry, frozen=True):
     dtype: str
     stride: int
     axes: tuple[int, int] | None
+    finer: int = 1
 
     def spec(self) -> TensorSpec:
         return TensorSpec(self.name, self.shape, self.dtype)
+
+    def shape_in(self, window: tuple[int, int], frame: tuple[int, int]) -> tuple[int, ...]:
+        """Return its shape within a window. window, frame: (height, width) in pixels."""
+        if self.axes is None:
+            return self.shape
+        shape = list(self.shape)
+        for axis, length, whole in zip(self.axes, window, frame, strict=True):
+            shape[axis] -= (whole - length) * self.finer // self.stride
+        return tuple(shape)
 
 
 class FramePlanEntry(_Entry, frozen=True):
@@ -129,14 +140,19 @@ class OutputEntry(_Entry, frozen=True):
     denoise: (1, H, W, 3) uint8 BGR. segment: (1, H, W) uint8 class indices.
     classify: (1, classes) float32 probabilities. In a bundle for float frames the graph gives the
     first two in float32, and whoever runs it rounds them.
+    shape: where it is not the frame's, as for an image twice as large, or labels at a quarter.
     """
 
     name: str
     task: Task
     classes: tuple[ClassEntry, ...] = ()
+    shape: tuple[int, ...] | None = None
 
     def spec(self, height: int, width: int, frame_type: FrameType = FrameType.UINT8) -> TensorSpec:
         """Return the shape and type it must have in a bundle for such frames of this size."""
+        if self.shape is not None:
+            floats = self.task is Task.CLASSIFY
+            return TensorSpec(self.name, self.shape, "float32" if floats else str(frame_type))
         if self.task is Task.DENOISE:
             return TensorSpec(self.name, (1, height, width, 3), str(frame_type))
         if self.task is Task.SEGMENT:

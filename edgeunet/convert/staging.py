@@ -67,7 +67,8 @@ def _held(border: Border, plan: FramePlan) -> HeldEntry:
         name=border.name,
         shape=border.shape_at(plan.height, plan.width),
         dtype=border.dtype,
-        stride=border.stride,
+        stride=border.stride.numerator,
+        finer=border.stride.denominator,
         axes=border.axes,
     )
 

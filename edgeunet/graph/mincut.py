@@ -33,7 +33,7 @@ def cheapest_cut(
     early, late: nodes whose side is given.
     free: returns whether a read costs nothing, because the value need not be held for it.
     Values from outside ``nodes`` count as made early; reads outside ``nodes`` count as late.
-    Raises GraphError when a size is not known or the sizes exceed the range of the solver.
+    Raises GraphError when a size is not known.
     """
     inside, early, late = set(nodes), set(early), set(late)
     undecided = inside - early - late
@@ -75,15 +75,11 @@ def _side_of_source(edges: Mapping[_Edge, int | None]) -> set[Hashable]:
         for vertex in edge:
             numbers.setdefault(vertex, len(numbers))
     sizes = [size for size in edges.values() if size is not None]
-    # Dividing by the common divisor keeps the sizes within 32 bits.
+    # Dividing by the common divisor keeps most sizes within 32 bits; others are rounded up.
     unit = math.gcd(*sizes) or 1
-    no_limit = sum(sizes) // unit + 1
-    if no_limit > _LARGEST_FLOW:
-        raise GraphError(
-            f"a graph with {sum(sizes)} bytes of activations is too large to cut",
-            hint="cut it at a smaller frame size: the cut is the same for all sizes",
-        )
-    capacities = [no_limit if size is None else size // unit for size in edges.values()]
+    unit = max(unit, -(-sum(sizes) // (_LARGEST_FLOW - len(sizes) - 1)))
+    no_limit = sum(-(-size // unit) for size in sizes) + 1
+    capacities = [no_limit if size is None else -(-size // unit) for size in edges.values()]
     rows = [numbers[start] for start, _ in edges]
     columns = [numbers[end] for _, end in edges]
     network = csr_matrix(

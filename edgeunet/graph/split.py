@@ -1,18 +1,20 @@
 """Cut a graph at one level into parts that run in order, once or window by window.
 
-Operators at a finer resolution than the level go into the parts encode and decode, which run window
-by window. Operators that mix pixels below the level go into the core, which runs once. All others
-(1x1 convolutions, shuffles, sums) go where the fewest bytes are held between parts: a minimum cut.
+Operators at a finer resolution than the level run window by window. Operators that mix pixels below
+the level go into a core, which runs once. A network with several descents has several cores. All
+others (1x1 convolutions, shuffles, sums) go where the fewest bytes are held between parts: see
+``graph/phases.py``.
 
-A mean over the whole frame in encode or decode (NAFNet's channel attention) divides that part into
-two passes. The first makes the tensor to be averaged, a part of its own averages it, and the second
-goes on. The result is exact, and the averaged tensor is held.
+What windows cannot run above the level, such as a mean over the whole frame (NAFNet's channel
+attention), runs once in a part of its own, between two passes of windows. The result is exact, and
+what it reads and makes is held.
 """
 
 from __future__ import annotations
 
+import collections
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -20,6 +22,7 @@ import onnx_ir as ir
 from edgeunet.errors import GraphError
 from edgeunet.graph.geometry import Geometry
 from edgeunet.graph.mincut import cheapest_cut
+from edgeunet.graph.phases import Kind, kinds_of, phases_of
 from edgeunet.specs import FRAME
 
 
@@ -48,53 +51,42 @@ class _Group:
 def split_at(whole: Geometry, level: int, *, recompute: int = 0) -> tuple[Part, ...]:
     """Cut a whole-frame graph so that levels 0..level-1 run window by window.
 
-    recompute: number of levels, from the finest, whose encoder values decode computes again instead
-        of reading them. Raises GraphError when there is nothing to cut at this level, or when a
-        window cannot compute the encoder values again.
+    recompute: number of levels, from the finest, whose encoder values later windows compute again
+        instead of reading them. Raises GraphError when there is nothing to cut at this level, or
+        when a window cannot compute the encoder values again.
     """
-    resolution = whole.finest_strides
-    high = {node for node in whole.nodes if resolution[node] < 2**level}
-    low = [node for node in whole.nodes if node not in high]
-    core_sure = [node for node in low if whole.mixes(node)]
-    if not core_sure or not high:
+    kinds = kinds_of(whole, level)
+    if level > whole.levels or Kind.WINDOWED not in kinds.values():
         raise GraphError(
             f"there is nothing to cut at level {level}: the graph has no operators below it",
             hint="use a smaller level, 1 for most networks",
         )
-    below = whole.descendants(low)
-    above = whole.ancestors(low)
-    decode_sure = high & below
-    encode_sure = (high & above) - below
 
     def made_again(value: ir.Value, reader: ir.Node) -> bool:
-        return reader in decode_sure and whole.stride(value) < 2**recompute
+        return kinds[reader] is Kind.WINDOWED and whole.stride(value) < 2**recompute
 
-    encode = cheapest_cut(
-        whole.nodes,
-        encode_sure,
-        {*core_sure, *decode_sure},
-        free=made_again if recompute else _never,
-    )
-    before_decode = cheapest_cut(whole.nodes, {*encode, *core_sure}, decode_sure)
-    decode = {node for node in whole.nodes if node not in encode and node not in before_decode}
-    core = before_decode - encode
-    if recompute and any(node in encode for node in whole.global_nodes):
+    phases = phases_of(whole, kinds, made_again) if recompute else phases_of(whole, kinds)
+    cores = [
+        index for index in range(1, len(phases), 2) if _core_of(whole, level, kinds, phases[index])
+    ]
+    if recompute and cores[:1] != [1]:
         raise GraphError(
-            "the encoder averages the whole frame, so a window cannot make its values again",
+            "the encoder averages the whole frame, so a window cannot make its values again"
+            if cores
+            else "no part runs on whole frames, so nothing is held that could be made again",
             hint="store the skips of this network",
         )
-    groups = [
-        *_passes(whole, encode, "encode"),
-        _Group("core", windowed=False, nodes=core),
-        *_passes(whole, decode, "decode"),
-    ]
-    again = {
-        value
-        for node in encode
-        for value in node.outputs
-        if whole.stride(value) < 2**recompute and not core & whole.readers[value]
-    }
-    return _parts(whole, groups, again if recompute else set(), decode)
+    groups = _named(list(_groups(whole, level, kinds, phases, cores)))
+    again: set[ir.Value] = set()
+    if recompute:
+        once = {node for group in groups if not group.windowed for node in group.nodes}
+        again = {
+            value
+            for node in phases[0]
+            for value in node.outputs
+            if whole.stride(value) < 2**recompute and not once & whole.readers[value]
+        }
+    return _parts(whole, groups, again)
 
 
 def extract(whole: Geometry, name: str, inputs: Iterable[str], outputs: Iterable[str]) -> ir.Model:
@@ -125,19 +117,94 @@ def extract(whole: Geometry, name: str, inputs: Iterable[str], outputs: Iterable
     return part
 
 
-def _never(value: ir.Value, reader: ir.Node) -> bool:
-    return False
+def _core_of(
+    whole: Geometry, level: int, kinds: dict[ir.Node, Kind], nodes: set[ir.Node]
+) -> set[ir.Node]:
+    """Return the nodes of a phase that run once because of their level, with what joins them."""
+    strides = whole.finest_strides
+    high = {n for n in nodes if kinds[n] is Kind.ONCE and strides[n] < 2**level}
+    if not any(kinds[node] is Kind.ONCE for node in nodes - high):
+        return set()
+    return nodes - high
 
 
-def _parts(
-    whole: Geometry, groups: list[_Group], again: set[ir.Value], decode: set[ir.Node]
-) -> tuple[Part, ...]:
+def _groups(
+    whole: Geometry,
+    level: int,
+    kinds: dict[ir.Node, Kind],
+    phases: list[set[ir.Node]],
+    cores: list[int],
+) -> Iterator[_Group]:
+    """Yield what runs together, in order. The passes of one side have one name."""
+    with_means = {
+        _side(index, cores)
+        for index in range(1, len(phases), 2)
+        if phases[index] - _core_of(whole, level, kinds, phases[index])
+    }
+    for index, nodes in enumerate(phases):
+        side = _side(index, cores)
+        if index % 2 == 0:
+            passes = _waist(whole, nodes) if side in with_means else [nodes]
+            yield from (_Group(side, True, one) for one in passes if one)
+            continue
+        core = _core_of(whole, level, kinds, nodes)
+        for together in _connected(whole, nodes - core):
+            if together & whole.descendants(core, within=nodes):
+                core |= together
+                continue
+            vectors = all(
+                math.isinf(whole.stride(value)) for node in together for value in node.outputs
+            )
+            yield _Group(f"{side}-{'mean' if vectors else 'whole'}", False, together)
+        if core:
+            yield _Group("core", False, core)
+
+
+def _side(index: int, cores: list[int]) -> str:
+    """Return the name of what lies before, between or behind the cores."""
+    if not cores:
+        return "windows"
+    if index <= cores[0]:
+        return "encode"
+    return "decode" if index > cores[-1] else "middle"
+
+
+def _connected(whole: Geometry, nodes: set[ir.Node]) -> Iterator[set[ir.Node]]:
+    """Yield the sets of nodes that are connected with each other, in execution order."""
+    left = set(nodes)
+    for node in whole.nodes:
+        if node not in left:
+            continue
+        found, stack = {node}, [node]
+        while stack:
+            one = stack.pop()
+            near = {*whole.before[one], *whole.after[one]} & left - found
+            found |= near
+            stack += near
+        left -= found
+        yield found
+
+
+def _named(groups: list[_Group]) -> list[_Group]:
+    """Number the groups of one name, and the passes around means."""
+    total = collections.Counter(group.name for group in groups)
+    sides = {group.name.split("-")[0] for group in groups if "-" in group.name}
+    count: collections.Counter[str] = collections.Counter()
+    found = []
+    for group in groups:
+        count[group.name] += 1
+        numbered = total[group.name] > 1 or group.name.split("-")[0] in sides
+        name = f"{group.name}-{count[group.name]:02}" if numbered else group.name
+        found.append(_Group(name, group.windowed, group.nodes))
+    return found
+
+
+def _parts(whole: Geometry, groups: list[_Group], again: set[ir.Value]) -> tuple[Part, ...]:
     """Return the groups as parts, with the values that cross between them, in execution order.
 
-    again: values that decode computes by itself.
+    again: values that later windows compute by themselves.
     """
     place = {node: index for index, group in enumerate(groups) for node in group.nodes}
-    in_decode = [group.nodes <= decode for group in groups]
     inputs: list[list[str]] = [[] for _ in groups]
     outputs: list[list[str]] = [[] for _ in groups]
     recomputed: list[list[str]] = [[] for _ in groups]
@@ -147,7 +214,7 @@ def _parts(
             if value.const_value is not None:
                 continue
             later = sorted({place[reader] for reader in whole.readers[value]} - {place[node]})
-            crossing = [index for index in later if value not in again or not in_decode[index]]
+            crossing = [i for i in later if value not in again or not groups[i].windowed]
             for index in later:
                 (inputs if index in crossing else recomputed)[index].append(_name(value))
             if crossing or value in finals:
@@ -161,57 +228,11 @@ def _parts(
     )
 
 
-def _passes(whole: Geometry, nodes: set[ir.Node], name: str) -> list[_Group]:
-    """Cut nodes at every mean over the frame; without one, all of them are one group."""
-    means = [node for node in whole.global_nodes if node in nodes]
-    if not means:
-        return [_Group(name, windowed=True, nodes=nodes)]
-    vectors = {node for node in nodes if all(math.isinf(whole.stride(v)) for v in node.outputs)}
-    found: list[_Group] = []
-    left = set(nodes)
-    for mean in means:
-        if mean not in left:
-            continue
-        mean_group = _with_vectors_of(mean, left & vectors)
-        # Every path between two of the remaining nodes stays within the remaining nodes.
-        before = cheapest_cut(
-            left,
-            whole.ancestors([mean], within=left),
-            mean_group | whole.descendants([mean], within=left),
-        )
-        found += _waist(whole, before, name)
-        found.append(_Group("mean", windowed=False, nodes=mean_group))
-        left -= before | mean_group
-    found += _waist(whole, left, name)
-    count: dict[str, int] = {}
-    numbered = []
-    for group in found:
-        count[group.name] = count.get(group.name, 0) + 1
-        title = f"{name}-{group.name}" if group.name == "mean" else name
-        numbered.append(_Group(f"{title}-{count[group.name]:02}", group.windowed, group.nodes))
-    return numbered
-
-
-def _with_vectors_of(mean: ir.Node, vectors: set[ir.Node]) -> set[ir.Node]:
-    """Return a mean and the nodes on vectors that depend on it alone."""
-    found = {mean}
-    stack = [mean]
-    while stack:
-        for output in stack.pop().outputs:
-            for use in output.uses():
-                producers = {v.producer() for v in use.node.inputs if v is not None}
-                if use.node in vectors - found and producers - {None} <= found:
-                    found.add(use.node)
-                    stack.append(use.node)
-    return found
-
-
-def _waist(whole: Geometry, nodes: set[ir.Node], name: str) -> list[_Group]:
+def _waist(whole: Geometry, nodes: set[ir.Node]) -> list[set[ir.Node]]:
     """Cut a pass before its first convolution, where the fewest bytes are held.
 
     The first part works cell by cell, so its results may overwrite what it has read.
     """
-    uncut = [_Group(name, windowed=True, nodes=nodes)] if nodes else []
     mixing = {node for node in nodes if whole.mixes(node)}
     pointwise = nodes - mixing - whole.descendants(mixing, within=nodes)
     reads_held = {
@@ -229,11 +250,11 @@ def _waist(whole: Geometry, nodes: set[ir.Node], name: str) -> list[_Group]:
         not whole.readers[value] <= nodes for node in nodes - pointwise for value in node.outputs
     )
     if not mixing or not reads_held or not held_after:
-        return uncut
+        return [nodes]
     first = cheapest_cut(nodes, reads_held, mixing)
     if not first or first == nodes:
-        return uncut
-    return [_Group(name, True, first), _Group(name, True, nodes - first)]
+        return [nodes]
+    return [first, nodes - first]
 
 
 def _name(value: ir.Value) -> str:

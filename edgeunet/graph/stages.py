@@ -5,22 +5,24 @@ All positions are in full-resolution pixels of the padded frame. Intervals are h
 
 from __future__ import annotations
 
-import bisect
 import functools
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import onnx_ir as ir
 
 from edgeunet.errors import GraphError
 from edgeunet.frame_windows import Halo
+from edgeunet.graph.element_ranges import Axes
 from edgeunet.graph.geometry import Geometry
-from edgeunet.graph.receptive import Axes, Range, ReceptiveField, spatial_axes
+from edgeunet.graph.halos import align_of, halos_of
+from edgeunet.graph.places import Place
 from edgeunet.graph.resize import at_sizes
 from edgeunet.graph.split import Part, extract, split_at
 from edgeunet.graph.summary import TensorKind, view_of_model
 from edgeunet.graph.values import static_shape
+from edgeunet.graph.window_shapes import in_window, shape_in
 from edgeunet.specs import FRAME
 
 WHOLE = "whole"
@@ -31,7 +33,7 @@ WHOLE = "whole"
 class Border:
     """One input or output tensor of a stage.
 
-    shape: for the size that the graph was made for.
+    shape: for a frame of ``base`` (height, width) pixels.
     stride: full-resolution pixels per element.
     axes: the row and column axes; None for a tensor without a position in the frame, such as a
         vector of class scores.
@@ -40,17 +42,15 @@ class Border:
     name: str
     dtype: str
     shape: tuple[int, ...]
-    stride: int
-    axes: Axes | None
+    base: tuple[int, int]
+    stride: Fraction = Fraction(1)
+    axes: Axes | None = None
 
     def shape_at(self, height: int, width: int) -> tuple[int, ...]:
         """Return the shape for a window, or a frame, of (height, width) pixels."""
         if self.axes is None:
             return self.shape
-        shape = list(self.shape)
-        for axis, length in zip(self.axes, (height, width), strict=True):
-            shape[axis] = length // self.stride
-        return tuple(shape)
+        return shape_in(self.shape, Place(self.axes, self.stride), self.base, (height, width))
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,9 @@ class StageGraph:
     """One stage, as a graph that can be made for any window size.
 
     model: shared with stages of other cuts; must not be changed.
-    align: windows start at multiples of this many pixels, and their sizes are multiples of it.
+    places: of the tensors inside, by name.
+    align: windows start at multiples of this many pixels. Their sizes leave the same remainder as
+        the frame's when divided by it.
     halo_rows, halo_columns: pixels at the ends of a window that come out wrong.
     windowed: whether the stage runs window by window; otherwise it runs once.
     base: (height, width) in pixels of the frame that ``model`` was made for.
@@ -68,6 +70,7 @@ class StageGraph:
     model: ir.Model
     inputs: tuple[Border, ...]
     outputs: tuple[Border, ...]
+    places: Mapping[str, Place]
     align: int
     halo_rows: Halo
     halo_columns: Halo
@@ -86,14 +89,17 @@ class StageGraph:
 
     def at(self, height: int, width: int) -> ir.Model:
         """Return the graph for a window of (height, width) pixels."""
-        model = at_sizes(
-            self.model,
-            {
-                border.name: (height // border.stride, width // border.stride)
-                for border in self.inputs
-                if border.axes is not None
-            },
-        )
+        if (height, width) == self.base:
+            model = self.model.clone()
+        elif self.windowed:
+            model = in_window(self.model, self.places, self.base, (height, width))
+        else:
+            sizes = {}
+            for border in self.inputs:
+                if border.axes is not None:
+                    shape = border.shape_at(height, width)
+                    sizes[border.name] = (shape[border.axes[0]], shape[border.axes[1]])
+            model = at_sizes(self.model, sizes)
         model.graph.name = self.model.graph.name if self.name == WHOLE else self.name
         return model
 
@@ -116,6 +122,11 @@ class FrameGraph:
     def weight_bytes(self) -> int:
         return view_of_model(self._model).bytes_of(TensorKind.WEIGHT)
 
+    @property
+    def levels(self) -> int:
+        """The number of levels that can be cut at; at the last, nothing is too coarse to cut."""
+        return self._geometry.levels
+
     def cut(self, level: int, *, recompute: int = 0) -> tuple[StageGraph, ...]:
         """Cut the graph into stages, in execution order; level 0 gives one stage.
 
@@ -133,8 +144,13 @@ class FrameGraph:
         return Geometry(self._model)
 
     @functools.cached_property
-    def _strides(self) -> Mapping[str | None, float]:
-        return {value.name: stride for value, stride in self._geometry.strides.items()}
+    def _base(self) -> tuple[int, int]:
+        """The (height, width) in pixels of the frame that the graph was made for."""
+        inputs = self._model.graph.inputs
+        shape = next((static_shape(value) for value in inputs if value.name == FRAME), None)
+        if shape is None:
+            raise GraphError("the frame has no fixed size", hint="export with a fixed size")
+        return shape[1], shape[2]
 
     def _stage_of(self, part: Part) -> StageGraph:
         key = (part.windowed, part.inputs, part.outputs)
@@ -144,90 +160,25 @@ class FrameGraph:
         return replace(self._stages[key], name=part.name)
 
     def _stage(self, name: str, part: ir.Model, windowed: bool) -> StageGraph:
-        axes = spatial_axes(part.graph)
-        inputs = tuple(_border(value, self._strides, axes) for value in part.graph.inputs)
-        outputs = tuple(_border(value, self._strides, axes) for value in part.graph.outputs)
-        align = max(b.stride for b in (*inputs, *outputs))
-        rows = columns = Halo(0, 0)
+        graph, known = part.graph, self._geometry.places
+        inputs = tuple(self._border(value) for value in graph.inputs)
+        outputs = tuple(self._border(value) for value in graph.outputs)
+        made = [value for node in graph for value in node.outputs]
+        places = {v: known[v.name or ""] for v in (*graph.inputs, *made) if v.name in known}
+        named = {value.name or "": place for value, place in places.items()}
+        align, rows, columns = 1, Halo(0, 0), Halo(0, 0)
         if windowed:
-            field = ReceptiveField(part.graph)
-            rows = _halo(field, part.graph, inputs, outputs, align, 0)
-            columns = _halo(field, part.graph, inputs, outputs, align, 1)
-        base = _frame_size(self._model)
-        return StageGraph(name, part, inputs, outputs, align, rows, columns, windowed, base)
+            align = align_of(places)
+            rows, columns = halos_of(graph, places, align, self._base)
+        return StageGraph(
+            name, part, inputs, outputs, named, align, rows, columns, windowed, self._base
+        )
 
-
-def _border(
-    value: ir.Value, strides: Mapping[str | None, float], axes: Mapping[ir.Value, Axes]
-) -> Border:
-    shape = static_shape(value)
-    if value.name is None or value.dtype is None or shape is None:
-        raise GraphError("a tensor between stages has no static type", hint="export it again")
-    stride = strides.get(value.name, math.inf)
-    placed = value in axes and not math.isinf(stride)
-    return Border(
-        value.name,
-        value.dtype.numpy().name,
-        shape,
-        int(stride) if placed else 1,
-        axes[value] if placed else None,
-    )
-
-
-def _frame_size(whole: ir.Model) -> tuple[int, int]:
-    """Return the (height, width) in pixels of the frame that a graph was exported for."""
-    shape = next(static_shape(value) for value in whole.graph.inputs if value.name == FRAME)
-    if shape is None:
-        raise GraphError("the frame has no fixed size", hint="export with a fixed size")
-    return shape[1], shape[2]
-
-
-def _halo(
-    field: ReceptiveField,
-    graph: ir.Graph,
-    inputs: tuple[Border, ...],
-    outputs: tuple[Border, ...],
-    align: int,
-    which: int,
-) -> Halo:
-    """Return the number of pixels at each end of a window that depend on pixels outside it.
-
-    Windows start and stop at multiples of ``align``. Moving an output moves its reach, so the first
-    margin that works is the halo. It is a multiple of the coarsest output's element.
-    """
-    start, stop = align * 1024, align * 2048
-    strides = {border.name: border.stride for border in inputs}
-    values = {value.name: value for value in graph.outputs}
-    whole = max(border.stride for border in outputs)
-    for border in outputs:
-        if border.axes is None:
-            raise GraphError(
-                f"output {border.name!r} has no place in the frame, so no window makes it",
-                hint="leave it to the core",
-            )
-
-    def inside(first: int) -> bool:
-        """Return whether outputs [first, first + whole) depend only on [start, stop)."""
-        wanted = {
-            values[border.name]: Range(first // border.stride, (first + whole) // border.stride)
-            for border in outputs
-        }
-        for value, reach in field.needed(wanted, which).items():
-            stride = strides[value.name or ""]
-            if reach.start * stride < start or reach.stop * stride > stop:
-                return False
-        return True
-
-    before = _first(lambda steps: inside(start + steps * whole))
-    after = _first(lambda steps: inside(stop - (steps + 1) * whole))
-    return Halo(before * whole, after * whole)
-
-
-def _first(holds: Callable[[int], bool]) -> int:
-    """Return the smallest number for which a monotone condition holds."""
-    if holds(0):
-        return 0
-    last = 1
-    while not holds(last):
-        last *= 2
-    return bisect.bisect_left(range(last), True, lo=last // 2 + 1, key=holds)
+    def _border(self, value: ir.Value) -> Border:
+        shape = static_shape(value)
+        if value.name is None or value.dtype is None or shape is None:
+            raise GraphError("a tensor between stages has no static type", hint="export it again")
+        dtype, place = value.dtype.numpy().name, self._geometry.places.get(value.name)
+        if place is None:
+            return Border(value.name, dtype, shape, self._base)
+        return Border(value.name, dtype, shape, self._base, place.stride, place.axes)

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.graph.for_engine import finish
-from edgeunet.graph.geometry import strides_of
 from edgeunet.graph.integer import with_integer_kernels
 from edgeunet.graph.macs import macs_of
 from edgeunet.graph.stages import Border, StageGraph
@@ -37,6 +36,8 @@ _USUAL_FRAGMENTATION = 1.15
 # Factor by which a region that is too small is enlarged.
 _GROWTH = 1.03
 _TRIALS = 12
+# Vectors of channels are smaller.
+_SMALL_BYTES = 4096
 # Small tensors that are not in the graph: once, 1 % was missing under a hard limit.
 _MARGIN = 1.015
 _MARGIN_BYTES = 64 << 10
@@ -76,19 +77,17 @@ def cost_of(stage: StageGraph, engine: Engine) -> StageCost:
     """Compute the cost of a stage, once for all window sizes."""
     pixels = stage.base[0] * stage.base[1]
     model = finish(stage.model.clone(), engine)
-    placed = {
-        value.name or ""
-        for value, stride in strides_of(model.graph).items()
-        if not math.isinf(stride)
-    }
+    placed = set(stage.places)
+    known = {value.name for node in stage.model.graph for value in node.outputs}
     view = with_integer_kernels(view_of_model(model))
     if engine is Engine.TENSORRT:
         view = compiled_view(view)
         placed |= grow_with(placed, view)
     else:
         view = with_channels_last(view)
-    # The layout for the engine moves rows of some tensors; large ones still grow with the window.
-    placed |= {t.name for t in view.tensors if t.size_bytes >= pixels}
+    # Of what the layout for the engine adds, all but vectors grow with the window.
+    least = min(pixels, _SMALL_BYTES)
+    placed |= {t.name for t in view.tensors if t.name not in known and t.size_bytes >= least}
     allocations = allocations_of(view, placed, pixels, engine)
     lines = _highest(set(allocations.live_lines()))
     borders = sum(border_size(border, *stage.base) for border in (*stage.inputs, *stage.outputs))

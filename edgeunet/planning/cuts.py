@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -98,14 +99,18 @@ class Cut:
         )
         return min(max(rows), self._size[0]), min(max(columns), self._size[1])
 
+    @property
+    def align(self) -> int:
+        """The pixels that the windows of every stage start at a multiple of."""
+        return math.lcm(*(stage.align for stage in self.stages if stage.windowed))
+
     def allows(self, window: WindowSize | None) -> bool:
         """Return whether every windowed stage can run on windows of this size."""
         if window is None:
             return True
         least = self.smallest_window_size()
-        aligns = [stage.align for stage in self.stages if stage.windowed]
         return all(
-            side >= length or (side >= small and side % max(aligns) == 0)
+            side >= length or (side >= small and side % self.align == 0)
             for side, small, length in zip(window, least, self._size, strict=True)
         )
 

@@ -283,15 +283,15 @@ class Planner:
         return budget_bytes - self._frame_bytes(cut) - cut.layout.arena_bytes
 
     def _no_window(self, window: WindowSize) -> UsageError:
-        needed = [cut.smallest_window_size() for cut in self._cuts]
-        if not needed:
+        if not self._cuts:
             return UsageError(f"{self._name} has no level to cut at", hint="run whole frames")
-        least = min(needed, key=lambda side: side[0] * side[1])
+        cut = min(self._cuts, key=lambda one: math.prod(one.smallest_window_size()))
+        least, step = cut.smallest_window_size(), math.lcm(STEP, cut.align)
         small = any(side < shortest for side, shortest in zip(window, least, strict=True))
-        problem = "too small" if small else f"no multiples of {STEP}"
+        problem = "too small" if small else f"no multiples of {step}"
         return UsageError(
             f"windows of {format_size(*window)} are {problem}, so {self._name} cannot run in them",
-            hint=f"use {format_size(*least)} or more, in multiples of {STEP}",
+            hint=f"use {format_size(*least)} or more, in multiples of {step}",
         )
 
 

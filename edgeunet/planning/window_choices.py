@@ -6,6 +6,7 @@ Cuts that have a stage in common share this object. Areas are in pixels, sizes i
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -105,8 +106,12 @@ class StageWindowChoices:
 
     @functools.cached_property
     def smallest_window_size(self) -> WindowSize:
+        """The smallest (rows, columns) that can be asked for."""
         stage = self.stage
-        return _least(stage.align, stage.halo_rows), _least(stage.align, stage.halo_columns)
+        return (
+            _least(self._size[0], stage.align, stage.halo_rows),
+            _least(self._size[1], stage.align, stage.halo_columns),
+        )
 
     def covering(self, window: WindowSize | None) -> tuple[int, int]:
         """Return (number of windows that cover the frame, pixels of one window)."""
@@ -122,10 +127,17 @@ class StageWindowChoices:
         return rows * columns, window[0] * window[1]
 
     def options(self, window: WindowSize | None) -> WindowOptions:
-        """Return all windows worth trying; if one is given, only that one, cut to the frame."""
+        """Return all windows worth trying; if one is given, only that one, cut to the frame.
+
+        It becomes longer by what the frame is longer than a multiple of the stage's alignment.
+        """
         if window is None:
             return self._all
-        fixed = min(window[0], self._size[0]), min(window[1], self._size[1])
+        rows, columns = (
+            min(side + length % self.stage.align, length)
+            for side, length in zip(window, self._size, strict=True)
+        )
+        fixed = (rows, columns)
         height, width, count = (np.array([number]) for number in (*fixed, self.covering(fixed)[0]))
         return self._options(height, width, count)
 
@@ -149,9 +161,9 @@ class StageWindowChoices:
 @functools.lru_cache(maxsize=256)
 def _sides(length: int, align: int, halo: Halo) -> Sides:
     """Return, for every possible number of windows, the shortest side with which they cover."""
-    step = max(align, STEP)
     shortest: dict[int, int] = {1: length}
-    for side in range(_least(align, halo), length, step):
+    first = _least(length, align, halo) + length % align
+    for side in range(first, length, math.lcm(align, STEP)):
         count = _count(length, side, align, halo)
         shortest.setdefault(count, side)
         shortest[count] = min(shortest[count], side)
@@ -167,6 +179,7 @@ def _count(length: int, side: int, align: int, halo: Halo) -> int:
     return len(windows(length, side, align=align, halo=halo))
 
 
-def _least(align: int, halo: Halo) -> int:
-    step = max(align, STEP)
-    return -(-smallest_window(align, halo) // step) * step
+def _least(length: int, align: int, halo: Halo) -> int:
+    """Return the smallest side that is a multiple of all alignments, without the remainder."""
+    step = math.lcm(align, STEP)
+    return -(-(smallest_window(align, halo, length) - length % align) // step) * step

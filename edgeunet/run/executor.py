@@ -140,7 +140,7 @@ class Executor:
         scratch = space.block(needed, WINDOW)
         runners = []
         for stage in manifest.stages:
-            runner = StageRunner(stage, buffers, tensors, scratch, (self.height, self.width), space)
+            runner = StageRunner(stage, buffers, tensors, scratch, space)
             self._check(runner.opened.inputs, stage.inputs, stage.name)
             self._check(runner.opened.outputs, stage.outputs, stage.name)
             runners.append(runner)

@@ -34,14 +34,12 @@ class _Grid:
     rows, columns: windows along each axis.
     size: size of a window.
     padded: size of the padded frame.
-    frame: size of the frame.
     """
 
     rows: Sequence[Window]
     columns: Sequence[Window]
     size: tuple[int, int]
     padded: tuple[int, int]
-    frame: tuple[int, int]
 
 
 class StageRunner(Generic[TensorT]):
@@ -56,7 +54,6 @@ class StageRunner(Generic[TensorT]):
         buffers: Mapping[str, TensorT],
         tensors: Mapping[str, HeldEntry],
         scratch: Any,
-        frame: tuple[int, int],
         space: Space[TensorT],
     ) -> None:
         """Open a stage and bind its copies.
@@ -64,7 +61,6 @@ class StageRunner(Generic[TensorT]):
         buffers: whole tensors, by name.
         tensors: how each tensor lies over the frame, by name; empty for a bundle without a plan.
         scratch: a block of ``scratch_bytes``, followed by the space's ``work_bytes``.
-        frame: (height, width) of the frame; the padding is not copied into outputs.
         """
         self._stage = stage
         self._buffers = buffers
@@ -78,7 +74,7 @@ class StageRunner(Generic[TensorT]):
             {entry.name: place[entry.name] for entry in stage.outputs},
             Work(scratch, used_bytes),
         )
-        self._steps = tuple(self._windowed(frame) if self._own else self._once())
+        self._steps = tuple(self._windowed() if self._own else self._once())
 
     def calls(self) -> Iterator[Call]:
         """Yield all calls of a frame, in order."""
@@ -99,20 +95,19 @@ class StageRunner(Generic[TensorT]):
         arrival = self._space.arrival(self._buffers[FRAME].shape[1]) if self._reads_frame else None
         yield _Step(_present(arrival), self._send_whole(self._stage.outputs))
 
-    def _windowed(self, frame: tuple[int, int]) -> Iterator[_Step]:
-        sizes = (_pixels(self._tensors[name]) for name in self._own)
-        padded = next(size for size in sizes if size is not None)
+    def _windowed(self) -> Iterator[_Step]:
+        padded = (self._buffers[FRAME].shape[1], self._buffers[FRAME].shape[2])
         window = self._stage.window
         wanted = padded if window is None else (window.height, window.width)
         size = (min(wanted[0], padded[0]), min(wanted[1], padded[1]))
         uncut = ([Window(0, 0, padded[0])], [Window(0, 0, padded[1])])
-        grid = _Grid(*(uncut if window is None else window.cover(*padded)), size, padded, frame)
+        grid = _Grid(*(uncut if window is None else window.cover(*padded)), size, padded)
         inputs = [entry.name for entry in self._stage.inputs if entry.name in self._own]
         outputs = [entry.name for entry in self._stage.outputs if entry.name in self._own]
         for row in grid.rows:
             arrival = self._space.arrival(row.start + size[0]) if self._reads_frame else None
             for column in grid.columns:
-                before = [self._copy_in(name, row, column, grid) for name in inputs]
+                before = [self._copy_in(name, row, column) for name in inputs]
                 after = [*_present(*(self._copy_out(name, row, column, grid) for name in outputs))]
                 if column is grid.columns[-1]:
                     after += [call for name in outputs for call in self._send_band(name, row, grid)]
@@ -122,13 +117,13 @@ class StageRunner(Generic[TensorT]):
                 yield _Step((*_present(arrival), *before), tuple(after))
                 arrival = None
 
-    def _copy_in(self, name: str, row: Window, column: Window, grid: _Grid) -> Call:
-        reach = [
-            (w.start, w.start + length) for w, length in zip((row, column), grid.size, strict=True)
-        ]
-        own = self._own[name]
+    def _copy_in(self, name: str, row: Window, column: Window) -> Call:
+        entry, own = self._tensors[name], self._own[name]
+        starts = [_elements(entry, w.start) for w in (row, column)]
+        lengths = [own.shape[axis] for axis in _axes(entry)]
+        reach = [(start, start + length) for start, length in zip(starts, lengths, strict=True)]
         return self._space.copy(
-            self._buffers[name], _part(self._tensors[name], reach), own, _whole_index(own)
+            self._buffers[name], _part(entry, reach), own, _whole_index(own.shape)
         )
 
     def _copy_out(self, name: str, row: Window, column: Window, grid: _Grid) -> Call | None:
@@ -137,7 +132,8 @@ class StageRunner(Generic[TensorT]):
         if any(start == stop for start, stop in span):
             # The window settles padding only.
             return None
-        inside = [(a - w.start, b - w.start) for (a, b), w in zip(span, (row, column), strict=True)]
+        starts = [_elements(entry, w.start) for w in (row, column)]
+        inside = [(a - start, b - start) for (a, b), start in zip(span, starts, strict=True)]
         return self._space.copy(
             self._own[name], _part(entry, inside), self._buffers[name], _part(entry, span)
         )
@@ -145,22 +141,31 @@ class StageRunner(Generic[TensorT]):
     def _settled(
         self, name: str, row: Window, column: Window, grid: _Grid
     ) -> list[tuple[int, int]]:
-        """Return the half-open ranges of rows and of columns that a window settles, in pixels."""
-        # Outputs have the frame's size; held tensors include the padding.
-        keeps_padding = self._buffers[name].shape == self._tensors[name].shape
-        ends = grid.padded if keeps_padding else grid.frame
-        return [
-            (min(w.first, end), min(w.last, end))
-            for w, end in zip((row, column), ends, strict=True)
-        ]
+        """Return the half-open ranges of rows and of columns that a window settles, in elements.
+
+        A tensor may have a few elements more or fewer than fit into the frame: the last window
+        settles all that are left.
+        """
+        entry, found = self._tensors[name], []
+        for axis, window, end in zip(_axes(entry), (row, column), grid.padded, strict=True):
+            # Outputs have the frame's size; held tensors include the padding.
+            length = self._buffers[name].shape[axis]
+            last = length if window.last == end else _elements(entry, window.last)
+            found.append((min(_elements(entry, window.first), length), min(last, length)))
+        return found
 
     def _send_band(self, name: str, row: Window, grid: _Grid) -> tuple[Call, ...]:
         """Return calls that send an output's rows to the host once a row of windows is done."""
-        span = self._settled(name, row, grid.columns[-1], grid)
-        rows = _part(self._tensors[name], span)[1]
-        if rows.start == rows.stop:
+        start, stop = self._settled(name, row, grid.columns[-1], grid)[0]
+        if _axes(self._tensors[name])[0] != 1:
+            # Behind channels, rows are no single piece of memory.
+            return self._departing(name, None) if row is grid.rows[-1] else ()
+        if start == stop:
             return ()
-        return _present(self._space.departure(name, (rows.start, rows.stop)))
+        return self._departing(name, (start, stop))
+
+    def _departing(self, name: str, rows: tuple[int, int] | None) -> tuple[Call, ...]:
+        return _present(self._space.departure(name, rows))
 
     def _send_whole(self, outputs: Sequence[TensorEntry]) -> tuple[Call, ...]:
         return _present(*(self._space.departure(entry.name, None) for entry in outputs))
@@ -197,25 +202,26 @@ def _window_buffers(
     return found, offset
 
 
-def _pixels(entry: HeldEntry) -> tuple[int, int] | None:
-    """Return (height, width) of the padded frame that a tensor covers, None for a vector."""
-    if entry.axes is None:
-        return None
-    rows, columns = entry.axes
-    return entry.shape[rows] * entry.stride, entry.shape[columns] * entry.stride
+def _axes(entry: HeldEntry) -> tuple[int, int]:
+    assert entry.axes is not None, f"{entry.name} has no rows and columns"
+    return entry.axes
+
+
+def _elements(entry: HeldEntry, pixels: int) -> int:
+    """Return the rows or columns of a tensor that lie before a pixel of the frame."""
+    return pixels * entry.finer // entry.stride
 
 
 def _part(entry: HeldEntry, spans: Sequence[tuple[int, int]]) -> Index:
-    """Return the index of a tensor's part. spans: ranges of rows and columns, in frame pixels."""
-    assert entry.axes is not None
+    """Return the index of a tensor's part. spans: ranges of its rows and columns."""
     index = [slice(0, length) for length in entry.shape]
-    for axis, (start, stop) in zip(entry.axes, spans, strict=True):
-        index[axis] = slice(start // entry.stride, stop // entry.stride)
+    for axis, (start, stop) in zip(_axes(entry), spans, strict=True):
+        index[axis] = slice(start, stop)
     return tuple(index)
 
 
-def _whole_index(tensor: TensorT) -> Index:
-    return tuple(slice(0, length) for length in tensor.shape)
+def _whole_index(shape: Sequence[int]) -> Index:
+    return tuple(slice(0, length) for length in shape)
 
 
 def _present(*calls: Call | None) -> tuple[Call, ...]:

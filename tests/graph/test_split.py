@@ -11,7 +11,7 @@ import pytest
 
 from edgeunet.convert.network_graph import graph_of_recipe
 from edgeunet.errors import GraphError
-from edgeunet.graph.geometry import Geometry, strides_of
+from edgeunet.graph.geometry import Geometry
 from edgeunet.graph.receptive import global_nodes
 from edgeunet.graph.resize import at_sizes
 from edgeunet.graph.split import Part, extract, split_at
@@ -105,7 +105,7 @@ def test_recomputing_holds_no_skip_of_the_levels_made_again(name: str) -> None:
     model = base(name)
     stored, once, twice = (split_at(Geometry(model), 2, recompute=count) for count in (0, 1, 2))
     assert len(held_for_decode(stored)) == 2
-    strides = {value.name: stride for value, stride in strides_of(model.graph).items()}
+    strides = {name: place.stride for name, place in Geometry(model).places.items()}
     for parts, finest in ((once, 2), (twice, 4)):
         assert all(strides[held] >= finest for held in held_for_decode(parts))
         assert named(parts, "decode").recomputed

@@ -9,71 +9,15 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import onnx_ir as ir
-import onnxruntime as ort
 import pytest
 
-from edgeunet.frame_windows import Halo, Window, recompute_ratio, windows
-from edgeunet.graph.stages import Border, FrameGraph, StageGraph
+from edgeunet.frame_windows import Halo, recompute_ratio, windows
+from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.graph.values import Floats
 from edgeunet.recipes import recipe_names
 from edgeunet.specs import FRAME
 from tests.convert.small import MEANS, base
-
-
-def session(model: ir.Model) -> ort.InferenceSession:
-    return ort.InferenceSession(
-        ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-
-
-def part(border: Border, rows: tuple[int, int], columns: tuple[int, int]) -> tuple[slice, ...]:
-    assert border.axes is not None
-    index = [slice(None)] * (max(border.axes) + 1)
-    for axis, (first, last) in zip(border.axes, (rows, columns), strict=True):
-        assert first % border.stride == last % border.stride == 0
-        index[axis] = slice(first // border.stride, last // border.stride)
-    return tuple(index)
-
-
-def run_in_windows(
-    stage: StageGraph, tensors: dict[str, Floats], size: tuple[int, int], window: tuple[int, int]
-) -> None:
-    window = (min(window[0], size[0]), min(window[1], size[1])) if stage.windowed else size
-    runner = session(stage.at(*window))
-    names = [output.name for output in runner.get_outputs()]
-    halos = (stage.halo_rows, stage.halo_columns)
-    grid = [
-        windows(size[i], window[i], align=stage.align, halo=halos[i])
-        if stage.windowed
-        else [Window(0, 0, size[i])]
-        for i in (0, 1)
-    ]
-    for row in grid[0]:
-        for column in grid[1]:
-            feeds = {}
-            for border in stage.inputs:
-                reach = [(w.start, w.start + t) for w, t in zip((row, column), window, strict=True)]
-                whole = tensors[border.name]
-                feeds[border.name] = (
-                    whole[part(border, reach[0], reach[1])] if border.axes else whole
-                )
-            results = dict(zip(names, runner.run(names, feeds), strict=True))
-            for border in stage.outputs:
-                result = results[border.name]
-                if border.axes is None:
-                    tensors[border.name] = result
-                    continue
-                if border.name not in tensors:
-                    shape = list(result.shape)
-                    for axis, length in zip(border.axes, size, strict=True):
-                        shape[axis] = length // border.stride
-                    tensors[border.name] = np.full(shape, 77, result.dtype)
-                inside = [(w.first - w.start, w.last - w.start) for w in (row, column)]
-                settled = [(w.first, w.last) for w in (row, column)]
-                tensors[border.name][part(border, settled[0], settled[1])] = result[
-                    part(border, inside[0], inside[1])
-                ]
+from tests.graph.plain_windows import run_in_windows
 
 
 def combinations(count: int) -> list[tuple[str, int, int, tuple[int, int], tuple[int, int]]]:
@@ -139,7 +83,7 @@ def test_a_halo_one_element_smaller_is_wrong(name: str) -> None:
 
 def one_element_less(stage: StageGraph) -> list[StageGraph]:
     """The stage with each of its four halos smaller by one element of its coarsest output."""
-    element = max(border.stride for border in stage.outputs)
+    element = int(max(border.stride for border in stage.outputs))
     found = []
     for side in ("halo_rows", "halo_columns"):
         halo: Halo = getattr(stage, side)

@@ -6,9 +6,7 @@ import functools
 
 import numpy as np
 import onnx_ir as ir
-import pytest
 
-from edgeunet.errors import GraphError
 from edgeunet.frame_windows import windows
 from edgeunet.graph.stages import FrameGraph
 from edgeunet.planning.cuts import Cut
@@ -112,29 +110,29 @@ def test_the_smallest_window_is_allowed_and_smaller_ones_are_not() -> None:
     ]
 
 
-def test_a_network_without_levels_cannot_be_cut() -> None:
+def test_a_network_without_levels_is_one_stage_in_windows() -> None:
     made_by = planner_of("c = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x, w)")
-    with pytest.raises(GraphError, match="there is nothing to cut at level 1") as caught:
-        choose_plan(made_by, PlanRequest(auto=True))
-    assert caught.value.exit_code == 1
-    with pytest.raises(GraphError, match="there is nothing to cut at level 1"):
-        choose_plan(made_by, PlanRequest(budget_bytes=1000))
-    # Whole frames need no cut.
+    plan = choose_plan(made_by, PlanRequest(window=(24, 32)))
+    assert [(one.stage.name, one.window) for one in plan.stages] == [("windows", (24, 32))]
+    assert plan.held == ()
     assert not choose_plan(made_by, PlanRequest(whole=True)).windowed
     assert not choose_plan(made_by, PlanRequest(budget_bytes=GIB)).windowed
 
 
-def test_an_operator_of_unknown_reach_is_named() -> None:
+def test_an_operator_that_needs_whole_rows_runs_once_between_windows() -> None:
     made_by = planner_of(
         """
-        d = Conv <kernel_shape = [2, 2], strides = [2, 2]> (x, v)
-        e = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (d, w)
-        u = ConvTranspose <kernel_shape = [2, 2], strides = [2, 2]> (e, v)
-        c = LpNormalization <axis = 2> (u)
+        d = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x, w)
+        e = LpNormalization <axis = 2> (d)
+        c = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (e, w)
         """
     )
-    with pytest.raises(GraphError, match="LpNormalization"):
-        choose_plan(made_by, PlanRequest(auto=True))
+    plan = choose_plan(made_by, PlanRequest(window=(24, 32)))
+    assert [(one.stage.name, one.stage.windowed) for one in plan.stages] == [
+        ("windows-01", True),
+        ("windows-whole-01", False),
+        ("windows-02", True),
+    ]
 
 
 def planner_of(body: str) -> Planner:

@@ -51,7 +51,7 @@ def test_every_pixel_is_written_once(window: tuple[int, int]) -> None:
     by_name = {entry.name: entry for entry in manifest.plan.tensors}
     space = HostSpace(lambda stage, outputs: AddsOne(outputs))
     space.frame(TensorSpec("frame", image.shape, "uint8"), (48, 64), padded=True)
-    runner = StageRunner(manifest.stages[0], buffers, by_name, scratch, (48, 64), space)
+    runner = StageRunner(manifest.stages[0], buffers, by_name, scratch, space)
     for call in runner.calls():
         call()
     assert np.array_equal(buffers["soft"], image + 1)
