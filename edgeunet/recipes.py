@@ -25,6 +25,7 @@ SCHEMA_VERSION = 1
 LARGEST_WIDTH = 1024
 MOST_LEVELS = 8
 MOST_BLOCKS = 64
+LEAST_TEMPORAL_LEVELS = 3
 
 # Names of recipes and outputs become names of files and tensors.
 _RECIPE_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -40,6 +41,7 @@ SkipKind = Literal["concat", "gated", "add", "aggregate"]
 CascadeKind = Literal["shared", "causal", "dense"]
 AttentionKind = Literal["none", "core", "all"]
 DownKind = Literal["maxpool", "conv"]
+TemporalKind = Literal["none", "blend", "fuse"]
 UpKind = Literal["bilinear", "transposed", "shuffle"]
 CalibratorKind = Literal["minmax", "percentile", "entropy", "mse"]
 
@@ -82,6 +84,7 @@ class NetworkTable(_Table, frozen=True):
     encoder_blocks, decoder_blocks: number of blocks per level, level 0 first.
     reentry: the decoder's level 0 reads the input frame again (aggregate only).
     image_residual: a denoise head predicts a correction that is added to the input frame.
+    temporal: what is kept from frame to frame: nothing, the output, or also a fused frame.
     """
 
     block: BlockKind
@@ -99,6 +102,7 @@ class NetworkTable(_Table, frozen=True):
     head_kernel: int = 3
     reentry: bool = True
     image_residual: bool = True
+    temporal: TemporalKind = "none"
 
     @property
     def levels(self) -> int:
@@ -276,6 +280,7 @@ def _problems(recipe: Recipe) -> Iterator[str]:
         yield "it has no [[pathways]]"
     if recipe.network.skip == "aggregate" and recipe.network.cascade != "shared":
         yield "an aggregated skip is one map that all pathways share: cascade = 'shared'"
+    yield from _temporal_problems(recipe)
     outputs = [pathway.output for pathway in recipe.pathways]
     if len(set(outputs)) != len(outputs):
         yield "two pathways have the same output name"
@@ -289,6 +294,8 @@ def _problems(recipe: Recipe) -> Iterator[str]:
             yield f"[tolerance] {field} must be a number above 0"
     if recipe.train is not None:
         yield from schedule_problems(recipe.train, outputs, smallest)
+        if (recipe.network.temporal == "none") != (recipe.train.clips is None):
+            yield "[train.clips] is for a network with temporal, and needed for one"
     for table, entries in (("weights", recipe.weights), ("quality", recipe.quality)):
         for width in entries:
             if not re.fullmatch("[1-9][0-9]*", width):
@@ -310,6 +317,19 @@ def _network_problems(network: NetworkTable) -> Iterator[str]:
     # The output of an even kernel does not have the size of the frame.
     if network.head_kernel < 1 or network.head_kernel % 2 == 0:
         yield "head_kernel must be an odd number from 1"
+
+
+def _temporal_problems(recipe: Recipe) -> Iterator[str]:
+    """Yield what keeps a recipe from remembering frames."""
+    network = recipe.network
+    if network.temporal == "none":
+        return
+    if recipe.tasks.count(Task.DENOISE) != 1:
+        yield "temporal keeps one denoised image: it needs one denoise pathway"
+    if not network.stem or not network.image_residual:
+        yield "temporal needs stem = true and image_residual = true"
+    if network.levels < LEAST_TEMPORAL_LEVELS:
+        yield f"temporal needs {LEAST_TEMPORAL_LEVELS} levels or more, for blocks of 8x8 pixels"
 
 
 def _pathway_problems(pathway: PathwayTable) -> Iterator[str]:

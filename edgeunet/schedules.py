@@ -86,6 +86,39 @@ class CameraTable(_Table, frozen=True):
     h264_share: float = 0.1
 
 
+class ClipsTable(_Table, frozen=True):
+    """The clips that a network with ``temporal`` is trained on.
+
+    frames: number of frames of a clip, at the first step and at the last.
+    gate_steps: steps at first in which only what uses the memory learns.
+    gate_learning_rate: in these steps.
+    still, pans, passing: shares of clips made of photographs: still, slowly panned, and still with
+        something that passes in front. The others are cut from real clips.
+    cuts: share of clips with a cut to another scene.
+    backwards, strides: shares of real clips that run backwards, and that leave out every other
+        frame.
+    """
+
+    frames: tuple[int, int] = (3, 10)
+    gate_steps: int = 300
+    gate_learning_rate: float = 3e-3
+    still: float = 0.1
+    pans: float = 0.1
+    passing: float = 0.1
+    cuts: float = 0.08
+    backwards: float = 0.5
+    strides: float = 0.25
+
+    def frames_at(self, step: int, steps: int) -> int:
+        """Return the number of frames of a clip at one of ``steps`` steps."""
+        first, last = self.frames
+        begun = max(0, step - self.gate_steps) / max(1, steps - self.gate_steps)
+        return min(last, first + int((last - first + 1) * begun))
+
+
+_MOST_FRAMES = 100
+_CLIP_SHARES = ("still", "pans", "passing", "cuts", "backwards", "strides")
+
 # The smallest and the largest value in a range of CameraTable. Beyond them no such camera exists,
 # or a small crop would need an image of thousands of pixels.
 _CAMERA_RANGES: dict[str, tuple[float, float]] = {
@@ -136,6 +169,7 @@ class TrainTable(_Table, frozen=True):
     quantized_for: the engine whose 8 bits the network is fine-tuned with.
     frozen: names of network parts that keep their initial weights.
     bursts_share: share of crops that are two shots of one burst, without a clean image.
+    clips: for a network with ``temporal``.
     """
 
     steps: int
@@ -165,6 +199,7 @@ class TrainTable(_Table, frozen=True):
     camera: CameraTable | None = None
     pairs_share: float | None = None
     bursts_share: float | None = None
+    clips: ClipsTable | None = None
 
     def keeps_statistics(self, step: int) -> bool:
         """Return whether batch norm keeps its statistics at a step."""
@@ -256,6 +291,24 @@ def schedule_problems(
             yield f"[train.weights] names {name!r}, the outputs are: {', '.join(outputs)}"
     if table.camera is not None:
         yield from (f"[train.camera] {what}" for what in _camera_problems(table.camera))
+    if table.clips is not None:
+        yield from (f"[train.clips] {what}" for what in _clips_problems(table.clips))
+
+
+def _clips_problems(table: ClipsTable) -> Iterator[str]:
+    """Yield errors in the numbers and shares of clips. A NaN fails every comparison."""
+    first, last = table.frames
+    if not 2 <= first <= last <= _MOST_FRAMES:
+        yield f"frames must be two numbers, rising, from 2 to {_MOST_FRAMES}"
+    if table.gate_steps < 0:
+        yield "gate_steps must be at least 0"
+    if not 0 < table.gate_learning_rate < math.inf:
+        yield "gate_learning_rate must be a number above 0"
+    for name in _CLIP_SHARES:
+        if not 0 <= getattr(table, name) <= 1:
+            yield f"{name} must be from 0 to 1"
+    if table.still + table.pans + table.passing > 1 + _ROUNDING:
+        yield "still, pans and passing must not be more than 1 together"
 
 
 def _camera_problems(table: CameraTable) -> Iterator[str]:

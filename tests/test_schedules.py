@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import msgspec
 import numpy as np
 import pytest
 
-from edgeunet.schedules import CameraTable, TrainTable, schedule_problems
+from edgeunet.schedules import CameraTable, ClipsTable, TrainTable, schedule_problems
 
 RANGES = {
     "reduction": (1 / 64, 1),
@@ -97,3 +97,27 @@ def test_a_camera_at_its_limits_takes_a_picture(name: str, end: int) -> None:
     batch = Crops([Sample(image)], TrainTable(steps=1, batch=3, crop=16, camera=camera)).batch(0)
     assert np.isfinite(batch.noisy).all()
     assert np.isfinite(batch.clean).all()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"frames": (1, 4)}, "frames must be two numbers, rising, from 2 to 100"),
+        ({"frames": (5, 4)}, "frames must be two numbers, rising, from 2 to 100"),
+        ({"gate_steps": -1}, "gate_steps must be at least 0"),
+        ({"gate_learning_rate": 0.0}, "gate_learning_rate must be a number above 0"),
+        ({"cuts": math.nan}, "cuts must be from 0 to 1"),
+        ({"still": 0.6, "pans": 0.5}, "still, pans and passing must not be more than 1 together"),
+    ],
+)
+def test_clips_are_held_to_limits(changed: dict[str, Any], message: str) -> None:
+    table = TrainTable(steps=1, clips=msgspec.structs.replace(ClipsTable(), **changed))
+    assert list(schedule_problems(table, ["denoised"], 16)) == [f"[train.clips] {message}"]
+
+
+def test_clips_grow_from_the_first_number_of_frames_to_the_last() -> None:
+    clips = ClipsTable(frames=(3, 10), gate_steps=10)
+    counts = [clips.frames_at(step, 100) for step in range(100)]
+    assert counts[:11] == [3] * 11
+    assert counts[-1] == 10
+    assert counts == sorted(counts)

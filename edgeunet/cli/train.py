@@ -12,6 +12,7 @@ from edgeunet.choosing.networks import missing_package
 from edgeunet.choosing.shipped_weights import shipped_weights
 from edgeunet.cli.burst_training import read_bursts, write_page
 from edgeunet.cli.choices import read_recipe_at
+from edgeunet.cli.clip_training import read_clips_option
 from edgeunet.cli.console import note, print_json, print_table, progress, warn
 from edgeunet.cli.noise_training import read_init, read_noise_profile, with_noise_profile
 from edgeunet.cli.options import AsJson, Width
@@ -68,6 +69,15 @@ def command(
             help="A folder with a clip, or a sub-folder of images, per static scene. Trains "
             "without clean images, by default from the shipped weights and for 2000 steps. May be "
             "given again.",
+        ),
+    ] = None,
+    clips: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--clips",
+            metavar="DIR",
+            help="A folder with a video, or a sub-folder of consecutive frames, per clip, for a "
+            "recipe with temporal. May be given again.",
         ),
     ] = None,
     width: Width = None,
@@ -151,7 +161,12 @@ def command(
         from edgeunet.train.processes import is_main_process
         from edgeunet.train.run_checks import check_run, with_steps
         from edgeunet.train.run_images import read_data
-        from edgeunet.train.run_records import Progress, TrainingOptions
+        from edgeunet.train.run_records import (
+            SAVE_CLIPS_EVERY,
+            SAVE_EVERY,
+            Progress,
+            TrainingOptions,
+        )
         from edgeunet.train.views import all_figures
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="training", extra="train") from error
@@ -186,8 +201,9 @@ def command(
     begin_with = init if choice is None else choice.init
     if burst_choice is not None:
         recipe, begin_with = burst_choice.recipe, burst_choice.init
+    sequences = read_clips_option(recipe, clips, qat=qat, bursts=bool(scenes))
     table = check_run(recipe, out, resume=resume, init=begin_with)
-    if not folders and not scenes and not table.generated:
+    if not folders and not scenes and not sequences and not table.generated:
         raise UsageError(
             f"recipe {recipe.name!r} needs images to train on", hint="give --data FOLDER"
         )
@@ -202,6 +218,7 @@ def command(
         recipe,
         table,
         bursts=scenes,
+        clips=sequences,
         notice=complain,
     )
     if small := read.too_small:
@@ -213,8 +230,15 @@ def command(
     trained = [_images(len(read.training))] if read.training or not read.bursts else []
     if shots := sum(len(burst.shots) for burst in read.bursts):
         trained.append(f"{shots} shots of {len(read.bursts)} scenes")
-    say(f"{' and '.join(trained)} to train on{with_labels}, {len(read.held_out)} held out")
-    measured = {figure.name: figure for figure in all_figures(recipe, read.held_out)}
+    if read.clips:
+        trained.append(f"{len(read.clips)} clips")
+    held_out = f"{len(read.held_out)} held out"
+    if read.held_out_clips:
+        names = ", ".join(clip.name for clip in read.held_out_clips)
+        held_out += f", and the clips {names}"
+    say(f"{' and '.join(trained)} to train on{with_labels}, {held_out}")
+    figures_of_run = all_figures(recipe, read.held_out, clips=bool(read.held_out_clips))
+    measured = {figure.name: figure for figure in figures_of_run}
     with progress(" steps/s") if speaks else contextlib.nullcontext() as bar:
         task = bar.add_task("training", total=None, rate="") if bar else None
 
@@ -240,6 +264,9 @@ def command(
                 out,
                 TrainingOptions(
                     bursts=read.bursts,
+                    clips=read.clips,
+                    held_out_clips=read.held_out_clips,
+                    save_every=SAVE_EVERY if table.clips is None else SAVE_CLIPS_EVERY,
                     validation=read.held_out,
                     resume=resume,
                     init=begin_with,
@@ -259,6 +286,8 @@ def command(
         calibration=None if choice is None else choice.set_name,
         bursts=scenes,
         noise_profile=noise_profile,
+        clips=sequences,
+        held_out_clips=tuple(clip.name for clip in read.held_out_clips),
     )
     card = write_card(outcome, recipe, given)
     page = None

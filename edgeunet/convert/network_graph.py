@@ -149,7 +149,16 @@ class NetworkGraphs:
 def graphs_of_recipe(
     recipe: Recipe, weights: Path | None = None, frame_type: FrameType = FrameType.UINT8
 ) -> NetworkGraphs:
-    """Return the graphs of a recipe's network. weights: None for random weights."""
+    """Return the graphs of a recipe's network. weights: None for random weights.
+
+    Raises UsageError for a network that remembers frames.
+    """
+    if recipe.network.temporal != "none":
+        raise UsageError(
+            f"{recipe.name} remembers frames (temporal = {recipe.network.temporal!r}), and such a "
+            "network runs in torch only as yet",
+            hint='export the recipe with temporal = "none"',
+        )
     return NetworkGraphs(
         frame_module(network_for_export(recipe, weights), recipe, frame_type), recipe
     )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeunet.models.network import Network
+from edgeunet.models.recurrence import no_memory
 from edgeunet.models.skips import level_channels, map_channels
 from edgeunet.recipes import NetworkTable, Recipe
 
@@ -68,7 +69,11 @@ def _macs(network: Network, image: Tensor) -> int:
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear))
     ]
     try:
-        network(image)
+        if network.recurrence is None:
+            network(image)
+        else:
+            fuse = network.recurrence.fuse
+            network.step(image, no_memory(image, network.multiple, fuse=fuse))
     finally:
         for handle in handles:
             handle.remove()

@@ -28,9 +28,17 @@ class Pathway(nn.Module):
 
     sources: number of tensors that each level joins. It is 1; in a dense cascade each earlier
         pathway adds one.
+    image_channels: channels of the image that reentry reads.
     """
 
-    def __init__(self, network: NetworkTable, pathway: PathwayTable, *, sources: int) -> None:
+    def __init__(
+        self,
+        network: NetworkTable,
+        pathway: PathwayTable,
+        *,
+        sources: int,
+        image_channels: int = 3,
+    ) -> None:
         super().__init__()
         self.output = pathway.output
         self.task: Task = pathway.head
@@ -46,7 +54,7 @@ class Pathway(nn.Module):
                 steps.append(conv1x1(joined, channels))
                 joined = channels
             ups.append(nn.Sequential(*steps))
-            merges.append(make_merge(network, level, sources))
+            merges.append(make_merge(network, level, sources, image_channels))
             stages.append(
                 BlockStack(
                     network.block,

@@ -126,7 +126,9 @@ class Expand(nn.Module):
         pixel than the image.
     """
 
-    def __init__(self, network: NetworkTable, level: int, *, reentry: bool) -> None:
+    def __init__(
+        self, network: NetworkTable, level: int, *, reentry: bool, image_channels: int = 3
+    ) -> None:
         super().__init__()
         factor = 2 ** (network.levels - 1 - level)
         channels = level_channels(network, level)
@@ -135,7 +137,7 @@ class Expand(nn.Module):
             conv1x1(map_channels(network), small * factor**2), _shuffle(factor)
         )
         self.enhance = conv3x3(small, channels)
-        self.reentry = conv3x3(3, channels, bias=False) if reentry else None
+        self.reentry = conv3x3(image_channels, channels, bias=False) if reentry else None
 
     def forward(self, up: Tensor, sources: list[Tensor], frame: Tensor) -> Tensor:
         up = up + self.enhance(self.expand(sources[0]))
@@ -147,11 +149,17 @@ def make_store(network: NetworkTable) -> StoredSkips | AggregatedSkips:
     return AggregatedSkips(network) if network.skip == "aggregate" else StoredSkips()
 
 
-def make_merge(network: NetworkTable, level: int, sources: int) -> nn.Module:
-    """Return the merge of one decoder level. sources: number of tensors that it joins."""
+def make_merge(
+    network: NetworkTable, level: int, sources: int, image_channels: int = 3
+) -> nn.Module:
+    """Return the merge of one decoder level.
+
+    sources: number of tensors that it joins. image_channels: of the image that reentry reads.
+    """
     kind: SkipKind = network.skip
     if kind == "aggregate":
-        return Expand(network, level, reentry=network.reentry and level == 0)
+        reentry = network.reentry and level == 0
+        return Expand(network, level, reentry=reentry, image_channels=image_channels)
     if kind == "gated":
         return GatedAdd(sources)
     return Concatenate() if kind == "concat" else Add()

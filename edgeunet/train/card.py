@@ -37,6 +37,7 @@ class Given:
     qat, calibration: whether 8 bits were asked for, and the calibration set.
     bursts: folders of scenes.
     noise_profile: the file that the ranges of [train.camera] come from.
+    clips: folders of clips. held_out_clips: names of those that were only validated on.
     """
 
     model: str
@@ -47,6 +48,8 @@ class Given:
     calibration: str | None = None
     bursts: Sequence[Path] = ()
     noise_profile: Path | None = None
+    clips: Sequence[Path] = ()
+    held_out_clips: Sequence[str] = ()
 
 
 def write_card(outcome: Outcome, recipe: Recipe, given: Given) -> Path:
@@ -112,7 +115,13 @@ def _data(outcome: Outcome, table: TrainTable, given: Given) -> str:
     if outcome.bursts:
         sources += [f"`{_data_name(folder)}`" for folder in given.bursts]
         parts.append(f"{outcome.bursts} {'burst' if outcome.bursts == 1 else 'bursts'}")
-    return f"{', '.join(sources)}: {' and '.join(parts)}, {given.held_out} more held out"
+    if outcome.clips:
+        sources += [f"`{_data_name(folder)}`" for folder in given.clips]
+        parts.append(f"{outcome.clips} clips")
+    held_out = f"{given.held_out} more held out"
+    if given.held_out_clips:
+        held_out += f", and the clips {', '.join(given.held_out_clips)}"
+    return f"{', '.join(sources)}: {' and '.join(parts)}, {held_out}"
 
 
 def _data_name(folder: Path) -> str:
@@ -209,6 +218,12 @@ def _crops(table: TrainTable) -> str:
         sizes.append(f"from {100 * entry.start:g} % of the steps {side}x{side}, batch {batch}")
     turns = "flips and quarter turns" if table.rotations else "flips"
     share = table.labelled_share
+    if table.clips is not None:
+        first, last = table.clips.frames
+        turns += (
+            f"; clips of {first} to {last} frames, growing, with as many fewer clips in a batch; "
+            f"only the recurrence learns in the first {table.clips.gate_steps} steps"
+        )
     labelled = "" if share is None else f"; {100 * share:g} % of them from images with labels"
     return f"{'; '.join(sizes)}; {turns}{labelled}"
 
@@ -236,6 +251,7 @@ def _command(outcome: Outcome, recipe: Recipe, given: Given) -> list[str]:
     command = ["edgeunet", "train", given.model, "--width", str(recipe.network.width)]
     command += [word for folder in given.data for word in ("--data", str(folder))]
     command += [word for folder in given.bursts for word in ("--bursts", str(folder))]
+    command += [word for folder in given.clips for word in ("--clips", str(folder))]
     init = given.init
     if init is None and outcome.initial is not None and not (given.qat or given.bursts):
         # A resumed run is not given --init again.

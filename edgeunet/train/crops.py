@@ -37,6 +37,7 @@ class Batch:
     labels: (N, crop, crop) int64 class numbers, VOID where not known.
     numbers: (N,) int64 class numbers of whole images, VOID where not known.
     noisy_targets: (N,) bool; True where ``clean`` is another noisy shot of the same scene.
+    frames: number of consecutive frames of each clip; the N crops are clip after clip.
     """
 
     clean: Floats
@@ -44,6 +45,7 @@ class Batch:
     labels: NDArray[np.int64]
     numbers: NDArray[np.int64]
     noisy_targets: NDArray[np.bool_]
+    frames: int = 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,12 +31,16 @@ class Initial:
 def load_matching(network: nn.Module, path: Path) -> Initial:
     """Copy every tensor of the file whose name and shape the network has.
 
+    A network with ``temporal`` reads more channels beside the image. Weights of one that reads the
+    image alone are taken for the image, and the others become zero.
+
     Raises WeightsError when the file cannot be read, has no such tensor, or one that is not finite.
     """
     given, _ = read_tensors(path)
     wanted = {
         name: tensor for name, tensor in network.state_dict().items() if tensor.is_floating_point()
     }
+    given = {n: _widened(t, wanted[n]) if n in wanted else t for n, t in given.items()}
     matching = {n: t for n, t in given.items() if n in wanted and t.shape == wanted[n].shape}
     if not matching:
         raise WeightsError(
@@ -51,6 +55,19 @@ def load_matching(network: nn.Module, path: Path) -> Initial:
             )
         wanted[name].copy_(tensor)
     return Initial(path.name, sha256_of(path), len(matching), len(wanted))
+
+
+def _widened(given: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Return a convolution's weight of an image with zeros for the inputs that it lacks."""
+    if given.ndim != 4 or given.shape[1] != 3 or wanted.ndim != 4:
+        return given
+    more = wanted.shape[1] - 3
+    if more <= 0 or more % 3 or given.shape[0] != wanted.shape[0]:
+        return given
+    if given.shape[2:] != wanted.shape[2:]:
+        return given
+    zeros = given.new_zeros(given.shape[0], more, *given.shape[2:])
+    return torch.cat([given, zeros], dim=1)
 
 
 def freeze(network: nn.Module, parts: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
+from edgeunet.train.clip_crops import ClipCrops
 from edgeunet.train.crops import Batch, Crops
 
 _AHEAD = 4
@@ -15,14 +16,14 @@ _AHEAD = 4
 class _Steps(Dataset[Batch]):
     """The batches by step number."""
 
-    def __init__(self, crops: Crops) -> None:
+    def __init__(self, crops: Crops | ClipCrops) -> None:
         self._crops = crops
 
     def __getitem__(self, step: int) -> Batch:
         return self._crops.batch(step)
 
 
-def batches(crops: Crops, steps: range, *, ahead: bool) -> Iterator[Batch]:
+def batches(crops: Crops | ClipCrops, steps: range, *, ahead: bool) -> Iterator[Batch]:
     """Yield the batch of every step.
 
     ahead: prepare batches in another process. They are the same, because a batch depends only on

@@ -18,6 +18,7 @@ from edgeunet.models.weights import save_weights
 from edgeunet.recipes import Recipe
 from edgeunet.schedules import TrainTable
 from edgeunet.train.checkpoint import FILE_NAME, Standing, load_checkpoint, save_checkpoint
+from edgeunet.train.clip_crops import ClipCrops
 from edgeunet.train.crops import Batch, Crops
 from edgeunet.train.curve import FILE_NAME as CURVE_FILE
 from edgeunet.train.curve import Curve
@@ -25,13 +26,19 @@ from edgeunet.train.initial import check_whole, freeze, load_matching
 from edgeunet.train.interruption import TrainingInterrupted, held_back
 from edgeunet.train.loading import batches
 from edgeunet.train.losses import JointLoss
-from edgeunet.train.optimization import keep_statistics, learning_rate, update_average
+from edgeunet.train.optimization import (
+    keep_statistics,
+    learning_rate,
+    only_recurrence_learns,
+    update_average,
+)
 from edgeunet.train.processes import left_alone, make_accelerator, mean_over
 from edgeunet.train.run_checks import check_run, check_same_run, recipe_digest, weights_path
 from edgeunet.train.run_records import Outcome, Progress, TrainingOptions
 from edgeunet.train.samples import Sample
+from edgeunet.train.unrolled import Unrolled, clips_psnr_db
 from edgeunet.train.validation import IN_BITS, image_tensor
-from edgeunet.train.views import all_figures, make_views, measure
+from edgeunet.train.views import CLIPS, all_figures, make_views, measure
 
 _NO_OPTIONS = TrainingOptions()
 
@@ -71,9 +78,7 @@ class _Run:
         self._digest = recipe_digest(recipe)
         self._accelerator = make_accelerator(options.mixed_precision)
         self._device = self._accelerator.device
-        self._crops = Crops(
-            samples, table, bursts=options.bursts, process=self._accelerator.process_index
-        )
+        self._crops = make_crops(samples, table, options, self._accelerator.process_index)
         self._joint_loss = JointLoss(recipe, table, samples, self._device)
         self._outputs = [pathway.output for pathway in recipe.pathways]
         self._prepare_networks()
@@ -82,7 +87,7 @@ class _Run:
         # The step that is done, the step of the last checkpoint, and whether no step is under way.
         self._done, self._saved, self._whole = self._before.step, self._before.step, True
         self._figures: dict[str, float] | None = None
-        self._measured = all_figures(recipe, options.validation)
+        self._measured = all_figures(recipe, options.validation, clips=bool(options.held_out_clips))
         self._curve = Curve(
             out / CURVE_FILE,
             self._outputs,
@@ -97,7 +102,8 @@ class _Run:
         table = self._table
         try:
             steps = range(self._before.step, table.steps)
-            prepared_batches = batches(self._crops, steps, ahead=table.camera is not None)
+            slow = table.camera is not None or table.clips is not None
+            prepared_batches = batches(self._crops, steps, ahead=slow)
             for step, batch in zip(steps, prepared_batches, strict=True):
                 loss = self._step(step, batch)
                 self._options.report(
@@ -131,6 +137,7 @@ class _Run:
             initial=self._before.initial,
             processes=self._accelerator.num_processes,
             bursts=len(self._options.bursts),
+            clips=len(self._options.clips),
         )
 
     def _prepare_networks(self) -> None:
@@ -152,10 +159,13 @@ class _Run:
             options.notice(f"starting from {begun.initial}")
         # With fake quantization, other modules compute, with the weights of these networks.
         computing: nn.Module = network
+        self._unrolled: Unrolled | None = None
         self._average_in_bits: nn.Module | None = None
         if options.fake_quantization is not None and self._before.quantization is not None:
             in_bits = options.fake_quantization.form(network, self._before.quantization)
             computing, self._average_in_bits = in_bits(network), in_bits(average).to(self._device)
+        if network.recurrence is not None and table.clips is not None:
+            computing = self._unrolled = Unrolled(network)
         network.to(self._device)
         self._prepared, self._optimizer = self._accelerator.prepare(computing, optimizer)
         self._network, self._average = network, average.to(self._device)
@@ -204,6 +214,8 @@ class _Run:
             for x in (batch.labels, batch.numbers, batch.noisy_targets)
         )
         accelerator = self._accelerator
+        if self._unrolled is not None:
+            self._unrolled.frames = batch.frames
         with accelerator.autocast():
             outputs = self._prepared(noisy)
         loss, losses = self._joint_loss(outputs, clean, labels, numbers, noisy_targets)
@@ -213,6 +225,7 @@ class _Run:
         finite = math.isfinite(value)
         if finite:
             accelerator.backward(loss)
+            only_recurrence_learns(self._network, self._table, step)
             norm = accelerator.clip_grad_norm_(self._prepared.parameters(), 1.0)
             # FP16's scaler finds an overflow itself, and learns from it only if it is stepped.
             finite = accelerator.scaler is not None or math.isfinite(float(norm))
@@ -242,6 +255,9 @@ class _Run:
         if self._average_in_bits is not None:
             again = measure(self._average_in_bits, self._recipe, self._views)
             found |= {f"{IN_BITS}{name}": figure for name, figure in again.items()}
+        if self._options.held_out_clips and self._accelerator.is_main_process:
+            clips = self._options.held_out_clips
+            found[CLIPS] = clips_psnr_db(self._average, clips, self._table)
         return found
 
     def _save(self) -> None:
@@ -264,3 +280,12 @@ class _Run:
     def _seconds(self) -> float:
         """Return the time spent, earlier sessions included."""
         return time.monotonic() - self._started
+
+
+def make_crops(
+    samples: Sequence[Sample], table: TrainTable, options: TrainingOptions, process: int
+) -> Crops | ClipCrops:
+    """Return what makes the batches of a run: crops of images, or of clips."""
+    if table.clips is not None:
+        return ClipCrops(options.clips, samples, table, table.clips, process=process)
+    return Crops(samples, table, bursts=options.bursts, process=process)

@@ -7,14 +7,18 @@ import math
 import torch
 from torch import nn
 
+from edgeunet.models.network import Network
 from edgeunet.schedules import TrainTable
 
 
 def learning_rate(table: TrainTable, step: int) -> float:
     """Return the learning rate of a step, counted from 0.
 
-    It warms up linearly, then falls along a half cosine to ``final_learning_rate``.
+    It warms up linearly, then falls along a half cosine to ``final_learning_rate``. While only
+    what uses the memory learns, it is the gate's.
     """
+    if table.clips is not None and step < table.clips.gate_steps:
+        return table.clips.gate_learning_rate
     warmup = min(table.warmup_steps, table.steps // 10)
     if step < warmup:
         return table.learning_rate * (step + 1) / warmup
@@ -38,6 +42,19 @@ def update_average(average: nn.Module, network: nn.Module, decay: float, step: i
             tensor.lerp_(current[name], 1 - decay)
         else:
             tensor.copy_(current[name])
+
+
+def only_recurrence_learns(network: Network, table: TrainTable, step: int) -> None:
+    """Drop the gradients of all other parts, in the steps that belong to the gate.
+
+    AdamW leaves a weight without gradient as it is.
+    """
+    if table.clips is None or step >= table.clips.gate_steps or network.recurrence is None:
+        return
+    learning = set(network.recurrence.parameters())
+    for parameter in network.parameters():
+        if parameter not in learning:
+            parameter.grad = None
 
 
 def keep_statistics(network: nn.Module) -> None:

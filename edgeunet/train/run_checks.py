@@ -22,7 +22,7 @@ from edgeunet.train.samples import pathway_of
 _LATER_KEYS = (
     *("growth", "noise", "gain", "rotations", "image_loss", "class_weights", "weights"),
     *("labelled_share", "generated", "in_bytes", "statistics_until", "quantized_for"),
-    *("frozen", "clean_share", "camera", "pairs_share", "bursts_share"),
+    *("frozen", "clean_share", "camera", "pairs_share", "bursts_share", "clips"),
 )
 
 
@@ -100,7 +100,11 @@ def recipe_digest(recipe: Recipe) -> str:
         for key in _LATER_KEYS:
             if schedule[key] == plain[key]:
                 del schedule[key]
-    parts = (recipe.network, recipe.pathways, schedule)
+    network = msgspec.to_builtins(recipe.network)
+    if network["temporal"] == "none":
+        # Younger than the first checkpoints, as _LATER_KEYS are.
+        del network["temporal"]
+    parts = (network, recipe.pathways, schedule)
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 

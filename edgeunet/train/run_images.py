@@ -10,6 +10,7 @@ from edgeunet.recipes import Recipe
 from edgeunet.schedules import TrainTable
 from edgeunet.specs import Task
 from edgeunet.train.burst_pairs import Burst, hold_out_bursts, load_bursts
+from edgeunet.train.clip_folders import Clip, hold_out_clips, load_clips
 from edgeunet.train.drawings import drawn_samples
 from edgeunet.train.sample_folders import check_labels, load_samples
 from edgeunet.train.samples import (
@@ -30,6 +31,7 @@ class Data:
     too_small: number of images that are too small for a crop; they are in neither list.
     labelled: number of training images with labels; None if the recipe needs none.
     bursts: scenes to train on.
+    clips, held_out_clips: to train on, and to validate on.
     """
 
     training: list[Sample]
@@ -37,6 +39,8 @@ class Data:
     too_small: int
     labelled: int | None
     bursts: list[Burst] = field(default_factory=list)
+    clips: list[Clip] = field(default_factory=list)
+    held_out_clips: list[Clip] = field(default_factory=list)
 
 
 def read_data(
@@ -45,11 +49,12 @@ def read_data(
     table: TrainTable,
     *,
     bursts: Sequence[Path] = (),
+    clips: Sequence[Path] = (),
     notice: Callable[[str], None],
 ) -> Data:
     """Read the folders, draw the images that the recipe wants drawn, and hold some images out.
 
-    bursts: folders of scenes, see ``load_bursts``.
+    bursts: folders of scenes, see ``load_bursts``. clips: folders of clips, see ``load_clips``.
     notice: called for everything that is skipped. Raises SourceError for folders without usable
         images and for outputs without labels, RecipeError for patterns that cannot be drawn.
     """
@@ -74,7 +79,9 @@ def read_data(
     pairs = sum(sample.noisy is not None for sample in training)
     if pairs and table.pairs_share is None and pairs < len(training):
         notice(f"{pairs} real pairs are not trained on: the recipe has no pairs_share")
-    return Data(training, held_out + of_scenes, len(read) - len(usable), labelled, scenes)
+    sequences, kept = hold_out_clips(load_clips(clips, notice=notice))
+    small = len(read) - len(usable)
+    return Data(training, held_out + of_scenes, small, labelled, scenes, sequences, kept)
 
 
 def _name_missing_classes(

@@ -7,10 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgeunet.train.burst_pairs import Burst
+from edgeunet.train.clip_folders import Clip
 from edgeunet.train.fake_quantization import FakeQuantization
 from edgeunet.train.initial import Initial
 from edgeunet.train.samples import Sample
 from edgeunet.train.views import Figure
+
+SAVE_EVERY = 500
+"""Steps between two checkpoints."""
+
+SAVE_CLIPS_EVERY = 100
+"""The same of a run on clips, whose steps take longer."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,7 @@ class TrainingOptions:
     """Options of ``loop.train``.
 
     bursts: scenes that are trained on without clean images.
+    clips, held_out_clips: to train on and to validate on, for a recipe with ``temporal``.
     validation: held-out samples that figures are measured on.
     resume: go on from the checkpoint; without one, start from the beginning.
     init: file of weights to begin with; None for random weights.
@@ -55,12 +63,14 @@ class TrainingOptions:
     """
 
     bursts: Sequence[Burst] = ()
+    clips: Sequence[Clip] = ()
+    held_out_clips: Sequence[Clip] = ()
     validation: Sequence[Sample] = ()
     resume: bool = False
     init: Path | None = None
     mixed_precision: str = "no"
     fake_quantization: FakeQuantization | None = None
-    save_every: int = 500
+    save_every: int = SAVE_EVERY
     report: Callable[[Progress], None] = _no_report
     notice: Callable[[str], None] = _no_notice
 
@@ -81,6 +91,7 @@ class Outcome:
     initial: the weights that the run began with; None for random weights.
     processes: number of processes that trained together.
     bursts: number of scenes that were trained on.
+    clips: number of clips that were trained on.
     """
 
     weights: Path
@@ -94,3 +105,4 @@ class Outcome:
     initial: Initial | None = None
     processes: int = 1
     bursts: int = 0
+    clips: int = 0

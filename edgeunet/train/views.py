@@ -24,7 +24,8 @@ from edgeunet.train.samples import Sample
 from edgeunet.train.validation import IN_BITS, METRICS, figure_names, validate, validation_noise
 
 CAMERA, PAIRS = "_camera", "_pairs"
-"""Suffixes of figures: of shots through [train.camera], and of real noisy images."""
+CLIPS = "psnr_db_clips"
+"""Suffixes of figures of shots through [train.camera] and of real noisy images; a whole name."""
 
 _LABELS = {Task.DENOISE: "PSNR", Task.SEGMENT: "mean IoU", Task.CLASSIFY: "accuracy"}
 
@@ -51,8 +52,13 @@ class View:
     samples: Sequence[Sample]
 
 
-def all_figures(recipe: Recipe, held_out: Sequence[Sample]) -> tuple[Figure, ...]:
-    """Return all figures of a run; those of a network in 8 bits come last."""
+def all_figures(
+    recipe: Recipe, held_out: Sequence[Sample], *, clips: bool = False
+) -> tuple[Figure, ...]:
+    """Return all figures of a run; those of a network in 8 bits come last.
+
+    clips: clips are held out as well.
+    """
     table = recipe.train
     if table is None:
         raise RuntimeError("a trained recipe has a [train] table")
@@ -65,6 +71,9 @@ def all_figures(recipe: Recipe, held_out: Sequence[Sample]) -> tuple[Figure, ...
             if name != METRICS[pathway.head]:
                 label = f"{label} of {pathway.output}"
             figures.append(Figure(f"{name}{suffix}", pathway.head, label, noise))
+    if clips:
+        noise = validation_noise(table)[0]
+        figures.append(Figure(CLIPS, Task.DENOISE, "PSNR of settled clips", noise))
     if table.quantized_for is not None:
         figures += [
             replace(figure, name=f"{IN_BITS}{figure.name}", label=f"{figure.label} in 8 bits")

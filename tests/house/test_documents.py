@@ -21,7 +21,7 @@ from edgeunet.recipes import (
     load_recipe,
     recipe_names,
 )
-from edgeunet.schedules import CameraTable, GrowthTable, TrainTable
+from edgeunet.schedules import CameraTable, ClipsTable, GrowthTable, TrainTable
 from tests.house.references import DOCUMENTS
 from tests.house.source import ROOT
 
@@ -72,6 +72,7 @@ def _default_as_written(cell: str) -> Any:
         (EXPORT, "### `[tolerance]`", ToleranceTable),
         (EXPORT, "### `[train]`", TrainTable),
         (EXPORT, "### `[train.camera]`", CameraTable),
+        (EXPORT, "### `[train.clips]`", ClipsTable),
         (EXPORT, "### `[[train.growth]]`", GrowthTable),
         (CALIBRATION, "## Fields", CalibrationSet),
         (CALIBRATION, "### `[[members]]`", Member),
