@@ -26,6 +26,7 @@ class RunStatus:
     reconnections: how often a live source was lost and came back.
     sinks: every sink's counts.
     hangs: the stages that hang now.
+    resident_bytes: memory of the process; 0 where the system does not say.
     """
 
     running_s: float
@@ -39,6 +40,7 @@ class RunStatus:
     reconnections: int
     sinks: tuple[SinkReport, ...]
     hangs: tuple[Hang, ...]
+    resident_bytes: int
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def kept(sinks: tuple[SinkReport, ...], frames: int) -> str:
 
     frames: frames that the network finished.
     """
-    full = [sink for sink in sinks if sink.written and not sink.failure]
+    full = [sink for sink in sinks if sink.written and not sink.failure and not sink.viewer]
     if not full:
         return f"{frames} frames were worked on, none was kept"
     names = ", ".join(sink.name for sink in full)
@@ -128,6 +130,6 @@ def warnings_about(
     warnings += [
         f"{sink.name} missed {sink.missed} of {frames} frames, because it was still busy"
         for sink in sinks
-        if sink.missed
+        if sink.missed and not sink.viewer
     ]
     return tuple(warnings)

@@ -58,6 +58,8 @@ HEAVY = (
     "media/sinks/video.py",
     "media/sinks/images.py",
     "media/live/gstreamer.py",
+    "stream/preview/pictures.py",
+    "stream/preview/web_server.py",
     "media/live/opencv_input.py",
     "media/live/stream_decoder.py",
 )

@@ -29,6 +29,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "scipy": ("camera/finishing.py", "camera/sensor.py", "evaluate/interval.py", "graph/mincut.py"),
     "av": ("camera/coding.py", "media/live/stream_decoder.py"),
     "gi": ("media/live/gstreamer.py",),
+    "aiohttp": ("stream/preview/web_server.py",),
     "colour_demosaicing": ("camera/demosaicing.py",),
     "PIL": ("images/pillow_file.py", "photographs.py"),
 }
