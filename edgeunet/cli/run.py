@@ -232,6 +232,13 @@ def command(
             f"{failed[0].failure}; the other sinks went on",
             hint="mend what it names, and run again for that sink",
         )
+    if summary.damaged and not summary.complete:
+        raise SourceError(
+            f"{summary.source} is damaged: {summary.damaged} of its packets could not be decoded; "
+            f"{kept(summary.sinks, summary.frames)}",
+            hint="get the file anew; where that is not possible, the frames that were decoded are "
+            "at their times",
+        )
     if summary.skipped:
         left_out = f"{len(summary.skipped)} image{'s' if len(summary.skipped) > 1 else ''}"
         raise SourceError(

@@ -119,7 +119,9 @@ class NetworkThread:
                     break
                 self._answer(frame, slot)
                 if on_frame is not None:
-                    on_frame(self.frames, total, self.frames / (time.perf_counter() - start_s))
+                    # Videos only estimate how many frames come.
+                    expected = None if total is not None and self.frames > total else total
+                    on_frame(self.frames, expected, self.frames / (time.perf_counter() - start_s))
         except BaseException as error:  # raised again in the thread that watches
             self.failure = error
         self._answered.put(None)

@@ -118,7 +118,11 @@ def _open(options: RunOptions, stack: contextlib.ExitStack, on_note: Note | None
     composer = Composer(manifest, view)
     counts = [count for count in (source.frame_count, options.frame_limit) if count is not None]
     shape = StreamShape(
-        composer.height, composer.width, source.frame_rate, min(counts) if counts else None
+        composer.height,
+        composer.width,
+        source.frame_rate,
+        min(counts) if counts else None,
+        source.clip,
     )
     sinks: list[Sink] = []
     try:

@@ -57,7 +57,7 @@ class RunSummary:
     dropped: frames of a live source that came too fast for the network.
     early: frames of a live source that came before the run was ready for the first.
     reconnections: how often a live source was lost and came back.
-    damaged: damaged frames or packets of a live source that were skipped.
+    damaged: damaged frames or packets of a video that were skipped.
     complete: every sink has every frame that the source had or that was asked for; of a live
         source, every frame that was not dropped.
     interrupted: the user ended the run.
@@ -119,6 +119,8 @@ def warnings_about(
     frames: frames that the network finished.
     """
     warnings = list(report.warnings)
+    if report.damaged and not report.complete:
+        warnings.append(report.damage())
     warnings += [f"left out: {line}" for line in report.skipped[:_NAMED_SKIPS]]
     if len(report.skipped) > _NAMED_SKIPS:
         warnings.append(f"left out: {len(report.skipped) - _NAMED_SKIPS} more")
