@@ -7,7 +7,7 @@ are used: ``open_bundle`` and ``frames`` need no torch.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,13 +15,14 @@ from edgeunet.analysis.memory_report import MemoryReport
 from edgeunet.bundle import open_bundle as _verified
 from edgeunet.bundle.folder import Bundle
 from edgeunet.calibration import FOLDER
+from edgeunet.choosing.export_subject import NetworkOptions, choose_network
 from edgeunet.choosing.int8 import int8_order
 from edgeunet.choosing.memory import TorchModule, Wanted, subject_of
-from edgeunet.choosing.networks import bundle_path, choose_weights, missing_package
+from edgeunet.choosing.networks import missing_package
 from edgeunet.choosing.plan_choice import Windows, plan_request
 from edgeunet.errors import EdgeUnetError, SourceError, UsageError, near_match
 from edgeunet.media.sources import open_source
-from edgeunet.recipes import load_recipe, recipe_names
+from edgeunet.recipes import recipe_names
 from edgeunet.run.loaded_network import Network
 from edgeunet.specs import Engine, FrameType, Image, Precision
 from edgeunet.units import parse_bytes, parse_size
@@ -103,8 +104,10 @@ def memory(
 
 
 def export(
-    model: str | Path,
+    model: str | Path | TorchModule,
     *,
+    inputs: Mapping[str, str] | None = None,
+    outputs: Mapping[str, str] | None = None,
     size: Size | None = None,
     precision: Precision | str = Precision.FP32,
     width: int | None = None,
@@ -120,9 +123,14 @@ def export(
     out: str | Path | None = None,
     on_note: Note | None = None,
 ) -> Bundle:
-    """Export a network to a bundle. It is compared with torch FP32 before it is written.
+    """Export a network to a bundle. It is compared with the network before it is written.
 
-    model: the name of a network, or a recipe's path.
+    model: the name of a network, a recipe's path, an ONNX file, or a torch module that takes one
+        (1, 3, H, W) float32 image.
+    inputs, outputs: what the tensors of a file or a module are, by name, such as
+        ``{"x": "rgb,0..255"}`` and ``{"y": "logits"}``; what is not said is found or assumed. A
+        module's input is ``x``. The words are those of ``edgeunet export --input`` and
+        ``--output``. width, weights and random_weights are for networks of edgeunet.
     size, width, budget, windows, board: as for ``memory``.
     precision: ``fp32``, ``fp16`` or ``int8``.
     weights: a .safetensors file; the shipped one unless given.
@@ -140,21 +148,29 @@ def export(
     fits, WeightsError, BundleError and UsageError as their names say, OSError when the folder
     cannot be written, MissingPackageError without torch.
     """
-    name, kind = str(model), _member(Precision, precision, "precision")
-    recipe = load_recipe(name).with_width(width)
-    given = None if weights is None else Path(weights)
-    chosen = choose_weights(name, recipe, given, random_weights=random_weights)
-    frame_size = _size(size) or recipe.export.size
+    kind = _member(Precision, precision, "precision")
+    chosen = choose_network(
+        NetworkOptions(
+            model=str(model) if isinstance(model, Path) else model,
+            size=_size(size),
+            width=width,
+            weights=None if weights is None else Path(weights),
+            random_weights=random_weights,
+            inputs=_said(inputs),
+            outputs=_said(outputs),
+        ),
+        _member(FrameType, frame_type, "frame type"),
+    )
     request = plan_request(budget_bytes=_bytes(budget), windows=windows, board=board)
-    target = bundle_path(name, recipe, frame_size, kind) if out is None else Path(out)
+    target = chosen.bundle_path(kind) if out is None else Path(out)
     int8 = None
     if kind is Precision.INT8:
         int8 = int8_order(
-            recipe,
+            chosen.network,
             calibration=None if calibration is None else str(calibration),
             engine=_member(Engine, engine, "engine"),
             max_drop_db=max_drop_db,
-            keeps_ranges=chosen is not None,
+            keeps_ranges=chosen.keeps_ranges(None if calibration is None else str(calibration)),
         )
     elif calibration is not None or max_drop_db is not None:
         raise UsageError(
@@ -168,15 +184,18 @@ def export(
     from edgeunet.run.executor import Executor
 
     order = ExportOrder(
-        recipe,
-        *frame_size,
+        chosen.network,
+        *chosen.size,
         kind,
-        weights=chosen,
+        weights=chosen.weights,
         request=request,
         int8=int8,
         frame_type=_member(FrameType, frame_type, "frame type"),
     )
-    return export_bundle(order, target, open_runner=Executor, report=on_note or _ignore).bundle
+    tell = on_note or _ignore
+    return export_bundle(
+        order, target, open_runner=Executor, graphs=chosen.graphs, report=tell
+    ).bundle
 
 
 def open_bundle(
@@ -279,6 +298,10 @@ def make_calibration_set(
         limit=limit,
     )
     return make_set(order, lambda done, total: None)
+
+
+def _said(words: Mapping[str, str] | None) -> tuple[str, ...]:
+    return tuple(f"{name}={text}" for name, text in (words or {}).items())
 
 
 def _size(size: Size | None) -> tuple[int, int] | None:

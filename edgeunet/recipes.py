@@ -69,6 +69,11 @@ class PathwayTable(_Table, frozen=True):
     classes: tuple[ClassTable, ...] = ()
 
     @property
+    def scale(self) -> int:
+        """The output pixels per pixel of the frame along each side."""
+        return 1
+
+    @property
     def head_channels(self) -> int:
         return self.channels if self.head is Task.DENOISE else len(self.classes)
 
@@ -168,6 +173,16 @@ class Recipe(_Table, frozen=True):
     train: TrainTable | None = None
     weights: dict[str, str] = msgspec.field(default_factory=dict)
     quality: dict[str, str] = msgspec.field(default_factory=dict)
+
+    @property
+    def width(self) -> int:
+        """The channels at full resolution."""
+        return self.network.width
+
+    @property
+    def smallest_side(self) -> int:
+        """The fewest rows or columns of a frame, which leave one at the bottleneck."""
+        return 1 << self.network.levels
 
     @property
     def tasks(self) -> tuple[Task, ...]:

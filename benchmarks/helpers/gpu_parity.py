@@ -11,6 +11,7 @@ import numpy as np
 
 from edgeunet.bundle import Bundle
 from edgeunet.metrics import psnr_db
+from edgeunet.network_facts import NetworkFacts
 from edgeunet.recipes import Recipe
 from edgeunet.run.executor import Executor
 from edgeunet.specs import Array, Precision, Task
@@ -23,9 +24,11 @@ def against_torch(
     module: Any, recipe: Recipe, precision: Precision, size: tuple[int, int], run: Frame
 ) -> list[dict[str, Any]]:
     """Compare with torch FP32 on the CPU, on the frames that an export is checked with."""
+    from edgeunet.convert.frame_module import TorchReference
     from edgeunet.convert.parity import check_parity, parity_sheets
 
-    figures = check_parity(module.to("cpu"), run, recipe, precision, parity_sheets(*size))
+    reference = TorchReference(module.to("cpu"), recipe)
+    figures = check_parity(reference, run, recipe, precision, parity_sheets(*size))
     return [{**asdict(figure), "holds": figure.holds} for figure in figures]
 
 
@@ -39,7 +42,7 @@ def against_onnxruntime(bundle: Bundle, run: Frame) -> list[dict[str, Any]]:
     try:
         wanted = executor.run(image)
         return [
-            _figure(manifest.recipe, manifest.precision, output.name, output.task, given, wanted)
+            _figure(manifest.network, manifest.precision, output.name, output.task, given, wanted)
             for output in manifest.outputs
         ]
     finally:
@@ -47,7 +50,7 @@ def against_onnxruntime(bundle: Bundle, run: Frame) -> list[dict[str, Any]]:
 
 
 def _figure(
-    recipe: Recipe,
+    network: NetworkFacts,
     precision: Precision,
     name: str,
     task: Task,
@@ -55,7 +58,7 @@ def _figure(
     wanted: Mapping[str, Array],
 ) -> dict[str, Any]:
     one, other = given[name], wanted[name]
-    tolerance, int8 = recipe.tolerance, precision is Precision.INT8
+    tolerance, int8 = network.tolerance, precision is Precision.INT8
     value: float | None
     if task is Task.DENOISE:
         psnr = psnr_db(one, other, peak=255)

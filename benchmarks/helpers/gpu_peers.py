@@ -14,7 +14,6 @@ import numpy as np
 
 from edgeunet.bundle import Bundle
 from edgeunet.errors import EngineError
-from edgeunet.recipes import Recipe
 from edgeunet.specs import FRAME, Array, Precision
 
 Run = Callable[[Array], Mapping[str, Array]]
@@ -40,8 +39,7 @@ def _torch(bundle: Bundle, module: Any, *, compiled: bool) -> Run:
         raise EngineError("torch runs no INT8 network here", hint="compare FP16")
     network = module.to("cuda").eval()
     run: Any = torch.compile(network) if compiled else network
-    recipe: Recipe = bundle.manifest.recipe
-    names = [pathway.output for pathway in recipe.pathways]
+    names = [pathway.output for pathway in bundle.manifest.network.pathways]
 
     def frame(image: Array) -> Mapping[str, Array]:
         with (

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from edgeunet.evaluate.backends import Answer, Head, head_of
 from edgeunet.evaluate.protocol import NoiseKind, Planes
 from edgeunet.models.network import Network
+from edgeunet.network_facts import NetworkFacts
 from edgeunet.pixels import as_floats
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Task
@@ -104,7 +105,7 @@ class Trained:
 
     def __init__(self, network: nn.Module, recipe: Recipe) -> None:
         self.name = recipe.name
-        self.recipe = recipe
+        self.network: NetworkFacts = recipe
         self.heads = tuple(
             Head(pathway.output, pathway.head, tuple(label.name for label in pathway.labels))
             for pathway in recipe.pathways

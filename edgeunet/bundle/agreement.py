@@ -23,6 +23,9 @@ def _contradictions(manifest: Manifest) -> Iterator[str]:
     if min(height, width) < 1:
         yield f"a frame of {format_size(height, width)} pixels"
         return
+    if (manifest.recipe is None) == (manifest.foreign is None):
+        yield "it names no network, or two"
+        return
     if not manifest.stages:
         yield "it has no stages"
         return

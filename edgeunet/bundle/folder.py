@@ -42,7 +42,7 @@ class Bundle:
             ("network", "frame", "precision", "weights", "outputs", "arena", "weights take"),
             [
                 (
-                    of.recipe.name,
+                    of.network.name,
                     format_size(of.height, of.width),
                     str(of.precision),
                     of.weights,
@@ -53,7 +53,7 @@ class Bundle:
             ],
         )
         parity = html_table(
-            "compared with torch FP32",
+            "compared with the network itself",
             ("frame", "output", "measure", "value", "limit"),
             [
                 (
@@ -169,10 +169,10 @@ def _first_extra(folder: Path, manifest: Manifest) -> str | None:
 
 
 def _again(data: bytes) -> str:
-    model = manifests.model_named_in(data)
-    if model is None:
+    source = manifests.source_named_in(data)
+    if source is None:
         return "export it again with edgeunet export"
-    return f"export it again: edgeunet export --model {model}"
+    return f"export it again: edgeunet export {source}"
 
 
 def write_bundle(target: Path, manifest: Manifest, files: dict[str, bytes | Path]) -> Bundle:

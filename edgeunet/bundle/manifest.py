@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 
+from edgeunet.contracts import ForeignNetwork
 from edgeunet.frame_windows import Halo, Window, windows
+from edgeunet.network_facts import NetworkFacts
 from edgeunet.recipes import Recipe
 from edgeunet.specs import ClassLabel, Engine, FrameType, Precision, Task, TensorSpec
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 FILE_NAME = "manifest.json"
 ENGINES = "engines"
 
@@ -138,8 +140,9 @@ class OutputEntry(_Entry, frozen=True):
     """What one of the frame's outputs means.
 
     denoise: (1, H, W, 3) uint8 BGR. segment: (1, H, W) uint8 class indices.
-    classify: (1, classes) float32 probabilities. In a bundle for float frames the graph gives the
-    first two in float32, and whoever runs it rounds them.
+    classify: (1, classes) float32 probabilities, or a foreign network's vector.
+    In a bundle for float frames the graph gives the first two in float32, and whoever runs it
+    rounds them.
     shape: where it is not the frame's, as for an image twice as large, or labels at a quarter.
     """
 
@@ -210,6 +213,7 @@ class QuantizationEntry(_Entry, frozen=True):
 class Manifest(_Entry, frozen=True):
     """The whole manifest.
 
+    recipe, foreign: what the network is; one of them is null.
     frame_type: what the graphs take frames as; see ``FrameType``.
     files: every other file in the folder, to its SHA-256; ``engines/`` is not listed, since
     the device fills it. digest: see ``digest_of``.
@@ -217,7 +221,6 @@ class Manifest(_Entry, frozen=True):
 
     schema_version: int
     name: str
-    recipe: Recipe
     weights: str
     weights_sha256: str
     height: int
@@ -229,11 +232,21 @@ class Manifest(_Entry, frozen=True):
     memory: MemoryEntry
     tools: dict[str, str]
     files: dict[str, str]
+    recipe: Recipe | None = None
+    foreign: ForeignNetwork | None = None
     frame_type: FrameType = FrameType.UINT8
     calibration: str | None = None
     quantization: QuantizationEntry | None = None
     plan: FramePlanEntry | None = None
     digest: str = ""
+
+    @property
+    def network(self) -> NetworkFacts:
+        """The recipe, or the foreign network."""
+        found = self.recipe or self.foreign
+        if found is None:
+            raise ValueError("a manifest without a network; agreement.py refuses it")
+        return found
 
     def to_json(self) -> bytes:
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
@@ -246,19 +259,21 @@ def decode(data: bytes) -> Manifest:
     built for a bundle are known by it.
     """
     document = msgspec.json.decode(data)
-    if isinstance(document, dict) and document.get("schema_version") in (1, 2):
-        data = msgspec.json.encode(_of_this_schema(document))
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if version in (1, 2):
+        document = _of_this_schema(document)
+    if version in (1, 2, 3):
+        data = msgspec.json.encode({**document, "schema_version": SCHEMA_VERSION})
     return msgspec.json.decode(data, type=Manifest)
 
 
 def _of_this_schema(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a document of schema 1 or 2 in the words of schema 3, which calls halos halos."""
+    """Return a document of schema 1 or 2 in the words of later ones, which call halos halos."""
     stages = document.get("stages")
     if not isinstance(stages, list):
         return document
     return {
         **document,
-        "schema_version": SCHEMA_VERSION,
         "stages": [_stage_of_this_schema(stage) for stage in stages],
     }
 
@@ -288,16 +303,20 @@ def sealed(manifest: Manifest) -> Manifest:
     return msgspec.structs.replace(manifest, digest=digest_of(manifest.to_json()))
 
 
-class _RecipePart(msgspec.Struct, frozen=True):
-    recipe: Recipe
+class _NetworkPart(msgspec.Struct, frozen=True):
+    recipe: Recipe | None = None
+    foreign: ForeignNetwork | None = None
 
 
-def model_named_in(data: bytes) -> str | None:
-    """Return the recipe's name when at least the recipe can be read, else None."""
+def source_named_in(data: bytes) -> str | None:
+    """Return the options that name the network to ``edgeunet export``, None if unreadable."""
     try:
-        return msgspec.json.decode(data, type=_RecipePart).recipe.name
+        found = msgspec.json.decode(data, type=_NetworkPart)
     except UNREADABLE:
         return None
+    if found.foreign is not None:
+        return f"--onnx {found.foreign.file}"
+    return None if found.recipe is None else f"--model {found.recipe.name}"
 
 
 def schema_version_of(data: bytes) -> Any:

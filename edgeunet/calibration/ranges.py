@@ -28,6 +28,7 @@ _MOST_HELD_BACK = 32
 class RangesKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The network and the set that ranges were measured for.
 
+    width: 0 for a foreign network, which has only one form.
     calibration: the set's name.
     members, weights, structure: digests of the set's frames, of the weights and of the operators.
     """
@@ -85,7 +86,8 @@ def members_digest(calibration: CalibrationSet) -> str:
 
 def ranges_path(folder: Path, key: RangesKey) -> Path:
     """Return the file of the ranges in a folder."""
-    return folder / "ranges" / f"{key.model}-{key.width}-{key.calibration}.json"
+    width = f"-{key.width}" if key.width else ""
+    return folder / "ranges" / f"{key.model}{width}-{key.calibration}.json"
 
 
 def find_ranges(shipped: Path | None, own: Path | None, key: RangesKey) -> Ranges | None:
@@ -146,7 +148,8 @@ def _reason(ranges: Ranges, key: RangesKey) -> str | None:
     """Return why ranges do not belong to ``key``, or None if they do."""
     measured = ranges.key
     if (measured.model, measured.width) != (key.model, key.width):
-        return f"it was measured for another network, {measured.model} at width {measured.width}"
+        width = f" at width {measured.width}" if measured.width else ""
+        return f"it was measured for another network, {measured.model}{width}"
     if measured.structure != key.structure:
         return f"it was measured for another network: the operators of {key.model} have changed"
     if measured.weights != key.weights:

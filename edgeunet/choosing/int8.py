@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgeunet.calibration import FOLDER, calibration_names, calibration_path, read_set
 from edgeunet.convert.int8_order import Int8Order
-from edgeunet.recipes import Recipe
+from edgeunet.network_facts import NetworkFacts
 from edgeunet.specs import Calibrator, Engine
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ DEFAULT_SET = "photographs"
 
 
 def int8_order(
-    recipe: Recipe,
+    network: NetworkFacts,
     *,
     calibration: str | None = None,
     engine: Engine = Engine.ONNXRUNTIME,
@@ -26,7 +26,7 @@ def int8_order(
     keeps_ranges: bool = True,
     on_selection: Callable[[Selection], None] | None = None,
 ) -> Int8Order:
-    """Return the order to quantize a recipe's network.
+    """Return the order to quantize a network.
 
     calibration: a set's name or path; default: ``photographs``.
     engine: the engine whose integer kernels the graph is for.
@@ -42,7 +42,7 @@ def int8_order(
     # Files of an installed package are not changed, even where they could be.
     ships = name in calibration_names()
     folder: Path | None = FOLDER if ships else path.parent
-    kind = recipe.export.int8_calibrator
+    kind = network.export.int8_calibrator
     return Int8Order(
         calibration=read_set(path),
         folder=folder if keeps_ranges else None,

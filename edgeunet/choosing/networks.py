@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgeunet.bundle.manifest import FILE_NAME
@@ -48,6 +49,37 @@ def choose_weights(
             "or give --weights FILE.safetensors or --random-weights",
         )
     return chosen
+
+
+@dataclass(frozen=True)
+class RecipeChoice:
+    """A recipe's network that can be exported.
+
+    model: the recipe's name or path.
+    size: (height, width) of its frames.
+    weights: None for random weights.
+    """
+
+    model: str
+    network: Recipe
+    size: tuple[int, int]
+    weights: Path | None
+
+    @property
+    def graphs(self) -> None:
+        """None: an export makes a recipe's graphs itself."""
+        return None
+
+    def bundle_path(self, precision: Precision) -> Path:
+        """Return the default name of its bundle, in the current folder."""
+        return bundle_path(self.model, self.network, self.size, precision)
+
+    def keeps_ranges(self, calibration: str | None) -> bool:
+        """Return whether ranges that are measured on a set are stored beside it.
+
+        Random weights never occur again.
+        """
+        return self.weights is not None
 
 
 def bundle_path(model: str, recipe: Recipe, size: tuple[int, int], precision: Precision) -> Path:

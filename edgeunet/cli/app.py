@@ -51,7 +51,6 @@ EXTRAS = {
     "scipy": "export",
     "matplotlib": "plot",
     "accelerate": "train",
-    "aiohttp": "preview",
 }
 
 _OS_HINTS = {

@@ -104,7 +104,7 @@ def make_report(
                 of_set.append(tuple(scenes_of(spots, data, chosen, first, backend)))
             scenes.append(tuple(of_set))
     return Report(
-        title=f"{first.recipe.name}: {', '.join(c.name for c in candidates)}",
+        title=f"{first.network.name}: {', '.join(c.name for c in candidates)}",
         candidates=tuple(candidates),
         sets=tuple(
             Evaluated(

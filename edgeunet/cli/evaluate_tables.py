@@ -33,8 +33,8 @@ def document_of(
     Sizes are HxW in pixels.
     """
     return {
-        "model": backend.recipe.name,
-        "width": backend.recipe.network.width,
+        "model": backend.network.name,
+        "width": backend.network.width,
         "evaluated": backend.name,
         "engine": backend.engine,
         "precision": backend.precision,

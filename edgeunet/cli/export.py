@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeunet.choosing.networks import bundle_path, choose_weights, missing_package
+from edgeunet.choosing.export_subject import NetworkOptions, choose_network
+from edgeunet.choosing.foreign import ForeignChoice, is_onnx_file
+from edgeunet.choosing.networks import missing_package
 from edgeunet.cli.build import (
     build_with_defaults,
     check_buildable,
@@ -15,18 +17,18 @@ from edgeunet.cli.build import (
     print_plans,
 )
 from edgeunet.cli.choices import (
-    read_frame_size,
     read_plan_request,
     read_precision,
-    read_recipe_at,
+    read_width,
 )
 from edgeunet.cli.console import note, print_json
-from edgeunet.cli.export_tables import export_document, print_export
+from edgeunet.cli.export_tables import export_document, print_contract, print_export
 from edgeunet.cli.int8 import read_int8, write_sensitivity
 from edgeunet.cli.options import AsJson, Budget, Size, Tile, Weights, Width
 from edgeunet.cli.triton import check_served, serve_bundle
 from edgeunet.errors import UsageError, near_match
 from edgeunet.specs import FrameType, Precision
+from edgeunet.units import parse_size
 
 if TYPE_CHECKING:
     from edgeunet.convert.sensitivity import Selection
@@ -36,8 +38,32 @@ _FRAME_TYPES = {"uint8": FrameType.UINT8, "float": FrameType.FLOAT32}
 
 def command(
     model: Annotated[
-        str, typer.Option("--model", metavar="MODEL", help="A recipe's name, or a path to one.")
-    ],
+        str | None,
+        typer.Option("--model", metavar="MODEL", help="A recipe's name, or a path to one."),
+    ] = None,
+    onnx: Annotated[
+        Path | None,
+        typer.Option("--onnx", metavar="FILE", help="A network of your own, in place of a MODEL."),
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="NAME=WORDS",
+            help="For --onnx: what an input is: nchw|nhwc,rgb|bgr|gray,0..1,mean=N,std=N, or "
+            "fill=N for one that is the same for all frames.",
+        ),
+    ] = None,
+    outputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--output",
+            metavar="NAME=WORDS",
+            help="For --onnx: what an output is: image, labels (class numbers), logits (a score "
+            "per class), vector (numbers as they are) or none; then linear|nearest for logits of "
+            "another size, threshold=N for one channel, or words of --input for an image.",
+        ),
+    ] = None,
     size: Size = None,
     width: Width = None,
     fp32: Annotated[bool, typer.Option("--fp32", help="32-bit floats (default).")] = False,
@@ -121,30 +147,39 @@ def command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Export a network to a bundle, checked against torch FP32."""
+    """Export a network to a bundle, checked against the network itself."""
     precision = read_precision(fp32=fp32, fp16=fp16, int8=int8)
-    recipe = read_recipe_at(model, width)
-    frame_size = read_frame_size(size, recipe)
-    chosen = choose_weights(model, recipe, weights, random_weights=random_weights)
+    frame_type = _read_frame_type(frame, precision)
+    wanted = choose_network(
+        NetworkOptions(
+            model=_named_network(model, onnx),
+            size=None if size is None else parse_size(size),
+            width=read_width(width),
+            weights=weights,
+            random_weights=random_weights,
+            inputs=tuple(inputs or ()),
+            outputs=tuple(outputs or ()),
+        ),
+        frame_type,
+    )
     request = read_plan_request(budget, tile, board, tune=tune)
     if tune:
         _check_tuned(precision)
-    frame_type = _read_frame_type(frame, precision)
     selections: list[Selection] = []
     int8_wanted = read_int8(
         precision,
-        recipe,
+        wanted.network,
         calibration=calibration,
         target=target_engine,
         max_drop=max_drop,
         sensitivity=sensitivity,
-        keeps_ranges=chosen is not None,
+        keeps_ranges=wanted.keeps_ranges(calibration),
         on_selection=selections.append,
     )
     if build:
         # Checked before the network is exported, which may take minutes.
         check_buildable()
-    target = out if out is not None else bundle_path(model, recipe, frame_size, precision)
+    target = out if out is not None else wanted.bundle_path(precision)
     if out is None and frame_type is FrameType.FLOAT32:
         target = target.with_name(f"{target.stem}-float{target.suffix}")
     served = None if triton is None else check_served(triton, target, request)
@@ -156,16 +191,24 @@ def command(
     from edgeunet.run.timing import time_graph
 
     order = ExportOrder(
-        recipe,
-        *frame_size,
+        wanted.network,
+        *wanted.size,
         precision,
-        weights=chosen,
+        weights=wanted.weights,
         request=request,
         time_graph=time_graph if tune else None,
         int8=int8_wanted,
         frame_type=frame_type,
     )
-    exported = export_bundle(order, target, open_runner=Executor, report=note)
+    if isinstance(wanted, ForeignChoice) and not as_json:
+        print_contract(wanted.network, frame_size=wanted.size)
+    exported = export_bundle(
+        order,
+        target,
+        open_runner=Executor,
+        graphs=wanted.graphs,
+        report=note,
+    )
     if sensitivity is not None:
         for selection in selections:
             write_sensitivity(sensitivity, selection, target.name)
@@ -182,6 +225,18 @@ def command(
     if build:
         print_plans(plans, exported.bundle)
     note(f"wrote {target}")
+
+
+def _named_network(model: str | None, onnx: Path | None) -> str:
+    """Return the recipe or the file. Raises UsageError unless there is exactly one."""
+    if (model is None) == (onnx is None):
+        raise UsageError(
+            "no network is given" if model is None else "two networks are given",
+            hint="give --model MODEL for one of edgeunet, or --onnx FILE for one of your own",
+        )
+    if onnx is not None and not is_onnx_file(str(onnx)):
+        raise UsageError(f"{str(onnx)!r} is no ONNX file", hint="give a file that ends in .onnx")
+    return str(onnx or model)
 
 
 def _check_tuned(precision: Precision) -> None:

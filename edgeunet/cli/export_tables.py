@@ -11,7 +11,8 @@ from edgeunet.bundle.manifest import FramePlanEntry, MemoryEntry, StageEntry
 from edgeunet.cli.console import note, print_table
 from edgeunet.cli.int8 import int8_document, int8_notes, print_int8, print_sensitivity
 from edgeunet.cli.memory_tables import print_plan, why_whole
-from edgeunet.specs import Precision
+from edgeunet.contracts import ForeignNetwork, ForeignOutput
+from edgeunet.specs import Precision, Task
 from edgeunet.units import format_bytes, format_size
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def export_document(order: ExportOrder, exported: Exported) -> dict[str, Any]:
     plan = manifest.plan
     return {
         "bundle": str(exported.bundle.path),
-        "model": order.recipe.name,
+        "model": order.network.name,
         "size": format_size(order.height, order.width),
         "precision": str(order.precision),
         "frame_type": str(order.frame_type),
@@ -57,7 +58,8 @@ def print_export(
     """Print parity, INT8, memory and the plan. tuned: whether windows were timed."""
     manifest = exported.bundle.manifest
     _print_parity(
-        f"parity of {order.recipe.name} {order.precision} with torch FP32, on onnxruntime",
+        f"parity of {order.network.name} {order.precision} with {exported.reference}, "
+        "on onnxruntime",
         exported.parity,
     )
     if manifest.quantization is not None:
@@ -68,7 +70,7 @@ def print_export(
     _print_memory(f"memory at {format_size(*size)}, computed from the graph", manifest.memory)
     plan = manifest.plan
     if order.precision is Precision.INT8:
-        for text in int8_notes(order.recipe, manifest.memory, whole=plan is None):
+        for text in int8_notes(order.network, manifest.memory, whole=plan is None):
             note(text)
     if plan is not None:
         from edgeunet.bundle.figures import report_of_bundle
@@ -81,6 +83,35 @@ def print_export(
         note(
             "onnxruntime computes fp16 in fp32 on most CPUs: there parity shows the graph is right"
         )
+
+
+def print_contract(network: ForeignNetwork, frame_size: tuple[int, int]) -> None:
+    """Print what every tensor of a foreign file is, and what it becomes in the bundle."""
+    rows = []
+    for entry in network.inputs:
+        ours = "the same for all frames" if entry.fill is not None else _frame_text(frame_size)
+        rows.append(("input", entry.name, str(entry), ours))
+    rows += [("output", o.name, str(o), _answer_text(o, frame_size)) for o in network.pathways]
+    rows += [("output", name, "none", "-") for name in network.left_out]
+    print_table(
+        f"contract of {network.file}; --input and --output change it",
+        ("", "in the file", "is", "in the bundle"),
+        rows,
+        text_columns=4,
+    )
+
+
+def _frame_text(size: tuple[int, int]) -> str:
+    return f"frame, {format_size(*size)} BGR"
+
+
+def _answer_text(entry: ForeignOutput, size: tuple[int, int]) -> str:
+    height, width = (side * entry.scale for side in size)
+    if entry.head is Task.DENOISE:
+        return f"{entry.output}, {format_size(height, width)} BGR"
+    if entry.head is Task.SEGMENT:
+        return f"{entry.output}, {format_size(height, width)} class numbers"
+    return f"{entry.output}, {len(entry.classes)} {'probabilities' if entry.softmax else 'numbers'}"
 
 
 def _print_parity(title: str, figures: Sequence[ParityFigure]) -> None:

@@ -18,6 +18,7 @@ from edgeunet.cli.console import note, print_table
 from edgeunet.convert.int8_order import Int8Order
 from edgeunet.errors import UsageError, near_match
 from edgeunet.files import check_writable, replacing_file
+from edgeunet.network_facts import NetworkFacts
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Engine, Precision
 from edgeunet.units import format_bytes
@@ -33,7 +34,7 @@ _SHOWN_LAYERS = 10
 
 def read_int8(
     precision: Precision,
-    recipe: Recipe,
+    network: NetworkFacts,
     *,
     calibration: str | None = None,
     target: str | None = None,
@@ -66,7 +67,7 @@ def read_int8(
     if sensitivity is not None:
         _check_sensitivity(sensitivity)
     return int8_order(
-        recipe,
+        network,
         calibration=calibration,
         engine=engine,
         max_drop_db=None if max_drop is None else _decibels(max_drop),
@@ -111,9 +112,9 @@ def _decibels(text: str) -> float:
     return float(number[1])
 
 
-def int8_notes(recipe: Recipe, memory: MemoryEntry, *, whole: bool) -> Iterator[str]:
+def int8_notes(network: NetworkFacts, memory: MemoryEntry, *, whole: bool) -> Iterator[str]:
     """Yield notes about gains of INT8 that this export does not have. whole: not in windows."""
-    if recipe.network.block == "naf":
+    if isinstance(network, Recipe) and network.network.block == "naf":
         yield (
             "NAF blocks normalize and gate in floats, with conversions around each: INT8 saves "
             "memory there rather than time; residual blocks, as in unetmm, stay in integers"

@@ -29,10 +29,11 @@ from edgeunet.bundle.manifest import (
     ParityEntry,
     StageEntry,
 )
+from edgeunet.contracts import ForeignNetwork
 from edgeunet.convert.int8_order import Int8Order
 from edgeunet.convert.kernel_parity import check_kernels, require_kernels
 from edgeunet.convert.network_graph import (
-    NetworkGraphs,
+    Graphs,
     check_frame_size,
     check_precision,
     graphs_of_recipe,
@@ -53,6 +54,7 @@ from edgeunet.files import check_writable, naming
 from edgeunet.graph.for_engine import finish
 from edgeunet.graph.summary import view_of_model
 from edgeunet.imitation.prediction import whole_region_bytes
+from edgeunet.network_facts import NetworkFacts
 from edgeunet.planning.frame_plan import FramePlan
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
 from edgeunet.recipes import Recipe
@@ -80,18 +82,23 @@ class OpenRunner(Protocol):
 
 @dataclass(frozen=True)
 class Exported:
-    """A written bundle and the figures of its parity check."""
+    """A written bundle and the figures of its parity check.
+
+    reference: what it was compared with.
+    """
 
     bundle: Bundle
     parity: list[ParityFigure]
+    reference: str
 
 
 @dataclass(frozen=True)
 class ExportOrder:
     """The options of an export.
 
+    network: a recipe, or a foreign network.
     height, width: of the frame, in pixels.
-    weights: a safetensors file, or None for random weights.
+    weights: a recipe's safetensors file, or None for random weights.
     request: whole frames, or windows.
     time_graph: if given, the fastest windows are chosen by timing; otherwise those with the least
         arithmetic.
@@ -99,7 +106,7 @@ class ExportOrder:
     frame_type: type of the frames that the graphs read.
     """
 
-    recipe: Recipe
+    network: NetworkFacts
     height: int
     width: int
     precision: Precision
@@ -115,12 +122,12 @@ def export_bundle(
     target: Path,
     *,
     open_runner: OpenRunner,
-    graphs: NetworkGraphs | None = None,
+    graphs: Graphs | None = None,
     report: Callable[[str], None] = lambda text: None,
 ) -> Exported:
     """Export a network, check parity, analyse memory, and write ``target`` whole or not at all.
 
-    graphs: of the order's network, if they exist already.
+    graphs: of the order's network; made here for a recipe unless given.
     report: called with sentences about the progress.
 
     Raises WeightsError and ParityError, UsageError for an impossible frame size or precision,
@@ -128,30 +135,32 @@ def export_bundle(
     cannot be written, and EdgeUnetError when the memory is too small.
     """
     check_precision(order.precision, order.int8)
-    check_frame_size(order.recipe, order.height, order.width)
+    check_frame_size(order.network, order.height, order.width)
     check_target(target)
     check_writable(target)
     with (
-        within_memory(order.recipe, order.height, order.width),
+        within_memory(order.network, order.height, order.width),
         tempfile.TemporaryDirectory(prefix="edgeunet-") as scratch,
     ):
         if graphs is None:
             report("building the network")
             graphs = _graphs(order)
         draft = _draft(order, graphs, Path(scratch) / target.name, report)
-        report("comparing with torch FP32")
+        reference = graphs.reference(order.height, order.width)
+        report(f"comparing with {reference.title}")
         sheets = parity_sheets(order.height, order.width)
         with contextlib.closing(open_runner(draft)) as runner:
-            figures = check_parity(graphs.module, runner.run, order.recipe, order.precision, sheets)
-            require_parity(figures)
+            figures = graphs.further_parity(order.height, order.width)
+            figures += check_parity(reference, runner.run, order.network, order.precision, sheets)
+            require_parity(figures, reference.title)
             if order.precision is Precision.INT8:
                 report("comparing the integer kernels with floats")
                 with contextlib.closing(open_runner(draft, integer_kernels=False)) as floats:
                     sheet = packed_sheet(order.height, order.width)
-                    kernels = check_kernels(runner.run, floats.run, order.recipe, sheet)
+                    kernels = check_kernels(runner.run, floats.run, order.network, sheet)
                 require_kernels(kernels)
                 figures += kernels
-        for text in shortfalls(figures, order.recipe):
+        for text in shortfalls(figures, order.network):
             report(text)
         report("writing the bundle")
         manifest = msgspec.structs.replace(
@@ -159,14 +168,14 @@ def export_bundle(
         )
         files: dict[str, bytes | Path] = {name: draft.file(name) for name in draft.manifest.files}
         bundle = write_bundle(target, manifest, files)
-    return Exported(bundle, figures)
+    return Exported(bundle, figures, reference.title)
 
 
 def draft_bundle(
     order: ExportOrder,
     target: Path,
     *,
-    graphs: NetworkGraphs | None = None,
+    graphs: Graphs | None = None,
     plan: FramePlan | None = None,
 ) -> Bundle:
     """Write a bundle without a parity check, to measure memory and time.
@@ -176,23 +185,25 @@ def draft_bundle(
     Raises the errors of ``export_bundle``.
     """
     check_precision(order.precision, order.int8)
-    check_frame_size(order.recipe, order.height, order.width)
-    with within_memory(order.recipe, order.height, order.width):
+    check_frame_size(order.network, order.height, order.width)
+    with within_memory(order.network, order.height, order.width):
         return _draft(order, graphs or _graphs(order), target, lambda text: None, plan)
 
 
-def _graphs(order: ExportOrder) -> NetworkGraphs:
-    return graphs_of_recipe(order.recipe, order.weights, order.frame_type)
+def _graphs(order: ExportOrder) -> Graphs:
+    if not isinstance(order.network, Recipe):
+        raise TypeError("the graphs of a foreign network are given")
+    return graphs_of_recipe(order.network, order.weights, order.frame_type)
 
 
 def _draft(
     order: ExportOrder,
-    graphs: NetworkGraphs,
+    graphs: Graphs,
     target: Path,
     report: Callable[[str], None],
     plan: FramePlan | None = None,
 ) -> Bundle:
-    recipe, engine = order.recipe, target_of(order.precision)
+    facts, engine = order.network, target_of(order.precision)
     quantizer = None
     if order.int8 is not None:
         quantizer = make_quantizer(order.int8, graphs, report)
@@ -219,12 +230,12 @@ def _draft(
                 stages = write_whole(model, folder)
                 view = view_of_model(model)
                 region = whole_region_bytes(view) if engine is Engine.ONNXRUNTIME else 0
-                memory = memory_entry(analyse(view, model=recipe.name), region)
+                memory = memory_entry(analyse(view, model=facts.name), region)
                 entry = None
             else:
                 stages = write_stages(plan, folder)
                 region = plan.region_bytes if engine is Engine.ONNXRUNTIME else 0
-                memory = memory_entry(report_of(plan, recipe.name, order.precision), region)
+                memory = memory_entry(report_of(plan, facts.name, order.precision), region)
                 entry = plan_entry(plan, order.request.budget_bytes)
         manifest = _manifest(order, target.name.removesuffix(".bundle"), stages, memory, entry)
         if order.int8 is not None and quantizer is not None:
@@ -243,17 +254,26 @@ def _manifest(
     memory: MemoryEntry,
     plan: FramePlanEntry | None,
 ) -> Manifest:
+    network = order.network
+    foreign = network if isinstance(network, ForeignNetwork) else None
+    weights, digest = "random", ""
+    if foreign is not None:
+        weights, digest = foreign.file, foreign.sha256
+    elif order.weights is not None:
+        weights = order.weights.name
+        digest = hashlib.sha256(order.weights.read_bytes()).hexdigest()
     return Manifest(
         schema_version=SCHEMA_VERSION,
         name=name,
-        recipe=order.recipe,
-        weights=order.weights.name if order.weights is not None else "random",
-        weights_sha256=_weights_digest(order.weights),
+        recipe=network if isinstance(network, Recipe) else None,
+        foreign=foreign,
+        weights=weights,
+        weights_sha256=digest,
         height=order.height,
         width=order.width,
         precision=order.precision,
         stages=stages,
-        outputs=_outputs(order.recipe),
+        outputs=_outputs(order),
         frame_type=order.frame_type,
         parity=(),
         memory=memory,
@@ -273,19 +293,18 @@ def _parity_entry(figure: ParityFigure) -> ParityEntry:
     )
 
 
-def _outputs(recipe: Recipe) -> tuple[OutputEntry, ...]:
+def _outputs(order: ExportOrder) -> tuple[OutputEntry, ...]:
     return tuple(
         OutputEntry(
             name=pathway.output,
             task=pathway.head,
             classes=tuple(ClassEntry(name=c.name, colour=c.colour) for c in pathway.classes),
+            shape=None
+            if pathway.scale == 1
+            else (1, order.height * pathway.scale, order.width * pathway.scale, 3),
         )
-        for pathway in recipe.pathways
+        for pathway in order.network.pathways
     )
-
-
-def _weights_digest(weights: Path | None) -> str:
-    return "" if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
 def _tool_versions() -> dict[str, str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgeunet.models.network import Network
 from edgeunet.recipes import Recipe
-from edgeunet.specs import FrameType, Task
+from edgeunet.specs import Array, FrameType, Task
 
 
 class FrameModule(nn.Module):
@@ -59,6 +61,21 @@ class FrameModule(nn.Module):
             labels = y.argmax(dim=1).to(torch.float32)
             return labels.to(torch.uint8) if self._in_bytes else labels
         return torch.softmax(y.to(torch.float32), dim=1)
+
+
+class TorchReference:
+    """A network in torch FP32, as ``parity.Reference`` wants it."""
+
+    title = "torch FP32"
+
+    def __init__(self, module: FrameModule, recipe: Recipe) -> None:
+        self._module = FrameModule(module.network, recipe)
+
+    def answers(self, image: NDArray[np.uint8]) -> Iterator[tuple[str, Array, Array]]:
+        """See ``parity.Reference``."""
+        with torch.inference_mode():
+            for name, floats, answer in self._module.answers(torch.from_numpy(image[None])):
+                yield name, floats.numpy(), answer.numpy()
 
 
 def _planes(frame: Tensor) -> Tensor:

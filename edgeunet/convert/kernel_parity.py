@@ -14,8 +14,8 @@ import numpy as np
 from edgeunet.convert.parity import Frame, ParityFigure, Sheet
 from edgeunet.errors import ParityError
 from edgeunet.metrics import psnr_db
+from edgeunet.network_facts import NetworkFacts, OutputFacts
 from edgeunet.processors import this_processor
-from edgeunet.recipes import PathwayTable, Recipe
 from edgeunet.specs import Array, Task
 
 KERNELS_DB = "kernels_db"
@@ -26,7 +26,7 @@ KERNELS_PROBABILITY = "kernels_probability"
 def check_kernels(
     run: Callable[[Frame], Mapping[str, Array]],
     run_in_floats: Callable[[Frame], Mapping[str, Array]],
-    recipe: Recipe,
+    facts: NetworkFacts,
     sheet: Sheet,
 ) -> list[ParityFigure]:
     """Run both on a sheet and return a figure per output, over the whole of it.
@@ -38,8 +38,8 @@ def check_kernels(
     given = {name: array.copy() for name, array in run(sheet.image).items()}
     reference = run_in_floats(sheet.image)
     return [
-        _figure(sheet.name, pathway, given[pathway.output], reference[pathway.output], recipe)
-        for pathway in recipe.pathways
+        _figure(sheet.name, pathway, given[pathway.output], reference[pathway.output], facts)
+        for pathway in facts.pathways
     ]
 
 
@@ -50,16 +50,16 @@ def require_kernels(figures: list[ParityFigure]) -> None:
             raise ParityError(
                 f"the integer kernels compute something else than the INT8 graph says: "
                 f"{figure.output} on the {figure.frame} frame has {figure.metric} "
-                f"{figure.value:.4g}, the recipe asks for {figure.limit:.4g}",
+                f"{figure.value:.4g}, the limit is {figure.limit:.4g}",
                 hint=f"onnxruntime is wrong on this processor ({this_processor().title}), or "
-                "the recipe's tolerance is too narrow; export with --fp32",
+                "the tolerance is too narrow; export with --fp32",
             )
 
 
 def _figure(
-    frame: str, pathway: PathwayTable, given: Array, reference: Array, recipe: Recipe
+    frame: str, pathway: OutputFacts, given: Array, reference: Array, facts: NetworkFacts
 ) -> ParityFigure:
-    tolerance, output = recipe.tolerance, pathway.output
+    tolerance, output = facts.tolerance, pathway.output
     if pathway.head is Task.DENOISE:
         psnr = psnr_db(given, reference, peak=255)
         value = None if math.isinf(psnr) else psnr

@@ -9,12 +9,14 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import onnx_ir as ir
 import onnxscript  # noqa: F401 - torch's exporter imports it late; without it nothing may begin
 import torch
 
-from edgeunet.convert.frame_module import FrameModule
+from edgeunet.convert.frame_module import FrameModule, TorchReference
+from edgeunet.convert.parity import ParityFigure, Reference
 from edgeunet.errors import EdgeUnetError, UsageError
 from edgeunet.graph.fold import fold
 from edgeunet.graph.half import to_half
@@ -24,6 +26,7 @@ from edgeunet.graph.resize import at_sizes
 from edgeunet.graph.unshuffle import join_unshuffles
 from edgeunet.models import Network, build_network
 from edgeunet.models.weights import load_weights
+from edgeunet.network_facts import NetworkFacts
 from edgeunet.recipes import Recipe
 from edgeunet.specs import FRAME, FrameType, Precision
 from edgeunet.units import LARGEST_SIDE, format_size
@@ -52,12 +55,12 @@ def frame_module(
     return FrameModule(network, recipe, frame_type).eval()
 
 
-def check_frame_size(recipe: Recipe, height: int, width: int) -> None:
+def check_frame_size(facts: NetworkFacts, height: int, width: int) -> None:
     """Raise UsageError for a frame that is too small for the network, or too large."""
-    smallest = 1 << recipe.network.levels
+    smallest = facts.smallest_side
     if min(height, width) < smallest:
         raise UsageError(
-            f"a frame of {format_size(height, width)} pixels is too small for {recipe.name}",
+            f"a frame of {format_size(height, width)} pixels is too small for {facts.name}",
             hint=f"height and width must be at least {smallest}",
         )
     if max(height, width) > LARGEST_SIDE:
@@ -68,7 +71,7 @@ def check_frame_size(recipe: Recipe, height: int, width: int) -> None:
 
 
 @contextlib.contextmanager
-def within_memory(recipe: Recipe, height: int, width: int) -> Iterator[None]:
+def within_memory(facts: NetworkFacts, height: int, width: int) -> Iterator[None]:
     """Turn torch's failures to allocate memory into an EdgeUnetError with a hint."""
     try:
         yield
@@ -76,8 +79,9 @@ def within_memory(recipe: Recipe, height: int, width: int) -> Iterator[None]:
         # The exporter wraps the error that names the cause.
         if not _NO_MEMORY.search(f"{error} {error.__cause__}"):
             raise
+        width_text = f" at width {facts.width}" if facts.width else ""
         raise EdgeUnetError(
-            f"out of memory: {recipe.name} at width {recipe.network.width} and "
+            f"out of memory: {facts.name}{width_text} and "
             f"{format_size(height, width)} pixels does not fit on this machine",
             hint="use a smaller --size or --width",
         ) from error
@@ -96,8 +100,45 @@ def check_precision(precision: Precision, quantize: object | None = None) -> Non
         )
 
 
-class NetworkGraphs:
+class Graphs(Protocol):
     """The graphs of one network, at any frame size and precision.
+
+    base_size: a frame, (height, width), without padding, whose graph planners cut.
+    multiple: rows and columns of a frame in windows are padded to multiples of this.
+    levels: the number of levels that the graph can be cut at; None for as many as it has.
+    reference: what parity is checked against.
+    """
+
+    @property
+    def facts(self) -> NetworkFacts: ...
+
+    @property
+    def base_size(self) -> tuple[int, int]: ...
+
+    @property
+    def multiple(self) -> int: ...
+
+    @property
+    def levels(self) -> int | None: ...
+
+    def reference(self, height: int, width: int) -> Reference: ...
+
+    def further_parity(self, height: int, width: int) -> list[ParityFigure]:
+        """Return parity at other sizes than that of the exported frame."""
+        ...
+
+    def at(
+        self, height: int, width: int, precision: Precision, quantize: Quantize | None = None
+    ) -> ir.Model:
+        """Return a new graph for frames of (height, width) pixels; it belongs to the caller.
+
+        quantize: for INT8. Raises UsageError for INT8 without it.
+        """
+        ...
+
+
+class NetworkGraphs:
+    """The graphs of one recipe's network, at any frame size and precision.
 
     torch's exporter, which takes seconds, runs once for all frames that need no padding, and once
     for each size that does.
@@ -107,6 +148,24 @@ class NetworkGraphs:
         self.module = module
         self.recipe = recipe
         self._exported: dict[tuple[int, int], ir.Model] = {}
+
+    @property
+    def facts(self) -> NetworkFacts:
+        return self.recipe
+
+    @property
+    def multiple(self) -> int:
+        return 1 << self.recipe.network.levels
+
+    @property
+    def levels(self) -> int:
+        return self.recipe.network.levels
+
+    def reference(self, height: int, width: int) -> Reference:
+        return TorchReference(self.module, self.recipe)
+
+    def further_parity(self, height: int, width: int) -> list[ParityFigure]:
+        return []
 
     @property
     def base_size(self) -> tuple[int, int]:

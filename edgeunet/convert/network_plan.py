@@ -10,7 +10,7 @@ from pathlib import Path
 from edgeunet.analysis.memory_report import MemoryReport, analyse
 from edgeunet.analysis.plan_report import FramePlanFacts, StageReport, report_of_frame_plan
 from edgeunet.convert.network_graph import (
-    NetworkGraphs,
+    Graphs,
     check_frame_size,
     check_precision,
     within_memory,
@@ -36,29 +36,28 @@ def target_of(precision: Precision) -> Engine:
 
 
 def planner_of(
-    graphs: NetworkGraphs,
+    graphs: Graphs,
     height: int,
     width: int,
     precision: Precision,
     quantizer: Quantizer | None = None,
 ) -> Planner:
     """Return a planner for frames of (height, width) pixels. quantizer: for INT8."""
-    recipe = graphs.recipe
-    levels = recipe.network.levels
     model = graphs.at(*graphs.base_size, precision, quantizer)
+    graph = FrameGraph(model)
     return Planner(
-        FrameGraph(model),
+        graph,
         height,
         width,
-        multiple=1 << levels,
-        levels=levels,
-        name=recipe.name,
+        multiple=graphs.multiple,
+        levels=graph.levels if graphs.levels is None else graphs.levels,
+        name=graphs.facts.name,
         engine=target_of(precision) if quantizer is None else quantizer.engine,
     )
 
 
 def plan_frames(
-    graphs: NetworkGraphs,
+    graphs: Graphs,
     height: int,
     width: int,
     precision: Precision,
@@ -86,34 +85,32 @@ def plan_frames(
         return fastest_plan(planner, planner.activation_budget(request), time_stage)
 
 
-def report_of_frame(
-    graphs: NetworkGraphs, height: int, width: int, precision: Precision
-) -> MemoryReport:
+def report_of_frame(graphs: Graphs, height: int, width: int, precision: Precision) -> MemoryReport:
     """Return the memory figures of a whole frame of (height, width) pixels.
 
     Raises UsageError for a frame that is too small, or for INT8.
     """
-    check_frame_size(graphs.recipe, height, width)
-    with within_memory(graphs.recipe, height, width):
+    check_frame_size(graphs.facts, height, width)
+    with within_memory(graphs.facts, height, width):
         model = graphs.at(height, width, precision)
-    return analyse(view_of_model(finish(model, target_of(precision))), model=graphs.recipe.name)
+    return analyse(view_of_model(finish(model, target_of(precision))), model=graphs.facts.name)
 
 
 def report_of_request(
-    graphs: NetworkGraphs, height: int, width: int, precision: Precision, request: PlanRequest
+    graphs: Graphs, height: int, width: int, precision: Precision, request: PlanRequest
 ) -> tuple[FramePlan, MemoryReport]:
     """Return the plan for a request, and its figures with predicted bytes and gains.
 
     Raises the errors of ``choose_plan`` and ``report_of_frame``.
     """
     check_precision(precision)
-    check_frame_size(graphs.recipe, height, width)
-    with within_memory(graphs.recipe, height, width):
+    check_frame_size(graphs.facts, height, width)
+    with within_memory(graphs.facts, height, width):
         planner = planner_of(graphs, height, width, precision)
         plan = choose_plan(planner, request)
         gains = gains_of(planner, plan)
         if plan.windowed:
-            return plan, replace(report_of(plan, graphs.recipe.name, precision), gains=gains)
+            return plan, replace(report_of(plan, graphs.facts.name, precision), gains=gains)
     return plan, replace(
         report_of_frame(graphs, height, width, precision),
         predicted_bytes=plan.prediction.total_bytes,

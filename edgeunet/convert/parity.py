@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from edgeunet.charts import CHARTS, charts
-from edgeunet.convert.frame_module import FrameModule
 from edgeunet.errors import ParityError
 from edgeunet.metrics import psnr_db
+from edgeunet.network_facts import NetworkFacts, OutputFacts
 from edgeunet.photographs import fill_frame, shipped_photographs
-from edgeunet.recipes import PathwayTable, Recipe
 from edgeunet.specs import Array, Precision, Task
 
 Frame = NDArray[np.uint8]
@@ -23,7 +22,7 @@ Frame = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class ParityFigure:
-    """One output on one frame against torch FP32.
+    """One output on one frame against the network itself.
 
     metric: ``psnr_db`` over the uint8 frame (None when equal to the last bit),
     ``label_share`` of pixels with another class (for INT8 only those whose classes the network
@@ -45,6 +44,25 @@ class ParityFigure:
         if self.metric.endswith("_db"):
             return self.value >= self.limit
         return self.value <= self.limit
+
+
+class Reference(Protocol):
+    """A network in the form that it was given in: torch FP32, or a foreign file.
+
+    title: what it is, for messages, such as ``torch FP32``.
+    """
+
+    @property
+    def title(self) -> str: ...
+
+    def answers(self, image: Frame) -> Iterator[tuple[str, Array | None, Array]]:
+        """Yield (output name, floats, answer) for a frame, (H, W, 3) uint8 BGR.
+
+        floats: what the network itself gives: (1, C, H, W) or (1, C) float32, before the softmax
+            for classes. None where it gives class numbers.
+        answer: in bytes, as a bundle gives it.
+        """
+        ...
 
 
 Field = tuple[slice, slice]
@@ -128,9 +146,9 @@ def parity_frames(height: int, width: int) -> dict[str, Frame]:
 
 
 def check_parity(
-    module: FrameModule,
+    network: Reference,
     run: Callable[[Frame], Mapping[str, Array]],
-    recipe: Recipe,
+    facts: NetworkFacts,
     precision: Precision,
     sheets: Sequence[Sheet],
 ) -> list[ParityFigure]:
@@ -143,42 +161,47 @@ def check_parity(
     an answer, and the graph might well agree with it.
     """
     figures = []
-    in_bytes = FrameModule(module.network, recipe)
     for sheet in sheets:
         wanted: dict[str, Array] = {}
-        said: dict[str, Array] = {}
-        with torch.inference_mode():
-            for output, floats, answer in in_bytes.answers(torch.from_numpy(sheet.image[None])):
-                if not torch.isfinite(floats).all():
-                    raise ParityError(
-                        f"the network's own {output!r} is not finite on the {sheet.name} frame",
-                        hint="its weights are no good: train again, or export others",
-                    )
-                wanted[output], said[output] = answer.numpy(), floats.numpy()
+        said: dict[str, Array | None] = {}
+        for output, floats, answer in network.answers(sheet.image):
+            if floats is not None and not np.isfinite(floats).all():
+                raise ParityError(
+                    f"the network's own {output!r} is not finite on the {sheet.name} frame",
+                    hint="its weights are no good: train again, or export others",
+                )
+            wanted[output], said[output] = answer, floats
         given = run(sheet.image)
-        for pathway in recipe.pathways:
+        for pathway in facts.pathways:
             one = pathway.output
             whole = {sheet.name: WHOLE} if pathway.head is Task.CLASSIFY else sheet.fields
             for name, field in whole.items():
                 part, reference, float_part = (
-                    _within(array, field, pathway.head)
+                    None if array is None else _within(array, field, pathway)
                     for array in (given[one], wanted[one], said[one])
                 )
-                figure = _figure(name, pathway, part, reference, float_part, recipe, precision)
+                if part is None or reference is None:
+                    raise RuntimeError(f"the output {one!r} has no answer")
+                figure = _figure(name, pathway, part, reference, float_part, facts, precision)
                 figures.append(figure if demanded(name, precision) else replace(figure, limit=None))
     return figures
 
 
-def _within(answer: Array, field: Field, task: Task) -> Array:
+def _within(answer: Array, field: Field, pathway: OutputFacts) -> Array:
     """Return the part of an answer that belongs to a field; the whole of one without pixels.
 
     answer: (1, H, W, 3) or (1, H, W) as bytes; (1, C, H, W) as the network's floats.
     """
-    if task is Task.CLASSIFY:
+    if pathway.head is Task.CLASSIFY:
         return answer
-    rows, columns = field
+    rows, columns = (_times(part, pathway.scale) for part in field)
     channels_first = np.issubdtype(answer.dtype, np.floating)
     return answer[:, :, rows, columns] if channels_first else answer[:, rows, columns]
+
+
+def _times(part: slice, scale: int) -> slice:
+    """Return the pixels of a larger image that a part of the frame became."""
+    return part if part == slice(None) else slice(part.start * scale, part.stop * scale)
 
 
 def demanded(frame: str, precision: Precision) -> bool:
@@ -190,26 +213,29 @@ def demanded(frame: str, precision: Precision) -> bool:
     return precision is not Precision.INT8 or frame not in (*CHARTS, FIELDS)
 
 
-def shortfalls(figures: list[ParityFigure], recipe: Recipe) -> list[str]:
+def shortfalls(figures: list[ParityFigure], facts: NetworkFacts) -> list[str]:
     """Return a sentence for every denoised chart that INT8 harms beyond the recipe's limit."""
-    least = recipe.tolerance.int8_db
+    least = facts.tolerance.int8_db
     return [
-        f"8 bits harm the {f.frame} chart: {f.output} has {f.value:.4g} dB to torch FP32, the "
-        f"frames that must keep the limit have {least:.4g} or more"
+        f"8 bits harm the {f.frame} chart: {f.output} has {f.value:.4g} dB to the network itself, "
+        f"the frames that must keep the limit have {least:.4g} or more"
         for f in figures
         if f.limit is None and f.metric == "psnr_db" and f.value is not None and f.value < least
     ]
 
 
-def require_parity(figures: list[ParityFigure]) -> None:
-    """Raise ParityError with the first figure that misses its limit, and how many do."""
+def require_parity(figures: list[ParityFigure], title: str = "torch FP32") -> None:
+    """Raise ParityError with the first figure that misses its limit, and how many do.
+
+    title: of the reference.
+    """
     missed = [figure for figure in figures if not figure.holds]
     if not missed:
         return
     first = missed[0]
     raise ParityError(
-        f"the exported graph differs from torch FP32: {first.output} on the {first.frame} frame "
-        f"has {first.metric} {first.value:.4g}, the recipe asks for {first.limit:.4g} "
+        f"the exported graph differs from {title}: {first.output} on the {first.frame} frame "
+        f"has {first.metric} {first.value:.4g}, the limit is {first.limit:.4g} "
         f"({len(missed)} of {len(figures)} checks missed)",
         hint="export with --fp32, or keep more in floats "
         "(fp32_ops in the recipe for FP16, --max-drop for INT8)",
@@ -218,14 +244,14 @@ def require_parity(figures: list[ParityFigure]) -> None:
 
 def _figure(
     frame: str,
-    pathway: PathwayTable,
+    pathway: OutputFacts,
     given: Array,
     reference: Array,
-    said: Array,
-    recipe: Recipe,
+    said: Array | None,
+    facts: NetworkFacts,
     precision: Precision,
 ) -> ParityFigure:
-    tolerance, int8 = recipe.tolerance, precision is Precision.INT8
+    tolerance, int8 = facts.tolerance, precision is Precision.INT8
     if pathway.head is Task.DENOISE:
         limit = tolerance.least_db(precision)
         psnr = psnr_db(given, reference, peak=255)
@@ -233,7 +259,7 @@ def _figure(
         return ParityFigure(frame, pathway.output, "psnr_db", value, limit)
     if pathway.head is Task.SEGMENT:
         other = given != reference
-        if int8 and other.any():
+        if int8 and said is not None and other.any():
             # Where the network is undecided, as on a black frame, 8 bits may decide otherwise.
             other[other] = _preference(said, given, reference) > tolerance.int8_probability
         share = float(np.mean(other))

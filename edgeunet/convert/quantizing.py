@@ -27,7 +27,7 @@ from edgeunet.calibration.ranges import (
 )
 from edgeunet.calibration.set_frames import Frame, pairs
 from edgeunet.convert.int8_order import Int8Order
-from edgeunet.convert.network_graph import NetworkGraphs, check_frame_size
+from edgeunet.convert.network_graph import Graphs, check_frame_size
 from edgeunet.convert.sensitivity import Selection, select_floats
 from edgeunet.errors import RecipeError
 from edgeunet.graph.equalize import factors_of, prepare, sum_small_terms_first
@@ -43,7 +43,7 @@ from edgeunet.graph.int8_placement import (
 from edgeunet.graph.quantized import Interval, quantize
 from edgeunet.graph.summary import write_model
 from edgeunet.metrics import psnr_of_error_db
-from edgeunet.recipes import Recipe
+from edgeunet.network_facts import NetworkFacts
 from edgeunet.specs import Array, Calibrator, Engine, Precision
 from edgeunet.units import format_size
 
@@ -78,18 +78,18 @@ class Quantizer:
 
 def make_quantizer(
     order: Int8Order,
-    graphs: NetworkGraphs,
+    graphs: Graphs,
     report: Callable[[str], None] = lambda text: None,
 ) -> Quantizer:
     """Return the quantizer of a network, with stored ranges or ranges measured now.
 
     Raises RecipeError for a set that cannot be measured on, or for ranges of another network.
     """
-    calibration, recipe = order.calibration, graphs.recipe
-    check_frame_size(recipe, calibration.height, calibration.width)
+    calibration, facts = order.calibration, graphs.facts
+    check_frame_size(facts, calibration.height, calibration.width)
     size = (calibration.height, calibration.width)
     model = graphs.at(*size, Precision.FP32)
-    ranges = ranges_of(model, recipe, order, report)
+    ranges = ranges_of(model, facts, order, report)
     prepare(model, ranges.factors)
     chosen = order.calibrator or ranges.best(order.engine)
     intervals = ranges.intervals(order.engine, chosen)
@@ -97,7 +97,7 @@ def make_quantizer(
     if order.max_drop_db is not None or order.on_selection is not None:
         selection = select_floats(
             model,
-            recipe,
+            facts,
             calibration,
             intervals,
             order.engine,
@@ -107,9 +107,9 @@ def make_quantizer(
         )
     if selection is not None and order.on_selection is not None:
         order.on_selection(selection)
-    kept = _kept(model, recipe, order.engine, selection)
+    kept = _kept(model, facts, order.engine, selection)
     placement = placement_of(model, order.engine, kept)
-    for text in _reasons(placement, selection, recipe, order.engine):
+    for text in _reasons(placement, selection, facts, order.engine):
         report(text)
     return Quantizer(
         ranges.factors,
@@ -124,7 +124,7 @@ def make_quantizer(
 
 
 def _kept(
-    model: ir.Model, recipe: Recipe, engine: Engine, selection: Selection | None
+    model: ir.Model, facts: NetworkFacts, engine: Engine, selection: Selection | None
 ) -> tuple[int, ...]:
     """Return the convolutions that stay in floats: those of the recipe and the selected ones.
 
@@ -132,7 +132,7 @@ def _kept(
     """
     names = [weight_name(node) for node in points_of(model, engine).convolutions]
     found = set() if selection is None else {layer.number for layer in selection.kept}
-    for part in recipe.export.int8_floats:
+    for part in facts.export.int8_floats:
         numbers = [n for n, name in enumerate(names) if _is_in(name, part)]
         if not numbers:
             raise RecipeError(
@@ -149,7 +149,7 @@ def _is_in(weight: str, part: str) -> bool:
 
 
 def _reasons(
-    placement: Placement, selection: Selection | None, recipe: Recipe, engine: Engine
+    placement: Placement, selection: Selection | None, facts: NetworkFacts, engine: Engine
 ) -> Iterator[str]:
     """Yield sentences about what stays in floats, why, and the loss."""
     reason = {
@@ -160,7 +160,7 @@ def _reasons(
     for layer in chosen:
         yield f"kept in floats: {layer.name} loses {layer.loss_db:.3f} dB alone"
     for name in placement.kept:
-        if any(_is_in(name, part) for part in recipe.export.int8_floats):
+        if any(_is_in(name, part) for part in facts.export.int8_floats):
             yield f"kept in floats: {name}, as the recipe says"
         elif name not in {layer.name for layer in chosen}:
             yield f"kept in floats: {name} {reason}"
@@ -173,7 +173,7 @@ def _reasons(
 
 def ranges_of(
     model: ir.Model,
-    recipe: Recipe,
+    facts: NetworkFacts,
     order: Int8Order,
     report: Callable[[str], None] = lambda text: None,
 ) -> Ranges:
@@ -185,8 +185,8 @@ def ranges_of(
     calibration = order.calibration
     weights, structure = quantization_key(model)
     key = RangesKey(
-        model=recipe.name,
-        width=recipe.network.width,
+        model=facts.name,
+        width=facts.width,
         calibration=calibration.name,
         members=members_digest(calibration),
         weights=weights,

@@ -26,7 +26,7 @@ from edgeunet.graph.macs import macs_of_node
 from edgeunet.graph.quantized import Interval, quantize
 from edgeunet.graph.summary import write_model
 from edgeunet.metrics import ConfusionMatrix, psnr_of_error_db
-from edgeunet.recipes import Recipe
+from edgeunet.network_facts import NetworkFacts
 from edgeunet.specs import Array, Engine, Task
 
 
@@ -65,7 +65,7 @@ class Selection:
 
 def select_floats(
     model: ir.Model,
-    recipe: Recipe,
+    facts: NetworkFacts,
     calibration: CalibrationSet,
     intervals: Sequence[Interval],
     engine: Engine,
@@ -81,7 +81,7 @@ def select_floats(
     rank: measure the ranking even if it is not needed. Raises UsageError for a network that does
         not denoise, RecipeError for a set without noisy frames.
     """
-    names = _judged_outputs(recipe, "--sensitivity" if max_drop_db is None else "--max-drop")
+    names = _judged_outputs(facts, "--sensitivity" if max_drop_db is None else "--max-drop")
     limit = math.inf if max_drop_db is None else max_drop_db
     with tempfile.TemporaryDirectory(prefix="edgeunet-") as folder:
         shown = _shown(calibration)
@@ -96,15 +96,15 @@ def select_floats(
     return Selection(ranking, ranking[:kept], *found)
 
 
-def _judged_outputs(recipe: Recipe, flag: str) -> list[str]:
+def _judged_outputs(facts: NetworkFacts, flag: str) -> list[str]:
     """Return the outputs whose loss is measured: the image, and label maps if there are any.
 
     Raises UsageError, with the name of the option, for a network that does not denoise.
     """
-    outputs = {p.head: p.output for p in reversed(recipe.pathways)}
+    outputs = {p.head: p.output for p in reversed(facts.pathways) if p.scale == 1}
     if Task.DENOISE not in outputs:
         raise UsageError(
-            f"{flag} is a loss of PSNR, and {recipe.name} has no denoise output",
+            f"{flag} is a loss of PSNR, and {facts.name} has no image of the frame's size",
             hint=f"leave {flag} out",
         )
     return [outputs[task] for task in (Task.DENOISE, Task.SEGMENT) if task in outputs]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgeunet.bundle import open_bundle
 from edgeunet.evaluate.protocol import NoiseKind, Planes
-from edgeunet.recipes import Recipe
+from edgeunet.network_facts import NetworkFacts
 from edgeunet.run.engine_choice import Note
 from edgeunet.run.executor import Executor
 from edgeunet.specs import ClassLabel, Task
@@ -62,7 +62,7 @@ class Backend(Protocol):
     """A loaded network.
 
     name, engine, precision, weights: what it is, for reports.
-    recipe: the recipe it was made from.
+    network: the recipe or the foreign network that it was made from.
     heads: its outputs.
     frame: the one size it takes, (height, width); None for any size.
     """
@@ -80,7 +80,7 @@ class Backend(Protocol):
     def weights(self) -> str: ...
 
     @property
-    def recipe(self) -> Recipe: ...
+    def network(self) -> NetworkFacts: ...
 
     @property
     def heads(self) -> tuple[Head, ...]: ...
@@ -128,7 +128,7 @@ class BundleBackend:
         self.name = bundle.path.name
         self.weights = manifest.weights
         self.precision = str(manifest.precision)
-        self.recipe = manifest.recipe
+        self.network: NetworkFacts = manifest.network
         self.frame: tuple[int, int] | None = (manifest.height, manifest.width)
         self.heads = tuple(
             Head.of(output.name, output.task, [entry.label() for entry in output.classes])

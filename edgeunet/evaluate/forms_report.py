@@ -20,8 +20,8 @@ from edgeunet.evaluate.backends import Answer, Backend, BundleBackend, Head, hea
 from edgeunet.evaluate.evaluation import Levels, Result, Row, noisy_image
 from edgeunet.evaluate.protocol import NoiseKind, level_in_words
 from edgeunet.evaluate.truth import DataSet, Sample
+from edgeunet.network_facts import NetworkFacts
 from edgeunet.pixels import as_bytes
-from edgeunet.recipes import Recipe
 from edgeunet.specs import Task
 from edgeunet.stream.meter import IDENTICAL_DB
 from edgeunet.units import format_size
@@ -142,7 +142,7 @@ class Timed:
     def __post_init__(self) -> None:
         self.engine = self.backend.engine
         self.precision, self.weights = self.backend.precision, self.backend.weights
-        self.recipe, self.heads = self.backend.recipe, self.backend.heads
+        self.network, self.heads = self.backend.network, self.backend.heads
         self.kinds, self.frame = self.backend.kinds, self.backend.frame
 
     def run(self, image: NDArray[np.uint8] | NDArray[np.float32]) -> Answer:
@@ -282,9 +282,9 @@ def _scene(spot: Spot, sample: Sample, levels: Levels, first: Backend, other: Ba
     if head is not None and all(a.labels is not None for a in answers):
         labels = [a.labels for a in answers if a.labels is not None]
         if sample.labels is not None:
-            pictures.append(("true labels", _coloured(sample.labels, head, first.recipe)))
+            pictures.append(("true labels", _coloured(sample.labels, head, first.network)))
         for title, drawn in zip(titles, labels, strict=True):
-            pictures.append((f"labels, {title}", _coloured(drawn, head, first.recipe)))
+            pictures.append((f"labels, {title}", _coloured(drawn, head, first.network)))
         if not denoised:
             truth = labels[0] if len(labels) > 1 else sample.labels
             amount = (labels[-1] != truth).astype(np.int16)
@@ -312,10 +312,10 @@ def _busiest(amount: NDArray[np.int16]) -> tuple[int, int]:
     return int(top), int(left)
 
 
-def _coloured(labels: Pixels, head: Head, recipe: Recipe) -> Pixels:
+def _coloured(labels: Pixels, head: Head, network: NetworkFacts) -> Pixels:
     """Return a label map as (3, H, W) uint8 RGB; void pixels are black."""
     palette = np.zeros((256, 3), np.uint8)
-    for number, (_, colour) in enumerate(_colours(head, recipe)):
+    for number, (_, colour) in enumerate(_colours(head, network)):
         palette[number] = colour
     return np.ascontiguousarray(palette[labels].transpose(2, 0, 1))
 
@@ -323,9 +323,9 @@ def _coloured(labels: Pixels, head: Head, recipe: Recipe) -> Pixels:
 def colours_of(backend: Backend) -> tuple[tuple[str, Colour], ...]:
     """Return the classes of a network's label maps with their colours, 8-bit RGB."""
     head = head_of(backend, Task.SEGMENT)
-    return () if head is None else _colours(head, backend.recipe)
+    return () if head is None else _colours(head, backend.network)
 
 
-def _colours(head: Head, recipe: Recipe) -> tuple[tuple[str, Colour], ...]:
-    found = next((p.labels for p in recipe.pathways if p.output == head.output), ())
+def _colours(head: Head, network: NetworkFacts) -> tuple[tuple[str, Colour], ...]:
+    found = next((p.labels for p in network.pathways if p.output == head.output), ())
     return tuple((label.name, label.colour) for label in found)

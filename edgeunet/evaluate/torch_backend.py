@@ -12,6 +12,7 @@ from edgeunet.evaluate.backends import Answer, Head, head_of
 from edgeunet.evaluate.protocol import NoiseKind, Planes
 from edgeunet.models import build_network
 from edgeunet.models.weights import load_weights
+from edgeunet.network_facts import NetworkFacts
 from edgeunet.pixels import as_floats
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Array, Task
@@ -35,7 +36,7 @@ class TorchBackend:
         frame: (height, width) that images are cropped to, for comparisons; None for any size.
         """
         self.name = recipe.name
-        self.recipe = recipe
+        self.network: NetworkFacts = recipe
         self.weights = weights.name
         self.frame = frame
         self.heads = tuple(

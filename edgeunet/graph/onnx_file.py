@@ -16,6 +16,7 @@ from edgeunet.graph.inferred_shapes import (
     INVALID,
     LARGEST_SHAPE_ELEMENTS,
     missing,
+    quiet_packages,
     reason,
     take_shapes,
     with_shapes,
@@ -93,6 +94,27 @@ def read_onnx(path: Path, size: tuple[int, int] | None = None) -> tuple[ir.Model
             hint=INVALID
             if size is None
             else "another --size may suit the network, such as a multiple of 32",
+        ) from error
+
+
+def load_onnx(path: Path) -> ir.Model:
+    """Read an ONNX file as it is, with its weights; choices (If) in it may follow from its sizes.
+
+    Raises GraphError when it is no ONNX file, lacks a file of weights, or holds what is no tensor.
+    """
+    import onnx_ir as ir
+
+    name = shown(path.name)
+    proto = _parsed(path)
+    _check_versions(name, proto)
+    _check_content(name, proto, choices=True)
+    check_weights(path)
+    try:
+        with quiet_packages():
+            return ir.load(path)
+    except Exception as error:  # both packages raise whatever a broken file leads them to
+        raise GraphError(
+            f"{name} is not a whole ONNX model: {reason(error)}", hint=_AGAIN
         ) from error
 
 
@@ -183,8 +205,11 @@ def _check_versions(name: str, proto: onnx.ModelProto) -> None:
         raise GraphError(f"{name} has the opset {standard[0]}, and {known} {newest}", hint=hint)
 
 
-def _check_content(name: str, proto: onnx.ModelProto) -> None:
-    """Raise GraphError for graphs in graphs, and for values that are no dense tensors."""
+def _check_content(name: str, proto: onnx.ModelProto, *, choices: bool = False) -> None:
+    """Raise GraphError for graphs in graphs, and for values that are no dense tensors.
+
+    choices: allow the graphs of If.
+    """
     import onnx
 
     graph = proto.graph
@@ -204,7 +229,8 @@ def _check_content(name: str, proto: onnx.ModelProto) -> None:
     kinds = onnx.AttributeProto
     for node in _all_nodes(proto):
         for attribute in node.attribute:
-            if attribute.type in (kinds.GRAPH, kinds.GRAPHS):
+            allowed = choices and node.op_type == "If"
+            if attribute.type in (kinds.GRAPH, kinds.GRAPHS) and not allowed:
                 raise GraphError(
                     f"the operator {node.op_type} ({node.name or 'unnamed'}) has a graph inside "
                     "it, so what is alive depends on the data",

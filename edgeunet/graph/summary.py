@@ -138,7 +138,7 @@ def view_of_model(model: ir.Model, name: str | None = None) -> GraphView:
     if model.functions:
         # Inlining changes the graph, so a copy is inlined.
         model = InlinePass()(model.clone()).model
-    _refuse_subgraphs(model.graph)
+    refuse_subgraphs(model.graph)
     if any(_shape_of(value) is None for node in model.graph for value in node.outputs):
         try:
             with quiet_packages():
@@ -207,7 +207,7 @@ def _is_constant(op_type: str, kinds: Sequence[TensorKind]) -> bool:
     return bool(kinds) and all(kind in fixed for kind in kinds)
 
 
-def _refuse_subgraphs(graph: ir.Graph) -> None:
+def refuse_subgraphs(graph: ir.Graph) -> None:
     import onnx_ir as ir
 
     for node in graph:

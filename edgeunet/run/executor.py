@@ -195,7 +195,7 @@ def check_size(bundle: Bundle, name: str, height: int, width: int) -> None:
     manifest = bundle.manifest
     if (height, width) == (manifest.height, manifest.width):
         return
-    smallest = 1 << manifest.recipe.network.levels
+    smallest = manifest.network.smallest_side
     if min(height, width) < smallest:
         hint = f"give a source of {smallest} pixels or more on each side"
     else:
@@ -209,9 +209,10 @@ def check_size(bundle: Bundle, name: str, height: int, width: int) -> None:
 
 def _export_command(manifest: Manifest, height: int, width: int) -> str:
     """Return the command that exports the same bundle for another frame size."""
-    recipe = manifest.recipe
-    command = f"edgeunet export --model {recipe.name} --size {format_size(height, width)}"
-    if recipe.name in recipe_names():
+    recipe, foreign = manifest.recipe, manifest.foreign
+    source = f"--model {manifest.network.name}" if foreign is None else f"--onnx {foreign.file}"
+    command = f"edgeunet export {source} --size {format_size(height, width)}"
+    if recipe is not None and recipe.name in recipe_names():
         shipped = load_recipe(recipe.name).network.width
         if recipe.network.width != shipped:
             command += f" --width {recipe.network.width}"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edgeunet.bundle import check_target, open_bundle, write_bundle
-from edgeunet.bundle.manifest import digest_of
+from edgeunet.bundle.manifest import SCHEMA_VERSION, digest_of
 from edgeunet.errors import BundleError
 from edgeunet.files import sha256_of
 from tests.bundle.tiny import tiny_bundle, tiny_graph, tiny_manifest
@@ -116,7 +116,9 @@ def test_a_newer_schema_says_which_and_what_to_do(tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path).path
     edit(bundle, lambda document: document.update(schema_version=99, invention={"a": 1}))
     error = refusal(bundle)
-    assert error.message == "tiny.bundle has bundle schema 99; this version reads up to 3"
+    assert error.message == (
+        f"tiny.bundle has bundle schema 99; this version reads up to {SCHEMA_VERSION}"
+    )
     assert error.hint.startswith("update edgeunet on this machine")
 
 

@@ -115,7 +115,7 @@ def old(tmp_path: Path) -> Bundle:
 
 def test_an_older_bundle_opens_in_the_words_of_today(old: Bundle) -> None:
     manifest = old.manifest
-    assert manifest.schema_version == SCHEMA_VERSION == 3
+    assert manifest.schema_version == SCHEMA_VERSION == 4
     window = WindowEntry(height=16, width=24, align=1, halo_rows=(1, 1), halo_columns=(1, 1))
     assert [entry.window for entry in manifest.stages] == [window, window]
 
@@ -157,6 +157,22 @@ def test_nonsense_in_older_words_is_refused(tmp_path: Path, stages: object) -> N
         open_bundle(write_old(tmp_path, {**OLD, "stages": stages}))
 
 
+def test_schema_3_opens(tmp_path: Path) -> None:
+    windows = {"height": 16, "width": 24, "align": 1, "halo_rows": [1, 1], "halo_columns": [1, 1]}
+    stages = [
+        {
+            "window" if key == "tile" else key: windows if key == "tile" else value
+            for key, value in stage.items()
+        }
+        for stage in OLD["stages"]
+    ]
+    manifest = open_bundle(
+        write_old(tmp_path, {**OLD, "schema_version": 3, "stages": stages})
+    ).manifest
+    assert manifest.schema_version == SCHEMA_VERSION
+    assert manifest.network.name == "tiny"
+
+
 def test_words_of_schema_2_are_unknown_to_schema_3(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="unknown field `tile`"):
         open_bundle(write_old(tmp_path, {**OLD, "schema_version": 3}))
@@ -164,5 +180,5 @@ def test_words_of_schema_2_are_unknown_to_schema_3(tmp_path: Path) -> None:
 
 def test_what_is_written_is_of_this_schema(old: Bundle) -> None:
     document = msgspec.json.decode(old.manifest.to_json())
-    assert document["schema_version"] == 3
+    assert document["schema_version"] == 4
     assert "tile" not in document["stages"][0]

@@ -27,10 +27,10 @@ def test_a_bundle_that_runs(exported: tuple[Path, Ran]) -> None:
     assert ran.code == 0, ran.err
     bundle = open_bundle(path)
     manifest = bundle.manifest
-    assert (manifest.name, manifest.recipe.name) == ("mine", "unetmm")
+    assert (manifest.name, manifest.network.name) == ("mine", "unetmm")
     assert (manifest.height, manifest.width, manifest.precision) == (32, 48, "fp16")
     assert (manifest.weights, manifest.weights_sha256) == ("random", "")
-    assert manifest.recipe.network.width == 8
+    assert manifest.network.width == 8
     assert manifest.memory.skip_bytes > 0
     assert manifest.memory.peak_live_bytes <= manifest.memory.arena_bytes
     assert {"edgeunet", "torch", "onnxruntime"} <= set(manifest.tools)

@@ -26,7 +26,7 @@ WRONG = {
         "there is no model 'unetm'",
         "did you mean 'unetmm'?",
     ),
-    "no model": (("export",), "Missing option '--model'", "edgeunet export --help"),
+    "no model": (("export",), "no network is given", "--onnx FILE for one of your own"),
     "a width that is none": (command("--width", "smal"), "'smal' is not a network", "small (16)"),
     "a width of nothing": (command("--width", "0"), "'0' is not a network width", "tiny (8)"),
     "a size that is none": (command("--size", "axb"), "'axb' is not a frame size", "480x640"),
@@ -205,7 +205,7 @@ def test_parity_that_misses_writes_nothing(there: Path) -> None:
     assert ran.code == 1
     error, hint = ran.failure
     assert "denoised on the astronaut frame has psnr_db" in error
-    assert re.search(r"asks for 1000 \(1?[0-9] of 18 checks missed\)", error)
+    assert re.search(r"the limit is 1000 \(1?[0-9] of 18 checks missed\)", error)
     assert "--fp32" in hint
     assert contents(there) == before
 

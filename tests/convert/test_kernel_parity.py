@@ -74,9 +74,9 @@ def test_a_step_here_and_there_is_rounding(recipe: Recipe) -> None:
 @pytest.mark.parametrize(
     ("output", "wrong", "measure"),
     [
-        ("denoised", OUTPUTS["denoised"] + 2, "kernels_db 42.11, the recipe asks for 45"),
-        ("labels", OUTPUTS["labels"] + 1, "kernels_label_share 1, the recipe asks for 0.1"),
-        ("scores", OUTPUTS["scores"] * 2, "kernels_probability 0.5, the recipe asks for 0.1"),
+        ("denoised", OUTPUTS["denoised"] + 2, "kernels_db 42.11, the limit is 45"),
+        ("labels", OUTPUTS["labels"] + 1, "kernels_label_share 1, the limit is 0.1"),
+        ("scores", OUTPUTS["scores"] * 2, "kernels_probability 0.5, the limit is 0.1"),
         ("scores", OUTPUTS["scores"] * np.nan, "kernels_probability inf"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from edgeunet.charts import CHARTS, charts
-from edgeunet.convert.frame_module import FrameModule
+from edgeunet.convert.frame_module import FrameModule, TorchReference
 from edgeunet.convert.network_graph import NetworkGraphs, frame_module
 from edgeunet.convert.parity import (
     WHOLE,
@@ -79,7 +79,9 @@ def module(recipe: Recipe) -> FrameModule:
 def figures(
     module: FrameModule, run: Run, recipe: Recipe, precision: Precision = Precision.FP32
 ) -> list[ParityFigure]:
-    return check_parity(module, run, recipe, precision, parity_sheets(*SIZE))
+    return check_parity(
+        TorchReference(module, recipe), run, recipe, precision, parity_sheets(*SIZE)
+    )
 
 
 def runs(graph: Path) -> Run:
@@ -132,7 +134,7 @@ def test_a_fault_in_one_field_is_the_fault_of_that_field(
         part = own[:, rows, columns]
         part[...] = np.where(part == 0, 1, 0)
         says.altered = {output: own}
-        found = check_parity(module, says, recipe, Precision.FP32, [sheet])
+        found = check_parity(TorchReference(module, recipe), says, recipe, Precision.FP32, [sheet])
         assert {(f.frame, f.output) for f in found if not f.holds} == {("stars", output)}
 
 
@@ -165,7 +167,7 @@ def test_one_level_everywhere_is_48_db(
     sheets = [Sheet(np.full((*SIZE, 3), 128, np.uint8), {"grey": WHOLE})]
     own = says(sheets[0].image)[name]
     says.altered[name] = np.where(own < 255, own + 1, own - 1).astype(np.uint8)
-    figure = check_parity(module, says, recipe, precision, sheets)[0]
+    figure = check_parity(TorchReference(module, recipe), says, recipe, precision, sheets)[0]
     assert figure.value == pytest.approx(20 * np.log10(255), abs=1e-9)
     assert figure.limit == limit
     assert not figure.holds
@@ -195,7 +197,7 @@ def test_a_damaged_weight_is_found_and_named(tmp_path: Path) -> None:
     assert missed
     assert caught.value.message == (
         f"the exported graph differs from torch FP32: denoised on the {missed[0].frame} frame "
-        f"has psnr_db {missed[0].value:.4g}, the recipe asks for 80 "
+        f"has psnr_db {missed[0].value:.4g}, the limit is 80 "
         f"({len(missed)} of {len(FRAMES)} checks missed)"
     )
     assert "fp32_ops" in caught.value.hint
@@ -229,7 +231,7 @@ def test_one_wrong_class_in_a_hundred_pixels_does_not_pass(
     wrong = labels.reshape(-1)[: labels.size // 100]
     wrong[:] = (wrong + 1) % 11
     says.altered["labels"] = labels
-    figure = check_parity(module, says, recipe, Precision.FP32, sheets)[1]
+    figure = check_parity(TorchReference(module, recipe), says, recipe, Precision.FP32, sheets)[1]
     assert figure.value == pytest.approx(0.01, rel=0.05)
     assert not figure.holds
 
@@ -251,7 +253,13 @@ def test_in_8_bits_labels_count_where_the_network_is_decided(
     tolerance = msgspec.structs.replace(recipe.tolerance, int8_probability=limit)
     strict = msgspec.structs.replace(recipe, tolerance=tolerance)
     for precision, share in ((Precision.FP32, 1.0), (Precision.INT8, wanted)):
-        found = check_parity(module, says, strict, precision, [Sheet(frame, {"coffee": WHOLE})])
+        found = check_parity(
+            TorchReference(module, strict),
+            says,
+            strict,
+            precision,
+            [Sheet(frame, {"coffee": WHOLE})],
+        )
         (labels,) = [figure for figure in found if figure.output == "labels"]
         assert labels.value == pytest.approx(share, abs=2e-3)
 
@@ -276,6 +284,6 @@ def test_charts_are_measured_in_8_bits_and_not_demanded(
         if free:
             figure = charted[0]
             assert said[0] == (
-                f"8 bits harm the text chart: {name} has {figure.value:.4g} dB to torch FP32, "
-                f"the frames that must keep the limit have {recipe.tolerance.int8_db:.4g} or more"
+                f"8 bits harm the text chart: {name} has {figure.value:.4g} dB to the network "
+                f"itself, the frames that must keep the limit have {recipe.tolerance.int8_db:.4g} or more"
             )

@@ -36,7 +36,7 @@ class Fixed:
     engine: str = "none"
     precision: str = "fp32"
     weights: str = "none"
-    recipe: Recipe = field(default_factory=lambda: load_recipe("unetmm"))
+    network: Recipe = field(default_factory=lambda: load_recipe("unetmm"))
     kinds: tuple[NoiseKind, ...] = tuple(NoiseKind)
     frame: tuple[int, int] | None = None
     seen: list[Planes] = field(default_factory=list)

@@ -81,10 +81,7 @@ class _Reader(ast.NodeVisitor):
         self._depth -= 1
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
-        self._define(node.name)
-        self._depth += 1
-        self.generic_visit(node)
-        self._depth -= 1
+        raise NotImplementedError("nothing here is asynchronous")
 
     def visit_arg(self, node: ast.arg) -> None:
         self.words.add(node.arg)

@@ -8,7 +8,7 @@ from tests.house.test_layers import RANKS
 from tests.house.test_owners import OWNERS
 
 DOCUMENT = ROOT / "ARCHITECTURE.md"
-_MOST_LINES = 210
+_MOST_LINES = 240
 
 
 def _names(cell: str) -> list[str]:

@@ -17,8 +17,11 @@ LAYERS = (
     ),
     ("schedules", "images", "label_colours"),
     ("recipes", "boards", "charts", "photographs", "noise_models", "metrics"),
-    ("camera", "pairs", "label_maps", "media", "graph", "models", "doctor"),
-    ("noise_profile", "calibration", "analysis", "imitation"),
+    (
+        *("camera", "pairs", "label_maps", "media", "graph", "models", "doctor"),
+        *("contracts", "network_facts"),
+    ),
+    ("noise_profile", "calibration", "analysis", "imitation", "foreign"),
     ("planning", "train"),
     ("bundle",),
     ("convert",),

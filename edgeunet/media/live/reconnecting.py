@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeunet.errors import UsageError
-from edgeunet.media.clip_facts import ClipFacts
 from edgeunet.media.frames import Frame, SourceReport
 from edgeunet.media.live.live_inputs import LiveInput, Loss, LostInputError, Picture
 from edgeunet.units import format_size
@@ -78,8 +77,6 @@ class ReconnectingSource:
     """
 
     live = True
-    endless = True
-    clip: ClipFacts | None = None
     frame_count = None
     paths: tuple[Path, ...] = ()
 

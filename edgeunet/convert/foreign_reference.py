@@ -1,0 +1,116 @@
+"""A foreign network as it is in its file, as parity wants it: nothing here is of our graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edgeunet.contracts import ForeignInput, ForeignNetwork, ForeignOutput, OutputKind
+from edgeunet.specs import Array, Task
+
+RunNetwork = Callable[[Mapping[str, Array]], Mapping[str, Array]]
+"""Runs a network on its inputs by name, and returns its outputs by name."""
+
+OpenOriginal = Callable[[Path], RunNetwork]
+"""Loads an ONNX file with the plain options of the engine that parity is checked on."""
+
+_LUMA_BGR = np.array([0.114, 0.587, 0.299], np.float32)
+_TORCH_MODES = {"linear": "bilinear", "cubic": "bicubic"}
+
+
+class ForeignReference:
+    """Runs a foreign network on frames, with the pre- and post-processing of its contract."""
+
+    def __init__(
+        self,
+        run: RunNetwork,
+        network: ForeignNetwork,
+        shapes: Mapping[str, tuple[int, ...]],
+        dtypes: Mapping[str, str],
+        title: str,
+    ) -> None:
+        """Store the network.
+
+        shapes, dtypes: of its inputs, by name.
+        title: for messages.
+        """
+        self._run, self._network = run, network
+        self._shapes, self._dtypes = shapes, dtypes
+        self.title = title
+
+    def answers(self, image: NDArray[np.uint8]) -> Iterator[tuple[str, Array | None, Array]]:
+        """See ``parity.Reference``."""
+        feeds = {entry.name: self._feed(entry, image) for entry in self._network.inputs}
+        found = self._run(feeds)
+        for entry in self._network.pathways:
+            yield entry.output, *_answer(entry, found[entry.name], image.shape[:2])
+
+    def _feed(self, entry: ForeignInput, image: NDArray[np.uint8]) -> Array:
+        dtype = self._dtypes[entry.name]
+        if entry.fill is not None:
+            return np.full(self._shapes[entry.name], entry.fill, dtype)
+        planes = image.astype(np.float32)
+        if entry.colours == "gray":
+            planes = (planes * _LUMA_BGR).sum(axis=-1, keepdims=True)
+        elif entry.colours == "rgb":
+            planes = planes[..., ::-1]
+        factors, offsets = (np.array(part, np.float32) for part in entry.values.factors)
+        planes = planes * factors + offsets
+        if entry.layout == "nchw":
+            planes = planes.transpose(2, 0, 1)
+        return np.ascontiguousarray(planes[None]).astype(dtype)
+
+
+def _answer(
+    entry: ForeignOutput, value: Array, frame: tuple[int, int]
+) -> tuple[Array | None, Array]:
+    """Return (floats, answer) of one output; see ``parity.Reference``."""
+    if entry.kind is OutputKind.LABELS:
+        return None, value.reshape(1, *frame).astype(np.uint8)
+    floats = value.astype(np.float32)
+    if entry.head is Task.CLASSIFY:
+        floats = floats.reshape(1, -1)
+        return floats, _softmax(floats) if entry.softmax else floats
+    if entry.layout == "nhwc":
+        floats = floats.transpose(0, 3, 1, 2)
+    if entry.kind is OutputKind.IMAGE:
+        return floats, _image(entry, floats)
+    if entry.resize == "nearest":
+        floats = _nearest(floats, frame)
+    elif entry.resize is not None:
+        resized = torch.nn.functional.interpolate(
+            torch.from_numpy(floats), frame, mode=_TORCH_MODES[entry.resize]
+        )
+        floats = resized.numpy()
+    if entry.threshold is not None:
+        floats = np.concatenate([np.full_like(floats, entry.threshold), floats], axis=1)
+    return floats, floats.argmax(axis=1).astype(np.uint8)
+
+
+def _image(entry: ForeignOutput, floats: Array) -> Array:
+    """Return (1, C, H, W) floats of a contract as (1, H, W, 3) uint8 BGR."""
+    factors, offsets = (np.array(part, np.float32) for part in entry.values.factors)
+    pixels = (floats.transpose(0, 2, 3, 1) - offsets) / factors
+    pixels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    if entry.colours == "gray":
+        pixels = pixels.repeat(3, axis=3)
+    answer: Array = np.ascontiguousarray(pixels[..., ::-1] if entry.colours == "rgb" else pixels)
+    return answer
+
+
+def _nearest(floats: Array, frame: tuple[int, int]) -> Array:
+    rows, columns = (
+        np.arange(side) * own // side for side, own in zip(frame, floats.shape[2:], strict=True)
+    )
+    found: Array = floats[:, :, rows][:, :, :, columns]
+    return found
+
+
+def _softmax(scores: Array) -> Array:
+    likely = np.exp(scores - scores.max(axis=1, keepdims=True))
+    found: Array = likely / likely.sum(axis=1, keepdims=True)
+    return found

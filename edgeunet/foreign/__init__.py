@@ -1,0 +1,1 @@
+"""Networks that somebody else trained: their files, their contracts, and the form of our own."""
