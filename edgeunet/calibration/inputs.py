@@ -79,7 +79,7 @@ class Input:
             frame = source.read()
             if frame is None:
                 report = source.report()
-                self.left_out += [*report.skipped, *filter(None, [report.broken_off])]
+                self.left_out += report.left_out()
                 return
             image = np.ascontiguousarray(frame.image[:, :, ::-1])
             yield Picture(f"{self.name}, frame {frame.index}", path, frame.index, image)
@@ -109,7 +109,7 @@ def open_input(text: str, size: tuple[int, int] | None, limit: int | None) -> In
     if matched:
         source.close()
         return Input(shown(text), matched, None, limit)
-    if source.frame_count is None and limit is None:
+    if source.endless and limit is None:
         source.close()
         raise SourceError(f"{source.name!r} has no end", hint="say how far: --limit 1000")
     name = Path(source.name).name if source.paths else source.name

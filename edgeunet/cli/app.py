@@ -51,6 +51,7 @@ EXTRAS = {
     "scipy": "export",
     "matplotlib": "plot",
     "accelerate": "train",
+    "aiohttp": "preview",
 }
 
 _OS_HINTS = {

@@ -119,6 +119,27 @@ def command(
             "variable EDGEUNET_PASSWORD.",
         ),
     ] = None,
+    preview: Annotated[
+        bool,
+        typer.Option("--preview", help="Show the run on a page in a browser, on this machine."),
+    ] = False,
+    preview_at: Annotated[
+        str | None,
+        typer.Option(
+            "--preview-at",
+            metavar="HOST:PORT",
+            help="Address of the page, 127.0.0.1:8780 by default; another machine sees it with a "
+            "token only.",
+        ),
+    ] = None,
+    preview_token: Annotated[
+        Path | None,
+        typer.Option(
+            "--preview-token",
+            metavar="FILE",
+            help="The page's token; default: the variable EDGEUNET_PREVIEW_TOKEN.",
+        ),
+    ] = None,
     status: Annotated[
         float,
         typer.Option(
@@ -140,6 +161,7 @@ def command(
     from edgeunet.media.live.reconnecting import Patience, parse_reconnect
     from edgeunet.stream.opening import StoppedWhileOpening
     from edgeunet.stream.pipeline import run_pipeline
+    from edgeunet.stream.preview.preview_options import PreviewOptions, read_preview
     from edgeunet.stream.run_options import RunOptions
     from edgeunet.stream.run_summary import kept
 
@@ -150,6 +172,9 @@ def command(
             f"{status:g} is not a time between status lines",
             hint="use --status with seconds from 1 to 86400",
         )
+    page = None
+    if preview or preview_at is not None:
+        page = read_preview(preview_at or PreviewOptions().authority, preview_token)
     options = RunOptions(
         source=source,
         bundle=bundle,
@@ -163,6 +188,7 @@ def command(
         threads=threads,
         patience=Patience(timeout, parse_reconnect(reconnect)),
         password_file=password_file,
+        preview=page,
     )
     report = RunReport(status, json_lines=json_lines)
     with report, _stopping(options.outlives_a_terminal) as (stop, signals):
@@ -205,6 +231,13 @@ def command(
         raise SinkError(
             f"{failed[0].failure}; the other sinks went on",
             hint="mend what it names, and run again for that sink",
+        )
+    if summary.damaged and not summary.complete:
+        raise SourceError(
+            f"{summary.source} is damaged: {summary.damaged} of its packets could not be decoded; "
+            f"{kept(summary.sinks, summary.frames)}",
+            hint="get the file anew; where that is not possible, the frames that were decoded are "
+            "at their times",
         )
     if summary.skipped:
         left_out = f"{len(summary.skipped)} image{'s' if len(summary.skipped) > 1 else ''}"

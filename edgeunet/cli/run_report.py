@@ -10,6 +10,7 @@ from typing import Any
 from edgeunet.cli import console
 from edgeunet.stream.meter import Latency
 from edgeunet.stream.run_summary import RunStatus, RunSummary
+from edgeunet.stream.status_document import status_document, times_document
 
 
 class RunReport:
@@ -87,26 +88,6 @@ def status_line(status: RunStatus) -> str:
     return line
 
 
-def status_document(status: RunStatus) -> dict[str, Any]:
-    """Return the JSON document of a status; times in seconds or milliseconds, as keys say."""
-    return {
-        "running_s": round(status.running_s, 3),
-        "frames": status.frames,
-        "total": status.total,
-        "fps": round(status.frames_per_second, 3),
-        "fresh_s": None if status.fresh_s is None else round(status.fresh_s, 3),
-        "dropped": status.dropped,
-        "reconnections": status.reconnections,
-        "latency_ms": _times(status.latency_ms),
-        "age_ms": _times(status.age_ms),
-        "sinks": [
-            {"sink": sink.name, "written": sink.written, "missed": sink.missed}
-            for sink in status.sinks
-        ],
-        "hangs": [{"stage": hang.stage, "busy_s": round(hang.busy_s, 1)} for hang in status.hangs],
-    }
-
-
 def document(summary: RunSummary) -> dict[str, Any]:
     """Return the JSON document; sizes are HxW in pixels, rates in frames per second.
 
@@ -143,8 +124,8 @@ def document(summary: RunSummary) -> dict[str, Any]:
         "size": f"{summary.height}x{summary.width}",
         "frame_rate": summary.frame_rate,
         "fps": round(summary.frames_per_second, 3),
-        "latency_ms": _times(summary.latency_ms),
-        "age_ms": _times(summary.age_ms),
+        "latency_ms": times_document(summary.latency_ms),
+        "age_ms": times_document(summary.age_ms),
         "psnr_db": quality
         and {
             "before": round(quality.before, 3),
@@ -184,14 +165,3 @@ def print_summary(summary: RunSummary) -> None:
 
 def _three(times: Latency) -> str:
     return f"{times.p50:.1f} / {times.p95:.1f} / {times.p99:.1f}"
-
-
-def _times(times: Latency | None) -> dict[str, float] | None:
-    if times is None:
-        return None
-    return {
-        "p50": round(times.p50, 3),
-        "p95": round(times.p95, 3),
-        "p99": round(times.p99, 3),
-        "mean": round(times.mean, 3),
-    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -58,9 +59,8 @@ class ClipData:
             report = self._source.report()
         finally:
             self._source.close()
-        self.left_out += report.skipped
-        if delivered != self._limit and report.broken_off:
-            self.left_out.append(report.broken_off)
+        said = report if delivered != self._limit else replace(report, broken_off="")
+        self.left_out += said.left_out()
 
     def _check(self, fit: Fit) -> int | None:
         source = self._source
@@ -69,7 +69,7 @@ class ClipData:
                 f"{source.name!r} is live: there are no clean frames to compare with",
                 hint="record it first, and give the file",
             )
-        if source.frame_count is None and self._limit is None:
+        if source.endless and self._limit is None:
             raise SourceError(
                 f"{source.name!r} has no end", hint="set a number of frames, like --limit 100"
             )
@@ -85,4 +85,4 @@ class ClipData:
                 hint="leave --fit skip out: the centre of larger frames is evaluated",
             )
         counts = [c for c in (source.frame_count, self._limit) if c is not None]
-        return min(counts)
+        return min(counts) if counts else None

@@ -159,8 +159,14 @@ def _frames(
         while True:
             noisy, clean = (clip.read() for clip in clips)
             if noisy is None and clean is None:
-                broken_off += filter(None, (clip.report().broken_off for clip in clips))
+                broken_off += [line for clip in clips for line in clip.report().left_out()]
                 return
+            damaged = [clip for clip in clips if clip.report().damaged]
+            if damaged:
+                raise SourceError(
+                    f"{damaged[0].name} is damaged: {damaged[0].report().damage()}",
+                    hint="the frames of a pair belong together one to one: get the file anew",
+                )
             if noisy is None or clean is None:
                 shorter, longer = (NOISY, CLEAN) if noisy is None else (CLEAN, NOISY)
                 raise SourceError(

@@ -9,6 +9,7 @@ from collections import deque
 from pathlib import Path
 
 from edgeunet.errors import SourceError
+from edgeunet.media.clip_facts import ClipFacts
 from edgeunet.media.frames import Frame, Source, SourceReport
 from edgeunet.media.live.reconnecting import ReconnectingSource
 
@@ -50,6 +51,14 @@ class _ThreadedSource:
     @property
     def frame_count(self) -> int | None:
         return self._source.frame_count
+
+    @property
+    def endless(self) -> bool:
+        return self._source.endless
+
+    @property
+    def clip(self) -> ClipFacts | None:
+        return self._source.clip
 
     @property
     def paths(self) -> tuple[Path, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from edgeunet.media.clip_facts import ClipFacts
 from edgeunet.specs import Image
 
 
@@ -18,6 +19,7 @@ class Frame:
     image: (H, W, 3) uint8 BGR; it belongs to the receiver.
     name: file stem to write it under, when the source is a set of image files.
     arrived_s: when a live frame arrived in this process, by ``time.monotonic``; None for files.
+    duration_s: how long it is shown, in seconds; None where the source does not say.
     """
 
     index: int
@@ -25,6 +27,7 @@ class Frame:
     image: Image
     name: str | None = None
     arrived_s: float | None = None
+    duration_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,12 @@ class SourceReport:
     dropped: frames of a live source that came while an earlier one was processed.
     early: frames of a live source that came before anybody asked for one.
     reconnections: how often a live source was lost and came back.
-    damaged: frames or packets of a live source that were skipped because they were damaged.
+    damaged: frames or packets of a video that were skipped because they were damaged.
     warnings: lines for the user about frames that were delivered.
     complete: every frame that the source announced was delivered.
     broken_off: why the source ended early; empty when it did not.
+    damaged_s: time of the first damage in seconds; None where it is not known.
+    ended: the source was read to its end.
     """
 
     skipped: tuple[str, ...] = ()
@@ -49,6 +54,22 @@ class SourceReport:
     warnings: tuple[str, ...] = ()
     complete: bool = True
     broken_off: str = ""
+    damaged_s: float | None = None
+    ended: bool = False
+
+    def left_out(self) -> tuple[str, ...]:
+        """Return one line per frame that was left out, one for damage, and one for an early end."""
+        return (*self.skipped, *filter(None, (self.damage(), self.broken_off)))
+
+    def damage(self) -> str:
+        """Return how much of the source is damaged, as text; empty for nothing."""
+        if not self.damaged:
+            return ""
+        where = "" if self.damaged_s is None else f", the first at {self.damaged_s:.2f} s"
+        many = (
+            "1 damaged packet was" if self.damaged == 1 else f"{self.damaged} damaged packets were"
+        )
+        return f"{many} skipped{where}"
 
 
 @dataclass(frozen=True)
@@ -57,13 +78,16 @@ class StreamShape:
 
     height, width: in pixels.
     frame_rate: frames per second.
-    frame_count: the most frames that can come; None when it is unknown.
+    frame_count: the most frames that can come; None when it is unknown. Of a video it is an
+        estimate.
+    clip: what the video file says that the frames come from; None for other sources.
     """
 
     height: int
     width: int
     frame_rate: float
     frame_count: int | None
+    clip: ClipFacts | None = None
 
 
 class Source(Protocol):
@@ -82,12 +106,20 @@ class Source(Protocol):
 
     @property
     def frame_rate(self) -> float:
-        """Frames per second."""
+        """Frames per second; the mean where frames come at different intervals."""
         ...
 
     @property
     def frame_count(self) -> int | None:
-        """The expected number of frames, or None when it is unknown."""
+        """The expected number of frames, or None when it is unknown.
+
+        Videos only estimate it.
+        """
+        ...
+
+    @property
+    def endless(self) -> bool:
+        """Whether frames come until the user stops them."""
         ...
 
     @property
@@ -98,6 +130,11 @@ class Source(Protocol):
     @property
     def paths(self) -> tuple[Path, ...]:
         """The files that are read, which no sink may overwrite."""
+        ...
+
+    @property
+    def clip(self) -> ClipFacts | None:
+        """What a video file says of its frames; None for other sources."""
         ...
 
     def read(self) -> Frame | None:

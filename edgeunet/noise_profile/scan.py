@@ -62,7 +62,7 @@ def _scan(source: Source, frames: int | None, report: Callable[[int, int | None]
             "measure its noise",
             hint=f"use frames of at least {format_size(SMALLEST_SIDE, SMALLEST_SIDE)}",
         )
-    endless = source.live or source.frame_count is None
+    endless = source.live or source.endless
     if endless and frames is None:
         frames = CAMERA_FRAMES
     if endless and frames == 1:
@@ -87,7 +87,7 @@ def _scan(source: Source, frames: int | None, report: Callable[[int, int | None]
         taken += 1
         report(taken, total)
     delivered = source.report()
-    warnings = [*delivered.skipped, *delivered.warnings, *filter(None, [delivered.broken_off])]
+    warnings = [*delivered.warnings, *delivered.left_out()]
     if first is None:
         raise SourceError(f"{source.name!r} delivers no frame", hint="check it with edgeunet run")
     if taken > 1:

@@ -10,8 +10,7 @@ import numpy as np
 
 from edgeunet.camera.chain import MARGIN, Shot, take
 from edgeunet.media.frames import Frame, Sink, StreamShape
-from edgeunet.media.sinks import VIDEO_CODECS
-from edgeunet.media.sinks.video import VideoSink
+from edgeunet.media.sinks.video import open_video
 from edgeunet.pixels import Floats, as_bytes
 from edgeunet.specs import Image
 
@@ -48,7 +47,7 @@ def write_clips(
                 for path, place in clips.items():
                     height, width = images[place].shape[:2]
                     shape = StreamShape(height, width, frame_rate, None)
-                    sinks[path] = VideoSink(path, VIDEO_CODECS[path.suffix.lower()], shape)
+                    sinks[path] = open_video(path, shape)
             for path, place in clips.items():
                 sinks[path].write(images[place], Frame(index, index / frame_rate, images[place]))
     except BaseException:

@@ -7,11 +7,23 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from edgeunet.errors import EdgeUnetError, SinkError
 from edgeunet.media.frames import Sink
+from edgeunet.media.sinks import WINDOWS
 from edgeunet.stream.activity import Activity
 from edgeunet.stream.slots import Slot, SlotPool
+
+
+@runtime_checkable
+class SlotSink(Protocol):
+    """A viewer that looks at whole slots, and may miss any frame without harm."""
+
+    def show(self, slot: Slot) -> bool:
+        """Look at a frame with all its outputs. Returns False to end the sink."""
+        ...
+
 
 QUEUED_FRAMES = 1
 """Frames that wait for a sink while it writes another one."""
@@ -23,7 +35,8 @@ class SinkReport:
 
     name: the sink as the user wrote it.
     written: frames in it.
-    missed: frames of a live source that came while it was still busy.
+    missed: frames that came while it was still busy.
+    viewer: whether it only shows frames, so that a missed one is no loss.
     closed: the user closed it, which only a window can be.
     failure: why it ended early; empty when it did not.
     """
@@ -31,6 +44,7 @@ class SinkReport:
     name: str
     written: int
     missed: int
+    viewer: bool
     closed: bool
     failure: str
 
@@ -52,6 +66,7 @@ class SinkThread:
         on_end: Callable[[], None],
     ) -> None:
         self.sink = sink
+        self.viewer = isinstance(sink, SlotSink) or sink.name in WINDOWS
         self._pool = pool
         self._activity = activity
         self._lossless = lossless
@@ -101,14 +116,16 @@ class SinkThread:
         """Return its counts so far."""
         failure = self.failure
         text = failure.message if isinstance(failure, EdgeUnetError) else str(failure or "")
-        return SinkReport(self.sink.name, self._written, self._missed, self._closed, text)
+        return SinkReport(
+            self.sink.name, self._written, self._missed, self.viewer, self._closed, text
+        )
 
     def _work(self) -> None:
         try:
             while (slot := self._next()) is not None:
                 try:
                     with self._activity.at_work(f"the sink {self.sink.name}"):
-                        wants_more = self.sink.write(slot.image, slot.frame)
+                        wants_more = self._write(slot)
                     self._written += 1
                 finally:
                     self._pool.release(slot)
@@ -127,6 +144,11 @@ class SinkThread:
         self._release_waiting()
         if not self._finishing:
             self._on_end()
+
+    def _write(self, slot: Slot) -> bool:
+        if isinstance(self.sink, SlotSink):
+            return self.sink.show(slot)
+        return self.sink.write(slot.image, slot.frame)
 
     def _end(self) -> None:
         if self._written:

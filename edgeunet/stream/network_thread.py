@@ -12,7 +12,7 @@ from edgeunet.media.frames import Frame
 from edgeunet.specs import Task
 from edgeunet.stream.activity import Activity
 from edgeunet.stream.added_noise import GaussianNoise
-from edgeunet.stream.delivery import QUEUED_FRAMES, SinkReport, SinkThread
+from edgeunet.stream.delivery import QUEUED_FRAMES, SinkReport, SinkThread, SlotSink
 from edgeunet.stream.meter import Meter, PsnrMeter
 from edgeunet.stream.opening import Opened
 from edgeunet.stream.run_options import RunOptions
@@ -69,7 +69,11 @@ class NetworkThread:
         self._answered: queue.SimpleQueue[Slot | None] = queue.SimpleQueue()
         self.sinks = [
             SinkThread(
-                sink, self._pool, activity, lossless=not feed.live, on_end=self._after_a_sink
+                sink,
+                self._pool,
+                activity,
+                lossless=not feed.live and not isinstance(sink, SlotSink),
+                on_end=self._after_a_sink,
             )
             for sink in opened.sinks
         ]
@@ -115,7 +119,9 @@ class NetworkThread:
                     break
                 self._answer(frame, slot)
                 if on_frame is not None:
-                    on_frame(self.frames, total, self.frames / (time.perf_counter() - start_s))
+                    # Videos only estimate how many frames come.
+                    expected = None if total is not None and self.frames > total else total
+                    on_frame(self.frames, expected, self.frames / (time.perf_counter() - start_s))
         except BaseException as error:  # raised again in the thread that watches
             self.failure = error
         self._answered.put(None)
@@ -156,7 +162,7 @@ class NetworkThread:
             if self._denoised is not None:
                 after = self._psnr.psnr_db(slot.outputs[self._denoised][0], slot.frame.image)
             self.meter.add_quality(self._psnr.psnr_db(slot.seen, slot.frame.image), after)
-        if self.sinks:
+        if any(not isinstance(sink.sink, SlotSink) for sink in self.sinks):
             slot.compose()
 
     def _after_a_sink(self) -> None:

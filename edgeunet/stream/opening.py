@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import threading
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from edgeunet.bundle import Bundle, open_bundle
+from edgeunet.bundle.manifest import Manifest
 from edgeunet.errors import EdgeUnetError
 from edgeunet.media.frames import Sink, Source, StreamShape
 from edgeunet.media.live.addresses import known_password
@@ -15,8 +17,13 @@ from edgeunet.media.sources import LiveOptions, check_source, is_live, open_sour
 from edgeunet.run.engine_choice import Note
 from edgeunet.run.executor import Executor, check_size
 from edgeunet.stream.compose import Composer, View, choose_view
+from edgeunet.stream.preview.preview_options import PreviewOptions
 from edgeunet.stream.run_options import RunOptions
 from edgeunet.stream.strength import FULL, Blender
+from edgeunet.units import format_size
+
+if TYPE_CHECKING:
+    from edgeunet.stream.preview.web_server import PreviewServer
 
 
 class StoppedWhileOpening(EdgeUnetError):  # noqa: N818
@@ -38,6 +45,7 @@ class Opened:
     source: Source
     shape: StreamShape
     sinks: tuple[Sink, ...]
+    preview: PreviewServer | None
 
 
 def opened_run(
@@ -110,17 +118,40 @@ def _open(options: RunOptions, stack: contextlib.ExitStack, on_note: Note | None
     composer = Composer(manifest, view)
     counts = [count for count in (source.frame_count, options.frame_limit) if count is not None]
     shape = StreamShape(
-        composer.height, composer.width, source.frame_rate, min(counts) if counts else None
+        composer.height,
+        composer.width,
+        source.frame_rate,
+        min(counts) if counts else None,
+        source.clip,
     )
     sinks: list[Sink] = []
     try:
         for text in (sink for sink in options.sinks if sink != "none"):
             sinks.append(open_sink(text, shape, source))  # noqa: PERF401, to end those that are open
+        server = None
+        if options.preview is not None:
+            server = _preview(options.preview, manifest, source.name, bundle.path.name, sinks)
+            stack.callback(server.close)
     except BaseException:
         for sink in sinks:
             sink.discard()
         raise
-    return Opened(bundle, view, executor, source, shape, tuple(sinks))
+    return Opened(bundle, view, executor, source, shape, tuple(sinks), server)
+
+
+def _preview(
+    options: PreviewOptions, manifest: Manifest, source: str, bundle: str, sinks: list[Sink]
+) -> PreviewServer:
+    """Serve a page, and add its sink to the others."""
+    from edgeunet.stream.preview.pictures import PictureSink
+    from edgeunet.stream.preview.web_server import PreviewServer
+
+    pictures = PictureSink(manifest)
+    size = format_size(manifest.height, manifest.width)
+    about = {"source": source, "bundle": bundle, "size": size}
+    server = PreviewServer(options, pictures, about)
+    sinks.append(pictures)
+    return server
 
 
 def _engine(

@@ -20,6 +20,7 @@ from edgeunet.stream.network_thread import NetworkThread
 from edgeunet.stream.opening import Opened, opened_run
 from edgeunet.stream.run_options import RunOptions
 from edgeunet.stream.run_summary import RunStatus, RunSummary, kept, warnings_about
+from edgeunet.stream.status_document import resident_bytes, status_document
 
 _WATCH_S = 1.0
 _LAST_CHANCE_S = 5.0
@@ -53,6 +54,8 @@ def run_pipeline(
     stop = stop or threading.Event()
     with contextlib.ExitStack() as stack:
         opened = opened_run(options, stack, on_note, stop)
+        if opened.preview is not None and on_note is not None:
+            on_note(f"the preview is at {opened.preview.address}")
         run = _Run(options, opened, stack, stop)
         return run.watch(on_frame, on_note, on_status)
 
@@ -127,8 +130,11 @@ class _Run:
                     if hang.stage not in named:
                         on_note(f"warning: {hang}")
             named = {hang.stage for hang in hangs}
+            status = self._status(now_s - start_s)
+            if self._opened.preview is not None:
+                self._opened.preview.show_figures(status_document(status))
             if on_status is not None:
-                on_status(self._status(now_s - start_s))
+                on_status(status)
 
     def _end(self, timeout_s: float) -> None:
         """Stop the network, and wait for it only a little: it may hang."""
@@ -155,6 +161,7 @@ class _Run:
             reconnections=report.reconnections,
             sinks=network.sink_reports(),
             hangs=tuple(self._activity.hangs()),
+            resident_bytes=resident_bytes(),
         )
 
     def _raise_failure(self) -> None:

@@ -26,6 +26,7 @@ class RunStatus:
     reconnections: how often a live source was lost and came back.
     sinks: every sink's counts.
     hangs: the stages that hang now.
+    resident_bytes: memory of the process; 0 where the system does not say.
     """
 
     running_s: float
@@ -39,6 +40,7 @@ class RunStatus:
     reconnections: int
     sinks: tuple[SinkReport, ...]
     hangs: tuple[Hang, ...]
+    resident_bytes: int
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class RunSummary:
     dropped: frames of a live source that came too fast for the network.
     early: frames of a live source that came before the run was ready for the first.
     reconnections: how often a live source was lost and came back.
-    damaged: damaged frames or packets of a live source that were skipped.
+    damaged: damaged frames or packets of a video that were skipped.
     complete: every sink has every frame that the source had or that was asked for; of a live
         source, every frame that was not dropped.
     interrupted: the user ended the run.
@@ -102,7 +104,7 @@ def kept(sinks: tuple[SinkReport, ...], frames: int) -> str:
 
     frames: frames that the network finished.
     """
-    full = [sink for sink in sinks if sink.written and not sink.failure]
+    full = [sink for sink in sinks if sink.written and not sink.failure and not sink.viewer]
     if not full:
         return f"{frames} frames were worked on, none was kept"
     names = ", ".join(sink.name for sink in full)
@@ -117,6 +119,8 @@ def warnings_about(
     frames: frames that the network finished.
     """
     warnings = list(report.warnings)
+    if report.damaged and not report.complete:
+        warnings.append(report.damage())
     warnings += [f"left out: {line}" for line in report.skipped[:_NAMED_SKIPS]]
     if len(report.skipped) > _NAMED_SKIPS:
         warnings.append(f"left out: {len(report.skipped) - _NAMED_SKIPS} more")
@@ -128,6 +132,6 @@ def warnings_about(
     warnings += [
         f"{sink.name} missed {sink.missed} of {frames} frames, because it was still busy"
         for sink in sinks
-        if sink.missed
+        if sink.missed and not sink.viewer
     ]
     return tuple(warnings)

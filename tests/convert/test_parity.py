@@ -285,5 +285,6 @@ def test_charts_are_measured_in_8_bits_and_not_demanded(
             figure = charted[0]
             assert said[0] == (
                 f"8 bits harm the text chart: {name} has {figure.value:.4g} dB to the network "
-                f"itself, the frames that must keep the limit have {recipe.tolerance.int8_db:.4g} or more"
+                f"itself, the frames that must keep the limit have "
+                f"{recipe.tolerance.int8_db:.4g} or more"
             )

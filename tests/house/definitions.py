@@ -81,7 +81,10 @@ class _Reader(ast.NodeVisitor):
         self._depth -= 1
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
-        raise NotImplementedError("nothing here is asynchronous")
+        self._define(node.name)
+        self._depth += 1
+        self.generic_visit(node)
+        self._depth -= 1
 
     def visit_arg(self, node: ast.arg) -> None:
         self.words.add(node.arg)

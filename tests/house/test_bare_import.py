@@ -57,9 +57,12 @@ HEAVY = (
     "images/pillow_file.py",
     "media/opencv.py",
     "stream/photo_clip.py",
-    "media/sinks/video.py",
+    "media/sinks/opencv_video_sink.py",
+    "media/sources/opencv_video_source.py",
     "media/sinks/images.py",
     "media/live/gstreamer.py",
+    "stream/preview/pictures.py",
+    "stream/preview/web_server.py",
     "media/live/opencv_input.py",
     "media/live/stream_decoder.py",
 )

@@ -27,8 +27,9 @@ OWNERS: dict[str, tuple[str, ...]] = {
     ),
     "skimage": ("photographs.py", "evaluate/ssim.py"),
     "scipy": ("camera/finishing.py", "camera/sensor.py", "evaluate/interval.py", "graph/mincut.py"),
-    "av": ("camera/coding.py", "media/live/stream_decoder.py"),
+    "av": ("camera/coding.py", "media/pyav.py", "media/live/stream_decoder.py"),
     "gi": ("media/live/gstreamer.py",),
+    "aiohttp": ("stream/preview/web_server.py",),
     "colour_demosaicing": ("camera/demosaicing.py",),
     "PIL": ("images/pillow_file.py", "photographs.py"),
 }

@@ -8,6 +8,7 @@ import pytest
 
 from edgeunet.errors import SourceError
 from edgeunet.media.capture import LiveSource, ReadAhead
+from edgeunet.media.clip_facts import ClipFacts
 from edgeunet.media.frames import Frame, SourceReport
 from edgeunet.media.sources import open_source
 from tests.media.clips import picture
@@ -20,6 +21,8 @@ class Scripted:
     height, width = 48, 64
     frame_rate = 25.0
     frame_count = None
+    endless = False
+    clip: ClipFacts | None = None
     live = True
     paths: tuple[Path, ...] = ()
 

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
+import re
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 
 from edgeunet.errors import SinkError, UsageError
 from edgeunet.media.frames import Frame, Sink, StreamShape
-from edgeunet.media.sinks import open_sink, video
+from edgeunet.media.sinks import open_sink
 from edgeunet.media.sources import open_source
 from tests.media.clips import (
     index_to_front,
@@ -31,9 +30,10 @@ def sink_for(text: Path | str, shape: StreamShape = SHAPE) -> Sink:
     return open_sink(str(text), shape, open_source("test://?size=48x64"))
 
 
-def feed(sink: Sink, frames: int, height: int = 48, width: int = 64) -> None:
+def feed(sink: Sink, frames: int, height: int = 48, width: int = 64, rate: float = 12.5) -> None:
     for index in range(frames):
-        assert sink.write(picture(index, height, width), Frame(index, 0.0, picture(index)))
+        image = picture(index, height, width)
+        assert sink.write(image, Frame(index, index / rate, image))
 
 
 def feed_noise(sink: Sink, frames: int) -> None:
@@ -41,7 +41,7 @@ def feed_noise(sink: Sink, frames: int) -> None:
     random = np.random.default_rng(0)
     for index in range(frames):
         noise = random.integers(0, 256, (48, 64, 3), np.uint8)
-        sink.write(noise, Frame(index, 0.0, noise))
+        sink.write(noise, Frame(index, index / SHAPE.frame_rate, noise))
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".m4v", ".mov", ".avi", ".mkv", ".MP4"])
@@ -68,23 +68,27 @@ def test_matroska_is_lossless(tmp_path: Path) -> None:
 
 def test_the_rate_of_broadcast_survives(tmp_path: Path) -> None:
     sink = sink_for(tmp_path / "out.mp4", StreamShape(48, 64, 30000 / 1001, 3))
-    feed(sink, 3)
+    feed(sink, 3, rate=30000 / 1001)
     sink.finish()
-    assert read_video(tmp_path / "out.mp4")[1] == pytest.approx(29.97)
+    assert read_video(tmp_path / "out.mp4")[1] == pytest.approx(30000 / 1001)
 
 
-def test_odd_sizes_go_into_avi_and_are_refused_elsewhere(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".avi", ".mkv"])
+def test_odd_sizes_go_into_some_videos_and_are_refused_elsewhere(
+    tmp_path: Path, suffix: str
+) -> None:
     shape = StreamShape(47, 63, 25.0, 4)
     with pytest.raises(SinkError) as caught:
         sink_for(tmp_path / "out.mp4", shape)
     assert caught.value.message == ".mp4 video has even sizes only, and the frames are 47x63"
-    assert caught.value.hint == f"write {tmp_path}/out.avi, or into a folder: {tmp_path}/out/"
-    sink = sink_for(tmp_path / "out.avi", shape)
+    assert caught.value.hint == f"write {tmp_path}/out.mkv, or into a folder: {tmp_path}/out/"
+    sink = sink_for(tmp_path / f"out{suffix}", shape)
     feed(sink, 4, 47, 63)
     sink.finish()
-    frames, _ = read_video(tmp_path / "out.avi")
+    frames, _ = read_video(tmp_path / f"out{suffix}")
     assert [frame.shape for frame in frames] == [(47, 63, 3)] * 4
-    assert listing(tmp_path) == ["out.avi"]
+    assert np.abs(frames[3].astype(int) - picture(3, 47, 63)).mean() < 12
+    assert listing(tmp_path) == [f"out{suffix}"]
 
 
 def test_a_discarded_video_leaves_what_was_there(tmp_path: Path) -> None:
@@ -190,44 +194,6 @@ def test_a_read_only_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert listing(tmp_path) == []
 
 
-def test_a_codec_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(video.__dict__, "_CHECK_EVERY_FRAMES", 1)
-    with pytest.raises(SinkError, match="this OpenCV cannot write nope video of 48x64") as caught:
-        video.VideoSink(tmp_path / "out.mp4", "nope", SHAPE)
-    assert "try another suffix" in caught.value.hint
-    assert listing(tmp_path) == []
-
-
-@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
-def test_lost_frames_are_found_although_opencv_is_silent(tmp_path: Path, suffix: str) -> None:
-    sink = sink_for(tmp_path / f"out{suffix}")
-    assert isinstance(sink, video.VideoSink)
-    feed(sink, 3)
-    sink._frames += 2
-    with pytest.raises(SinkError) as caught:
-        sink.finish()
-    assert caught.value.message == (
-        f"only 3 of 5 frames of '{tmp_path}/out{suffix}' could be written; nothing was kept"
-    )
-    assert listing(tmp_path) == []
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 256 KiB, where the tests may mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    try:
-        done = subprocess.run(mount, capture_output=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount program")
-    if done.returncode:
-        pytest.skip("mounting a small disk needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
 def test_a_full_disk_stops_the_run_and_keeps_nothing(small_disk: Path, suffix: str) -> None:
     path = small_disk / f"out{suffix}"
@@ -235,8 +201,10 @@ def test_a_full_disk_stops_the_run_and_keeps_nothing(small_disk: Path, suffix: s
     with pytest.raises(SinkError) as caught:
         feed_noise(sink, 2000)
     sink.discard()
-    assert caught.value.message.startswith("the disk is full: about ")
-    assert caught.value.message.endswith(f"of '{path}' could be written; nothing was kept")
+    assert re.fullmatch(
+        rf"the disk is full: '{path}' could not be written on after \d+ frames; nothing was kept",
+        caught.value.message,
+    )
     assert caught.value.hint == "free some space, or write to another disk"
     assert listing(small_disk) == []
 
@@ -247,7 +215,7 @@ def test_a_disk_that_fills_at_the_very_end(small_disk: Path) -> None:
     (small_disk / "other").write_bytes(bytes(200 * 1024))
     with pytest.raises(OSError, match="No space left"), (small_disk / "more").open("wb") as stream:
         stream.write(bytes(200 * 1024))
-    with pytest.raises(SinkError, match=r"the disk is full: \d+ of 20 frames"):
+    with pytest.raises(SinkError, match=r"the disk is full: .* after 20 frames"):
         sink.finish()
     assert listing(small_disk) == ["more", "other"]
 

@@ -62,7 +62,7 @@ def test_clips_are_written_side_by_side(tmp_path: Path) -> None:
 
 
 def test_a_clip_that_cannot_be_made_leaves_none(tmp_path: Path) -> None:
-    clips = {tmp_path / "a.mkv": 0, tmp_path / "b.mkv": 1}
+    clips = {tmp_path / "a.mp4": 0, tmp_path / "b.mp4": 1}
     with pytest.raises(SinkError, match="even sizes only, and the frames are 47x64"):
         write_clips(clips, [(picture(0), picture(1, 47, 64))], 12.0)
     assert listing(tmp_path) == []

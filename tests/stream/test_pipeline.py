@@ -8,10 +8,11 @@ import pytest
 
 from edgeunet.bundle import Bundle
 from edgeunet.errors import EngineError, SinkError, SourceError, UsageError
+from edgeunet.media.frames import Frame
 from edgeunet.media.sinks.video import VideoSink
 from edgeunet.metrics import psnr_db
 from edgeunet.run.executor import Executor
-from edgeunet.specs import Task
+from edgeunet.specs import Image, Task
 from edgeunet.stream import RunOptions, RunSummary, opening, run_pipeline, slots
 from edgeunet.stream.opening import StoppedWhileOpening
 from tests.bundle.tiny import tiny_bundle
@@ -237,7 +238,7 @@ def test_a_raw_interrupt_keeps_what_was_written(
     bundle: Bundle, out: Path, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = 0
-    owner, method = (Executor, "run") if where == "engine" else (VideoSink, "_check_growth")
+    owner, method = (Executor, "run") if where == "engine" else (VideoSink, "write")
     original = getattr(owner, method)
 
     def interrupt(self: object, *arguments: object) -> object:
@@ -247,11 +248,10 @@ def test_a_raw_interrupt_keeps_what_was_written(
             raise KeyboardInterrupt
         return original(self, *arguments)
 
-    monkeypatch.setattr(f"{VideoSink.__module__}._CHECK_EVERY_FRAMES", 1)
     monkeypatch.setattr(owner, method, interrupt)
     summary = run(bundle, "test://?frames=0", out / "out.mp4")
     assert summary.interrupted
-    assert len(read_video(out / "out.mp4")[0]) == (3 if where == "engine" else 4)
+    assert len(read_video(out / "out.mp4")[0]) == 3
     assert listing(out) == ["out.mp4"]
 
 
@@ -282,11 +282,13 @@ def test_a_failing_engine_keeps_the_frames_before_it(
 def test_a_failing_sink_leaves_nothing(
     bundle: Bundle, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(self: VideoSink) -> None:
-        raise SinkError("the disk is full", hint="free some space")
+    def fail(self: VideoSink, image: Image, frame: Frame) -> bool:
+        if frame.index == 3:
+            raise SinkError("the disk is full", hint="free some space")
+        return write(self, image, frame)
 
-    monkeypatch.setattr(f"{VideoSink.__module__}._CHECK_EVERY_FRAMES", 3)
-    monkeypatch.setattr(VideoSink, "_check_growth", fail)
+    write = VideoSink.write
+    monkeypatch.setattr(VideoSink, "write", fail)
     with pytest.raises(SinkError, match=r"^the disk is full$"):
         run(bundle, "test://?frames=9", out / "out.mp4")
     assert listing(out) == []

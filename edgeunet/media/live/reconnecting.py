@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeunet.errors import UsageError
+from edgeunet.media.clip_facts import ClipFacts
 from edgeunet.media.frames import Frame, SourceReport
 from edgeunet.media.live.live_inputs import LiveInput, Loss, LostInputError, Picture
 from edgeunet.units import format_size
@@ -77,6 +78,8 @@ class ReconnectingSource:
     """
 
     live = True
+    endless = True
+    clip: ClipFacts | None = None
     frame_count = None
     paths: tuple[Path, ...] = ()
 

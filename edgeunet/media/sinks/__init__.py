@@ -16,10 +16,10 @@ from edgeunet.media.frames import Frame, Sink, Source, StreamShape
 from edgeunet.names import is_inside, path_to_write, shown
 from edgeunet.specs import Image
 
-__all__ = ["IMAGE_SUFFIXES", "VIDEO_CODECS", "WINDOWS", "open_sink"]
+__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "WINDOWS", "open_sink"]
 
-VIDEO_CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".avi": "MJPG", ".mkv": "FFV1"}
-"""Video suffix -> codec. FFV1 is lossless; Motion JPEG takes odd frame sizes."""
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv")
+"""Suffixes of videos that can be written. ``edgeunet.media.video_writer.CODINGS`` says how."""
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
@@ -47,10 +47,10 @@ def open_sink(text: str, shape: StreamShape, source: Source) -> Sink:
     path = Path(text)
     suffix = path.suffix.lower()
     if not path.is_dir() and not text.endswith("/") and suffix:
-        if suffix not in VIDEO_CODECS and suffix not in IMAGE_SUFFIXES:
+        if suffix not in VIDEO_SUFFIXES and suffix not in IMAGE_SUFFIXES:
             raise UsageError(
                 f"{text!r} is not a sink: the suffix {suffix!r} is not one that can be written",
-                hint=f"video: {' '.join(VIDEO_CODECS)}; one image: {' '.join(IMAGE_SUFFIXES)}; "
+                hint=f"video: {' '.join(VIDEO_SUFFIXES)}; one image: {' '.join(IMAGE_SUFFIXES)}; "
                 "a folder ends in /",
             )
         return _open_file(path, shape, source)
@@ -71,11 +71,11 @@ def _open_file(path: Path, shape: StreamShape, source: Source) -> Sink:
         raise UsageError(
             f"{str(path)!r} is the source itself", hint="name another file for the output"
         )
-    if path.suffix.lower() in VIDEO_CODECS:
+    if path.suffix.lower() in VIDEO_SUFFIXES:
         path_to_write(path)
-        from edgeunet.media.sinks.video import VideoSink
+        from edgeunet.media.sinks.video import open_video
 
-        return VideoSink(path, VIDEO_CODECS[path.suffix.lower()], shape)
+        return open_video(path, shape, source)
     if shape.frame_count != 1:
         raise UsageError(
             f"{path.name} is one image, but the source has more frames",

@@ -1,71 +1,77 @@
-"""Sink for video files.
-
-OpenCV reports no write errors, so the file's frames are counted at the end.
-"""
+"""Sink for video files through PyAV: every frame at its time, with the sound of its source."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
+import errno
 from pathlib import Path
 
 from edgeunet.errors import SinkError
 from edgeunet.files import replacing_file
-from edgeunet.media import opencv
-from edgeunet.media.frames import Frame, StreamShape
+from edgeunet.media import pyav
+from edgeunet.media.frames import Frame, Sink, Source, StreamShape
+from edgeunet.media.video_writer import CODINGS, VideoWriter
 from edgeunet.specs import Image
 
-_CHECK_EVERY_FRAMES = 32
-_FULL_BYTES = 1 << 20
+
+def open_video(path: Path, shape: StreamShape, source: Source | None = None) -> Sink:
+    """Open a video file to be written, through OpenCV where PyAV is missing.
+
+    source: where the frames come from; its sound is copied.
+    Raises SinkError when it cannot be written, or not with frames of this size.
+    """
+    if CODINGS[path.suffix.lower()].even and (shape.height % 2 or shape.width % 2):
+        raise SinkError(
+            f"{path.suffix} video has even sizes only, and the frames are "
+            f"{shape.height}x{shape.width}",
+            hint=f"write {path.with_suffix('.mkv')}, or into a folder: {path.with_suffix('')}/",
+        )
+    if pyav.is_there():
+        return VideoSink(path, shape, source)
+    from edgeunet.media.sinks.opencv_video_sink import PlainVideoSink
+
+    return PlainVideoSink(path, shape)
 
 
 class VideoSink:
     """Writes a temporary file beside the target, which replaces the target once it is complete."""
 
-    def __init__(self, path: Path, codec: str, shape: StreamShape) -> None:
+    def __init__(self, path: Path, shape: StreamShape, source: Source | None) -> None:
         self.name = str(path)
-        self._path = path
-        self._shape = shape
+        self._source = source
         self._frames = 0
-        self._size_bytes = 0
-        if (shape.height % 2 or shape.width % 2) and codec != "MJPG":
-            raise SinkError(
-                f"{path.suffix} video has even sizes only, and the frames are "
-                f"{shape.height}x{shape.width}",
-                hint=f"write {path.with_suffix('.avi')}, or into a folder: {path.with_suffix('')}/",
-            )
         self._pending = contextlib.ExitStack()
         try:
-            self._beside = self._pending.enter_context(replacing_file(path))
+            beside = self._pending.enter_context(replacing_file(path))
         except OSError as error:
             raise SinkError(
                 f"cannot write {str(path)!r}: {error.strerror}",
                 hint="choose a folder that you may write to",
             ) from error
+        suffix = path.suffix.lower()
         try:
-            self._writer = opencv.Writer(
-                self._beside, codec, shape.frame_rate, shape.height, shape.width
-            )
+            self._writer = VideoWriter(beside, suffix, shape, with_sound=source is not None)
+        except pyav.failures() as error:
+            raise self._dropped(error) from error
         except BaseException as error:
             self._drop(error)
             raise
 
     def write(self, image: Image, frame: Frame) -> bool:
-        self._writer.write(image)
+        try:
+            self._writer.write(image, frame.timestamp_s, frame.duration_s)
+        except pyav.failures() as error:
+            raise self._failure(error) from error
         self._frames += 1
-        if self._frames % _CHECK_EVERY_FRAMES == 0:
-            self._check_growth()
         return True
 
     def finish(self) -> None:
+        ended = self._source is not None and self._source.report().ended
         try:
-            self._writer.close()
-            frames, *size = opencv.probe(self._beside) or (0, 0, 0)
-            # One frame more is possible: an interrupt between a write and its count.
-            whole = frames - self._frames in (0, 1)
-            if not whole or size != [self._shape.height, self._shape.width]:
-                raise self._failure(f"{frames} of {self._frames} frames")
+            self._writer.close(whole_sound=ended)
+        except pyav.failures() as error:
+            self._writer.abandon()
+            raise self._dropped(error) from error
         except BaseException as error:
             self._drop(error)
             raise
@@ -77,41 +83,32 @@ class VideoSink:
             ) from error
 
     def discard(self) -> None:
-        self._writer.close()
+        self._writer.abandon()
         self._drop(SinkError("discarded", hint=""))
 
     def warnings(self) -> tuple[str, ...]:
-        return ()
+        return self._writer.left_out
+
+    def _dropped(self, error: Exception) -> SinkError:
+        """Remove the temporary file, and return what to raise for an error of PyAV."""
+        failure = self._failure(error)
+        self._drop(failure)
+        return failure
 
     def _drop(self, error: BaseException) -> None:
         """Leave ``replacing_file`` with an error, so that it removes the temporary file."""
         with contextlib.suppress(type(error), OSError):
             self._pending.__exit__(type(error), error, error.__traceback__)
 
-    def _check_growth(self) -> None:
-        """Raise SinkError on a full disk, instead of computing frames that cannot be written."""
-        size_bytes = self._beside.stat().st_size
-        stuck = size_bytes == self._size_bytes
-        self._size_bytes = size_bytes
-        if stuck and _is_full(self._path.parent):
-            raise self._failure(f"about {size_bytes // 1024} KiB")
-
-    def _failure(self, what: str) -> SinkError:
-        if _is_full(self._path.parent):
+    def _failure(self, error: Exception) -> SinkError:
+        kept = f"after {self._frames} frames; nothing was kept"
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
             return SinkError(
-                f"the disk is full: {what} of {self.name!r} could be written; nothing was kept",
+                f"the disk is full: {self.name!r} could not be written on {kept}",
                 hint="free some space, or write to another disk",
             )
+        reason = getattr(error, "strerror", None) or str(error)
         return SinkError(
-            f"only {what} of {self.name!r} could be written; nothing was kept",
+            f"cannot write {self.name!r} {kept}: {reason}",
             hint="check the disk, its quota and the largest file size it allows",
         )
-
-
-def _is_full(folder: Path) -> bool:
-    """Return whether a disk is full. Root may also use the blocks that are reserved for it."""
-    if not hasattr(os, "statvfs"):
-        return shutil.disk_usage(folder).free < _FULL_BYTES
-    state = os.statvfs(folder)
-    blocks = state.f_bfree if os.geteuid() == 0 else state.f_bavail
-    return blocks * state.f_frsize < _FULL_BYTES

@@ -12,16 +12,15 @@ import numpy as np
 from edgeunet.errors import SourceError
 from edgeunet.images.folders import files_with
 from edgeunet.images.reader import IMAGE_SUFFIXES, read_rgb
+from edgeunet.media import pyav
+from edgeunet.media.clip_facts import ClipFacts
 from edgeunet.media.frames import Frame, Source, SourceReport
-from edgeunet.media.sources.captured import CapturedFrames
 from edgeunet.media.sources.suffixes import VIDEO_SUFFIXES
 from edgeunet.names import natural_order, shown
 from edgeunet.specs import Image
 from edgeunet.units import format_size
 
 DEFAULT_FRAME_RATE = 25.0
-# Some containers only estimate their frame count. A smaller relative gap is no sign of a cut file.
-_COUNT_TOLERANCE = 0.005
 _PROBED_IMAGES = 16
 
 
@@ -69,58 +68,21 @@ def _open_file(text: str, path: Path, size: tuple[int, int] | None) -> Source:
             f"{text!r} is neither a video nor an image by its suffix",
             hint=f"videos: {' '.join(VIDEO_SUFFIXES)}; images: {' '.join(sorted(IMAGE_SUFFIXES))}",
         )
-    return VideoSource(text, path)
+    if pyav.is_there():
+        from edgeunet.media.sources.video_file import VideoSource
 
+        return VideoSource(text, path)
+    from edgeunet.media.sources.opencv_video_source import PlainVideoSource
 
-class VideoSource(CapturedFrames):
-    """A video file. One that ends early is delivered up to its end, and that is reported."""
-
-    live = False
-
-    def __init__(self, name: str, path: Path) -> None:
-        from edgeunet.media import opencv
-
-        capture = opencv.Capture.file(path)
-        first = capture.read() if capture is not None else None
-        if capture is None or first is None:
-            if capture is not None:
-                capture.close()
-            raise SourceError(
-                f"{name!r} is not a video that can be read, or its end with the index is missing",
-                hint="play it in a video player to check it; copy it again if it was cut off",
-            )
-        super().__init__(name, capture, first, DEFAULT_FRAME_RATE)
-        self.paths = (path,)
-        self.frame_count = capture.frame_count if capture.frame_count > 0 else None
-
-    def report(self) -> SourceReport:
-        warnings = []
-        if not self._rate_known:
-            warnings.append(f"{self.name} has no frame rate; {DEFAULT_FRAME_RATE:g} is assumed")
-        missing = (self.frame_count or 0) - self._delivered
-        cut = self._ended and missing > max(1, _COUNT_TOLERANCE * (self.frame_count or 0))
-        broken_off = (
-            f"{self.name} ends after {self._delivered} frames although its container "
-            f"announces {self.frame_count}; the file may be cut off"
-        )
-        return SourceReport(
-            warnings=tuple(warnings), complete=not cut, broken_off=broken_off if cut else ""
-        )
-
-    def _time_s(self) -> float:
-        return self._delivered / self.frame_rate
-
-    def _changed(self, size: str) -> SourceError:
-        return SourceError(
-            f"{self.name!r} changes its frame size to {size} after {self._delivered} frames",
-            hint="cut it into one file per frame size",
-        )
+    return PlainVideoSource(text, path)
 
 
 class ImageSource:
     """Image files in natural order. Broken ones and those of another size are skipped and named."""
 
     live = False
+    endless = False
+    clip: ClipFacts | None = None
     frame_rate = DEFAULT_FRAME_RATE
 
     def __init__(self, name: str, paths: Sequence[Path], size: tuple[int, int] | None) -> None:

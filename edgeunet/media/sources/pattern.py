@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 import numpy as np
 
 from edgeunet.errors import UsageError, near_match
+from edgeunet.media.clip_facts import ClipFacts
 from edgeunet.media.frames import Frame, Source, SourceReport
 from edgeunet.specs import Image
 from edgeunet.units import parse_size
@@ -56,6 +57,8 @@ class PatternSource:
 
     live = False
 
+    clip: ClipFacts | None = None
+
     def __init__(
         self, name: str, height: int, width: int, frame_rate: float, frame_count: int | None
     ) -> None:
@@ -63,6 +66,7 @@ class PatternSource:
         self.height, self.width = height, width
         self.frame_rate = frame_rate
         self.frame_count = frame_count
+        self.endless = frame_count is None
         self.paths: tuple[Path, ...] = ()
         self._next = 0
         self._ramps = _ramps(height, width)

@@ -1,0 +1,89 @@
+"""All that is asked of PyAV itself: whether it is there, and opening files to read and to write."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from edgeunet.errors import MissingPackageError
+from edgeunet.names import path_to_read, path_to_write
+
+# Demuxers of video files. Others read playlists, or text as a video of a terminal.
+_FORMATS = (
+    *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "ogg", "asf", "gif", "apng"),
+    *("mjpeg", "h264", "hevc", "m4v", "ivf", "nut", "mxf", "yuv4mpegpipe", "dv"),
+)
+
+
+def is_there() -> bool:
+    """Return whether PyAV can be imported."""
+    try:
+        _library()
+    except MissingPackageError:
+        return False
+    return True
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """Return the types of errors that PyAV raises for a file that is broken or cannot be written.
+
+    Those of the system, such as a full disk, are OSErrors as well.
+    """
+    return (_library().error.FFmpegError, OSError, ValueError)
+
+
+def open_to_read(path: Path) -> Any:
+    """Open a video file. Returns PyAV's InputContainer.
+
+    Raises SourceError for a name that is no UTF-8, and one of ``failures`` for a file that cannot
+    be read.
+    """
+    return _library().open(
+        path_to_read(path),
+        "r",
+        options={"format_whitelist": ",".join(_FORMATS), "protocol_whitelist": "file"},
+        metadata_errors="replace",
+    )
+
+
+def open_to_write(path: Path, options: dict[str, str]) -> Any:
+    """Open a video file to be written. Returns PyAV's OutputContainer.
+
+    options: of the container's format, which the name's suffix chooses.
+    Raises SinkError for a name that is no UTF-8, and one of ``failures`` for a format that is
+    unknown.
+    """
+    return _library().open(path_to_write(path), "w", options=options)
+
+
+def can_encode(name: str) -> bool:
+    """Return whether this PyAV has an encoder."""
+    av = _library()
+    try:
+        av.Codec(name, "w")
+    except ValueError:
+        return False
+    return True
+
+
+def frame_of(image: Any) -> Any:
+    """Return PyAV's VideoFrame of an image, (H, W, 3) uint8 BGR, whose memory is shared."""
+    return _library().VideoFrame.from_numpy_buffer(image, format="bgr24")
+
+
+def aac_filter(source: Any, copy: Any) -> Any:
+    """Return PyAV's filter of packets that takes the description of the sound out of them.
+
+    source, copy: the streams that packets are read from and written to.
+    """
+    return _library().bitstream.BitStreamFilterContext("aac_adtstoasc", source, copy)
+
+
+def _library() -> Any:
+    try:
+        return importlib.import_module("av")
+    except ImportError as error:
+        raise MissingPackageError(
+            "av", purpose="reading and writing videos", extra="video"
+        ) from error

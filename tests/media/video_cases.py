@@ -1,0 +1,155 @@
+"""Small video files of the kinds that readers disagree on, written through PyAV itself.
+
+What is written is known, so the truth about a file is not asked of the reader under test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from edgeunet.specs import Image
+from tests.media.clips import picture
+
+TICKS = Fraction(1, 90_000)
+_X264 = {"preset": "ultrafast", "qp": "0"}
+_RATE_HZ = 48_000
+_SAMPLES = 1024
+
+
+@dataclass(frozen=True)
+class Made:
+    """A file, and what is in it.
+
+    times_s: of the frames that a viewer sees, on the file's clock.
+    """
+
+    path: Path
+    times_s: tuple[float, ...]
+
+
+def steady(frames: int = 20, rate: float = 25.0, start_s: float = 0.0) -> tuple[float, ...]:
+    return tuple(start_s + index / rate for index in range(frames))
+
+
+def write_clip(
+    path: Path,
+    times_s: Sequence[float] = steady(),
+    images: Sequence[Image] | None = None,
+    *,
+    codec: str = "libx264",
+    pixels: str = "yuv420p",
+    options: dict[str, str] | None = None,
+    container: dict[str, str] | None = None,
+    time_base: Fraction = TICKS,
+    shift_s: float = 0.0,
+    sound_s: float = 0.0,
+    sound_start_s: float = 0.0,
+    sound_codec: str = "aac",
+    prepare: Callable[[Any, Any], None] | None = None,
+) -> Made:
+    """Write a clip. ``shift_s`` is added to the times of the packets, behind the encoder's back.
+
+    prepare: is given the container and the stream before the first frame.
+    """
+    pictures = images or [picture(index) for index in range(len(times_s))]
+    height, width = pictures[0].shape[:2]
+    with av.open(str(path), "w", options=container or {}) as output:
+        stream: Any = output.add_stream(codec, rate=25)
+        stream.options = dict((_X264 if codec == "libx264" else {}) if options is None else options)
+        stream.width, stream.height, stream.pix_fmt = width, height, pixels
+        stream.codec_context.time_base = time_base
+        if prepare is not None:
+            prepare(output, stream)
+        voice = _Voice(output, sound_codec) if sound_s else None
+        for time_s, image in zip(times_s, pictures, strict=True):
+            frame: Any = av.VideoFrame.from_ndarray(image, format="bgr24")
+            frame = frame.reformat(format=pixels)
+            frame.pts, frame.time_base = round(time_s / time_base), time_base
+            _mux(output, stream.encode(frame), shift_s)
+        _mux(output, stream.encode(None), shift_s)
+        if voice is not None:
+            voice.speak(sound_s, sound_start_s)
+    shown = tuple(time_s + shift_s for time_s in times_s if time_s + shift_s >= -1e-6)
+    return Made(path, shown)
+
+
+def _mux(output: Any, packets: Sequence[Any], shift_s: float) -> None:
+    for packet in packets:
+        shift = round(shift_s / packet.time_base)
+        packet.pts += shift
+        packet.dts += shift
+        output.mux(packet)
+
+
+class _Voice:
+    def __init__(self, output: Any, codec: str) -> None:
+        self._output = output
+        self._stream: Any = output.add_stream(codec, rate=_RATE_HZ)
+        self._stream.codec_context.layout = "mono"
+
+    def speak(self, seconds: float, start_s: float) -> None:
+        """Write a tone of 440 Hz."""
+        form = self._stream.codec_context.format.name
+        for index in range(round(seconds * _RATE_HZ / _SAMPLES)):
+            at = np.arange(index * _SAMPLES, (index + 1) * _SAMPLES)
+            wave = np.sin(2 * np.pi * 440 * at / _RATE_HZ)
+            samples = wave.astype(np.float32) if form == "fltp" else (8000 * wave).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(samples[None], format=form, layout="mono")
+            frame.sample_rate = _RATE_HZ
+            frame.pts = index * _SAMPLES + round(start_s * _RATE_HZ)
+            frame.time_base = Fraction(1, _RATE_HZ)
+            self._output.mux(self._stream.encode(frame))
+        self._output.mux(self._stream.encode(None))
+
+
+def packet_times(path: Path) -> list[float]:
+    """Return the times of the frames that a viewer sees, from the packets, without decoding."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        return sorted(
+            float(packet.pts * packet.time_base)
+            for packet in container.demux(stream)
+            if packet.pts is not None and packet.size and not packet.is_discard
+        )
+
+
+def sound_of(path: Path) -> list[tuple[int, bytes]]:
+    """Return (time in milliseconds, content) of every packet of the first sound of a file."""
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        return [
+            (round(1000 * float(packet.pts * packet.time_base)), bytes(packet))
+            for packet in container.demux(stream)
+            if packet.pts is not None and packet.size
+        ]
+
+
+def turn(path: Path, a: int, b: int, c: int, d: int) -> Path:
+    """Give an MP4's only track a display matrix (ISO/IEC 14496-12, tkhd)."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4 + 40
+    matrix = [a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30]
+    data[at : at + 36] = b"".join(number.to_bytes(4, "big", signed=True) for number in matrix)
+    path.write_bytes(bytes(data))
+    return path
+
+
+def spoil(path: Path, numbers: Sequence[int]) -> Path:
+    """Overwrite the content of some packets, by their number in the file, with 0xff."""
+    with av.open(str(path)) as container:
+        packets = [p for p in container.demux(container.streams.video[0]) if p.size]
+        places = [(packets[number].pos, packets[number].size) for number in numbers]
+    data = bytearray(path.read_bytes())
+    for pos, size in places:
+        assert pos is not None
+        # The first bytes may be a header of the container.
+        data[pos + 16 : pos + size - 4] = b"\xff" * (size - 20)
+    path.write_bytes(bytes(data))
+    return path
