@@ -8,6 +8,7 @@ frame's end ends as the frame does.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,11 +16,13 @@ import onnx_ir as ir
 
 from edgeunet.errors import GraphError
 from edgeunet.frame_windows import Halo
+from edgeunet.graph.attributes import text_of
 from edgeunet.graph.element_ranges import Range
 from edgeunet.graph.geometry import common_multiple
 from edgeunet.graph.places import Place
-from edgeunet.graph.receptive import ReceptiveField
+from edgeunet.graph.receptive import ReceptiveField, Sources
 from edgeunet.graph.values import static_shape
+from edgeunet.graph.window_reach import pads_of
 
 _LARGEST_ALIGN = 1 << 12
 
@@ -39,12 +42,17 @@ def align_of(places: Mapping[ir.Value, Place]) -> int:
 
 
 def halos_of(
-    graph: ir.Graph, places: Mapping[ir.Value, Place], align: int, base: tuple[int, int]
+    graph: ir.Graph,
+    places: Mapping[ir.Value, Place],
+    align: int,
+    base: tuple[int, int],
+    known: dict[ir.Node, Sources],
 ) -> tuple[Halo, Halo]:
     """Return the halos of a stage's windows for rows and for columns, in pixels.
 
     places: of the stage's tensors.
     base: (height, width) in pixels of the frame that the graph was made for.
+    known: what is known about nodes from other stages of the same graph.
     Raises GraphError for an output without a place in the frame.
     """
     for value in graph.outputs:
@@ -53,9 +61,26 @@ def halos_of(
                 f"output {value.name!r} has no place in the frame, so no window makes it",
                 hint="leave it to the core",
             )
-    field = ReceptiveField(graph, {value: place.axes for value, place in places.items()})
-    rows, columns = (_halo(field, graph.outputs, places, align, base, which) for which in (0, 1))
+    field = ReceptiveField(graph, {value: place.axes for value, place in places.items()}, known)
+    least = [_reflected(graph, places, which) for which in (0, 1)]
+    rows, columns = (
+        _halo(field, graph.outputs, places, align, base, which, least[which]) for which in (0, 1)
+    )
     return rows, columns
+
+
+def _reflected(graph: ir.Graph, places: Mapping[ir.Value, Place], which: int) -> int:
+    """Return the most pixels that a reflection at the frame's ends reads; windows are longer."""
+    found = 0
+    for node in graph:
+        source = node.inputs[0] if node.inputs else None
+        if node.op_type != "Pad" or text_of(node, "mode", "constant") != "reflect":
+            continue
+        if source is not None and source in places:
+            place = places[source]
+            most = max(pads_of(node)[place.axes[which]])
+            found = max(found, math.ceil(most * place.stride))
+    return found
 
 
 def _halo(
@@ -65,8 +90,11 @@ def _halo(
     align: int,
     base: tuple[int, int],
     which: int,
+    least: int,
 ) -> Halo:
     """Return the pixels at each end of a window that depend on what is outside it.
+
+    least: the halo is not smaller, in pixels.
 
     The coarsest output's elements are asked about at every position relative to ``align``: moving
     an output by ``align`` moves its reach by as much. Every tensor counts, not only the inputs,
@@ -89,5 +117,5 @@ def _halo(
         before = np.maximum(before, -(reach.start // moved))
         after = np.minimum(after, (length - reach.stop) // moved)
     end = int((first + step + after * align).max())
-    settled = min(end, base[which] // step * step)
-    return Halo(int((first + before * align).min()), base[which] - settled)
+    settled = min(end, (base[which] - least) // step * step)
+    return Halo(max(least, int((first + before * align).min())), base[which] - settled)

@@ -13,7 +13,8 @@ from edgeunet.graph.element_ranges import Axes, Range, Rule
 from edgeunet.graph.places import places_of
 from edgeunet.graph.reach import is_global, reach_of
 
-_Sources = tuple[tuple[ir.Value, tuple[Rule, Rule]], ...]
+Sources = tuple[tuple[ir.Value, tuple[Rule, Rule]], ...]
+"""The inputs of which a node needs a range, each with its rules."""
 
 
 class ReceptiveField:
@@ -22,12 +23,21 @@ class ReceptiveField:
     The graph must not be changed while this object is in use.
     """
 
-    def __init__(self, graph: ir.Graph, axes: Mapping[ir.Value, Axes] | None = None) -> None:
-        """axes: of the tensors that have a place in the frame; found in the graph unless given."""
+    def __init__(
+        self,
+        graph: ir.Graph,
+        axes: Mapping[ir.Value, Axes] | None = None,
+        known: dict[ir.Node, Sources] | None = None,
+    ) -> None:
+        """Prepare a graph.
+
+        axes: of the tensors that have a place in the frame; found in the graph unless given.
+        known: the sources of nodes that were read before; others are added to it.
+        """
         self._axes = spatial_axes(graph) if axes is None else axes
         self._inputs = tuple(graph.inputs)
         self._backwards = tuple(reversed(list(graph)))
-        self._sources: dict[ir.Node, _Sources] = {}
+        self._sources: dict[ir.Node, Sources] = {} if known is None else known
 
     def needed(self, wanted: Mapping[ir.Value, Range], which: int) -> dict[ir.Value, Range]:
         """Return the range of every graph input that output ranges depend on, along one axis.
@@ -55,7 +65,7 @@ class ReceptiveField:
                 ranges[value] = ranges[value].joined(found) if value in ranges else found
         return ranges
 
-    def _sources_of(self, node: ir.Node) -> _Sources:
+    def _sources_of(self, node: ir.Node) -> Sources:
         """Return the inputs of which a node needs a range, each with its rules."""
         if node not in self._sources:
             self._sources[node] = tuple(

@@ -16,6 +16,7 @@ import collections
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import onnx_ir as ir
 
@@ -90,7 +91,10 @@ def split_at(whole: Geometry, level: int, *, recompute: int = 0) -> tuple[Part, 
 
 
 def extract(whole: Geometry, name: str, inputs: Iterable[str], outputs: Iterable[str]) -> ir.Model:
-    """Return the part of a graph between given values, as a model. Unused inputs are left out."""
+    """Return the part of a graph between given values, as a model. Unused inputs are left out.
+
+    The model shares its nodes with the whole graph; only its ``clone`` may be changed or written.
+    """
     wanted = [whole.values[output] for output in outputs]
     given = [whole.values[value] for value in inputs]
     borders = set(given)
@@ -111,10 +115,9 @@ def extract(whole: Geometry, name: str, inputs: Iterable[str], outputs: Iterable
         initializers=[value for value in read if value.is_initializer()],
         opset_imports=whole.model.opset_imports,
         name=name,
-    ).clone()
-    part = ir.Model(graph, ir_version=whole.model.ir_version)
-    part.opset_imports.update(whole.model.opset_imports)
-    return part
+    )
+    # A view has all that a model reads of a graph.
+    return ir.Model(cast(ir.Graph, graph), ir_version=whole.model.ir_version)
 
 
 def _core_of(

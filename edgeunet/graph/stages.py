@@ -18,6 +18,7 @@ from edgeunet.graph.element_ranges import Axes
 from edgeunet.graph.geometry import Geometry
 from edgeunet.graph.halos import align_of, halos_of
 from edgeunet.graph.places import Place
+from edgeunet.graph.receptive import Sources
 from edgeunet.graph.resize import at_sizes
 from edgeunet.graph.split import Part, extract, split_at
 from edgeunet.graph.summary import TensorKind, view_of_model
@@ -112,6 +113,7 @@ class FrameGraph:
 
     def __init__(self, model: ir.Model) -> None:
         self._model = model
+        self._sources: dict[ir.Node, Sources] = {}
         self._stages: dict[tuple[bool, tuple[str, ...], tuple[str, ...]], StageGraph] = {}
 
     @property
@@ -169,7 +171,7 @@ class FrameGraph:
         align, rows, columns = 1, Halo(0, 0), Halo(0, 0)
         if windowed:
             align = align_of(places)
-            rows, columns = halos_of(graph, places, align, self._base)
+            rows, columns = halos_of(graph, places, align, self._base, self._sources)
         return StageGraph(
             name, part, inputs, outputs, named, align, rows, columns, windowed, self._base
         )

@@ -254,7 +254,7 @@ def _add(tensors: dict[str, GraphTensor], value: ir.Value, kind: TensorKind) -> 
         )
     try:
         bits = dtype.bitwidth
-        numpy_name = dtype.numpy().name
+        numpy_name = _numpy_name(dtype)
     except TypeError as error:
         raise GraphError(
             f"the tensor {name!r} holds {dtype.name}, which has no fixed size",
@@ -262,6 +262,11 @@ def _add(tensors: dict[str, GraphTensor], value: ir.Value, kind: TensorKind) -> 
         ) from error
     size_bytes = (math.prod(shape) * bits + 7) // 8
     tensors[name] = GraphTensor(name, shape, numpy_name, size_bytes, kind)
+
+
+@functools.lru_cache(maxsize=64)
+def _numpy_name(dtype: ir.DataType) -> str:
+    return str(dtype.numpy().name)
 
 
 def _kind_of(type_: ir.TypeProtocol) -> str:

@@ -50,7 +50,8 @@ def run(model: ir.Model, feeds: dict[str, Floats]) -> dict[str, Floats]:
 def run_parts(model: ir.Model, parts: tuple[Part, ...], frame: Floats) -> dict[str, Floats]:
     tensors: dict[str, Floats] = {FRAME: frame}
     for part in parts:
-        tensors.update(run(extract(Geometry(model), part.name, part.inputs, part.outputs), tensors))
+        piece = extract(Geometry(model), part.name, part.inputs, part.outputs)
+        tensors.update(run(piece.clone(), tensors))
     return tensors
 
 
