@@ -16,6 +16,9 @@ from edgeunet.notebook import html_table
 from edgeunet.specs import Engine, Precision
 from edgeunet.units import format_bytes, format_size
 
+# Rows of a table of operators.
+_MOST_ROWS = 5
+
 
 @dataclass(frozen=True)
 class LiveTensor:
@@ -50,6 +53,18 @@ class LevelSummary:
 
 
 @dataclass(frozen=True)
+class RunsOnce:
+    """An operator that windows cannot run.
+
+    why: a sentence that names it.
+    size_bytes: of what it reads and makes.
+    """
+
+    why: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
 class StageMemory:
     """The memory of one stage of a frame plan.
 
@@ -59,6 +74,7 @@ class StageMemory:
     held_bytes: bytes held for this and later stages while it runs.
     window_bytes: size of the buffers that a window's tensors are copied to and from.
     live_bytes: live peak of one window.
+    runs_once: of a stage that runs once, the operators that windows cannot run, the largest first.
     """
 
     name: str
@@ -68,6 +84,7 @@ class StageMemory:
     held_bytes: int
     window_bytes: int
     live_bytes: int
+    runs_once: tuple[RunsOnce, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -210,6 +227,17 @@ class MemoryReport:
             ],
         )
 
+    def once_table(self) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
+        """Return (title, headings, rows) of the table of what windows cannot run."""
+        found = [(one.size_bytes, s.name, one.why) for s in self.planned for one in s.runs_once]
+        found.sort(key=lambda row: -row[0])
+        left_out = f", the largest {_MOST_ROWS} of {len(found)}" if len(found) > _MOST_ROWS else ""
+        return (
+            f"what windows cannot run, so that it runs once{left_out}",
+            ("stage", "operator", "reads and makes"),
+            [(name, why, format_bytes(size)) for size, name, why in found[:_MOST_ROWS]],
+        )
+
     def _repr_html_(self) -> str:
         """Return the tables that a notebook shows."""
         figures = html_table(
@@ -247,6 +275,9 @@ class MemoryReport:
                     "held_bytes": stage.held_bytes,
                     "window_bytes": stage.window_bytes,
                     "live_bytes": stage.live_bytes,
+                    "runs_once": [
+                        {"why": one.why, "bytes": one.size_bytes} for one in stage.runs_once
+                    ],
                 }
                 for stage in self.planned
             ],

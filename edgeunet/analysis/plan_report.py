@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 
 from edgeunet.analysis.held_layout import HeldLayout
 from edgeunet.analysis.levels import LevelRun
-from edgeunet.analysis.memory_report import LiveTensor, MemoryReport, StageMemory, Step
+from edgeunet.analysis.memory_report import (
+    LiveTensor,
+    MemoryReport,
+    RunsOnce,
+    StageMemory,
+    Step,
+)
 from edgeunet.analysis.roles import Role
 from edgeunet.specs import Engine, Precision, TensorSpec
 
@@ -19,6 +25,7 @@ class StageReport:
     window: (height, width); None if it runs once on whole tensors.
     halo: the largest halo, in pixels.
     window_bytes: size of the window buffers; 0 without windows.
+    runs_once: see ``StageMemory``.
     """
 
     name: str
@@ -27,6 +34,7 @@ class StageReport:
     halo: int
     window_count: int
     window_bytes: int
+    runs_once: tuple[RunsOnce, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,7 @@ def report_of_frame_plan(facts: FramePlanFacts, stages: Sequence[StageReport]) -
                 held_bytes=held,
                 window_bytes=stage.window_bytes,
                 live_bytes=stage.report.peak_live_bytes,
+                runs_once=stage.runs_once,
             )
             for stage, held in zip(stages, facts.layout.live_bytes, strict=True)
         ),

@@ -64,6 +64,9 @@ def why_whole(request: PlanRequest, size: tuple[int, int], *, tuned: bool = Fals
 def print_plan(report: MemoryReport) -> None:
     """Print the stages of a frame plan with their windows."""
     print_table(*report.stage_table(), text_columns=2)
+    title, headings, rows = report.once_table()
+    if rows:
+        print_table(title, headings, rows, text_columns=2)
 
 
 def _print_gains(gains: Sequence[Gain]) -> None:

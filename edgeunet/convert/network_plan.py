@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from edgeunet.analysis.memory_report import MemoryReport, analyse
+from edgeunet.analysis.memory_report import MemoryReport, RunsOnce, analyse
 from edgeunet.analysis.plan_report import FramePlanFacts, StageReport, report_of_frame_plan
 from edgeunet.convert.network_graph import (
     Graphs,
@@ -136,6 +136,9 @@ def report_of(plan: FramePlan, name: str, precision: Precision) -> MemoryReport:
             halo=planned.stage.largest_halo,
             window_count=planned.window_count,
             window_bytes=planned.window_bytes,
+            runs_once=tuple(
+                RunsOnce(one.why, one.size_bytes) for one in plan.operators_of(planned)
+            ),
         )
         for planned in plan.stages
     ]

@@ -16,6 +16,8 @@ import onnx_ir as ir
 
 from edgeunet.errors import GraphError
 
+_TEACH = "run its level on whole frames, or teach graph/reach.py its reach"
+
 Axes = tuple[int, int]
 """The axes of a tensor that are its rows and its columns."""
 
@@ -68,12 +70,11 @@ def title(node: ir.Node) -> str:
     return f"operator {node.op_type} (node {node.name!r})"
 
 
-def unknown(node: ir.Node, why: str = "what it reaches is not known") -> GraphError:
-    """Return the error for an operator that no window can run."""
-    return GraphError(
-        f"{title(node)} cannot run window by window: {why}",
-        hint="run its level on whole frames, or teach graph/reach.py its reach",
-    )
+def unknown(
+    node: ir.Node, why: str = "what it reaches is not known", help: str = _TEACH
+) -> GraphError:
+    """Return the error for an operator that no window can run. help: what would let them."""
+    return GraphError(f"{title(node)} cannot run window by window: {why}", hint=help)
 
 
 def needs_all(node: ir.Node) -> GlobalOperatorError:

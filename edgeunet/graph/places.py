@@ -99,7 +99,11 @@ class _Finding:
         try:
             found = set(self._places(node, placed))
             if len(found) > 1:
-                raise unknown(node, "its inputs do not lie on one grid of pixels")
+                raise unknown(
+                    node,
+                    "its inputs do not lie on one grid of pixels",
+                    "choose a frame whose sides are multiples of the network's strides",
+                )
         except GraphError as error:
             self.places.whole[node] = error
             for value in node.outputs:

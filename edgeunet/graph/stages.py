@@ -23,6 +23,7 @@ from edgeunet.graph.resize import at_sizes
 from edgeunet.graph.split import Part, extract, split_at
 from edgeunet.graph.summary import TensorKind, view_of_model
 from edgeunet.graph.values import static_shape
+from edgeunet.graph.whole_operators import WholeOperator, whole_operators
 from edgeunet.graph.window_shapes import in_window, shape_in
 from edgeunet.specs import FRAME
 
@@ -65,6 +66,7 @@ class StageGraph:
     halo_rows, halo_columns: pixels at the ends of a window that come out wrong.
     windowed: whether the stage runs window by window; otherwise it runs once.
     base: (height, width) in pixels of the frame that ``model`` was made for.
+    operators: of a stage that runs once, those that no window can run.
     """
 
     name: str
@@ -77,6 +79,7 @@ class StageGraph:
     halo_columns: Halo
     windowed: bool
     base: tuple[int, int]
+    operators: tuple[WholeOperator, ...] = ()
 
     @property
     def cellwise(self) -> bool:
@@ -172,8 +175,19 @@ class FrameGraph:
         if windowed:
             align = align_of(places)
             rows, columns = halos_of(graph, places, align, self._base, self._sources)
+        operators = () if windowed else whole_operators(self._geometry, tuple(graph))
         return StageGraph(
-            name, part, inputs, outputs, named, align, rows, columns, windowed, self._base
+            name,
+            part,
+            inputs,
+            outputs,
+            named,
+            align,
+            rows,
+            columns,
+            windowed,
+            self._base,
+            operators,
         )
 
     def _border(self, value: ir.Value) -> Border:

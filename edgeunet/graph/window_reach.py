@@ -18,6 +18,7 @@ from edgeunet.graph.values import constant_of, static_shape
 
 # Larger numbers in a scale come from the size of a frame, not from a network's design.
 _LARGEST_SCALE_PART = 16
+_SIZES = "choose a frame whose sides are multiples of the network's strides"
 # A slice that leaves out a larger part of the rows or columns divides the frame.
 _LARGEST_CROP = Fraction(1, 8)
 
@@ -87,7 +88,11 @@ def resized(node: ir.Node, axes: Axes) -> Reach:
         node, "coordinate_transformation_mode", "asymmetric" if upsample else "half_pixel"
     )
     if where not in ("asymmetric", "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel"):
-        raise unknown(node, f"it maps coordinates by {where}, which depends on the frame size")
+        raise unknown(
+            node,
+            f"it maps coordinates by {where}, which depends on the frame size",
+            "export it with align_corners=False (half_pixel), if that is how it was trained",
+        )
     neighbours = {"nearest": (0, 2), "linear": (0, 2), "cubic": (-1, 3)}.get(mode)
     if neighbours is None or int_of(node, "antialias", 0):
         raise unknown(node, f"its mode {mode} is not known, or it filters what it leaves out")
@@ -226,11 +231,11 @@ def _scale(node: ir.Node, axis: int) -> Fraction:
         given = float(scales.reshape(-1)[over.index(axis)])
         scale = Fraction(given).limit_denominator(_LARGEST_SCALE_PART)
         if abs(float(scale) - given) > 1e-6 * given:
-            raise unknown(node, f"its scale {given:g} depends on the frame size")
+            raise unknown(node, f"its scale {given:g} depends on the frame size", _SIZES)
     else:
         scale = Fraction(result[axis], source[axis])
     if max(scale.numerator, scale.denominator) > _LARGEST_SCALE_PART:
-        raise unknown(node, f"its scale {float(scale):g} depends on the frame size")
+        raise unknown(node, f"its scale {float(scale):g} depends on the frame size", _SIZES)
     if result[axis] != math.floor(source[axis] * scale):
         raise unknown(node, "its scale and its sizes do not agree")
     return scale

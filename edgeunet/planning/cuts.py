@@ -175,24 +175,20 @@ class Cut:
 def cuts_of(graph: FrameGraph, levels: int, size: WindowSize, engine: Engine) -> tuple[Cut, ...]:
     """Return every way to cut a graph at levels 1..levels; of equal cuts only one.
 
-    size: (rows, columns) of the padded frame. Raises GraphError when nothing can be cut.
+    size: (rows, columns) of the padded frame. A graph of which nothing is local has no cut.
     """
     found = []
     seen = set()
     costs = Costs(engine)
-    refusals: list[GraphError] = []
     for level in range(1, levels + 1):
         for recompute in range(level + 1):
             try:
                 stages = graph.cut(level, recompute=recompute)
-            except GraphError as error:
-                refusals.append(error)
+            except GraphError:
                 break
             borders = tuple((s.name, s.inputs, s.outputs) for s in stages)
             if borders not in seen:
                 seen.add(borders)
                 sized = [StageWindowChoices(stage, size, costs) for stage in stages]
                 found.append(Cut(level, recompute, sized, size, engine))
-    if refusals and not found:
-        raise refusals[0]
     return tuple(found)

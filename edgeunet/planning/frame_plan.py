@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edgeunet.analysis.held_layout import HeldLayout
 from edgeunet.graph.stages import StageGraph
+from edgeunet.graph.whole_operators import WholeOperator
 from edgeunet.imitation.prediction import StageCost, region_bytes
 from edgeunet.planning.request import WindowSize
 from edgeunet.specs import Engine, TensorSpec
@@ -79,6 +80,33 @@ class FramePlan:
     @property
     def windowed(self) -> bool:
         return self.level > 0
+
+    @property
+    def limit(self) -> WholeOperator | None:
+        """The operator that keeps the plan from taking less, if one does.
+
+        That is the largest operator of the stage that takes most, if it runs once because of it.
+        """
+        pixels = self.height * self.width
+        taken = []
+        for one, held in zip(self.stages, self.layout.live_bytes, strict=True):
+            area = pixels if one.window is None else one.window[0] * one.window[1]
+            live = int(one.cost.live_bytes(np.array([area]))[0])
+            taken.append(held + one.window_bytes + live)
+        if not taken:
+            return None
+        most = max(range(len(taken)), key=lambda index: taken[index])
+        found = self.operators_of(self.stages[most])
+        return found[0] if found and 4 * found[0].size_bytes >= taken[most] else None
+
+    def operators_of(self, planned: PlannedStage) -> tuple[WholeOperator, ...]:
+        """Return the operators that keep a stage on whole frames, with their bytes."""
+        height, width = planned.stage.base
+        share = self.height * self.width / (height * width)
+        return tuple(
+            replace(one, size_bytes=round(one.size_bytes * share))
+            for one in planned.stage.operators
+        )
 
     @property
     def region_bytes(self) -> int:

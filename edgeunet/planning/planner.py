@@ -99,9 +99,17 @@ class Planner:
             raise BudgetError(
                 f"{format_bytes(budget_bytes)} is too little for {self._name} at "
                 f"{format_size(*self._frame)}{asked}",
-                hint=f"the smallest budget that fits is {smallest}MiB",
+                hint=f"the smallest budget that fits is {smallest}MiB{self._limit(window)}",
             )
         return best
+
+    def _limit(self, window: WindowSize | None) -> str:
+        """Return which operator keeps the smallest plan from taking less, as part of a hint."""
+        operator = self.smallest(window).limit
+        if operator is None:
+            return ""
+        size = format_bytes(operator.size_bytes)
+        return f"; {operator.why}, and takes {size}; {operator.help}"
 
     def _least_work(self, budget_bytes: int, window: WindowSize | None) -> FramePlan | None:
         """Return the windowed plan with the least arithmetic that is predicted to fit."""
@@ -284,7 +292,9 @@ class Planner:
 
     def _no_window(self, window: WindowSize) -> UsageError:
         if not self._cuts:
-            return UsageError(f"{self._name} has no level to cut at", hint="run whole frames")
+            operators = self.whole().stages[0].stage.operators
+            why = f": {operators[0].why}" if operators else ""
+            return UsageError(f"{self._name} has no level to cut at{why}", hint="run whole frames")
         cut = min(self._cuts, key=lambda one: math.prod(one.smallest_window_size()))
         least, step = cut.smallest_window_size(), math.lcm(STEP, cut.align)
         small = any(side < shortest for side, shortest in zip(window, least, strict=True))
