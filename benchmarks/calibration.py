@@ -21,7 +21,8 @@ from typing import Any
 
 from benchmarks.helpers.record import RESULTS, provenance, write_csv
 from edgeunet.calibration import load_calibration_set
-from edgeunet.calibration.making import SetOrder, make_set
+from edgeunet.calibration.making import make_set
+from edgeunet.calibration.set_order import SetOrder
 from edgeunet.choosing.networks import choose_weights
 from edgeunet.cli.console import print_table
 from edgeunet.convert.int8_order import Int8Order

@@ -21,6 +21,7 @@ from edgeunet.choosing.memory import TorchModule, Wanted, subject_of
 from edgeunet.choosing.networks import missing_package
 from edgeunet.choosing.plan_choice import Windows, plan_request
 from edgeunet.errors import EdgeUnetError, SourceError, UsageError, near_match
+from edgeunet.images.stated_bits import stating_bits
 from edgeunet.media.sources import open_source
 from edgeunet.recipes import recipe_names
 from edgeunet.run.loaded_network import Network
@@ -220,7 +221,11 @@ def open_bundle(
 
 
 def frames(
-    source: str | Path, *, size: Size | None = None, limit: int | None = None
+    source: str | Path,
+    *,
+    size: Size | None = None,
+    limit: int | None = None,
+    image_bits: int | None = None,
 ) -> Iterator[Image]:
     """Yield the frames of a source, (H, W, 3) uint8 BGR. Each array belongs to the caller.
 
@@ -229,17 +234,21 @@ def frames(
         Files give every frame, cameras the newest.
     size: what a camera is set to.
     limit: the most frames.
+    image_bits: how many bits are meant in 16-bit image files that do not say it, like 12.
 
     The source is opened with the first frame, and closed when the iteration ends.
     Raises UsageError for what is no source, SourceError when it cannot be opened or breaks off.
     """
     if limit is not None and limit < 0:
         raise UsageError(f"{limit} is not a number of frames", hint="give a limit from 0")
-    opened = open_source(str(source), _size(size))
+    with stating_bits(image_bits):
+        opened = open_source(str(source), _size(size))
     try:
         delivered = 0
         while delivered != limit:
-            frame = opened.read()
+            # Around every reading, not around the whole: the caller goes on between two frames.
+            with stating_bits(image_bits):
+                frame = opened.read()
             if frame is None:
                 broken_off = opened.report().broken_off
                 if broken_off:
@@ -263,6 +272,7 @@ def make_calibration_set(
     licences: Sequence[str] = (),
     copy: bool = False,
     limit: int | None = None,
+    image_bits: int | None = None,
 ) -> MadeSet:
     """Choose frames of pictures to measure INT8 ranges on, and write the set.
 
@@ -275,6 +285,7 @@ def make_calibration_set(
     licences: terms of the pictures, once or once per input.
     copy: store the frames beside the set.
     limit: the most pictures of each input.
+    image_bits: as for ``frames``; the frames must be stored then (``copy``).
 
     Returns what was made; give its ``path`` to ``export`` as ``calibration``.
     Raises UsageError for what contradicts itself, SourceError for pictures that no set can be
@@ -282,7 +293,8 @@ def make_calibration_set(
     """
     many = [inputs] if isinstance(inputs, (str, Path)) else inputs
     try:
-        from edgeunet.calibration.making import SetOrder, make_set
+        from edgeunet.calibration.making import make_set
+        from edgeunet.calibration.set_order import SetOrder
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="making a calibration set", extra="export") from error
     order = SetOrder(
@@ -296,6 +308,7 @@ def make_calibration_set(
         licences=tuple(licences),
         copy=copy,
         limit=limit,
+        image_bits=image_bits,
     )
     return make_set(order, lambda done, total: None)
 

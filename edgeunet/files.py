@@ -7,6 +7,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,12 +22,33 @@ _BLOCK_BYTES = 1 << 20
 _Table = TypeVar("_Table")
 
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding a JSON or TOML file raises when it is broken."""
+
+_LARGEST_TOML_BYTES = 16 << 20
+# A dotted key of n parts takes memory that grows with n squared.
+_DEEP_KEY = re.compile(rb"""(?:\.[ \t]*(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*){64}""")
+
+
 def read_toml(path: Path, type: type[_Table]) -> _Table:
     """Read a TOML file into a msgspec type. A byte order mark is skipped.
 
     Raises OSError, msgspec.DecodeError, or UnicodeDecodeError for a file that is not UTF-8.
     """
-    return msgspec.toml.decode(path.read_bytes().removeprefix(codecs.BOM_UTF8), type=type)
+    with path.open("rb") as file:
+        data = file.read(_LARGEST_TOML_BYTES + 1)
+    if len(data) > _LARGEST_TOML_BYTES:
+        raise msgspec.DecodeError(f"it has more than {_LARGEST_TOML_BYTES >> 20} MiB")
+    if _DEEP_KEY.search(data):
+        raise msgspec.DecodeError("its keys are nested more than 64 deep")
+    try:
+        return msgspec.toml.decode(data.removeprefix(codecs.BOM_UTF8), type=type)
+    except RecursionError as error:
+        raise msgspec.DecodeError("its values are nested too deep") from error
+    except UnicodeDecodeError:
+        raise
+    except ValueError as error:  # a number of more digits than Python converts
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def sha256_of(path: Path) -> str:

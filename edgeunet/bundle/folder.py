@@ -12,7 +12,7 @@ from edgeunet.bundle import manifest as manifests
 from edgeunet.bundle.agreement import contradiction_in
 from edgeunet.bundle.manifest import Manifest
 from edgeunet.errors import BundleError
-from edgeunet.files import replacing_folder, sha256_of
+from edgeunet.files import UNREADABLE, replacing_folder, sha256_of
 from edgeunet.notebook import html_table
 from edgeunet.units import format_bytes, format_size
 
@@ -100,7 +100,7 @@ def open_bundle(path: Path) -> Bundle:
                 hint="update edgeunet on this machine, or export with this version",
             )
         manifest = manifests.decode(data)
-    except manifests.UNREADABLE as error:
+    except UNREADABLE as error:
         raise BundleError(f"the manifest of {name} is broken: {error}", hint=again) from error
     if manifest.digest != manifests.digest_of(data):
         raise BundleError(
@@ -144,7 +144,7 @@ def check_target(target: Path) -> None:
     hint = "name another place for the bundle, or remove it"
     try:
         manifest = manifests.decode((target / manifests.FILE_NAME).read_bytes())
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, *manifests.UNREADABLE):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, *UNREADABLE):
         raise BundleError(
             f"{str(target)!r} exists and is not a bundle, so it is not replaced", hint=hint
         ) from None

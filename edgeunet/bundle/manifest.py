@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from edgeunet.contracts import ForeignNetwork
+from edgeunet.files import UNREADABLE
 from edgeunet.frame_windows import Halo, Window, windows
 from edgeunet.network_facts import NetworkFacts
 from edgeunet.recipes import Recipe
@@ -16,9 +17,6 @@ from edgeunet.specs import ClassLabel, Engine, FrameType, Precision, Task, Tenso
 SCHEMA_VERSION = 4
 FILE_NAME = "manifest.json"
 ENGINES = "engines"
-
-# What msgspec raises over a document that is not one of ours.
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -17,59 +17,23 @@ from edgeunet.calibration import (
     SCHEMA_VERSION,
     CalibrationSet,
     Member,
-    calibration_names,
-    is_set_name,
     text_of,
 )
 from edgeunet.calibration.frame_choice import Candidate, Pool, choose, describe
 from edgeunet.calibration.inputs import Input, Picture, open_input
 from edgeunet.calibration.set_frames import sealed
+from edgeunet.calibration.set_order import SetOrder, check_order
 from edgeunet.errors import SourceError, UsageError
 from edgeunet.files import check_writable, replacing_file, replacing_folder
+from edgeunet.images.stated_bits import stating_bits
 from edgeunet.names import is_inside, is_utf8, shown
-from edgeunet.noise_models import check_noise
-from edgeunet.units import format_size, shorten
+from edgeunet.units import format_size
 
 FRAMES = 64
-MOST_MEMBERS = 4096
 _POOL_RATIO = 4
 _SMALLEST_SIDE = 16
 _NOT_STATED = "not stated"
 _COMMENT = "Made by edgeunet calibrate; calibration/README.md says what the fields mean."
-
-
-@dataclass(frozen=True)
-class SetOrder:
-    """The options of a new set.
-
-    inputs: images, folders, clips and cameras.
-    frames: number of members; None for FRAMES, or fewer if there are not so many different ones.
-    size: (height, width) of every frame; None if all pictures have one size.
-    sigmas: noise levels in 8-bit units.
-    licences: one for all inputs, one for each, or none.
-    copy: store the chosen frames beside the set, even if they can be read again.
-    limit: largest number of pictures of each input.
-    """
-
-    inputs: Sequence[str]
-    name: str
-    folder: Path
-    frames: int | None
-    size: tuple[int, int] | None
-    sigmas: Sequence[float]
-    seed: int = 0
-    licences: Sequence[str] = ()
-    copy: bool = False
-    limit: int | None = None
-
-    @property
-    def target(self) -> Path:
-        return self.folder / f"{self.name}.toml"
-
-    @property
-    def store(self) -> Path:
-        """The folder of stored frames."""
-        return self.folder / self.name
 
 
 @dataclass
@@ -107,35 +71,6 @@ class MadeSet:
     store: Path | None
 
 
-def check_order(order: SetOrder) -> None:
-    """Raise UsageError for a set that cannot be made, before any picture is read."""
-    if not is_set_name(order.name):
-        raise UsageError(
-            f"{shorten(order.name)!r} cannot be the name of a set",
-            hint="use a-z, 0-9, '-' and '_', as in night-street",
-        )
-    if order.name in calibration_names():
-        raise UsageError(
-            f"{order.name!r} is a set that ships with edgeunet", hint="choose another name"
-        )
-    if order.frames is not None and not FEWEST_MEMBERS <= order.frames <= MOST_MEMBERS:
-        few = order.frames < FEWEST_MEMBERS
-        raise UsageError(
-            f"a set of {order.frames} frame{'' if order.frames == 1 else 's'} is too "
-            + ("small: ranges of so few fit only them" if few else "large"),
-            hint=f"take {FEWEST_MEMBERS} to {MOST_MEMBERS} frames, better some dozens",
-        )
-    if order.limit is not None and order.limit < 1:
-        raise UsageError(f"{order.limit} is not a number of pictures", hint="give a limit from 1")
-    if len(order.licences) not in (0, 1, len(order.inputs)):
-        raise UsageError(
-            f"{len(order.licences)} licences are given for {len(order.inputs)} inputs",
-            hint="give one for all, or one for each input, in their order",
-        )
-    for sigma in order.sigmas:
-        check_noise(sigma, order.seed)
-
-
 def make_set(order: SetOrder, on_picture: Callable[[int, int | None], None]) -> MadeSet:
     """Choose frames, and write ``folder/name.toml`` whole or not at all.
 
@@ -151,6 +86,7 @@ def make_set(order: SetOrder, on_picture: Callable[[int, int | None], None]) -> 
             )
     check_writable(order.target)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(stating_bits(order.image_bits))
         inputs = []
         for text in order.inputs:
             inputs.append(open_input(text, order.size, order.limit))

@@ -17,7 +17,7 @@ import msgspec
 from edgeunet.calibration import CalibrationSet
 from edgeunet.calibration.calibrators import Interval
 from edgeunet.errors import RecipeError
-from edgeunet.files import replacing_file
+from edgeunet.files import UNREADABLE, replacing_file
 from edgeunet.specs import Calibrator, Engine
 
 SCHEMA_VERSION = 3
@@ -137,7 +137,7 @@ def _read(path: Path) -> Ranges:
         if schema != SCHEMA_VERSION:
             raise _refused(path, f"its schema is {schema}, this version reads {SCHEMA_VERSION}")
         ranges = msgspec.json.decode(content, type=Ranges)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise _refused(path, f"it cannot be read: {error}") from error
     if ranges.digest != _digest(ranges):
         raise _refused(path, "it was changed after it was written (its digest differs)")

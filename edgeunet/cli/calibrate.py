@@ -12,7 +12,7 @@ import typer
 from edgeunet.calibration import FOLDER
 from edgeunet.choosing.networks import missing_package
 from edgeunet.cli.console import note, print_json, print_table, progress, warn
-from edgeunet.cli.options import AsJson, Seed
+from edgeunet.cli.options import AsJson, ImageBits, Seed
 from edgeunet.errors import UsageError
 from edgeunet.units import format_size, parse_size
 
@@ -78,11 +78,13 @@ def command(
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="The folder that SET.toml is written to.")
     ] = FOLDER,
+    image_bits: ImageBits = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a calibration set for INT8 from your pictures."""
     try:
-        from edgeunet.calibration.making import SetOrder, make_set
+        from edgeunet.calibration.making import make_set
+        from edgeunet.calibration.set_order import SetOrder
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="making a calibration set", extra="export") from error
     order = SetOrder(
@@ -96,6 +98,7 @@ def command(
         licences=licence or [],
         copy=copy,
         limit=limit,
+        image_bits=image_bits,
     )
     with progress(" pictures") as bar:
         task = bar.add_task("looking", total=None, rate="")

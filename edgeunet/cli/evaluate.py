@@ -15,7 +15,7 @@ from edgeunet.choosing.networks import choose_weights, is_bundle, missing_packag
 from edgeunet.cli.choices import read_recipe_at
 from edgeunet.cli.console import note, print_json, progress, warn
 from edgeunet.cli.evaluate_report import check_report, make_report, print_report, write_report
-from edgeunet.cli.options import AsJson, Seed, Weights, Width
+from edgeunet.cli.options import AsJson, ImageBits, Seed, Weights, Width
 from edgeunet.errors import EdgeUnetError, UsageError
 from edgeunet.files import check_writable, replacing_file
 from edgeunet.specs import Task
@@ -122,6 +122,7 @@ def command(
             help="Write a page: quality, size, memory, speed, and the worst images side by side.",
         ),
     ] = None,
+    image_bits: ImageBits = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure PSNR, SSIM, mIoU, accuracy and flicker on your images."""

@@ -9,7 +9,7 @@ import typer
 
 from edgeunet.choosing.networks import missing_package
 from edgeunet.cli.console import note, print_json, print_table, progress, warn
-from edgeunet.cli.options import AsJson
+from edgeunet.cli.options import AsJson, ImageBits
 from edgeunet.errors import UsageError
 from edgeunet.units import format_size, parse_size
 
@@ -62,6 +62,7 @@ def command(
         Path | None,
         typer.Option("--plot", metavar="FILE", help="Draw the profile as .png or .svg."),
     ] = None,
+    image_bits: ImageBits = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure the noise of a camera, and say which weights suit it.

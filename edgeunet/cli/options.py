@@ -7,11 +7,31 @@ from typing import Annotated
 
 import typer
 
+from edgeunet.images.stated_bits import FEWEST, MOST, stating_bits
+
+
+def _state_bits(context: typer.Context, bits: int | None) -> int | None:
+    """Let the option hold until the command ends."""
+    context.with_resource(stating_bits(bits))
+    return bits
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Budget = Annotated[
     str | None,
     typer.Option(
         "--budget", metavar="BYTES", help="Largest activation memory of a run, like 128MiB."
+    ),
+]
+ImageBits = Annotated[
+    int | None,
+    typer.Option(
+        "--image-bits",
+        metavar="N",
+        min=FEWEST,
+        max=MOST,
+        callback=_state_bits,
+        help="Bits that are meant in 16-bit image files that do not say it, like 12.",
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the random noise.")]

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from edgeunet.cli import console
-from edgeunet.cli.options import AsJson, Seed
+from edgeunet.cli.options import AsJson, ImageBits, Seed
 from edgeunet.errors import EdgeUnetError, SinkError, SourceError, UsageError
 
 _SIGNAL_EXIT_BASE = 128
@@ -155,6 +155,7 @@ def command(
             "--json-lines", help="Print a JSON document per line: status, warnings, and the result."
         ),
     ] = False,
+    image_bits: ImageBits = None,
 ) -> None:
     """Run a bundle over a video, images or a camera."""
     from edgeunet.cli.run_report import RunReport, document, print_summary

@@ -15,7 +15,7 @@ from edgeunet.cli.choices import read_recipe_at
 from edgeunet.cli.clip_training import read_clips_option
 from edgeunet.cli.console import note, print_json, print_table, progress, warn
 from edgeunet.cli.noise_training import read_init, read_noise_profile, with_noise_profile
-from edgeunet.cli.options import AsJson, Width
+from edgeunet.cli.options import AsJson, ImageBits, Width
 from edgeunet.cli.qat import read_qat
 from edgeunet.errors import EdgeUnetError, UsageError
 
@@ -137,6 +137,7 @@ def command(
             help="no, bf16 or fp16 (as accelerate has it).",
         ),
     ] = "no",
+    image_bits: ImageBits = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a recipe, whatever its outputs.

@@ -8,6 +8,7 @@ file's bits are meant. Formats: PNG (third edition, W3C 2025), JPEG (ITU-T T.81)
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ _ORIENTATION_TAG = 274
 _TIFF_TYPES = {1: "B", 3: "H", 4: "I"}
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ANIMATED_WEBP = 0x02
+# At a time: a small file may unpack to very much.
+_UNPACKED_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,28 @@ def facts_of(data: bytes) -> Facts | None:
     except (struct.error, IndexError, ValueError):
         return None
     return None
+
+
+def is_whole_png(data: bytes) -> bool:
+    """Return whether a PNG file's chunks have their checksums, and its pixels can be unpacked."""
+    at, pixels, ended = len(PNG_SIGNATURE), zlib.decompressobj(), False
+    try:
+        while at + 12 <= len(data) and not ended:
+            length, name = struct.unpack(">I4s", data[at : at + 8])
+            body = data[at + 8 : at + 8 + length]
+            (checksum,) = struct.unpack(">I", data[at + 8 + length : at + 12 + length])
+            if zlib.crc32(name + body) != checksum:
+                return False
+            while name == b"IDAT" and body and not pixels.eof:
+                pixels.decompress(body, _UNPACKED_BYTES)
+                body = pixels.unconsumed_tail
+            ended = name == b"IEND"
+            at += length + 12
+        while not pixels.eof and pixels.decompress(b"", _UNPACKED_BYTES):
+            pass
+    except (struct.error, zlib.error):
+        return False
+    return ended and pixels.eof
 
 
 def _png(data: bytes) -> Facts:

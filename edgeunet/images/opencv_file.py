@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from edgeunet.errors import MissingPackageError
 from edgeunet.images import problems
-from edgeunet.images.deep import to_eight_bits
-from edgeunet.images.headers import UPRIGHT, Facts, facts_of
+from edgeunet.images.deep import Stated, to_eight_bits
+from edgeunet.images.headers import PNG_SIGNATURE, UPRIGHT, Facts, facts_of, is_whole_png
 from edgeunet.images.orientation import upright
 
 try:
@@ -43,8 +43,8 @@ def decode_as_stored(data: bytes) -> NDArray[Any] | None:
 
     They are neither turned nor scaled.
     """
-    # For a truncated file libpng writes to stderr, whatever the log level.
-    if data.startswith(b"\x89PNG") and b"IEND" not in data:
+    # For a damaged file libpng writes to stderr, whatever the log level.
+    if data.startswith(PNG_SIGNATURE) and not is_whole_png(data):
         return None
     try:
         # Not imread: it fills the missing part of a truncated JPEG with grey and reports success.
@@ -57,7 +57,7 @@ def decode_as_stored(data: bytes) -> NDArray[Any] | None:
     return cast("NDArray[Any]", pixels)
 
 
-def read_rgb(data: bytes, name: str) -> NDArray[np.uint8]:
+def read_rgb(data: bytes, name: str, stated: Stated) -> NDArray[np.uint8]:
     """Return the picture in a plain image file's bytes, (H, W, 3) uint8 RGB.
 
     The rules are those of ``edgeunet.images.pillow_file``. Raises SourceError when the file is
@@ -77,7 +77,7 @@ def read_rgb(data: bytes, name: str) -> NDArray[np.uint8]:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)
     pixels = pixels[:, :, :3]
     if pixels.dtype == np.uint16:
-        pixels = to_eight_bits(pixels, name, facts.meant_bits)
+        pixels = to_eight_bits(pixels, name, facts.meant_bits, stated)
     return np.ascontiguousarray(upright(pixels, facts.orientation), dtype=np.uint8)
 
 

@@ -22,7 +22,7 @@ from PIL import Image, ImageCms
 
 from edgeunet.errors import EdgeUnetError
 from edgeunet.images import headers, problems
-from edgeunet.images.deep import to_eight_bits
+from edgeunet.images.deep import Stated, to_eight_bits
 from edgeunet.images.orientation import upright
 
 # Makes every decoder known that this Pillow has.
@@ -46,15 +46,16 @@ _CONVERTED = {
 }  # fmt: skip
 
 
-def read_rgb(data: bytes, name: str) -> NDArray[np.uint8]:
+def read_rgb(data: bytes, name: str, stated: Stated) -> NDArray[np.uint8]:
     """Return the picture in an image file's bytes, (H, W, 3) uint8 RGB.
 
-    name: of the file, for messages. Raises SourceError when it is broken, too large, of a kind
-    that is not converted, or holds several pictures.
+    name: of the file, for messages. stated: gives the bits that a person states.
+    Raises SourceError when it is broken, too large, of a kind that is not converted, or holds
+    several pictures.
     """
     image = OpenedImage(data, name)
     try:
-        return np.ascontiguousarray(upright(image.rgb(), image.orientation), dtype=np.uint8)
+        return np.ascontiguousarray(upright(image.rgb(stated), image.orientation), dtype=np.uint8)
     finally:
         image.close()
 
@@ -98,14 +99,14 @@ class OpenedImage:
             return max(self._tag(_BITS, (1,)))
         return 16 if self.image.mode[0] == "I" else 8
 
-    def rgb(self) -> NDArray[np.uint8]:
+    def rgb(self, stated: Stated) -> NDArray[np.uint8]:
         """Return the picture as stored, not turned, (H, W, 3) uint8."""
         if self.image.format == "TIFF":
             self._check_tiff()
         if self.image.mode.startswith("I"):
-            return _three_planes(self._deep_grey())
+            return _three_planes(self._deep_grey(stated))
         if self.depth > 8:
-            return self._deep_colour()
+            return self._deep_colour(stated)
         if self.image.mode not in _CONVERTED:
             raise problems.other_kind(self.name, f"the mode {self.image.mode}")
         return _three_planes(np.asarray(self._converted()))
@@ -129,20 +130,20 @@ class OpenedImage:
                 self.name, "printing inks whose colour profile cannot be read"
             ) from error
 
-    def _deep_grey(self) -> NDArray[np.uint8]:
+    def _deep_grey(self, stated: Stated) -> NDArray[np.uint8]:
         """Return a plane of more than 8 bits, (H, W) uint8."""
         deep = self.depth if self.image.format == "TIFF" else 16
         if deep > 16 or self._stored_numbers().max(initial=0) >= 1 << 16:
             raise problems.other_kind(self.name, f"{deep} bits a sample")
         samples = self._stored_numbers().astype(np.uint16)
-        eight = to_eight_bits(samples, self.name, self._meant_bits())
+        eight = to_eight_bits(samples, self.name, self._meant_bits(), stated)
         inverted = self.image.format == "TIFF" and self._tag(_PHOTOMETRIC, (1,))[0] == 0
         return np.subtract(255, eight, dtype=np.uint8) if inverted else eight
 
     def _stored_numbers(self) -> NDArray[Any]:
         return np.asarray(self.image)
 
-    def _deep_colour(self) -> NDArray[np.uint8]:
+    def _deep_colour(self, stated: Stated) -> NDArray[np.uint8]:
         """Return a picture of 16 bits a sample, (H, W, 3) uint8. Pillow would keep 8 of them."""
         from edgeunet.images.opencv_file import decode_as_stored
 
@@ -157,7 +158,7 @@ class OpenedImage:
         samples = decode_as_stored(self.data)
         if samples is None or samples.dtype != np.uint16:
             raise problems.broken(self.name)
-        return to_eight_bits(_three_planes(samples), self.name, self._meant_bits())
+        return to_eight_bits(_three_planes(samples), self.name, self._meant_bits(), stated)
 
     def _meant_bits(self) -> int | None:
         if self.image.format == "PNG":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.errors import SourceError
+from edgeunet.images.stated_bits import stated_bits
 from edgeunet.names import shown
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"})
@@ -24,13 +26,14 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     large, of a kind that is not converted, or holds several pictures.
     """
     data, name = bytes_of(path), shown(path.name)
+    stated = functools.partial(stated_bits, path)
     try:
         from edgeunet.images import pillow_file
     except ModuleNotFoundError:
         from edgeunet.images import opencv_file
 
-        return opencv_file.read_rgb(data, name)
-    return pillow_file.read_rgb(data, name)
+        return opencv_file.read_rgb(data, name, stated)
+    return pillow_file.read_rgb(data, name, stated)
 
 
 def bytes_of(path: Path) -> bytes:

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from edgeunet.errors import WeightsError
-from edgeunet.files import replacing_file, sha256_of
+from edgeunet.files import UNREADABLE, replacing_file, sha256_of
 from edgeunet.models.network import Network
 from edgeunet.recipes import Recipe
 
@@ -122,8 +122,7 @@ def load_weights(network: Network, path: Path) -> None:
         made_for = metadata.get("recipe")
         hint = "give the weights of this network at this width"
         if made_for:
-            width = msgspec.json.decode(metadata.get("network", "{}")).get("width", "?")
-            hint = f"they were made for {made_for} at width {width}: " + hint
+            hint = f"they were made for {made_for} at width {_width_in(metadata)}: " + hint
         raise WeightsError(f"{path.name} holds weights of another network: {difference}", hint=hint)
     broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if broken:
@@ -132,6 +131,15 @@ def load_weights(network: Network, path: Path) -> None:
             hint="the training diverged or the file is damaged; use another checkpoint",
         )
     network.load_state_dict({n: t.to(wanted[n].dtype) for n, t in tensors.items()}, strict=False)
+
+
+def _width_in(metadata: dict[str, str]) -> object:
+    """Return the width that a file's metadata names, "?" where it names none."""
+    try:
+        network = msgspec.json.decode(metadata.get("network", "{}"))
+    except UNREADABLE:
+        return "?"
+    return network.get("width", "?") if isinstance(network, dict) else "?"
 
 
 def _first_difference(

@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import nn
 
 from edgeunet.errors import WeightsError
-from edgeunet.files import replacing_file
+from edgeunet.files import UNREADABLE, replacing_file
 from edgeunet.train.fake_quantization import Quantization
 from edgeunet.train.initial import Initial
 
@@ -97,6 +97,23 @@ def load_checkpoint(
             hint="resume with the recipe, --width and --steps it was started with (and --qat or "
             "--bursts, if it was), or choose another --out",
         )
+    try:
+        return _restored(tensors, metadata, network, average, optimizer)
+    except (KeyError, ValueError, RuntimeError, *UNREADABLE) as error:
+        # Names, shapes and numbers as this recipe's runs never write them.
+        raise WeightsError(
+            f"{path} is damaged: {' '.join(str(error).split())}",
+            hint="remove it to start from the beginning",
+        ) from error
+
+
+def _restored(
+    tensors: dict[str, torch.Tensor],
+    metadata: dict[str, str],
+    network: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.Optimizer,
+) -> Standing:
     network.load_state_dict(_below("network.", tensors))
     average.load_state_dict(_below("average.", tensors))
     states: dict[int, dict[str, torch.Tensor]] = {}

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from edgeunet.calibration import CalibrationSet, load_calibration_set, making
-from edgeunet.calibration.making import SetOrder, make_set
+from edgeunet.calibration.making import make_set
 from edgeunet.calibration.set_frames import frames, pairs
+from edgeunet.calibration.set_order import SetOrder
 from edgeunet.errors import RecipeError
 from edgeunet.media.clip_reader import open_clip
 from tests.calibration.test_frame_choice import noise

@@ -46,10 +46,10 @@ def test_a_file_shows_what_was_written(kind: Kind, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
 def test_opencv_alone_reads_the_same_or_refuses(kind: Kind) -> None:
     if kind.truth is not None and kind.without_pillow:
-        check(kind, opencv_file.read_rgb(kind.data, "a"))
+        check(kind, opencv_file.read_rgb(kind.data, "a", lambda: None))
         return
     with pytest.raises(SourceError):
-        opencv_file.read_rgb(kind.data, "a")
+        opencv_file.read_rgb(kind.data, "a", lambda: None)
 
 
 def test_a_device_without_pillow_reads_through_opencv(

@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 
 from edgeunet.bundle.folder import Bundle
-from edgeunet.bundle.manifest import ENGINES, UNREADABLE, StageEntry
+from edgeunet.bundle.manifest import ENGINES, StageEntry
 from edgeunet.engine.trt.provider import Provider, title_of
 from edgeunet.errors import EngineError
-from edgeunet.files import replacing_file
+from edgeunet.files import UNREADABLE, replacing_file
 
 SCHEMA_VERSION = 1
 
