@@ -52,6 +52,7 @@ EXTRAS = {
     "matplotlib": "plot",
     "accelerate": "train",
     "aiohttp": "preview",
+    "prometheus_client": "metrics",
 }
 
 _OS_HINTS = {

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from edgeunet.cli import console
+from edgeunet.cli.config_file import take_defaults
 from edgeunet.cli.options import AsJson, ImageBits, Seed
 from edgeunet.errors import EdgeUnetError, SinkError, SourceError, UsageError
 
@@ -93,6 +94,16 @@ def command(
         int | None,
         typer.Option("--threads", metavar="N", help="Number of CPU threads; default: all cores."),
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="A TOML file with what the command line leaves out, by the names of its options.",
+            callback=take_defaults,
+            is_eager=True,
+        ),
+    ] = None,
     reconnect: Annotated[
         str,
         typer.Option(
@@ -140,6 +151,10 @@ def command(
             help="The page's token; default: the variable EDGEUNET_PREVIEW_TOKEN.",
         ),
     ] = None,
+    metrics: Annotated[
+        bool,
+        typer.Option("--metrics", help="Serve figures for Prometheus at /metrics of the page."),
+    ] = False,
     status: Annotated[
         float,
         typer.Option(
@@ -164,7 +179,8 @@ def command(
     from edgeunet.stream.pipeline import run_pipeline
     from edgeunet.stream.preview.preview_options import PreviewOptions, read_preview
     from edgeunet.stream.run_options import RunOptions
-    from edgeunet.stream.run_summary import kept
+    from edgeunet.stream.run_summary import RunStatus, kept
+    from edgeunet.stream.service.notifications import SystemdNotifier
 
     if json and json_lines:
         raise UsageError("--json and --json-lines exclude each other", hint="give one of them")
@@ -174,8 +190,9 @@ def command(
             hint="use --status with seconds from 1 to 86400",
         )
     page = None
-    if preview or preview_at is not None:
-        page = read_preview(preview_at or PreviewOptions().authority, preview_token)
+    if preview or metrics or preview_at is not None:
+        address = preview_at or PreviewOptions().authority
+        page = read_preview(address, preview_token, metrics=metrics)
     options = RunOptions(
         source=source,
         bundle=bundle,
@@ -192,18 +209,25 @@ def command(
         preview=page,
     )
     report = RunReport(status, json_lines=json_lines)
+    systemd = SystemdNotifier()
+
+    def tell(now: RunStatus) -> None:
+        report.on_status(now)
+        systemd.tell(now)
+
     with report, _stopping(options.outlives_a_terminal) as (stop, signals):
         try:
             summary = run_pipeline(
                 options,
                 on_frame=report.on_frame,
                 on_note=report.note,
-                on_status=report.on_status,
+                on_status=tell,
                 stop=stop,
             )
         except StoppedWhileOpening as error:
             number = signals[0] if signals else signal.SIGINT
             raise InterruptedRunError(" before the first frame", number) from error
+    systemd.stopping()
     for warning in summary.warnings:
         report.note(f"warning: {warning}")
     try:

@@ -11,6 +11,7 @@ VERBS = {
     "export": "export",
     "build": "build",
     "run": "run",
+    "service": "service",
     "calibrate": "calibrate",
     "noise": "noise",
     "memory": "memory",

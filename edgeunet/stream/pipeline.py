@@ -20,7 +20,7 @@ from edgeunet.stream.network_thread import NetworkThread
 from edgeunet.stream.opening import Opened, opened_run
 from edgeunet.stream.run_options import RunOptions
 from edgeunet.stream.run_summary import RunStatus, RunSummary, kept, warnings_about
-from edgeunet.stream.status_document import resident_bytes, status_document
+from edgeunet.stream.status_document import resident_bytes
 
 _WATCH_S = 1.0
 _LAST_CHANCE_S = 5.0
@@ -132,7 +132,7 @@ class _Run:
             named = {hang.stage for hang in hangs}
             status = self._status(now_s - start_s)
             if self._opened.preview is not None:
-                self._opened.preview.show_figures(status_document(status))
+                self._opened.preview.show_status(status)
             if on_status is not None:
                 on_status(status)
 

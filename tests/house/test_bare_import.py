@@ -63,6 +63,7 @@ HEAVY = (
     "media/live/gstreamer.py",
     "stream/preview/pictures.py",
     "stream/preview/web_server.py",
+    "stream/service/metrics_page.py",
     "media/live/opencv_input.py",
     "media/live/stream_decoder.py",
 )

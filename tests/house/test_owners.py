@@ -30,6 +30,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "av": ("camera/coding.py", "media/pyav.py", "media/live/stream_decoder.py"),
     "gi": ("media/live/gstreamer.py",),
     "aiohttp": ("stream/preview/web_server.py",),
+    "prometheus_client": ("stream/service/metrics_page.py",),
     "colour_demosaicing": ("camera/demosaicing.py",),
     "PIL": ("images/pillow_file.py", "photographs.py"),
 }

@@ -66,7 +66,12 @@ def test_the_way_to_a_board_shows_every_step() -> None:
 
 
 @pytest.mark.parametrize("arguments", _commands_of("edgeunet"), ids=" ".join)
-def test_edgeunet_lines_parse(arguments: list[str], root: Any) -> None:
+def test_edgeunet_lines_parse(
+    arguments: list[str], root: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A configuration is read when its option is parsed.
+    (tmp_path / "camera.toml").write_text('source = "csi://0"\nbundle = "cam.bundle"\n')
+    monkeypatch.chdir(tmp_path)
     if arguments[0].startswith("-"):
         assert arguments[0] in ("--help", "-h", "--version")
         return

@@ -40,7 +40,7 @@ PAGE = Path(pictures.__file__).parent / "page"
 class Running:
     """A run with a preview in a thread of its own."""
 
-    def __init__(self, bundle: Path, token: str | None) -> None:
+    def __init__(self, bundle: Path, token: str | None, *, metrics: bool = False) -> None:
         self.stop = threading.Event()
         self.status: RunStatus | None = None
         self.summary: RunSummary | None = None
@@ -49,7 +49,7 @@ class Running:
         options = RunOptions(
             "test://?size=48x64&frames=0&fps=60&live=1",
             bundle,
-            preview=PreviewOptions(port=0, token=token),
+            preview=PreviewOptions(port=0, token=token, metrics=metrics),
         )
         self._thread = threading.Thread(target=self._work, args=(options,), daemon=True)
         self._thread.start()
@@ -170,6 +170,31 @@ def test_figures_change(running: Running) -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_nothing_can_be_changed(running: Running, method: str) -> None:
     assert running.ask("/", method)[0] == 405
+
+
+def test_health_and_metrics(running: Running, bundle: Path) -> None:
+    deadline_s = time.monotonic() + 20
+    while running.ask("/healthz")[0] != 200 and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    assert running.ask("/healthz")[2] == b"ok\n"
+    assert running.ask("/metrics")[0] == 404
+    pytest.importorskip("prometheus_client")
+    measured = Running(bundle, TOKEN, metrics=True)
+    while measured.status is None or not measured.status.frames:
+        time.sleep(0.1)
+    assert measured.ask("/healthz")[0] == 200
+    assert measured.ask("/metrics")[0] == 401
+    status, headers, body = measured.ask("/metrics", Authorization=f"Bearer {TOKEN}")
+    assert status == 200
+    assert headers["Content-Type"].startswith("text/plain")
+    text = body.decode()
+    figures = {line.split()[0]: line.split()[-1] for line in text.splitlines() if line[0] != "#"}
+    assert float(figures["edgeunet_frames_total"]) > 0
+    assert float(figures["edgeunet_resident_bytes"]) > 2**20
+    assert 'edgeunet_network_latency_seconds{quantile="0.99"}' in figures
+    assert 'edgeunet_sink_missed_frames_total{sink="preview"}' in figures
+    assert "python_info" not in text
+    measured.end()
 
 
 def test_other_sites_see_nothing(running: Running) -> None:

@@ -22,11 +22,13 @@ class PreviewOptions:
     host: an address of this machine. Beyond loopback a token is required.
     port: 0 takes any that is free.
     token: what a viewer must know; None where the page is on loopback and open.
+    metrics: whether figures for Prometheus are served, too.
     """
 
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     token: str | None = None
+    metrics: bool = False
 
     @property
     def on_loopback(self) -> bool:
@@ -39,7 +41,7 @@ class PreviewOptions:
         return f"{host}:{self.port}"
 
 
-def read_preview(address: str, token_file: Path | None) -> PreviewOptions:
+def read_preview(address: str, token_file: Path | None, *, metrics: bool = False) -> PreviewOptions:
     """Read ``HOST:PORT``; the token comes from a file, or else from the environment.
 
     Raises UsageError for an address that is none, for a token that cannot be read or is short, and
@@ -57,7 +59,7 @@ def read_preview(address: str, token_file: Path | None) -> PreviewOptions:
         port = -1
     if not 0 <= port < 65536:
         raise UsageError(f"{address!r} is no address for the preview", hint=_EXAMPLE)
-    options = PreviewOptions(host, port, _token(token_file))
+    options = PreviewOptions(host, port, _token(token_file), metrics)
     if not options.on_loopback and options.token is None:
         raise UsageError(
             f"a preview at {options.authority} can be seen from other machines and needs a token",

@@ -14,11 +14,17 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeunet.errors import MissingPackageError, SinkError
 from edgeunet.stream.preview.pictures import PictureSink
 from edgeunet.stream.preview.preview_options import PreviewOptions
+from edgeunet.stream.run_summary import RunStatus
+from edgeunet.stream.service.notifications import is_flowing
+from edgeunet.stream.status_document import status_document
+
+if TYPE_CHECKING:
+    from edgeunet.stream.service.metrics_page import MetricsPage
 
 try:
     from aiohttp import web
@@ -32,6 +38,7 @@ _MOST_VIEWERS = 32
 _STARTING_S = 10.0
 _SLOWEST_WRITE_S = 30.0
 _SNAPSHOT_S = 5.0
+_FRESH_S = 10.0
 _BOUNDARY = "edgeunetframe"
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; base-uri 'none'; "
@@ -57,6 +64,12 @@ class PreviewServer:
         self._pictures = pictures
         self._about = {**about, "views": pictures.views, "legend": pictures.legend}
         self._figures: dict[str, Any] | None = None
+        self._status: RunStatus | None = None
+        self._metrics: MetricsPage | None = None
+        if options.metrics:
+            from edgeunet.stream.service.metrics_page import MetricsPage
+
+            self._metrics = MetricsPage()
         self._loop = asyncio.new_event_loop()
         self._changed = asyncio.Condition()
         self._stop = asyncio.Event()
@@ -82,9 +95,12 @@ class PreviewServer:
         host = self._options.authority.rpartition(":")[0]
         return f"http://{host}:{self.port}/"
 
-    def show_figures(self, figures: dict[str, Any]) -> None:
+    def show_status(self, status: RunStatus) -> None:
         """Send new figures to every viewer."""
-        self._figures = figures
+        self._status = status
+        self._figures = status_document(status)
+        if self._metrics is not None:
+            self._metrics.show(status)
         self._tell_viewers()
 
     def close(self) -> None:
@@ -113,6 +129,9 @@ class PreviewServer:
         app.router.add_get("/", self._file)
         app.router.add_get("/{name:page\\.(?:js|css)}", self._file)
         app.router.add_get("/about", self._tell_about)
+        app.router.add_get("/healthz", self._tell_health)
+        if self._metrics is not None:
+            app.router.add_get("/metrics", self._tell_metrics)
         app.router.add_get("/figures", self._stream_figures)
         app.router.add_get("/video/{kind}", self._stream_pictures)
         app.router.add_get("/snapshot/{kind}", self._snapshot)
@@ -147,6 +166,8 @@ class PreviewServer:
 
     def _refusal(self, request: web.Request) -> web.StreamResponse | None:
         token = self._options.token
+        if request.path == "/healthz":  # what asks whether this machine works has no token
+            return None
         if token is None:
             # A page of another site could otherwise read ours through a name that it points here.
             host = request.host.rpartition(":")[0] or request.host
@@ -170,6 +191,18 @@ class PreviewServer:
 
     async def _tell_about(self, request: web.Request) -> web.StreamResponse:
         return web.json_response(self._about)
+
+    async def _tell_health(self, request: web.Request) -> web.StreamResponse:
+        status = self._status
+        if status is None or not is_flowing(status, _FRESH_S):
+            return _text(503, "no fresh frame")
+        return _text(200, "ok")
+
+    async def _tell_metrics(self, request: web.Request) -> web.StreamResponse:
+        if self._metrics is None:
+            raise web.HTTPNotFound
+        headers = {"Content-Type": self._metrics.content_type}
+        return web.Response(body=self._metrics.text(), headers=headers)
 
     async def _stream_pictures(self, request: web.Request) -> web.StreamResponse:
         kind = f"{request.match_info['kind']}.jpg"

@@ -1,0 +1,193 @@
+"""The unit that ``edgeunet service`` writes, and what a run tells systemd."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from edgeunet.run.executor import Executor
+from edgeunet.specs import Image
+from edgeunet.stream import RunOptions, run_pipeline
+from edgeunet.stream.run_summary import RunStatus
+from edgeunet.stream.service.notifications import SystemdNotifier
+from tests.bundle.tiny import tiny_bundle
+from tests.cli.command import edgeunet
+
+CONFIG = """
+source = "rtsp://me:s3cret@10.0.0.7/live"
+bundle = "tiny.bundle"
+sinks = ["recordings/", "clips/out.mkv"]
+reconnect = "forever"
+timeout = 20
+preview-at = "127.0.0.1:8780"
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    tiny_bundle(tmp_path)
+    path = tmp_path / "camera 1.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+def unit(config: Path, *words: str) -> str:
+    ran = edgeunet("service", "show", "--config", config, "--user", "daemon", *words)
+    assert ran.code == 0, ran.err
+    return ran.out
+
+
+def test_the_unit_says_what_it_should(config: Path) -> None:
+    text = unit(config, "--name", "edgeunet-camera")
+    lines = text.splitlines()
+    for line in (
+        "Type=notify",
+        "User=daemon",
+        "WatchdogSec=60",
+        "Restart=always",
+        "RestartPreventExitStatus=2",
+        "NoNewPrivileges=yes",
+        f"WorkingDirectory={config.parent}",
+        f'ReadWritePaths="{config.parent}/recordings" "{config.parent}/clips"',
+    ):
+        assert line in lines
+    assert f'run --config "{config}" --json-lines' in text
+    assert "s3cret" not in text
+    (limit,) = (line for line in lines if line.startswith("MemoryMax="))
+    assert 512 * 2**20 < int(limit.partition("=")[2]) < 600 * 2**20
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+def test_systemd_takes_the_unit(config: Path, tmp_path: Path) -> None:
+    units = tmp_path / "units"
+    units.mkdir()
+    words = ("--user", "daemon", "--name", "edgeunet-camera", "--units", units)
+    ran = edgeunet("service", "install", "--config", config, *words)
+    assert ran.code == 0, ran.err
+    assert "systemctl enable --now edgeunet-camera" in ran.err
+    done = subprocess.run(
+        ["systemd-analyze", "verify", str(units / "edgeunet-camera.service")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    ours = [line for line in done.stderr.splitlines() if "edgeunet" in line]
+    assert ours == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "message"),
+    [
+        (None, (), "cannot be read: No such file or directory"),
+        ("source =", (), "is no TOML"),
+        ("bundle = 'tiny.bundle'", (), "names no source"),
+        ("source = 'csi://0'", (), "names no bundle"),
+        ("source = 'csi://0'\nbundle = 'absent'", (), "there is no bundle folder"),
+        ("sorce = 'csi://0'", (), "has 'sorce', which edgeunet run does not take"),
+        ("source = {a = 1}", (), "has a value for 'source' that is no text, number"),
+        (CONFIG, ("--user", "root"), "does not run as root"),
+        (CONFIG, ("--user", "no such user"), "there is no user 'no such user'"),
+        (CONFIG, ("--name", "a/b"), "'a/b' is no name for a unit"),
+    ],
+)
+def test_what_cannot_be_a_service(
+    config: Path, text: str | None, words: tuple[str, ...], message: str
+) -> None:
+    if text is None:
+        config.unlink()
+    else:
+        config.write_text(text)
+    user = () if "--user" in words else ("--user", "daemon")
+    ran = edgeunet("service", "show", "--config", config, *user, *words)
+    assert message in ran.failure[0]
+
+
+def test_an_action_that_is_none(config: Path) -> None:
+    ran = edgeunet("service", "instal", "--config", config)
+    assert ran.failure == (
+        "edgeunet service does not know 'instal'",
+        "did you mean 'install'? use one of: install, show",
+    )
+
+
+def test_a_run_takes_its_options_from_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tiny_bundle(tmp_path).path
+    monkeypatch.chdir(tmp_path)
+    config = tmp_path / "run.toml"
+    config.write_text(f'source = "test://?frames=3"\nbundle = "{bundle}"\nsinks = ["out/"]\n')
+    ran = edgeunet("run", "--config", config, "--json")
+    assert ran.code == 0, ran.err
+    assert '"frames": 3' in ran.out
+    assert len(list((tmp_path / "out").glob("*.png"))) == 3
+    # What the command line says goes before the file.
+    ran = edgeunet("run", "test://?frames=2", "none", "--config", config, "--json")
+    assert '"frames": 2' in ran.out
+
+
+def test_a_hang_is_answered_by_a_missing_watchdog_and_a_named_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = tmp_path / "notify"
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(address))
+    manager.settimeout(20)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(address))
+    monkeypatch.setenv("WATCHDOG_USEC", "2000000")
+    monkeypatch.setattr("edgeunet.stream.activity.HANG_S", 0.5)
+    monkeypatch.setattr("edgeunet.stream.pipeline._WATCH_S", 0.1)
+    monkeypatch.setattr("edgeunet.stream.pipeline._LAST_CHANCE_S", 0.2)
+    release, hanging = threading.Event(), threading.Event()
+    original = Executor.run
+
+    def run(self: Executor, image: Image) -> object:
+        if hanging.is_set():
+            release.wait(30)
+        return original(self, image)
+
+    monkeypatch.setattr(Executor, "run", run)
+    notifier = SystemdNotifier()
+    stopped = threading.Event()
+
+    def tell(status: RunStatus) -> None:
+        notifier.tell(status)
+        if stopped.is_set():
+            raise KeyboardInterrupt
+
+    source = "test://?size=48x64&frames=0&fps=30&live=1"
+    options = RunOptions(source, tiny_bundle(tmp_path).path)
+    thread = threading.Thread(target=lambda: run_pipeline(options, on_status=tell), daemon=True)
+    thread.start()
+    first = manager.recv(4096).decode()
+    while "READY=1" not in first:
+        first = manager.recv(4096).decode()
+    assert "WATCHDOG=1" in first
+    hanging.set()
+    deadline_s = time.monotonic() + 20
+    message = ""
+    while "hangs" not in message and time.monotonic() < deadline_s:
+        message = manager.recv(4096).decode()
+    assert "STATUS=the network hangs" in message
+    assert "WATCHDOG=1" not in message
+    stopped.set()
+    release.set()
+    thread.join(20)
+    notifier.stopping()
+    while message != "STOPPING=1":
+        message = manager.recv(4096).decode()
+    manager.close()
+
+
+def test_without_systemd_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    SystemdNotifier().stopping()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
