@@ -16,8 +16,13 @@ LARGEST_SIDE = 32768
 # More than any machine has, and below any overflow.
 LARGEST_BYTES = 2**20 * GIB
 
+# A hundred years.
+LONGEST_S = 100 * 366 * 86400
+
 _UNITS = {"": 1, "B": 1, "KIB": KIB, "MIB": MIB, "GIB": GIB, "K": KIB, "M": MIB, "G": GIB}
 _BYTES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h|d)\s*")
 _SIZE = re.compile(r"\s*(\d+)\s*[xX×]\s*(\d+)\s*")
 
 
@@ -69,6 +74,20 @@ def parse_size(text: str) -> tuple[int, int]:
             hint=f"height and width may be at most {LARGEST_SIDE}",
         )
     return height, width
+
+
+def parse_duration(text: str) -> float:
+    """Read ``90s``, ``10min``, ``1.5h`` or ``7d``; return seconds.
+
+    Raises UsageError for anything else, and for no time at all.
+    """
+    match = _DURATION.fullmatch(text)
+    seconds = float(match.group(1)) * _SECONDS[match.group(2)] if match else 0.0
+    if not 0 < seconds <= LONGEST_S:
+        raise UsageError(
+            f"{shorten(text)!r} is not a duration", hint="write it like 90s, 10min or 7d"
+        )
+    return seconds
 
 
 def parse_count(digits: str, limit: int) -> int | None:

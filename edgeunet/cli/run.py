@@ -104,6 +104,30 @@ def command(
             is_eager=True,
         ),
     ] = None,
+    segment: Annotated[
+        str | None,
+        typer.Option(
+            "--segment",
+            metavar="TIME",
+            help="Record into a folder/ in segments of this length, like 10min, instead of images.",
+        ),
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            "--keep",
+            metavar="BYTES|TIME",
+            help="Keep segments up to this size or age, like 20GiB or 7d, and remove older ones.",
+        ),
+    ] = None,
+    least_free: Annotated[
+        str | None,
+        typer.Option(
+            "--least-free",
+            metavar="BYTES",
+            help="Remove old segments before the disk has less room than this; default: 256MiB.",
+        ),
+    ] = None,
     reconnect: Annotated[
         str,
         typer.Option(
@@ -175,6 +199,7 @@ def command(
     """Run a bundle over a video, images or a camera."""
     from edgeunet.cli.run_report import RunReport, document, print_summary
     from edgeunet.media.live.reconnecting import Patience, parse_reconnect
+    from edgeunet.media.sinks.recording_options import read_recording
     from edgeunet.stream.opening import StoppedWhileOpening
     from edgeunet.stream.pipeline import run_pipeline
     from edgeunet.stream.preview.preview_options import PreviewOptions, read_preview
@@ -206,6 +231,7 @@ def command(
         threads=threads,
         patience=Patience(timeout, parse_reconnect(reconnect)),
         password_file=password_file,
+        recording=read_recording(segment, keep, least_free),
         preview=page,
     )
     report = RunReport(status, json_lines=json_lines)

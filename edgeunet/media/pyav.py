@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from edgeunet.errors import MissingPackageError
 from edgeunet.names import path_to_read, path_to_write
@@ -47,14 +47,19 @@ def open_to_read(path: Path) -> Any:
     )
 
 
-def open_to_write(path: Path, options: dict[str, str]) -> Any:
-    """Open a video file to be written. Returns PyAV's OutputContainer.
+def open_to_write(file: BinaryIO, options: dict[str, str]) -> Any:
+    """Begin a video in a file that is open. Returns PyAV's OutputContainer.
 
-    options: of the container's format, which the name's suffix chooses.
-    Raises SinkError for a name that is no UTF-8, and one of ``failures`` for a format that is
-    unknown.
+    file: the caller closes it. PyAV would leave a file of its own open whose end it cannot write.
+    options: of the container's format, which the suffix of the file's name chooses.
+    Raises one of ``failures`` for a format that is unknown.
     """
-    return _library().open(path_to_write(path), "w", options=options)
+    return _library().open(file, "w", options=options)
+
+
+def file_to_write(path: Path) -> BinaryIO:
+    """Open a file for ``open_to_write``. Raises SinkError for a name that is no UTF-8."""
+    return Path(path_to_write(path)).open("wb", buffering=0)
 
 
 def can_encode(name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from edgeunet.errors import SinkError
 from edgeunet.media import pyav
@@ -92,6 +92,7 @@ class VideoWriter:
         self._clip = shape.clip
         self.left_out: tuple[str, ...] = ()
         self._container: Any = None
+        self._file: BinaryIO | None = None
         self._sound: Sound | None = None
         self._last: int | None = None
         self._durations: dict[int, int] = {}
@@ -128,10 +129,12 @@ class VideoWriter:
                 self._sound.rest()
             self._sound.close()
         self._container.close()
+        if self._file is not None:
+            self._file.close()
 
     def abandon(self) -> None:
         """Close the file, whatever becomes of it. Never raises."""
-        for opened in (self._sound, self._container):
+        for opened in (self._sound, self._container, self._file):
             try:
                 if opened is not None:
                     opened.close()
@@ -160,7 +163,8 @@ class VideoWriter:
 
     def _begin(self, path: Path, sound: Sound | None) -> None:
         coding, shape, clip = self._coding, self._shape, self._clip
-        self._container = pyav.open_to_write(path, dict(coding.container))
+        self._file = pyav.file_to_write(path)
+        self._container = pyav.open_to_write(self._file, dict(coding.container))
         encoder, options = self._encoder()
         rate = Fraction(shape.frame_rate).limit_denominator(1001)
         stream = self._container.add_stream(encoder, rate=rate, options=dict(options))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeunet.bundle import Bundle, open_bundle
@@ -12,7 +13,8 @@ from edgeunet.bundle.manifest import Manifest
 from edgeunet.errors import EdgeUnetError
 from edgeunet.media.frames import Sink, Source, StreamShape
 from edgeunet.media.live.addresses import known_password
-from edgeunet.media.sinks import open_sink
+from edgeunet.media.sinks import is_path, open_sink
+from edgeunet.media.sinks.claims import Claim
 from edgeunet.media.sources import LiveOptions, check_source, is_live, open_source
 from edgeunet.run.engine_choice import Note
 from edgeunet.run.executor import Executor, check_size
@@ -37,7 +39,10 @@ class StoppedWhileOpening(EdgeUnetError):  # noqa: N818
 
 @dataclass(frozen=True)
 class Opened:
-    """What a run works with, ready for the first frame."""
+    """What a run works with, ready for the first frame.
+
+    hung: to be set where the engine hangs in a frame, so that it is left open.
+    """
 
     bundle: Bundle
     view: View
@@ -46,6 +51,7 @@ class Opened:
     shape: StreamShape
     sinks: tuple[Sink, ...]
     preview: PreviewServer | None
+    hung: threading.Event
 
 
 def opened_run(
@@ -109,12 +115,14 @@ def _open(options: RunOptions, stack: contextlib.ExitStack, on_note: Note | None
     if options.strength != FULL:
         Blender(options.strength, manifest)
     # A camera goes on while an engine loads, so it is opened last. A file can wait.
-    executor = _engine(options, bundle, stack, on_note) if is_live(options.source) else None
+    hung = threading.Event()
+    live_source = is_live(options.source)
+    executor = _engine(options, bundle, stack, on_note, hung) if live_source else None
     live = LiveOptions(options.patience, known_password(options.password_file), on_note)
     source = open_source(options.source, (manifest.height, manifest.width), live)
     stack.callback(source.close)
     check_size(bundle, source.name, source.height, source.width)
-    executor = executor or _engine(options, bundle, stack, on_note)
+    executor = executor or _engine(options, bundle, stack, on_note, hung)
     composer = Composer(manifest, view)
     counts = [count for count in (source.frame_count, options.frame_limit) if count is not None]
     shape = StreamShape(
@@ -127,7 +135,9 @@ def _open(options: RunOptions, stack: contextlib.ExitStack, on_note: Note | None
     sinks: list[Sink] = []
     try:
         for text in (sink for sink in options.sinks if sink != "none"):
-            sinks.append(open_sink(text, shape, source))  # noqa: PERF401, to end those that are open
+            if is_path(text):
+                stack.callback(Claim(Path(text)).close)
+            sinks.append(open_sink(text, shape, source, options.recording))
         server = None
         if options.preview is not None:
             server = _preview(options.preview, manifest, source.name, bundle.path.name, sinks)
@@ -136,7 +146,7 @@ def _open(options: RunOptions, stack: contextlib.ExitStack, on_note: Note | None
         for sink in sinks:
             sink.discard()
         raise
-    return Opened(bundle, view, executor, source, shape, tuple(sinks), server)
+    return Opened(bundle, view, executor, source, shape, tuple(sinks), server, hung)
 
 
 def _preview(
@@ -155,8 +165,13 @@ def _preview(
 
 
 def _engine(
-    options: RunOptions, bundle: Bundle, stack: contextlib.ExitStack, on_note: Note | None
+    options: RunOptions,
+    bundle: Bundle,
+    stack: contextlib.ExitStack,
+    on_note: Note | None,
+    hung: threading.Event,
 ) -> Executor:
     executor = Executor(bundle, options.engine, threads=options.threads, on_note=on_note)
-    stack.callback(executor.close)
+    # Closing an engine waits for its frame, and one that hangs never ends.
+    stack.callback(lambda: None if hung.is_set() else executor.close())
     return executor

@@ -72,7 +72,6 @@ class _Run:
     ) -> None:
         self._options = options
         self._opened = opened
-        self._stack = stack
         self._stop = stop
         self._activity = Activity()
         self._interrupted = False
@@ -140,8 +139,7 @@ class _Run:
         """Stop the network, and wait for it only a little: it may hang."""
         self._network.stop()
         if not self._network.done.wait(timeout_s):
-            # Closing an engine waits for its frame, and this one may never end.
-            self._stack.pop_all()
+            self._opened.hung.set()
 
     def _status(self, running_s: float) -> RunStatus:
         network = self._network

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from edgeunet.errors import UsageError
 from edgeunet.media.live.reconnecting import DEFAULT_PATIENCE, Patience
-from edgeunet.media.sinks import WINDOWS
+from edgeunet.media.sinks import is_path
+from edgeunet.media.sinks.recording_options import RecordingOptions
 from edgeunet.noise_models import check_noise
 from edgeunet.stream.preview.preview_options import PreviewOptions
 from edgeunet.stream.strength import FULL, check_strength
@@ -28,6 +29,7 @@ class RunOptions:
     frame_limit: stop after this many frames; None runs to the end.
     threads: CPU threads of the engine; None takes every core.
     patience: how long a live source is waited for.
+    recording: how a folder is filled with segments of video; None fills it with images.
     preview: where a page shows the run; None shows none.
     password_file: a file with the password of the source; None takes the environment's.
     """
@@ -44,13 +46,14 @@ class RunOptions:
     threads: int | None = None
     patience: Patience = DEFAULT_PATIENCE
     password_file: Path | None = None
+    recording: RecordingOptions | None = None
     preview: PreviewOptions | None = None
 
     @property
     def outlives_a_terminal(self) -> bool:
         """Whether it still has a purpose after its terminal is closed: it writes somewhere."""
         shows = self.preview is not None
-        return shows or any(sink not in ("none", *WINDOWS) for sink in self.sinks)
+        return shows or any(map(is_path, self.sinks))
 
     def check(self) -> None:
         """Raise UsageError for a number that is not possible."""

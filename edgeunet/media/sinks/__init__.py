@@ -1,7 +1,7 @@
 """Sinks for frames. ``open_sink`` chooses one by the text that the user gave.
 
 out.mp4  out.avi  out.mkv     video; it replaces the target once it is complete
-out/  out                     folder of PNG images
+out/  out                     folder of PNG images, or of segments of video
 out.png                       one image, for a source with one frame
 window://  display            window
 none                          nothing is written
@@ -13,10 +13,11 @@ from pathlib import Path
 
 from edgeunet.errors import SinkError, UsageError
 from edgeunet.media.frames import Frame, Sink, Source, StreamShape
+from edgeunet.media.sinks.recording_options import RecordingOptions
 from edgeunet.names import is_inside, path_to_write, shown
 from edgeunet.specs import Image
 
-__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "WINDOWS", "open_sink"]
+__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "WINDOWS", "is_path", "open_sink"]
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv")
 """Suffixes of videos that can be written. ``edgeunet.media.video_writer.CODINGS`` says how."""
@@ -26,11 +27,19 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 WINDOWS = ("window://", "display")
 
 
-def open_sink(text: str, shape: StreamShape, source: Source) -> Sink:
+def is_path(text: str) -> bool:
+    """Return whether a text names a file or a folder, and no window or nothing."""
+    return text not in ("none", *WINDOWS) and "://" not in text
+
+
+def open_sink(
+    text: str, shape: StreamShape, source: Source, recording: RecordingOptions | None = None
+) -> Sink:
     """Open the sink that the user named.
 
     shape: the frames that will come.
     source: where they come from; its files are never overwritten.
+    recording: how segments of video are kept, which a folder then gets instead of images.
     Raises UsageError when the text names no sink or the source itself, SinkError when the sink
     cannot be written.
     """
@@ -61,6 +70,10 @@ def open_sink(text: str, shape: StreamShape, source: Source) -> Sink:
     _check_beside(path, source)
     if path.exists() and not path.is_dir():
         raise SinkError(f"{text!r} is a file, not a folder", hint="name another folder")
+    if recording is not None:
+        from edgeunet.media.sinks.recorder import Recorder
+
+        return Recorder(path, shape, recording)
     from edgeunet.media.sinks.images import FolderSink
 
     return FolderSink(path)

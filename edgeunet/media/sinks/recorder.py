@@ -1,0 +1,228 @@
+"""Records a live source for weeks: segments of video that play whatever happens to the process.
+
+A segment is fragmented MP4 with H.264, which browsers play, and is called after the time of its
+first frame in UTC. While it is written its name ends in ``.partial.mp4``; what a killed process
+left behind under such a name is given its place at the next start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+
+from edgeunet.errors import SinkError
+from edgeunet.media import pyav
+from edgeunet.media.frames import Frame, StreamShape
+from edgeunet.media.sinks.recording_options import RecordingOptions
+from edgeunet.media.video_writer import VideoWriter
+from edgeunet.specs import Image
+from edgeunet.units import format_bytes
+
+_NAME = "rec-%Y%m%dT%H%M%SZ"
+_SEGMENT = re.compile(r"rec-(\d{8}T\d{6}Z)(?:-(\d+))?\.mp4")
+_PARTIAL = ".partial.mp4"
+_CHECK_S = 2.0
+
+
+class Recorder:
+    """A folder of segments. Every frame has the time of its capture, so gaps stay gaps."""
+
+    def __init__(
+        self,
+        folder: Path,
+        shape: StreamShape,
+        options: RecordingOptions,
+        *,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        """Make the folder, and give what a killed run left behind its place.
+
+        now_s: the seconds since 1970, for the names of segments.
+        Raises SinkError when the folder cannot be written, or frames of an odd size come.
+        """
+        self.name = f"{folder}/"
+        self._folder = folder
+        self._shape = shape
+        self._options = options
+        self._now_s = now_s
+        self._writer: VideoWriter | None = None
+        self._partial: Path | None = None
+        self._begin_s = 0.0
+        self._next_check_s = 0.0
+        self._adopted: list[str] = []
+        self._removed = 0
+        self._segments = 0
+        self._cut = 0
+        if shape.height % 2 or shape.width % 2:
+            raise SinkError(
+                f"segments have even sizes only, and the frames are {shape.height}x{shape.width}",
+                hint="record into a .mkv, or export a bundle of an even size",
+            )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._adopt()
+            self._make_room()
+        except OSError as error:
+            raise SinkError(
+                f"cannot record into {self.name!r}: {error.strerror}",
+                hint="choose a folder that you may write to",
+            ) from error
+
+    def write(self, image: Image, frame: Frame) -> bool:
+        due_s = self._begin_s + self._options.segment_s
+        if self._writer is not None and frame.timestamp_s >= due_s:
+            self._end_segment()
+        try:
+            self._write(image, frame)
+        except pyav.failures() as error:
+            # What plays of this segment is kept; then an older one makes room, and it goes on.
+            self._end_segment()
+            if not self._remove_oldest():
+                raise self._failure(error) from error
+            try:
+                self._write(image, frame)
+            except pyav.failures() as again:
+                raise self._failure(again) from again
+        return True
+
+    def finish(self) -> None:
+        self._end_segment()
+
+    def discard(self) -> None:
+        """End the segment. What was recorded is kept: it plays up to here."""
+        with contextlib.suppress(OSError):
+            self._end_segment()
+
+    def warnings(self) -> tuple[str, ...]:
+        warnings = []
+        if self._adopted:
+            warnings.append(
+                f"{len(self._adopted)} recordings of a run that was killed were kept, like "
+                f"{self._adopted[0]}"
+            )
+        if self._removed:
+            warnings.append(f"{self._removed} old recordings were removed from {self.name}")
+        if self._cut:
+            warnings.append(
+                f"the disk was full: {self._cut} recordings in {self.name} lack their last second"
+            )
+        return tuple(warnings)
+
+    def segments(self) -> list[Path]:
+        """Return the finished segments, the oldest first."""
+        found = []
+        for path in self._folder.glob("rec-*.mp4"):
+            match = _SEGMENT.fullmatch(path.name)
+            if match is not None:
+                found.append((match[1], int(match[2] or 1), path))
+        return [path for _, _, path in sorted(found)]
+
+    def _write(self, image: Image, frame: Frame) -> None:
+        if self._writer is None:
+            self._begin_segment(frame.timestamp_s)
+        if self._writer is None:  # it was just begun
+            return
+        self._writer.write(image, frame.timestamp_s - self._begin_s)
+        now_s = time.monotonic()
+        if now_s > self._next_check_s:
+            self._next_check_s = now_s + _CHECK_S
+            self._keep_free()
+
+    def _begin_segment(self, timestamp_s: float) -> None:
+        moment = datetime.fromtimestamp(self._now_s(), timezone.utc)
+        stem = moment.strftime(_NAME)
+        name, again = stem, 1
+        while any((self._folder / f"{name}{end}").exists() for end in (".mp4", _PARTIAL)):
+            # Two in one second, or a clock that was set back.
+            again += 1
+            name = f"{stem}-{again}"
+        self._partial = self._folder / f"{name}{_PARTIAL}"
+        self._begin_s = timestamp_s
+        self._writer = VideoWriter(self._partial, ".mp4", self._shape)
+
+    def _end_segment(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is None or self._partial is None:
+            return
+        try:
+            writer.close(whole_sound=False)
+        except pyav.failures():
+            # The disk is full, most likely. What is there plays, but for its last second.
+            writer.abandon()
+            self._cut += 1
+            self._remove_oldest()
+        self._place(self._partial)
+        self._make_room()
+
+    def _place(self, partial: Path) -> bool:
+        """Give a segment its name if anything of it plays, and remove it otherwise."""
+        if not _plays(partial):
+            partial.unlink(missing_ok=True)
+            return False
+        partial.rename(partial.with_name(partial.name.removesuffix(_PARTIAL) + ".mp4"))
+        self._segments += 1
+        return True
+
+    def _adopt(self) -> None:
+        for partial in sorted(self._folder.glob(f"rec-*{_PARTIAL}")):
+            if self._place(partial):
+                self._adopted.append(partial.name.removesuffix(_PARTIAL) + ".mp4")
+
+    def _make_room(self) -> None:
+        """Remove the oldest segments until the folder keeps to its limits."""
+        options = self._options
+        if options.keep_s is not None:
+            oldest = datetime.fromtimestamp(self._now_s() - options.keep_s, timezone.utc)
+            limit = oldest.strftime(_NAME)
+            for path in self.segments():
+                if path.name.removesuffix(".mp4") < limit:
+                    self._remove(path)
+        if options.keep_bytes is not None:
+            sizes = [(path, path.stat().st_size) for path in self.segments()]
+            total = sum(size for _, size in sizes)
+            for path, size in sizes:
+                if total > options.keep_bytes:
+                    self._remove(path)
+                    total -= size
+        self._keep_free()
+
+    def _keep_free(self) -> None:
+        """Remove the oldest segments until the disk has as much room left as it should."""
+        while shutil.disk_usage(self._folder).free < self._options.least_free_bytes:
+            if not self._remove_oldest():
+                break
+
+    def _remove_oldest(self) -> bool:
+        found = self.segments()
+        if found:
+            self._remove(found[0])
+        return bool(found)
+
+    def _remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        self._removed += 1
+
+    def _failure(self, error: Exception) -> SinkError:
+        reason = getattr(error, "strerror", None) or str(error)
+        free = format_bytes(shutil.disk_usage(self._folder).free)
+        return SinkError(
+            f"cannot record into {self.name!r} any more: {reason} ({free} are free); "
+            f"{self._segments} segments of this run are kept",
+            hint="free some space, or let --keep remove old recordings in time",
+        )
+
+
+def _plays(path: Path) -> bool:
+    """Return whether a file has at least one frame that can be read."""
+    try:
+        with pyav.open_to_read(path) as container:
+            return next(container.decode(video=0), None) is not None
+    except pyav.failures():
+        return False
+    except IndexError:  # it has no video
+        return False
