@@ -36,11 +36,12 @@ from torch import nn
 
 from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet.camera.chain import MARGIN, Shot, draw_shot, take
+from edgeunet.choosing.shipped_weights import shipped_weights
 from edgeunet.cli.console import note, print_table
 from edgeunet.models.network import Network, build_network
 from edgeunet.photographs import Photograph, fill_frame, list_images, read_photograph
 from edgeunet.pixels import Floats, as_bytes
-from edgeunet.recipes import Recipe, load_recipe, recipe_path
+from edgeunet.recipes import Recipe, load_recipe
 from edgeunet.schedules import CameraTable
 from edgeunet.train import losses
 from edgeunet.train.burst_pairs import Burst, with_bursts
@@ -89,7 +90,7 @@ def main() -> None:
     parser.add_argument("--mixed-precision", default="bf16")
     arguments = parser.parse_args()
     recipe = load_recipe(_RECIPE).with_width(8)
-    init = arguments.init or recipe.trained_weights(recipe_path(_RECIPE).parent)
+    init = arguments.init or shipped_weights(_RECIPE, recipe)
     if init is None:
         parser.error("there are no shipped weights: give --init")
     recipe = with_bursts(recipe, arguments.steps, beside_images=False)

@@ -32,6 +32,7 @@ import numpy as np
 
 from benchmarks.helpers.record import RESULTS, write_csv
 from edgeunet.camera.chain import MARGIN, draw_shot, take
+from edgeunet.choosing.shipped_weights import shipped_weights
 from edgeunet.cli.console import note, print_table
 from edgeunet.errors import EdgeUnetError
 from edgeunet.evaluate.image_folders import open_folder
@@ -42,7 +43,7 @@ from edgeunet.evaluate.truth import Fit, Sample, cropped
 from edgeunet.files import sha256_of
 from edgeunet.metrics import ConfusionMatrix, Labels, psnr_db
 from edgeunet.pixels import as_bytes, as_floats
-from edgeunet.recipes import Recipe, load_recipe, recipe_path
+from edgeunet.recipes import Recipe, load_recipe
 from edgeunet.schedules import CameraTable
 from edgeunet.specs import Task
 
@@ -114,7 +115,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS, help="the folder of the table")
     arguments = parser.parse_args()
     recipe = load_recipe("joint")
-    shipped = recipe.trained_weights(recipe_path(recipe.name).parent)
+    shipped = shipped_weights(recipe.name, recipe)
     files = arguments.weights or [shipped]
     if missing := [path for path in files if path is None or not path.is_file()]:
         parser.error(f"there are no weights {str(missing[0])!r}")

@@ -37,12 +37,13 @@ from benchmarks.helpers.roofline import (
 from edgeunet.analysis.memory_report import MemoryReport
 from edgeunet.bundle import Bundle, open_bundle
 from edgeunet.bundle.figures import report_of_bundle
+from edgeunet.choosing.shipped_weights import shipped_weights
 from edgeunet.engine.cuda import open_device
 from edgeunet.engine.cuda.settings import GRAPH, TRANSFERS, read_settings
 from edgeunet.errors import EdgeUnetError
 from edgeunet.files import replacing_file
 from edgeunet.planning.request import PlanRequest
-from edgeunet.recipes import load_recipe, recipe_path
+from edgeunet.recipes import load_recipe
 from edgeunet.run.executor import Executor
 from edgeunet.run.measured import measure
 from edgeunet.specs import Precision
@@ -128,7 +129,7 @@ def make(subject: Subject, folder: Path) -> Made:
     from edgeunet.convert.network_graph import frame_module, network_for_export
 
     recipe = load_recipe(subject.model).with_width(subject.width)
-    weights = None if subject.random else recipe.trained_weights(recipe_path(subject.model).parent)
+    weights = None if subject.random else shipped_weights(subject.model, recipe)
     request = PlanRequest(window=subject.window) if subject.window else PlanRequest(whole=True)
     order = ExportOrder(recipe, *subject.size, subject.precision, weights, request=request)
     seed = importlib.import_module("torch").manual_seed

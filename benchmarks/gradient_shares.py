@@ -24,10 +24,11 @@ from pathlib import Path
 import torch
 
 from benchmarks.helpers.record import write_csv
+from edgeunet.choosing.shipped_weights import shipped_weights
 from edgeunet.cli.console import note, print_table
 from edgeunet.models.network import build_network
 from edgeunet.models.weights import load_weights
-from edgeunet.recipes import Recipe, load_recipe, recipe_path
+from edgeunet.recipes import Recipe, load_recipe
 from edgeunet.train.crops import Crops
 from edgeunet.train.losses import JointLoss
 from edgeunet.train.run_images import read_data
@@ -51,7 +52,7 @@ def main() -> None:
     recipe = load_recipe(arguments.model)
     if recipe.train is None or len(recipe.pathways) < 2:
         parser.error(f"{recipe.name} has one output, or no [train]")
-    weights = arguments.weights or recipe.trained_weights(recipe_path(recipe.name).parent)
+    weights = arguments.weights or shipped_weights(recipe.name, recipe)
     if weights is None:
         parser.error(f"there are no shipped weights of {recipe.name}: give --weights")
     data = read_data([arguments.data], recipe, recipe.train, notice=note)

@@ -33,6 +33,7 @@ from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet.bundle import Bundle
 from edgeunet.bundle.manifest import Manifest
 from edgeunet.calibration import calibration_path, read_set
+from edgeunet.choosing.shipped_weights import shipped_weights
 from edgeunet.cli.console import note, print_table
 from edgeunet.convert.exporting import ExportOrder, draft_bundle
 from edgeunet.convert.int8_order import Int8Order
@@ -41,7 +42,7 @@ from edgeunet.label_maps import read_labels
 from edgeunet.metrics import ConfusionMatrix, psnr_db
 from edgeunet.photographs import list_images, read_photograph
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
-from edgeunet.recipes import Recipe, load_recipe, recipe_path
+from edgeunet.recipes import Recipe, load_recipe
 from edgeunet.run.executor import Executor
 from edgeunet.specs import Engine, Precision, Task
 
@@ -109,7 +110,7 @@ def main() -> None:
         folder = arguments.keep or Path(scratch)
         for name in NETWORKS:
             recipe = load_recipe(name)
-            weights = recipe.trained_weights(recipe_path(name).parent)
+            weights = shipped_weights(name, recipe)
             if arguments.only not in (None, name) or weights is None:
                 continue
             if arguments.costs:

@@ -27,6 +27,7 @@ import msgspec
 
 from benchmarks.helpers.claim_arms import halves, pair_width
 from benchmarks.helpers.record import write_csv
+from edgeunet.choosing.shipped_weights import shipped_weights
 from edgeunet.cli.console import note, print_table
 from edgeunet.evaluate.evaluation import Levels, Result, evaluate
 from edgeunet.evaluate.interval import estimate
@@ -35,7 +36,7 @@ from edgeunet.evaluate.protocol import NoiseKind
 from edgeunet.evaluate.torch_backend import TorchBackend
 from edgeunet.files import sha256_of
 from edgeunet.models.counts import count
-from edgeunet.recipes import Recipe, load_recipe, recipe_path
+from edgeunet.recipes import Recipe, load_recipe
 from edgeunet.train.loop import train
 from edgeunet.train.run_checks import weights_path
 from edgeunet.train.run_images import read_data
@@ -60,7 +61,7 @@ def main() -> None:
     parser.add_argument("--mixed-precision", default="no", choices=("no", "bf16", "fp16"))
     arguments = parser.parse_args()
     joint = load_recipe("joint")
-    shipped = joint.trained_weights(recipe_path(joint.name).parent)
+    shipped = shipped_weights(joint.name, joint)
     if shipped is None:
         parser.error("there are no shipped weights of joint")
     pair = trained_pair(joint, arguments)

@@ -22,11 +22,12 @@ from pathlib import Path
 
 from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
 from benchmarks.int8 import FORMS, SIZE, Form, Row, quality
+from edgeunet.choosing.shipped_weights import shipped_weights
 from edgeunet.cli.console import note, print_table
 from edgeunet.convert.exporting import ExportOrder, draft_bundle
 from edgeunet.evaluate.protocol import SIGMAS
 from edgeunet.files import sha256_of
-from edgeunet.recipes import Recipe, load_recipe, recipe_path
+from edgeunet.recipes import Recipe, load_recipe
 
 NAME = "qat"
 COMPARED = ("fp32", "int8 onnxruntime", "int8 tensorrt")
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=8)
     arguments = parser.parse_args()
     recipe = load_recipe(arguments.model).with_width(16)
-    shipped = recipe.trained_weights(recipe_path(recipe.name).parent)
+    shipped = shipped_weights(recipe.name, recipe)
     if shipped is None:
         parser.error(f"there are no shipped weights for {recipe.name} at width 16")
     path = RESULTS / f"{NAME}.csv"

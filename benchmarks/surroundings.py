@@ -8,8 +8,8 @@ small: file systems in memory of a few KiB, and of one MiB more each time until 
 Temporary files go to that disk, too. Mounting them needs root on Linux. A verb ends well, or in two
 lines with the code 1 or 2; then no half-written file is left. Each run is a child of a process
 that has loaded the libraries; ``started anew`` stands for whole processes in the locale C. The
-command ends with code 1 if there were faults. Rows go to ``results/surroundings.csv``; ``--demo``
-adds that verb, which takes minutes.
+command ends with code 1 if there were faults. Rows go to ``results/surroundings.csv``, where
+those of other verbs stay; ``--demo`` adds that verb, which takes minutes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.helpers.record import provenance, write_csv
+from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet.cli import main as edgeunet
 from edgeunet.cli.console import note, print_table
 from edgeunet.recipes import folder as shipped_folder
@@ -49,7 +49,7 @@ BUNDLE, SMALL = "{there}/tiny.bundle", ("--width", "8", "--size", "32x48", "--ra
 VERBS: dict[str, tuple[str, ...]] = {
     "run image": ("run", "{there}/in/0.png", "{out}/o.png", "--bundle", BUNDLE),
     "run folder": ("run", "{there}/in", "{out}/frames/", "--bundle", BUNDLE),
-    "run video": ("run", "test://?size=32x48&frames=9", "{out}/v.mp4", "--bundle", BUNDLE),
+    "run video": ("run", "test://?size=32x48&frames=300", "{out}/v.mp4", "--bundle", BUNDLE),
     "run json": ("run", "{there}/in/0.png", "none", "--bundle", BUNDLE, "--json"),
     "eval": ("eval", BUNDLE, "{there}/in", "--sigma", "25", "--csv", "{out}/a.csv"),
     "eval report": ("eval", BUNDLE, "{there}/in", "--sigma", "25", "--report", "{out}/r.html"),
@@ -175,7 +175,9 @@ def main() -> int:
         ("verb", "runs", "refused", "faults", "disks too small"),
         [_summary(name, [row for row in rows if row["verb"] == name]) for name in verbs],
     )
-    note(f"wrote {write_csv(NAME, rows, provenance())}")
+    path = RESULTS / f"{NAME}.csv"
+    kept = [row for row in (read_csv(path) if path.exists() else []) if row["verb"] not in verbs]
+    note(f"wrote {write_csv(NAME, [*kept, *rows], provenance())}")
     return int(bool(faults))
 
 

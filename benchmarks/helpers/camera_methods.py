@@ -18,11 +18,12 @@ from benchmarks.helpers.camera_rows import BM3D, FP32_BUNDLE, GRIDS, INT8_BUNDLE
 from benchmarks.helpers.denoisers import Bm3d, NetworkDenoiser, NonLocalMeans
 from edgeunet.bundle import Bundle
 from edgeunet.choosing.int8 import int8_order
+from edgeunet.choosing.shipped_weights import shipped_weights
 from edgeunet.convert.exporting import ExportOrder, export_bundle
 from edgeunet.evaluate.backends import BundleBackend
 from edgeunet.evaluate.protocol import Planes
 from edgeunet.pixels import as_bytes, as_floats
-from edgeunet.recipes import Recipe, load_recipe, recipe_names, recipe_path
+from edgeunet.recipes import Recipe, load_recipe, recipe_names
 from edgeunet.run.executor import Executor
 from edgeunet.specs import Precision, Task
 
@@ -88,7 +89,7 @@ def shipped_networks() -> list[Network]:
     found = []
     for name, width in NETWORKS:
         recipe = load_recipe(name).with_width(width)
-        weights = recipe.trained_weights(recipe_path(name).parent)
+        weights = shipped_weights(name, recipe)
         if weights is None or not weights.is_file():
             raise SystemExit(f"there are no shipped weights of {name} at width {width}")
         found.append(Network(f"{name}-{width}", recipe, weights))

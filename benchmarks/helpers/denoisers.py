@@ -22,13 +22,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeunet.choosing.shipped_weights import shipped_weights
 from edgeunet.convert.exporting import ExportOrder, export_bundle
 from edgeunet.evaluate.protocol import NoiseKind, Planes, add_noise
 from edgeunet.evaluate.torch_backend import TorchBackend
 from edgeunet.metrics import psnr_db
 from edgeunet.models.counts import count
 from edgeunet.noise_models import add_gaussian
-from edgeunet.recipes import Recipe, load_recipe, recipe_names, recipe_path
+from edgeunet.recipes import Recipe, load_recipe, recipe_names
 from edgeunet.run.executor import Executor
 from edgeunet.run.measured import Measurement, ask, measure, measure_runs
 from edgeunet.specs import Precision, Task
@@ -205,7 +206,7 @@ def denoisers() -> dict[str, Denoiser]:
         recipe = load_recipe(name)
         for width in sorted(int(text) for text in recipe.weights):
             sized = recipe.with_width(width)
-            weights = sized.trained_weights(recipe_path(name).parent)
+            weights = shipped_weights(name, sized)
             if Task.DENOISE in recipe.tasks and weights is not None and weights.is_file():
                 found.append(NetworkDenoiser(sized, weights))
     found += [NonLocalMeans(), Bm3d()]

@@ -147,7 +147,7 @@ def command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Export a network to a bundle, checked against the network itself."""
+    """Export a network to a bundle, checked against its source."""
     precision = read_precision(fp32=fp32, fp16=fp16, int8=int8)
     frame_type = _read_frame_type(frame, precision)
     wanted = choose_network(

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 
 from edgeunet import __version__
-from edgeunet.cli import models
+from edgeunet.cli import models, verbs
 from edgeunet.cli.app import EXTRAS
 from edgeunet.cli.train import InterruptedTrainingError
 from edgeunet.cli.verbs import VERBS
@@ -43,6 +44,17 @@ def test_the_overview_says_every_command_whole(monkeypatch: pytest.MonkeyPatch) 
     lines = [line.split(maxsplit=1) for line in commands.splitlines() if line]
     assert [name for name, _ in lines] == list(VERBS)
     assert [name for name, what in lines if not what.endswith(".") or what.endswith("..")] == []
+
+
+def test_the_order_of_verbs_is_the_same_whatever_was_registered_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = typer.Typer()
+    with monkeypatch.context() as some:
+        some.setattr(verbs, "VERBS", {"memory": "memory", "models": "models"})
+        verbs.register(app)
+    verbs.register(app)
+    assert [entry.name for entry in app.registered_commands] == list(VERBS)
 
 
 def test_version() -> None:
@@ -79,7 +91,7 @@ def test_every_verb_has_its_help(verb: str) -> None:
         (("models", "--modle", "unet"), "No such option: --modle", "see: edgeunet models --help"),
         (("models", "--model"), "Option '--model' requires an argument", "edgeunet models --help"),
         (("models", "unet"), "Got unexpected extra argument", "see: edgeunet models --help"),
-        (("export",), "Missing option '--model'", "see: edgeunet export --help"),
+        (("export",), "no network is given", "give --model MODEL for one of edgeunet, or --onnx"),
         (("run",), "Missing", "see: edgeunet run --help"),
         (("train",), "Missing", "see: edgeunet train --help"),
         (("run", "x.mp4", "--bundle", "b", "--seed", "one"), "'--seed'", "edgeunet run --help"),
