@@ -12,6 +12,7 @@ from edgeunet.analysis.held_layout import HeldLayout, StageBorders, lay_out_held
 from edgeunet.errors import GraphError
 from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.imitation.prediction import Areas, StageCost, live_within, usual_bytes
+from edgeunet.planning.garbage import collected_once
 from edgeunet.planning.request import WindowSize
 from edgeunet.planning.window_choices import Costs, StageWindowChoices, WindowOptions
 from edgeunet.specs import Engine, TensorSpec
@@ -183,7 +184,8 @@ def cuts_of(graph: FrameGraph, levels: int, size: WindowSize, engine: Engine) ->
     for level in range(1, levels + 1):
         for recompute in range(level + 1):
             try:
-                stages = graph.cut(level, recompute=recompute)
+                with collected_once():
+                    stages = graph.cut(level, recompute=recompute)
             except GraphError:
                 break
             borders = tuple((s.name, s.inputs, s.outputs) for s in stages)

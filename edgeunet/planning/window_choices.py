@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edgeunet.frame_windows import Halo, smallest_window, windows
 from edgeunet.graph.stages import StageGraph
 from edgeunet.imitation.prediction import Areas, StageCost, cost_of
+from edgeunet.planning.garbage import collected_once
 from edgeunet.planning.request import WindowSize
 from edgeunet.specs import Engine
 
@@ -81,7 +82,8 @@ class Costs:
     def of(self, stage: StageGraph) -> StageCost:
         """Return the cost of a stage; stages with the same model share it."""
         if stage.model not in self._by_model:
-            self._by_model[stage.model] = cost_of(stage, self._engine)
+            with collected_once():
+                self._by_model[stage.model] = cost_of(stage, self._engine)
         return replace(self._by_model[stage.model], stage=stage)
 
 
