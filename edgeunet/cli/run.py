@@ -128,6 +128,21 @@ def command(
             help="Remove old segments before the disk has less room than this; default: 256MiB.",
         ),
     ] = None,
+    event: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--event",
+            metavar="RULE",
+            help="Tell when a class has a share of the frame, like 'pedestrian > 2% for 1s'; may "
+            "be given more than once.",
+        ),
+    ] = None,
+    event_images: Annotated[
+        Path | None,
+        typer.Option(
+            "--event-images", metavar="DIR", help="Keep the frame of every event as PNG there."
+        ),
+    ] = None,
     reconnect: Annotated[
         str,
         typer.Option(
@@ -200,6 +215,7 @@ def command(
     from edgeunet.cli.run_report import RunReport, document, print_summary
     from edgeunet.media.live.reconnecting import Patience, parse_reconnect
     from edgeunet.media.sinks.recording_options import read_recording
+    from edgeunet.stream.class_events import read_rule
     from edgeunet.stream.opening import StoppedWhileOpening
     from edgeunet.stream.pipeline import run_pipeline
     from edgeunet.stream.preview.preview_options import PreviewOptions, read_preview
@@ -209,6 +225,8 @@ def command(
 
     if json and json_lines:
         raise UsageError("--json and --json-lines exclude each other", hint="give one of them")
+    if event_images is not None and not event:
+        raise UsageError("--event-images has no events", hint="add --event 'NAME > 2% for 1s'")
     if not 1 <= status <= 86400:
         raise UsageError(
             f"{status:g} is not a time between status lines",
@@ -232,9 +250,10 @@ def command(
         patience=Patience(timeout, parse_reconnect(reconnect)),
         password_file=password_file,
         recording=read_recording(segment, keep, least_free),
+        events=tuple(map(read_rule, event or ())),
         preview=page,
     )
-    report = RunReport(status, json_lines=json_lines)
+    report = RunReport(status, json_lines=json_lines, event_images=event_images)
     systemd = SystemdNotifier()
 
     def tell(now: RunStatus) -> None:
@@ -248,6 +267,7 @@ def command(
                 on_frame=report.on_frame,
                 on_note=report.note,
                 on_status=tell,
+                on_event=report.on_event,
                 stop=stop,
             )
         except StoppedWhileOpening as error:

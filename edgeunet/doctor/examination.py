@@ -7,6 +7,7 @@ from typing import Any
 
 from edgeunet.doctor.board import System, findings_of_system, look_at_system
 from edgeunet.doctor.camera_devices import findings_of_cameras
+from edgeunet.doctor.camera_services import findings_of_services
 from edgeunet.doctor.findings import Finding
 from edgeunet.doctor.machine import Machine
 from edgeunet.doctor.packages import Packages, ask_packages, engines_of, findings_of_packages
@@ -94,5 +95,6 @@ def examine(machine: Machine) -> Examination:
         *findings_of_resources(machine, system, memory),
         *findings_of_speed(machine, system),
         *findings_of_cameras(machine, system),
+        *findings_of_services(machine),
     )
     return Examination(system, packages, memory, engines_of(system, packages), findings)

@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 from edgeunet.media.capture import LiveSource, ReadAhead
 from edgeunet.media.frames import Frame
-from edgeunet.specs import Task
+from edgeunet.specs import Image, Task
 from edgeunet.stream.activity import Activity
 from edgeunet.stream.added_noise import GaussianNoise
+from edgeunet.stream.class_events import ClassEvent
 from edgeunet.stream.delivery import QUEUED_FRAMES, SinkReport, SinkThread, SlotSink
 from edgeunet.stream.meter import Meter, PsnrMeter
 from edgeunet.stream.opening import Opened
@@ -19,6 +20,9 @@ from edgeunet.stream.run_options import RunOptions
 from edgeunet.stream.slots import Slot, SlotPool
 
 _MS_PER_S = 1e3
+
+EventReader = Callable[[ClassEvent, Image], None]
+"""Called with an event and the frame that the network saw, (H, W, 3) uint8 BGR, not to be kept."""
 
 
 class NetworkThread:
@@ -38,12 +42,14 @@ class NetworkThread:
         feed: LiveSource | ReadAhead,
         activity: Activity,
         stop: threading.Event,
+        on_event: EventReader | None = None,
     ) -> None:
         manifest = opened.bundle.manifest
         size = (manifest.height, manifest.width)
         self._opened = opened
         self._feed = feed
         self._activity = activity
+        self._on_event = on_event
         self._limit = options.frame_limit
         self._asked_to_stop = stop
         self._ending = threading.Event()
@@ -162,6 +168,10 @@ class NetworkThread:
             if self._denoised is not None:
                 after = self._psnr.psnr_db(slot.outputs[self._denoised][0], slot.frame.image)
             self.meter.add_quality(self._psnr.psnr_db(slot.seen, slot.frame.image), after)
+        watcher = self._opened.watcher
+        if watcher is not None and self._on_event is not None:
+            for event in watcher.look(slot.outputs, slot.frame.timestamp_s):
+                self._on_event(event, slot.seen)
         if any(not isinstance(sink.sink, SlotSink) for sink in self.sinks):
             slot.compose()
 

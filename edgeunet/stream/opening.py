@@ -18,6 +18,7 @@ from edgeunet.media.sinks.claims import Claim
 from edgeunet.media.sources import LiveOptions, check_source, is_live, open_source
 from edgeunet.run.engine_choice import Note
 from edgeunet.run.executor import Executor, check_size
+from edgeunet.stream.class_events import EventWatcher
 from edgeunet.stream.compose import Composer, View, choose_view
 from edgeunet.stream.preview.preview_options import PreviewOptions
 from edgeunet.stream.run_options import RunOptions
@@ -51,6 +52,7 @@ class Opened:
     shape: StreamShape
     sinks: tuple[Sink, ...]
     preview: PreviewServer | None
+    watcher: EventWatcher | None
     hung: threading.Event
 
 
@@ -114,6 +116,7 @@ def _open(options: RunOptions, stack: contextlib.ExitStack, on_note: Note | None
     view = choose_view(options.view, manifest)
     if options.strength != FULL:
         Blender(options.strength, manifest)
+    watcher = EventWatcher(options.events, manifest) if options.events else None
     # A camera goes on while an engine loads, so it is opened last. A file can wait.
     hung = threading.Event()
     live_source = is_live(options.source)
@@ -146,7 +149,7 @@ def _open(options: RunOptions, stack: contextlib.ExitStack, on_note: Note | None
         for sink in sinks:
             sink.discard()
         raise
-    return Opened(bundle, view, executor, source, shape, tuple(sinks), server, hung)
+    return Opened(bundle, view, executor, source, shape, tuple(sinks), server, watcher, hung)
 
 
 def _preview(

@@ -16,7 +16,7 @@ from edgeunet.errors import EdgeUnetError
 from edgeunet.media.capture import LiveSource, ReadAhead
 from edgeunet.run.engine_choice import Note
 from edgeunet.stream.activity import Activity
-from edgeunet.stream.network_thread import NetworkThread
+from edgeunet.stream.network_thread import EventReader, NetworkThread
 from edgeunet.stream.opening import Opened, opened_run
 from edgeunet.stream.run_options import RunOptions
 from edgeunet.stream.run_summary import RunStatus, RunSummary, kept, warnings_about
@@ -38,6 +38,7 @@ def run_pipeline(
     on_frame: Progress | None = None,
     on_note: Note | None = None,
     on_status: StatusReader | None = None,
+    on_event: EventReader | None = None,
     stop: threading.Event | None = None,
 ) -> RunSummary:
     """Run a bundle over a source and return a summary.
@@ -45,6 +46,7 @@ def run_pipeline(
     on_frame: called after every frame, in the network's thread.
     on_note: called with one line about the engine's choice, and about a stage that hangs.
     on_status: called about once a second.
+    on_event: called in the composing thread when one of ``options.events`` comes true.
     stop: setting it ends the run after the current frame, as a KeyboardInterrupt does. Written
         frames are kept, and the summary says ``interrupted``.
     Raises an EdgeUnetError when the run cannot start or fails, and StoppedWhileOpening when it was
@@ -56,7 +58,7 @@ def run_pipeline(
         opened = opened_run(options, stack, on_note, stop)
         if opened.preview is not None and on_note is not None:
             on_note(f"the preview is at {opened.preview.address}")
-        run = _Run(options, opened, stack, stop)
+        run = _Run(options, opened, stack, stop, on_event)
         return run.watch(on_frame, on_note, on_status)
 
 
@@ -69,6 +71,7 @@ class _Run:
         opened: Opened,
         stack: contextlib.ExitStack,
         stop: threading.Event,
+        on_event: EventReader | None,
     ) -> None:
         self._options = options
         self._opened = opened
@@ -80,7 +83,7 @@ class _Run:
             feed = ReadAhead(feed, options.frame_limit)
             stack.callback(feed.close)
         self._feed = feed
-        self._network = NetworkThread(options, opened, feed, self._activity, stop)
+        self._network = NetworkThread(options, opened, feed, self._activity, stop, on_event)
         self._shown_frames = 0
         self._shown_s = 0.0
 

@@ -10,6 +10,7 @@ from edgeunet.media.live.reconnecting import DEFAULT_PATIENCE, Patience
 from edgeunet.media.sinks import is_path
 from edgeunet.media.sinks.recording_options import RecordingOptions
 from edgeunet.noise_models import check_noise
+from edgeunet.stream.class_events import EventRule
 from edgeunet.stream.preview.preview_options import PreviewOptions
 from edgeunet.stream.strength import FULL, check_strength
 
@@ -30,6 +31,7 @@ class RunOptions:
     threads: CPU threads of the engine; None takes every core.
     patience: how long a live source is waited for.
     recording: how a folder is filled with segments of video; None fills it with images.
+    events: shares of classes that are told when they come true.
     preview: where a page shows the run; None shows none.
     password_file: a file with the password of the source; None takes the environment's.
     """
@@ -47,6 +49,7 @@ class RunOptions:
     patience: Patience = DEFAULT_PATIENCE
     password_file: Path | None = None
     recording: RecordingOptions | None = None
+    events: tuple[EventRule, ...] = ()
     preview: PreviewOptions | None = None
 
     @property

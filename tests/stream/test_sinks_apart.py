@@ -126,6 +126,21 @@ def test_two_files_at_once(bundle: Bundle, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mkv", "b.mkv", "bundles"]
 
 
+def test_a_window_whose_display_goes_away_takes_nothing_with_it(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The window's process ends, as with an X server that is gone; here there never was one."""
+    monkeypatch.setattr("edgeunet.media.sinks.window.has_display", lambda: True)
+    monkeypatch.setenv("DISPLAY", ":97")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    out = str(tmp_path / "out.mkv")
+    summary = run_pipeline(RunOptions(PATTERN, bundle.path, ("window://", out)))
+    window, file = summary.sinks
+    assert window.failure == "the window is gone, and so may be its display"
+    assert (file.written, file.failure) == (20, "")
+    assert len(read_video(Path(out))[0]) == 20
+
+
 def test_stages_overlap(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     """Network and sink wait 20 ms each: one after the other 20 frames would take 0.8 s."""
     original = Executor.run
