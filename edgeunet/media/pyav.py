@@ -9,6 +9,12 @@ from typing import Any, BinaryIO
 from edgeunet.errors import MissingPackageError
 from edgeunet.names import path_to_read, path_to_write
 
+OLDEST = 17
+"""First version of PyAV that is used. Older ones convert colours in another way."""
+
+# libavformat of FFmpeg 8.1. Before, an MP4 of this kind with a single fragment is not readable.
+_HYBRID = (62, 12)
+
 # Demuxers of video files. Others read playlists, or text as a video of a terminal.
 _FORMATS = (
     *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "ogg", "asf", "gif", "apng"),
@@ -17,7 +23,7 @@ _FORMATS = (
 
 
 def is_there() -> bool:
-    """Return whether PyAV can be imported."""
+    """Return whether PyAV can be imported, and is not too old."""
     try:
         _library()
     except MissingPackageError:
@@ -62,6 +68,11 @@ def file_to_write(path: Path) -> BinaryIO:
     return Path(path_to_write(path)).open("wb", buffering=0)
 
 
+def has_hybrid_mp4() -> bool:
+    """Return whether an MP4 can be written in fragments and get one index over all at its end."""
+    return tuple(_library().library_versions["libavformat"]) >= _HYBRID
+
+
 def can_encode(name: str) -> bool:
     """Return whether this PyAV has an encoder."""
     av = _library()
@@ -77,6 +88,11 @@ def frame_of(image: Any) -> Any:
     return _library().VideoFrame.from_numpy_buffer(image, format="bgr24")
 
 
+def converter() -> Any:
+    """Return PyAV's VideoReformatter, which keeps what it computes for frames of one kind."""
+    return _library().video.reformatter.VideoReformatter()
+
+
 def aac_filter(source: Any, copy: Any) -> Any:
     """Return PyAV's filter of packets that takes the description of the sound out of them.
 
@@ -86,9 +102,13 @@ def aac_filter(source: Any, copy: Any) -> Any:
 
 
 def _library() -> Any:
+    missing = MissingPackageError(
+        f"av>={OLDEST}", purpose="reading and writing videos", extra="video"
+    )
     try:
-        return importlib.import_module("av")
+        av = importlib.import_module("av")
     except ImportError as error:
-        raise MissingPackageError(
-            "av", purpose="reading and writing videos", extra="video"
-        ) from error
+        raise missing from error
+    if int(av.__version__.partition(".")[0]) < OLDEST:
+        raise missing
+    return av

@@ -30,6 +30,8 @@ _MATRICES = {0, 1, UNSAID, 4, 5, 6, 7, 9}
 _BT601 = 5
 _FULL_RANGE = 2
 
+_ATTACHED_PICTURE = 0x400  # of FFmpeg's dispositions
+
 
 @dataclass(frozen=True)
 class TimedImage:
@@ -60,6 +62,7 @@ class VideoReader:
     def __init__(self, path: Path) -> None:
         """Open a file. Raises SourceError when it is no video, or is one without a picture."""
         self._path = path
+        self._converter = pyav.converter()
         self._failures = pyav.failures()
         try:
             self._container = pyav.open_to_read(path)
@@ -82,6 +85,7 @@ class VideoReader:
         self.interlaced = False
         self.stopped = ""
         self.turn = Turn()
+        self._rotation: int | None = None
         self.colours = ColourTags()
         self._shift = self._free_start()
         self._delivered = 0
@@ -114,12 +118,14 @@ class VideoReader:
             return None
         self._delivered += 1
         self.trailing = 0
-        duration = getattr(frame, "duration", 0) or 0
+        duration = frame.duration or 0
         shown = frame.pts if frame.pts is not None else frame.dts
         time = self.clock.time(None if shown is None else shown - self._shift, duration)
         self.concealed += bool(frame.is_corrupt)
         self.interlaced |= bool(frame.interlaced_frame)
-        self.turn = turn_of(frame)
+        if frame.rotation != self._rotation:
+            # Side data and their frame refer to each other, so PyAV frees such a frame late.
+            self._rotation, self.turn = frame.rotation, turn_of(frame)
         return TimedImage(self.turn.applied(self._bgr(frame)), time, duration)
 
     def facts(self, path: Path, first: TimedImage) -> ClipFacts:
@@ -201,7 +207,9 @@ class VideoReader:
         # What does not name its matrix is BT.601, as for FFmpeg and OpenCV.
         named = _BT601 if matrix in (UNSAID, 0, 6) else matrix
         source = {} if is_rgb else {"src_colorspace": named}
-        converted = frame.reformat(format="bgr24", src_color_range=int(frame.color_range), **source)
+        converted = self._converter.reformat(
+            frame, format="bgr24", src_color_range=int(frame.color_range), **source
+        )
         plane = converted.planes[0]
         height, width = converted.height, converted.width
         rows: Image = np.frombuffer(plane, np.uint8)[: height * plane.line_size].reshape(height, -1)
@@ -235,8 +243,9 @@ def _choose(container: Any, path: Path) -> Any:
 
 
 def _is_cover(stream: Any) -> bool:
-    disposition = getattr(stream, "disposition", None)
-    return disposition is not None and "attached_pic" in str(disposition)
+    # PyAV 17 has another type of flags than 18.
+    disposition = stream.disposition
+    return bool(int(getattr(disposition, "value", disposition)) & _ATTACHED_PICTURE)
 
 
 def _unreadable(path: Path, error: Exception) -> SourceError:

@@ -27,14 +27,15 @@ _OF_PICTURES = ColourTags(matrix=_SMPTE170M, primaries=_BT709, transfer=_SRGB, f
 # What a player makes of a file is not to be changed by these.
 _OWN_METADATA = ("encoder", "major_brand", "minor_version", "compatible_brands", "rotate")
 
-_WHOLE_MP4 = {
+_HYBRID = "hybrid_fragmented+"
+_FRAGMENTS = {
     # Parts of a second that play if the process is killed; at the end one index over all.
-    "movflags": "hybrid_fragmented+frag_keyframe+delay_moov+default_base_moof",
+    "movflags": _HYBRID + "frag_keyframe+delay_moov+default_base_moof",
     "frag_duration": "1000000",
     "flush_packets": "1",
 }
 _MKV = {"cluster_time_limit": "1000", "flush_packets": "1"}
-_H264 = {"preset": "ultrafast", "crf": "18"}
+_H264 = {"preset": "ultrafast", "crf": "23"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Coding:
     container: options of the container.
     even: whether height and width have to be even.
     edits: whether the container says from where on it is played, so that packets may lie before.
+    aspect: whether it can say that pixels are not square, when it is written through PyAV.
     on_grid: whether frames lie on a grid of times that begins with the first frame, as in AVI.
     """
 
@@ -55,12 +57,13 @@ class Coding:
     even: bool = False
     edits: bool = False
     on_grid: bool = False
+    aspect: bool = True
 
 
 _MP4 = Coding(
     (("libx264", _H264), ("mpeg4", {"qmin": "2", "qmax": "3"})),
     "yuv420p",
-    _WHOLE_MP4,
+    _FRAGMENTS,
     even=True,
     edits=True,
 )
@@ -69,7 +72,7 @@ CODINGS = {
     ".m4v": _MP4,
     ".mov": _MP4,
     ".avi": Coding((("mjpeg", {"qmin": "2", "qmax": "3"}),), "yuvj420p", {}, on_grid=True),
-    ".mkv": Coding((("ffv1", {"level": "3", "slicecrc": "1"}),), "bgr0", _MKV),
+    ".mkv": Coding((("ffv1", {"level": "3", "slicecrc": "1"}),), "bgr0", _MKV, aspect=False),
 }
 """Suffix -> how it is written."""
 
@@ -88,9 +91,10 @@ class VideoWriter:
         Raises SinkError without an encoder, and one of ``pyav.failures`` when it cannot be opened.
         """
         self._shape = shape
+        self._converter = pyav.converter()
         self._coding = CODINGS[suffix]
         self._clip = shape.clip
-        self.left_out: tuple[str, ...] = ()
+        self._sound_left_out: tuple[str, ...] = ()
         self._container: Any = None
         self._file: BinaryIO | None = None
         self._sound: Sound | None = None
@@ -101,6 +105,27 @@ class VideoWriter:
         except BaseException:
             self.abandon()
             raise
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Lines about what the file cannot hold."""
+        clip, coding = self._clip, self._coding
+        said = list(self._sound_left_out)
+        if clip is not None and clip.pixel_aspect != 1 and not coding.aspect:
+            said.append(
+                f"FFV1 in .mkv cannot say that its pixels are {float(clip.pixel_aspect):.3g} times "
+                "as wide as high"
+            )
+        if clip is not None and coding.on_grid and clip.start_s > 0:
+            said.append(
+                f"a file of this kind begins at 0 s: {float(clip.start_s):.2f} s were taken off"
+            )
+        elif clip is not None and clip.shift_s:
+            said.append(
+                f"the clock of {clip.path.name} begins at {float(clip.shift_s):.0f} s, which were "
+                "taken off"
+            )
+        return tuple(said)
 
     def write(self, image: Image, timestamp_s: float, duration_s: float | None = None) -> None:
         """Write one frame, (H, W, 3) uint8 BGR.
@@ -153,7 +178,7 @@ class VideoWriter:
             self.abandon()
             self._sound = None
             self._begin(path, None)
-            self.left_out = (f"the sound cannot be copied into {suffix} and is left out",)
+            self._sound_left_out = (f"the sound cannot be copied into {suffix} and is left out",)
             self._start_encoding()
 
     def _start_encoding(self) -> None:
@@ -163,8 +188,11 @@ class VideoWriter:
 
     def _begin(self, path: Path, sound: Sound | None) -> None:
         coding, shape, clip = self._coding, self._shape, self._clip
+        wrapping = dict(coding.container)
+        if "movflags" in wrapping and not pyav.has_hybrid_mp4():
+            wrapping["movflags"] = wrapping["movflags"].removeprefix(_HYBRID)
         self._file = pyav.file_to_write(path)
-        self._container = pyav.open_to_write(self._file, dict(coding.container))
+        self._container = pyav.open_to_write(self._file, wrapping)
         encoder, options = self._encoder()
         rate = Fraction(shape.frame_rate).limit_denominator(1001)
         stream = self._container.add_stream(encoder, rate=rate, options=dict(options))
@@ -184,7 +212,7 @@ class VideoWriter:
             context.sample_aspect_ratio = clip.pixel_aspect
             self._container.metadata.update(_kept(clip))
         if sound is not None:
-            self.left_out = sound.add_to(
+            self._sound_left_out = sound.add_to(
                 self._container,
                 begin_s=start_s if coding.on_grid else Fraction(0),
                 before_zero=coding.edits,
@@ -224,18 +252,17 @@ class VideoWriter:
         frame = pyav.frame_of(image)
         tags = self._tags
         if tags.matrix == _RGB:
-            return frame.reformat(format=self._coding.pixels)
+            return self._converter.reformat(frame, format=self._coding.pixels)
         # swscale counts BT.601 once; what names no matrix is read as BT.601.
         matrix = _BT601 if tags.matrix in (UNSAID, _SMPTE170M) else tags.matrix
-        converted = frame.reformat(
+        converted = self._converter.reformat(
+            frame,
             format=self._coding.pixels,
             dst_colorspace=matrix,
             dst_color_range=2 if tags.full_range else 1,
         )
         converted.colorspace, converted.color_range = tags.matrix, _range(tags)
-        for name, code in (("color_primaries", tags.primaries), ("color_trc", tags.transfer)):
-            if hasattr(converted, name):
-                setattr(converted, name, code)
+        converted.color_primaries, converted.color_trc = tags.primaries, tags.transfer
         return converted
 
     def _mux(self, packets: Any) -> None:

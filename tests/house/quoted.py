@@ -355,3 +355,20 @@ def tensorrt_plans() -> Rows:
             cells.append("" if total is None else f"{total / MIB:.1f} (1/{whole / total:.1f})")
         rows.append(cells)
     return rows
+
+
+def video_files() -> Rows:
+    """Return per kind of work: times in ms per frame and their ratios, KiB per frame and PSNR."""
+    table = []
+    for what in dict.fromkeys(row["what"] for row in rows_of("video_files")):
+        rows = [row for row in rows_of("video_files") if row["what"] == what]
+        cells = [what]
+        for unit in ("processor_ms", "wall_ms"):
+            both = [(float(row[f"pyav_{unit}"]), float(row[f"opencv_{unit}"])) for row in rows]
+            cells += [f"{statistics.median(column):.1f}" for column in zip(*both, strict=True)]
+            cells.append(f"{statistics.median(ours / theirs for ours, theirs in both):.2f}")
+        for figure, digits in (("kib", 0), ("psnr_db", 1)):
+            pair = [rows[0][f"{way}_{figure}"] for way in ("pyav", "opencv")]
+            cells.append(" / ".join(rounded(one, digits) for one in pair if one))
+        table.append(cells)
+    return table

@@ -39,6 +39,7 @@ _KODAK = re.compile(r"Kodak.*?((?:\d+\.\d+ / )+\d+\.\d+) dB at sigma ([\d/ ]+)")
         (FINDINGS / "int8.md", "## What is saved and gained", quoted.int8_costs),
         (FINDINGS / "qat.md", "# Does a fine-tune with 8 bits pay?", quoted.qat),
         (FINDINGS / "tensorrt-memory.md", "## Plans", quoted.tensorrt_plans),
+        (ROOT / "docs" / "video.md", "## Speed", quoted.video_files),
         (
             FINDINGS / "bursts.md",
             "# Is training on bursts as good as training on clean images?",

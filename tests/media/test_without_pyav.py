@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +43,8 @@ def test_a_video_goes_through_and_says_what_is_not_known(tmp_path: Path, suffix:
     sink.finish()
     assert listing(tmp_path) == [path.name]
     assert sink.warnings() == (
-        f"{path} is written without PyAV: at 12.5 frames per second throughout, and without sound "
-        "(pip install av)",
+        f"{path} is written without PyAV 17: at 12.5 frames per second throughout, and without "
+        "sound (pip install 'av>=17')",
     )
     source = open_source(str(path))
     assert isinstance(source, PlainVideoSource)
@@ -56,9 +57,17 @@ def test_a_video_goes_through_and_says_what_is_not_known(tmp_path: Path, suffix:
     report = source.report()
     assert (report.complete, report.ended) == (True, True)
     assert report.warnings == (
-        f"{path} is read without PyAV: its frames are taken to come at equal intervals, and damage "
-        "and changes of the frame size go unseen (pip install av)",
+        f"{path} is read without PyAV 17: its frames are taken to come at equal intervals, and "
+        "damage and changes of the frame size go unseen (pip install 'av>=17')",
     )
+
+
+def test_a_pyav_that_is_too_old_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", types.SimpleNamespace(__version__="16.1.0"))
+    path = write_video(tmp_path / "clip.mp4", 3)
+    assert isinstance(open_source(str(path)), PlainVideoSource)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])

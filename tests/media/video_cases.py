@@ -5,6 +5,8 @@ What is written is known, so the truth about a file is not asked of the reader u
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -110,7 +112,16 @@ class _Voice:
 
 
 def packet_times(path: Path) -> list[float]:
-    """Return the times of the frames that a viewer sees, from the packets, without decoding."""
+    """Return the times of the frames that a viewer sees, in seconds.
+
+    ffprobe tells them where it is installed, else they are taken from the packets, undecoded.
+    """
+    probe = shutil.which("ffprobe")
+    if probe is not None:
+        entries = ("-select_streams", "v:0", "-show_entries", "frame=pts_time", "-of", "csv=p=0")
+        command = [probe, "-v", "error", *entries, str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return [float(line.split(",")[0]) for line in done.stdout.split() if line[0] != ","]
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         return sorted(
@@ -141,15 +152,19 @@ def turn(path: Path, a: int, b: int, c: int, d: int) -> Path:
     return path
 
 
-def spoil(path: Path, numbers: Sequence[int]) -> Path:
-    """Overwrite the content of some packets, by their number in the file, with 0xff."""
+def spoil(path: Path, numbers: Sequence[int], header: int = 16) -> Path:
+    """Overwrite the content of some packets, by their number in the file, with random bytes.
+
+    header: bytes of the container before a packet's content, which are left.
+    """
+    random = np.random.default_rng(3)
     with av.open(str(path)) as container:
         packets = [p for p in container.demux(container.streams.video[0]) if p.size]
         places = [(packets[number].pos, packets[number].size) for number in numbers]
     data = bytearray(path.read_bytes())
     for pos, size in places:
         assert pos is not None
-        # The first bytes may be a header of the container.
-        data[pos + 16 : pos + size - 4] = b"\xff" * (size - 20)
+        many = size - header - 4
+        data[pos + header : pos + size - 4] = random.integers(0, 256, many, np.uint8).tobytes()
     path.write_bytes(bytes(data))
     return path

@@ -12,6 +12,7 @@ from edgeunet.errors import SinkError
 from edgeunet.files import replacing_file
 from edgeunet.media import opencv
 from edgeunet.media.frames import Frame, StreamShape
+from edgeunet.media.pyav import OLDEST
 from edgeunet.media.sinks.full_disk import is_full
 from edgeunet.specs import Image
 
@@ -84,8 +85,8 @@ class PlainVideoSink:
 
     def warnings(self) -> tuple[str, ...]:
         return (
-            f"{self.name} is written without PyAV: at {self._shape.frame_rate:g} frames per second "
-            "throughout, and without sound (pip install av)",
+            f"{self.name} is written without PyAV {OLDEST}: at {self._shape.frame_rate:g} frames "
+            f"per second throughout, and without sound (pip install 'av>={OLDEST}')",
         )
 
     def _drop(self, error: BaseException) -> None:

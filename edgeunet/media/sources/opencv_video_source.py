@@ -8,6 +8,7 @@ from edgeunet.errors import SourceError
 from edgeunet.media import opencv
 from edgeunet.media.clip_facts import ClipFacts
 from edgeunet.media.frames import SourceReport
+from edgeunet.media.pyav import OLDEST
 from edgeunet.media.sources.captured import CapturedFrames
 from edgeunet.media.whole_files import cut_off
 from edgeunet.names import shown
@@ -39,8 +40,9 @@ class PlainVideoSource(CapturedFrames):
     def report(self) -> SourceReport:
         name = shown(self.name)
         warnings = [
-            f"{name} is read without PyAV: its frames are taken to come at equal intervals, and "
-            "damage and changes of the frame size go unseen (pip install av)"
+            f"{name} is read without PyAV {OLDEST}: its frames are taken to come at equal "
+            "intervals, and damage and changes of the frame size go unseen "
+            f"(pip install 'av>={OLDEST}')"
         ]
         if not self._rate_known:
             warnings.append(f"{name} has no frame rate; {DEFAULT_FRAME_RATE:g} is assumed")
