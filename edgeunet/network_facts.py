@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from edgeunet.recipes import ClassTable, ExportTable, ToleranceTable
+from edgeunet.recipes import ClassTable, ExportTable, Recipe, ToleranceTable
 from edgeunet.specs import ClassLabel, Task
 
 
@@ -61,3 +61,8 @@ class NetworkFacts(Protocol):
 
     @property
     def tolerance(self) -> ToleranceTable: ...
+
+
+def remembers(network: NetworkFacts) -> bool:
+    """Return whether a network's answer depends on the frames before."""
+    return isinstance(network, Recipe) and network.network.temporal != "none"

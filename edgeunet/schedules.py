@@ -91,7 +91,9 @@ class ClipsTable(_Table, frozen=True):
 
     frames: number of frames of a clip, at the first step and at the last.
     gate_steps: steps at first in which only what uses the memory learns.
-    gate_learning_rate: in these steps.
+    gate_learning_rate: in these steps, before the factor.
+    rate_factor: of the learning rate of what uses the memory, in all steps.
+    fused_weight: of the loss of the fused frames in the sum; without it, trust is learned slowly.
     still, pans, passing: shares of clips made of photographs: still, slowly panned, and still with
         something that passes in front. The others are cut from real clips.
     cuts: share of clips with a cut to another scene.
@@ -101,7 +103,9 @@ class ClipsTable(_Table, frozen=True):
 
     frames: tuple[int, int] = (3, 10)
     gate_steps: int = 300
-    gate_learning_rate: float = 3e-3
+    gate_learning_rate: float = 1e-3
+    rate_factor: float = 2.0
+    fused_weight: float = 1.0
     still: float = 0.1
     pans: float = 0.1
     passing: float = 0.1
@@ -112,8 +116,7 @@ class ClipsTable(_Table, frozen=True):
     def frames_at(self, step: int, steps: int) -> int:
         """Return the number of frames of a clip at one of ``steps`` steps."""
         first, last = self.frames
-        begun = max(0, step - self.gate_steps) / max(1, steps - self.gate_steps)
-        return min(last, first + int((last - first + 1) * begun))
+        return min(last, first + (last - first + 1) * step // steps)
 
 
 _MOST_FRAMES = 100
@@ -304,6 +307,10 @@ def _clips_problems(table: ClipsTable) -> Iterator[str]:
         yield "gate_steps must be at least 0"
     if not 0 < table.gate_learning_rate < math.inf:
         yield "gate_learning_rate must be a number above 0"
+    if not 0 < table.rate_factor < math.inf:
+        yield "rate_factor must be a number above 0"
+    if not 0 <= table.fused_weight < math.inf:
+        yield "fused_weight must be a number from 0"
     for name in _CLIP_SHARES:
         if not 0 <= getattr(table, name) <= 1:
             yield f"{name} must be from 0 to 1"

@@ -28,6 +28,18 @@ FRAME = "frame"
 """The name of a graph's input frame, (1, H, W, 3) BGR of a ``FrameType``."""
 
 
+# Tensors of networks that remember frames; convert/remembering_frame.py says what they hold.
+PREVIOUS, COUNT, FUSED = "previous", "count", "fused"
+ALIGNED, COUNTED, MEAN = "aligned", "aligned_count", "aligned_fused"
+COUNT_NEXT, FUSED_NEXT = "count_next", "fused_next"
+
+STATES = {COUNT: COUNT_NEXT, FUSED: FUSED_NEXT}
+"""Tensors that are kept from frame to frame, to the tensor that takes their place.
+
+PREVIOUS is kept as well: the denoised output takes its place.
+"""
+
+
 class Precision(str, enum.Enum):
     """The number format a network computes in."""
 

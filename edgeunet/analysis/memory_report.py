@@ -111,7 +111,7 @@ class MemoryReport:
     Fields of frame plans:
     window: (height, width) of the largest window.
     halo: the largest halo, in pixels.
-    held_bytes: bytes that stages hold for later ones at the peak.
+    held_bytes, state_bytes: held for later stages at the peak, and kept from frame to frame.
     recompute_ratio: arithmetic of the plan over that of the whole frame.
     predicted_bytes: memory that ``engine`` is predicted to take.
     planned: the stages.
@@ -136,6 +136,7 @@ class MemoryReport:
     window: tuple[int, int] | None = None
     halo: int | None = None
     held_bytes: int = 0
+    state_bytes: int = 0
     recompute_ratio: float = 1.0
     predicted_bytes: int | None = None
     engine: Engine | None = None
@@ -203,6 +204,8 @@ class MemoryReport:
             ("input/output", "the caller's buffers, not in the peak", self.io_bytes),
             ("weights", "stored in the graph, not in the peak", self.weight_bytes),
         ]
+        if self.state_bytes:
+            rows.insert(-2, ("state", "kept from frame to frame", self.state_bytes))
         if self.predicted_bytes is not None:
             rows.append(("predicted", f"what {self.engine} will take", self.predicted_bytes))
         return rows
@@ -264,6 +267,7 @@ class MemoryReport:
             "io_bytes": self.io_bytes,
             "weight_bytes": self.weight_bytes,
             "held_bytes": self.held_bytes,
+            **({"state_bytes": self.state_bytes} if self.state_bytes else {}),
             "recompute_ratio": round(self.recompute_ratio, 4),
             "predicted_bytes": self.predicted_bytes,
             "stages": [

@@ -42,6 +42,7 @@ class FramePlanFacts:
     """Properties of the whole frame plan; sizes are in bytes.
 
     frame: (height, width), not padded.
+    states: tensors that are kept from frame to frame.
     """
 
     model: str
@@ -53,6 +54,11 @@ class FramePlanFacts:
     frame_bytes: int
     predicted_bytes: int
     engine: Engine
+    states: tuple[TensorSpec, ...] = ()
+
+    @property
+    def state_bytes(self) -> int:
+        return sum(spec.size_bytes for spec in self.states)
 
 
 def report_of_frame_plan(facts: FramePlanFacts, stages: Sequence[StageReport]) -> MemoryReport:
@@ -64,7 +70,7 @@ def report_of_frame_plan(facts: FramePlanFacts, stages: Sequence[StageReport]) -
     core = _core_of(stages)
     for index, (stage, held) in enumerate(zip(stages, facts.layout.live_bytes, strict=True)):
         start = len(steps)
-        base = held + stage.window_bytes
+        base = held + stage.window_bytes + facts.state_bytes
         for step in stage.report.steps:
             label = f"{stage.name}/{step.node}"
             live = base + step.live_bytes
@@ -84,7 +90,7 @@ def report_of_frame_plan(facts: FramePlanFacts, stages: Sequence[StageReport]) -
         precision=facts.precision,
         skip_bytes=skip_bytes,
         peak_live_bytes=steps[peak].live_bytes,
-        arena_bytes=facts.layout.arena_bytes + windows + largest,
+        arena_bytes=facts.layout.arena_bytes + facts.state_bytes + windows + largest,
         io_bytes=facts.frame_bytes,
         weight_bytes=sum(stage.report.weight_bytes for stage in stages),
         view_gain_bytes=0,
@@ -97,6 +103,7 @@ def report_of_frame_plan(facts: FramePlanFacts, stages: Sequence[StageReport]) -
         window=_largest_window_of(stages),
         halo=max(stage.halo for stage in stages),
         held_bytes=facts.layout.arena_bytes,
+        state_bytes=facts.state_bytes,
         recompute_ratio=facts.recompute_ratio,
         predicted_bytes=facts.predicted_bytes,
         engine=facts.engine,
@@ -153,7 +160,12 @@ def _alive(
         else []
     )
     own = stage.report.live_at_peak if step == stage.report.peak_step else ()
-    return (*held, *window, *(replace(tensor) for tensor in own))
+    count = len(facts.layout.live_bytes)
+    states = [
+        LiveTensor(spec.name, spec.size_bytes, Role.STATE, spec.shape, spec.dtype, 0, count)
+        for spec in facts.states
+    ]
+    return (*states, *held, *window, *(replace(tensor) for tensor in own))
 
 
 def _largest_window_of(stages: Sequence[StageReport]) -> tuple[int, int] | None:

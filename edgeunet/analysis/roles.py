@@ -18,10 +18,12 @@ from edgeunet.graph.summary import GraphView
 class Role(str, enum.Enum):
     """The reason why a buffer is held.
 
+    STATE: kept from frame to frame.
     HELD: passed from stage to stage.
     WINDOW: buffers of one window.
     """
 
+    STATE = "state"
     HELD = "held"
     WINDOW = "window"
     SKIP = "skip"

@@ -43,6 +43,8 @@ def _whole_frame(manifest: Manifest) -> Iterator[str]:
     size = (manifest.height, manifest.width)
     if len(manifest.stages) > 1 or manifest.stages[0].window is not None:
         yield "it has several stages or windows, and no plan"
+    if manifest.states:
+        yield "it keeps tensors from frame to frame, and has no plan"
     if _frame(manifest, size) not in [entry.spec() for entry in manifest.stages[0].inputs]:
         yield f"its first stage takes no {_described(manifest, size)}"
     made = {entry.name: entry.spec() for stage in manifest.stages for entry in stage.outputs}
@@ -63,8 +65,25 @@ def _planned(manifest: Manifest, plan: FramePlanEntry) -> Iterator[str]:
         yield f"its plan has no {_described(manifest, size)}"
     for stage in manifest.stages:
         yield from _stage(stage, tensors, size)
+    yield from _states(manifest, tensors)
     made = {name: entry.spec() for name, entry in tensors.items()}
     yield from _outputs(manifest, made, size)
+
+
+def _states(manifest: Manifest, tensors: dict[str, HeldEntry]) -> Iterator[str]:
+    made = {entry.name for stage in manifest.stages for entry in stage.outputs}
+    names = [state.name for state in manifest.states]
+    for state in manifest.states:
+        if names.count(state.name) > 1 or state.name in made or state.name not in tensors:
+            yield f"it has no one state {state.name!r}"
+        elif state.made_by not in made or state.made_by not in tensors:
+            yield f"no stage makes what takes the place of the state {state.name!r}"
+        elif _kind(tensors[state.made_by]) != _kind(tensors[state.name]):
+            yield f"{state.made_by!r} does not fit into the state {state.name!r}"
+
+
+def _kind(entry: HeldEntry) -> tuple[tuple[int, ...], str]:
+    return entry.shape, entry.dtype
 
 
 def _placed(entry: HeldEntry, size: tuple[int, int]) -> Iterator[str]:

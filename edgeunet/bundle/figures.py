@@ -9,7 +9,7 @@ from edgeunet.analysis.memory_report import MemoryReport, analyse
 from edgeunet.analysis.plan_report import FramePlanFacts, StageReport, report_of_frame_plan
 from edgeunet.bundle.folder import Bundle
 from edgeunet.bundle.manifest import FramePlanEntry, StageEntry
-from edgeunet.bundle.tensors import held_specs, stage_borders
+from edgeunet.bundle.tensors import held_specs, stage_borders, state_specs
 from edgeunet.graph.summary import view_of_file
 from edgeunet.specs import FRAME, FrameType, Task, TensorSpec
 
@@ -45,6 +45,7 @@ def report_of_bundle(bundle: Bundle) -> MemoryReport:
         frame_bytes=outputs + padded.size_bytes,
         predicted_bytes=plan.predicted_bytes,
         engine=plan.engine,
+        states=state_specs(manifest),
     )
     return report_of_frame_plan(facts, [_figures(bundle, stage, plan) for stage in manifest.stages])
 

@@ -104,6 +104,17 @@ class HeldEntry(_Entry, frozen=True):
         return tuple(shape)
 
 
+class StateEntry(_Entry, frozen=True):
+    """A tensor that is kept from frame to frame, and what takes its place after a frame.
+
+    name: an input of the first stage, which no stage makes. made_by: an output, or a tensor of a
+    stage. Before the first frame it is zero. The plan lists both tensors.
+    """
+
+    name: str
+    made_by: str
+
+
 class FramePlanEntry(_Entry, frozen=True):
     """How the frame is cut into stages.
 
@@ -236,6 +247,7 @@ class Manifest(_Entry, frozen=True):
     calibration: str | None = None
     quantization: QuantizationEntry | None = None
     plan: FramePlanEntry | None = None
+    states: tuple[StateEntry, ...] = ()
     digest: str = ""
 
     @property

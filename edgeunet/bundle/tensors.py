@@ -9,14 +9,25 @@ from edgeunet.specs import FRAME, Pool, TensorSpec
 
 
 def held_specs(manifest: Manifest) -> tuple[TensorSpec, ...]:
-    """Return the held tensors: those that are neither the frame nor an output.
+    """Return the held tensors: those that are no frame, output or state.
 
-    A bundle without a plan has none.
+    What takes the place of a state is no held tensor either: it is written there at once. A bundle
+    without a plan has none.
     """
     if manifest.plan is None:
         return ()
     known = {FRAME, *(output.name for output in manifest.outputs)}
+    for state in manifest.states:
+        known |= {state.name, state.made_by}
     return tuple(entry.spec() for entry in manifest.plan.tensors if entry.name not in known)
+
+
+def state_specs(manifest: Manifest) -> tuple[TensorSpec, ...]:
+    """Return the tensors that are kept from frame to frame."""
+    if manifest.plan is None:
+        return ()
+    names = {state.name for state in manifest.states}
+    return tuple(entry.spec() for entry in manifest.plan.tensors if entry.name in names)
 
 
 def stage_borders(manifest: Manifest) -> tuple[StageBorders, ...]:

@@ -99,6 +99,11 @@ def check_order(manifest: Manifest, order: TritonOrder) -> StageEntry:
             "--max-batch needs a plan for several frames, and edgeunet build makes plans for one",
             hint="leave --max-batch out, or give --backend onnxruntime",
         )
+    if manifest.states:
+        raise BundleError(
+            f"{manifest.name} remembers frames, and Triton's requests know nothing of each other",
+            hint="serve a network without temporal, such as unetmm",
+        )
     if manifest.plan is not None or len(manifest.stages) != 1:
         names = ", ".join(stage.name for stage in manifest.stages)
         raise BundleError(

@@ -110,7 +110,7 @@ def _lifetime(tensor: LiveTensor) -> str:
     """Return the steps of its stage in which a tensor lives, or the stages it is held for."""
     if tensor.role is Role.WINDOW:
         return ""
-    unit = " stages" if tensor.role is Role.HELD else ""
+    unit = " stages" if tensor.role in (Role.HELD, Role.STATE) else ""
     return f"[{tensor.start}, {tensor.end}){unit}"
 
 

@@ -87,6 +87,14 @@ def command(
             help="Strength of the denoising: 0 gives the input frame, 1 the network's output.",
         ),
     ] = 1.0,
+    temporal: Annotated[
+        str,
+        typer.Option(
+            "--temporal",
+            metavar="on|off",
+            help="For a network that remembers frames: off takes each one as a first frame.",
+        ),
+    ] = "on",
     frames: Annotated[
         int | None, typer.Option("--frames", metavar="N", help="Stop after this many frames.")
     ] = None,
@@ -236,6 +244,8 @@ def command(
     if preview or metrics or preview_at is not None:
         address = preview_at or PreviewOptions().authority
         page = read_preview(address, preview_token, metrics=metrics)
+    if temporal not in ("on", "off"):
+        raise UsageError(f"--temporal {temporal!r} is not known", hint="use on or off")
     options = RunOptions(
         source=source,
         bundle=bundle,
@@ -245,6 +255,7 @@ def command(
         seed=seed,
         view=view,
         strength=strength,
+        temporal=temporal == "on",
         frame_limit=frames,
         threads=threads,
         patience=Patience(timeout, parse_reconnect(reconnect)),

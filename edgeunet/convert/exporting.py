@@ -28,6 +28,7 @@ from edgeunet.bundle.manifest import (
     OutputEntry,
     ParityEntry,
     StageEntry,
+    StateEntry,
 )
 from edgeunet.contracts import ForeignNetwork
 from edgeunet.convert.int8_order import Int8Order
@@ -49,16 +50,29 @@ from edgeunet.convert.parity import (
     shortfalls,
 )
 from edgeunet.convert.quantizing import make_quantizer, quantization_entry
+from edgeunet.convert.remembering_parity import RememberingReference, check_clips
 from edgeunet.convert.staging import memory_entry, plan_entry, write_stages, write_whole
+from edgeunet.errors import UsageError
 from edgeunet.files import check_writable, naming
 from edgeunet.graph.for_engine import finish
 from edgeunet.graph.summary import view_of_model
 from edgeunet.imitation.prediction import whole_region_bytes
-from edgeunet.network_facts import NetworkFacts
+from edgeunet.network_facts import NetworkFacts, remembers
 from edgeunet.planning.frame_plan import FramePlan
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
 from edgeunet.recipes import Recipe
-from edgeunet.specs import Array, Engine, FrameType, Precision
+from edgeunet.specs import (
+    COUNT,
+    COUNT_NEXT,
+    FUSED,
+    FUSED_NEXT,
+    PREVIOUS,
+    Array,
+    Engine,
+    FrameType,
+    Precision,
+    Task,
+)
 
 _TOOLS = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy")
 
@@ -67,6 +81,10 @@ class Runner(Protocol):
     """A loaded bundle: maps a frame, (H, W, 3) uint8 BGR, to its outputs by name."""
 
     def run(self, image: NDArray[np.uint8]) -> Mapping[str, Array]: ...
+
+    def restart(self) -> None: ...
+
+    def memory(self) -> dict[str, Array]: ...
 
     def close(self) -> None: ...
 
@@ -135,6 +153,7 @@ def export_bundle(
     cannot be written, and EdgeUnetError when the memory is too small.
     """
     check_precision(order.precision, order.int8)
+    _check_int8(order)
     check_frame_size(order.network, order.height, order.width)
     check_target(target)
     check_writable(target)
@@ -151,7 +170,12 @@ def export_bundle(
         sheets = parity_sheets(order.height, order.width)
         with contextlib.closing(open_runner(draft)) as runner:
             figures = graphs.further_parity(order.height, order.width)
-            figures += check_parity(reference, runner.run, order.network, order.precision, sheets)
+            if isinstance(reference, RememberingReference):
+                figures += check_clips(reference, runner, order.network, order.precision, sheets)
+            else:
+                figures += check_parity(
+                    reference, runner.run, order.network, order.precision, sheets
+                )
             require_parity(figures, reference.title)
             if order.precision is Precision.INT8:
                 report("comparing the integer kernels with floats")
@@ -185,6 +209,7 @@ def draft_bundle(
     Raises the errors of ``export_bundle``.
     """
     check_precision(order.precision, order.int8)
+    _check_int8(order)
     check_frame_size(order.network, order.height, order.width)
     with within_memory(order.network, order.height, order.width):
         return _draft(order, graphs or _graphs(order), target, lambda text: None, plan)
@@ -194,6 +219,15 @@ def _graphs(order: ExportOrder) -> Graphs:
     if not isinstance(order.network, Recipe):
         raise TypeError("the graphs of a foreign network are given")
     return graphs_of_recipe(order.network, order.weights, order.frame_type)
+
+
+def _check_int8(order: ExportOrder) -> None:
+    """Raise UsageError for an INT8 graph of a network that remembers frames."""
+    if order.precision is Precision.INT8 and remembers(order.network):
+        raise UsageError(
+            f"{order.network.name} remembers frames, and INT8 ranges are measured on single ones",
+            hint="export it with --fp16 or --fp32",
+        )
 
 
 def _draft(
@@ -208,7 +242,7 @@ def _draft(
     if order.int8 is not None:
         quantizer = make_quantizer(order.int8, graphs, report)
         engine = quantizer.engine
-    if plan is None and order.request != WHOLE_FRAME:
+    if plan is None and (order.request != WHOLE_FRAME or remembers(order.network)):
         report("planning")
         plan = plan_frames(
             graphs,
@@ -223,7 +257,7 @@ def _draft(
     with tempfile.TemporaryDirectory(prefix="edgeunet-") as scratch:
         folder = Path(scratch)
         with naming(folder):
-            if plan is None or not plan.windowed:
+            if plan is None or not plan.staged:
                 size = (order.height, order.width)
                 model = graphs.at(*size, order.precision, quantizer)
                 finish(model, engine)
@@ -280,6 +314,7 @@ def _manifest(
         tools=_tool_versions(),
         files={},
         plan=plan,
+        states=_states(order.network),
     )
 
 
@@ -305,6 +340,20 @@ def _outputs(order: ExportOrder) -> tuple[OutputEntry, ...]:
         )
         for pathway in order.network.pathways
     )
+
+
+def _states(network: NetworkFacts) -> tuple[StateEntry, ...]:
+    """Return what the bundle of a network keeps from frame to frame."""
+    if not isinstance(network, Recipe) or not remembers(network):
+        return ()
+    denoised = next(one.output for one in network.pathways if one.head is Task.DENOISE)
+    found = [
+        StateEntry(name=PREVIOUS, made_by=denoised),
+        StateEntry(name=COUNT, made_by=COUNT_NEXT),
+    ]
+    if network.network.temporal == "fuse":
+        found.append(StateEntry(name=FUSED, made_by=FUSED_NEXT))
+    return tuple(found)
 
 
 def _tool_versions() -> dict[str, str]:

@@ -46,10 +46,11 @@ class FrameModule(nn.Module):
 
     def answers(self, frame: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
         """Yield (output name, float result of its head, the answer made from it)."""
-        for name, y in self.network.heads(_planes(frame), reread=lambda: _planes(frame)):
-            yield name, y, self._finish(self._tasks[name], y, frame)
+        for name, y in self.network.heads(planes(frame), reread=lambda: planes(frame)):
+            yield name, y, self.finish(self._tasks[name], y, frame)
 
-    def _finish(self, task: Task, y: Tensor, frame: Tensor) -> Tensor:
+    def finish(self, task: Task, y: Tensor, frame: Tensor) -> Tensor:
+        """Return the answer made from a head's float result."""
         if task is Task.DENOISE:
             pixels = (y.permute(0, 2, 3, 1) * 255.0).to(torch.float32)
             if self.image_residual:
@@ -78,6 +79,6 @@ class TorchReference:
                 yield name, floats.numpy(), answer.numpy()
 
 
-def _planes(frame: Tensor) -> Tensor:
+def planes(frame: Tensor) -> Tensor:
     """Return (1, H, W, 3) of 0..255 as (1, 3, H, W) float32 of 0..1."""
     return frame.to(torch.float32).permute(0, 3, 1, 2) * (1.0 / 255.0)

@@ -7,7 +7,7 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -17,18 +17,28 @@ import torch
 
 from edgeunet.convert.frame_module import FrameModule, TorchReference
 from edgeunet.convert.parity import ParityFigure, Reference
+from edgeunet.convert.remembering_frame import (
+    AlignModule,
+    FuseModule,
+    RememberingModule,
+    RememberingParts,
+    remembering_parts,
+)
+from edgeunet.convert.remembering_parity import RememberingReference
 from edgeunet.errors import EdgeUnetError, UsageError
 from edgeunet.graph.fold import fold
 from edgeunet.graph.half import to_half
 from edgeunet.graph.opset import for_older_readers, lower_opset
+from edgeunet.graph.receptive import spatial_axes
 from edgeunet.graph.rematerialise import reread_inputs
 from edgeunet.graph.resize import at_sizes
 from edgeunet.graph.unshuffle import join_unshuffles
+from edgeunet.graph.values import static_shape
 from edgeunet.models import Network, build_network
 from edgeunet.models.weights import load_weights
 from edgeunet.network_facts import NetworkFacts
 from edgeunet.recipes import Recipe
-from edgeunet.specs import FRAME, FrameType, Precision
+from edgeunet.specs import COUNT, COUNT_NEXT, COUNTED, FRAME, FrameType, Precision
 from edgeunet.units import LARGEST_SIDE, format_size
 
 # What torch's exporter writes; graph/opset.py lowers it to what the oldest TensorRT reads.
@@ -144,10 +154,18 @@ class NetworkGraphs:
     for each size that does.
     """
 
-    def __init__(self, module: FrameModule, recipe: Recipe) -> None:
+    def __init__(
+        self,
+        module: FrameModule | RememberingModule,
+        recipe: Recipe,
+        parts: RememberingParts | None = None,
+    ) -> None:
+        """Store the network. parts: of one that remembers; ``module`` is then one of them."""
         self.module = module
         self.recipe = recipe
+        self.parts = parts
         self._exported: dict[tuple[int, int], ir.Model] = {}
+        self._before: dict[tuple[str, int, int], ir.Model] = {}
 
     @property
     def facts(self) -> NetworkFacts:
@@ -162,6 +180,10 @@ class NetworkGraphs:
         return self.recipe.network.levels
 
     def reference(self, height: int, width: int) -> Reference:
+        if self.parts is not None:
+            return RememberingReference(self.parts, self.recipe)
+        if not isinstance(self.module, FrameModule):
+            raise TypeError("only the parts of a network that remembers are no frame module")
         return TorchReference(self.module, self.recipe)
 
     def further_parity(self, height: int, width: int) -> list[ParityFigure]:
@@ -178,6 +200,7 @@ class NetworkGraphs:
     ) -> ir.Model:
         """Return a new graph for frames of (height, width) pixels; it belongs to the caller.
 
+        A network that remembers has a graph for frames that need no padding only.
         quantize: for INT8. Raises UsageError for INT8 without it.
         """
         check_precision(precision, quantize)
@@ -196,31 +219,54 @@ class NetworkGraphs:
         if needs_padding:
             return self._export(height, width).clone()
         base = self._export(*self.base_size)
-        return at_sizes(base, {FRAME: (height, width)})
+        return resized(base, self.base_size, (height, width))
+
+    def recalling(self, height: int, width: int, precision: Precision) -> tuple[ir.Model, ir.Model]:
+        """Return the graphs of the parts before a network that remembers: align, and fuse.
+
+        height, width: of the padded frame. ``align`` is for frames of this size only, and always
+        in FP32, because it counts pixels. ``fuse`` is for the base size.
+        Raises ValueError for a network that remembers nothing.
+        """
+        if self.parts is None:
+            raise ValueError("a network without temporal has no parts before it")
+        aligning = self._export_before("align", self.parts.align, height, width)
+        fusing = self._export_before("fuse", self.parts.fuse, *self.base_size)
+        if precision is Precision.FP16:
+            to_half(fusing, fp32_ops=self.recipe.export.fp32_ops)
+        return aligning, fusing
+
+    def _export_before(
+        self, name: str, part: AlignModule | FuseModule, height: int, width: int
+    ) -> ir.Model:
+        key = (name, height, width)
+        if key not in self._before:
+            self._before[key] = _exported_part(part, part.inputs, part.outputs, height, width, name)
+        return self._before[key].clone()
 
     def _export(self, height: int, width: int) -> ir.Model:
         size = (height, width)
         if size not in self._exported:
-            self._exported[size] = _exported(self.module, self.recipe, height, width)
+            inputs = (FRAME,) if self.parts is None else self.parts.network.inputs
+            self._exported[size] = _exported(self.module, self.recipe, height, width, inputs)
         return self._exported[size]
 
 
 def graphs_of_recipe(
     recipe: Recipe, weights: Path | None = None, frame_type: FrameType = FrameType.UINT8
 ) -> NetworkGraphs:
-    """Return the graphs of a recipe's network. weights: None for random weights.
-
-    Raises UsageError for a network that remembers frames.
-    """
-    if recipe.network.temporal != "none":
+    """Return the graphs of a recipe's network. weights: None for random weights."""
+    network = network_for_export(recipe, weights)
+    if network.recurrence is None:
+        return NetworkGraphs(frame_module(network, recipe, frame_type), recipe)
+    if frame_type is not FrameType.UINT8:
         raise UsageError(
-            f"{recipe.name} remembers frames (temporal = {recipe.network.temporal!r}), and such a "
-            "network runs in torch only as yet",
-            hint='export the recipe with temporal = "none"',
+            f"{recipe.name} remembers frames in bytes, so it has no float frames",
+            hint="export without --frame float",
         )
-    return NetworkGraphs(
-        frame_module(network_for_export(recipe, weights), recipe, frame_type), recipe
-    )
+    network.reverse_image_channels()
+    parts = remembering_parts(network, recipe)
+    return NetworkGraphs(parts.network, recipe, parts)
 
 
 def graph_of_recipe(
@@ -240,18 +286,70 @@ def graph_of_recipe(
         return graphs_of_recipe(recipe, weights).at(height, width, precision)
 
 
-def _exported(module: FrameModule, recipe: Recipe, height: int, width: int) -> ir.Model:
+def resized(model: ir.Model, base: tuple[int, int], size: tuple[int, int]) -> ir.Model:
+    """Return a copy of a graph for frames of another size.
+
+    base, size: (height, width) of the frame in pixels, now and wanted. Inputs of a fraction of the
+    frame's size keep that fraction.
+    """
+    sizes = {}
+    for value, axes in spatial_axes(model.graph).items():
+        shape = static_shape(value)
+        if value.is_graph_input() and shape is not None:
+            rows, columns = (shape[axis] * side for axis, side in zip(axes, size, strict=True))
+            sizes[value.name or ""] = rows // base[0], columns // base[1]
+    return at_sizes(model, sizes)
+
+
+def _exported(
+    module: FrameModule | RememberingModule,
+    recipe: Recipe,
+    height: int,
+    width: int,
+    inputs: Sequence[str] = (FRAME,),
+) -> ir.Model:
     """Export an FP32 graph, lower its opset, fold constants, and reread the frame."""
     in_floats = module.frame_type is FrameType.FLOAT32
-    frame = torch.zeros(1, height, width, 3, dtype=torch.float32 if in_floats else torch.uint8)
+    outputs = [pathway.output for pathway in recipe.pathways]
+    model = _exported_part(
+        module,
+        inputs,
+        outputs,
+        height,
+        width,
+        f"{recipe.name}-{recipe.network.width}",
+        dtype=torch.float32 if in_floats else torch.uint8,
+    )
+    reread_inputs(model, joined=len(inputs) > 1)
+    return model
+
+
+def _exported_part(
+    module: torch.nn.Module,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    height: int,
+    width: int,
+    name: str,
+    *,
+    dtype: torch.dtype = torch.uint8,
+) -> ir.Model:
+    """Export an FP32 graph of frames and counts, lower its opset, and fold constants."""
+    counts = (1, 1, height // 2, width // 2)
+    examples = tuple(
+        torch.zeros(counts if one in (COUNT, COUNTED, COUNT_NEXT) else (1, height, width, 3)).to(
+            dtype
+        )
+        for one in inputs
+    )
     with quiet_exporter():
         program = torch.onnx.export(
             module,
-            (frame,),
+            examples,
             dynamo=True,
             opset_version=_TORCH_OPSET,
-            input_names=[FRAME],
-            output_names=[pathway.output for pathway in recipe.pathways],
+            input_names=list(inputs),
+            output_names=list(outputs),
             optimize=True,
             verbose=False,
         )
@@ -263,8 +361,7 @@ def _exported(module: FrameModule, recipe: Recipe, height: int, width: int) -> i
     lower_opset(model)
     join_unshuffles(model)
     fold(model)
-    reread_inputs(model)
-    model.graph.name = f"{recipe.name}-{recipe.network.width}"
+    model.graph.name = name
     return model
 
 

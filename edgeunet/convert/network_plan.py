@@ -11,6 +11,7 @@ from edgeunet.analysis.memory_report import MemoryReport, RunsOnce, analyse
 from edgeunet.analysis.plan_report import FramePlanFacts, StageReport, report_of_frame_plan
 from edgeunet.convert.network_graph import (
     Graphs,
+    NetworkGraphs,
     check_frame_size,
     check_precision,
     within_memory,
@@ -19,9 +20,10 @@ from edgeunet.convert.quantizing import Quantizer
 from edgeunet.graph.for_engine import finish
 from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.graph.summary import view_of_model, write_model
+from edgeunet.network_facts import remembers
 from edgeunet.planning.frame_plan import FramePlan
 from edgeunet.planning.planner import Planner, choose_plan
-from edgeunet.planning.request import PlanRequest, WindowSize
+from edgeunet.planning.request import WHOLE_FRAME, PlanRequest, WindowSize
 from edgeunet.planning.savings import gains_of
 from edgeunet.planning.tuning import fastest_plan
 from edgeunet.specs import Engine, Precision
@@ -44,7 +46,7 @@ def planner_of(
 ) -> Planner:
     """Return a planner for frames of (height, width) pixels. quantizer: for INT8."""
     model = graphs.at(*graphs.base_size, precision, quantizer)
-    graph = FrameGraph(model)
+    graph = FrameGraph(model, _stages_before(graphs, height, width, precision))
     return Planner(
         graph,
         height,
@@ -54,6 +56,20 @@ def planner_of(
         name=graphs.facts.name,
         engine=target_of(precision) if quantizer is None else quantizer.engine,
     )
+
+
+def _stages_before(
+    graphs: Graphs, height: int, width: int, precision: Precision
+) -> list[StageGraph]:
+    """Return the stages that a frame goes through before a network that remembers."""
+    if not isinstance(graphs, NetworkGraphs) or graphs.parts is None:
+        return []
+    rows, columns = (-(-side // graphs.multiple) * graphs.multiple for side in (height, width))
+    align, fuse = graphs.recalling(rows, columns, precision)
+    return [
+        FrameGraph(align).stage("align", windowed=False),
+        FrameGraph(fuse).stage("fuse", windowed=True),
+    ]
 
 
 def plan_frames(
@@ -91,6 +107,8 @@ def report_of_frame(graphs: Graphs, height: int, width: int, precision: Precisio
     Raises UsageError for a frame that is too small, or for INT8.
     """
     check_frame_size(graphs.facts, height, width)
+    if remembers(graphs.facts):
+        return report_of_request(graphs, height, width, precision, WHOLE_FRAME)[1]
     with within_memory(graphs.facts, height, width):
         model = graphs.at(height, width, precision)
     return analyse(view_of_model(finish(model, target_of(precision))), model=graphs.facts.name)
@@ -109,7 +127,7 @@ def report_of_request(
         planner = planner_of(graphs, height, width, precision)
         plan = choose_plan(planner, request)
         gains = gains_of(planner, plan)
-        if plan.windowed:
+        if plan.staged:
             return plan, replace(report_of(plan, graphs.facts.name, precision), gains=gains)
     return plan, replace(
         report_of_frame(graphs, height, width, precision),
@@ -152,5 +170,6 @@ def report_of(plan: FramePlan, name: str, precision: Precision) -> MemoryReport:
         frame_bytes=plan.prediction.frame_bytes,
         predicted_bytes=plan.prediction.total_bytes,
         engine=plan.engine,
+        states=plan.states,
     )
     return report_of_frame_plan(facts, figures)

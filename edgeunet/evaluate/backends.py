@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +107,24 @@ def head_of(backend: Backend, task: Task) -> Head | None:
     return next((head for head in backend.heads if head.task is task), None)
 
 
+@runtime_checkable
+class RemembersFrames(Protocol):
+    """A backend whose network may remember the frames of a clip.
+
+    Its ``run`` takes every image as a first frame.
+    """
+
+    @property
+    def remembers(self) -> bool: ...
+
+    def step(self, image: Planes, memory: Any) -> tuple[Answer, Any]:
+        """Run the network on the next frame of a clip; return the answer and the memory after it.
+
+        memory: what the frame before returned; None for a first frame.
+        """
+        ...
+
+
 class BundleBackend:
     """A bundle, for whole frames or in windows. It takes uint8 images only.
 
@@ -137,7 +155,23 @@ class BundleBackend:
         self._executor = Executor(bundle, engine, threads=threads, on_note=on_note)
         self.engine = self._executor.engine
 
+    @property
+    def remembers(self) -> bool:
+        return self._executor.remembers
+
+    def step(self, image: Planes, memory: Any) -> tuple[Answer, Any]:
+        if memory is None:
+            self._executor.restart()
+        else:
+            self._executor.remember(memory)
+        return self._answer(image), self._executor.memory()
+
     def run(self, image: Planes) -> Answer:
+        if self._executor.remembers:
+            self._executor.restart()
+        return self._answer(image)
+
+    def _answer(self, image: Planes) -> Answer:
         outputs = self._executor.run(np.ascontiguousarray(image[::-1].transpose(1, 2, 0)))
         found = {}
         for task in Task:

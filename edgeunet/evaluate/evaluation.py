@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from edgeunet.evaluate.backends import Answer, Backend, head_of
+from edgeunet.evaluate.backends import Answer, Backend, RemembersFrames, head_of
 from edgeunet.evaluate.interval import Estimate, estimate
 from edgeunet.evaluate.protocol import NoiseKind, Planes, add_noise
 from edgeunet.evaluate.ssim import ssim
@@ -164,7 +165,7 @@ def evaluate(
     for done, sample in enumerate(data, 1):
         for cell in cells:
             noisy = noisy_image(sample, cell.kind, cell.sigma, seed=levels.seed)
-            rows.append(cell.add(sample, noisy, backend.run(noisy)))
+            rows.append(cell.add(sample, noisy, cell.run(sample, noisy)))
         on_image(done)
     return Result(tuple(cell.figures() for cell in cells), tuple(rows))
 
@@ -187,6 +188,19 @@ class _Cell:
         self._labels = ConfusionMatrix(len(self._label_names)) if segment else None
         self._classes = ConfusionMatrix(len(self._class_names)) if classify else None
         self._temporal = TemporalMeter()
+        # What the network keeps of this level's frames, and the clip they are of.
+        self._memory: Any = None
+        self._sequence: str | None = None
+
+    def run(self, sample: Sample, noisy: Planes) -> Answer:
+        """Run the network; in a clip it goes on from the frame before, at this noise level."""
+        backend = self.backend
+        if not self.clip or not isinstance(backend, RemembersFrames) or not backend.remembers:
+            return backend.run(noisy)
+        memory = self._memory if sample.sequence == self._sequence else None
+        self._sequence = sample.sequence
+        answer, self._memory = backend.step(noisy, memory)
+        return answer
 
     def add(self, sample: Sample, noisy: Planes, answer: Answer) -> Row:
         clean = sample.clean

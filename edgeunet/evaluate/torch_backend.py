@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,11 +47,24 @@ class TorchBackend:
         self._network = build_network(recipe).eval()
         load_weights(self._network, weights)
 
+    @property
+    def remembers(self) -> bool:
+        return self._network.recurrence is not None
+
+    def step(self, image: Planes, memory: Any) -> tuple[Answer, Any]:
+        with torch.inference_mode():
+            outputs, after = self._network.step(_batch(image), memory)
+        return self._answer(image, outputs), after
+
     def run(self, image: Planes) -> Answer:
         """Run the network on one image. Raises WeightsError when an output is not finite."""
+        with torch.inference_mode():
+            outputs = self._network(_batch(image))
+        return self._answer(image, outputs)
+
+    def _answer(self, image: Planes, outputs: Mapping[str, torch.Tensor]) -> Answer:
         found: dict[Task, Array] = {}
         with torch.inference_mode():
-            outputs = self._network(torch.from_numpy(as_floats(image))[None])
             for task in Task:
                 head = head_of(self, task)
                 if head is None:
@@ -65,6 +80,10 @@ class TorchBackend:
 
     def close(self) -> None:
         return None
+
+
+def _batch(image: Planes) -> torch.Tensor:
+    return torch.from_numpy(as_floats(image))[None]
 
 
 def _finished(task: Task, y: torch.Tensor, *, in_bytes: bool) -> Array:

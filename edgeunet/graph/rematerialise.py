@@ -13,11 +13,17 @@ from edgeunet.graph.values import constant_of
 
 _CHEAP = frozenset({"Cast", "Transpose", "Mul", "Add", "Sub", "Div", "Pad", "Slice", "Gather"})
 
+# What joins a frame with what was recalled for it, where that is made of bytes as well.
+_JOINING = frozenset({"Clip", "Concat", "Resize"})
 
-def reread_inputs(model: ir.Model) -> int:
-    """Give every reader of a value made from an input its own nodes; return the number added."""
+
+def reread_inputs(model: ir.Model, *, joined: bool = False) -> int:
+    """Give every reader of a value made from an input its own nodes; return the number added.
+
+    joined: several frames are read, and what joins them is made again as well.
+    """
     graph = model.graph
-    derived = _derived_values(graph)
+    derived = _derived_values(graph, _CHEAP | _JOINING if joined else _CHEAP)
     added = 0
     # Backwards, so that a chain is complete before the values it is made of are looked at.
     for node in reversed(list(graph)):
@@ -33,11 +39,11 @@ def reread_inputs(model: ir.Model) -> int:
     return added
 
 
-def _derived_values(graph: ir.Graph) -> set[ir.Value]:
+def _derived_values(graph: ir.Graph, cheap: frozenset[str]) -> set[ir.Value]:
     """Return the values computed from graph inputs and constants by cheap operators alone."""
     derived: set[ir.Value] = set()
     for node in graph:
-        if node.op_type not in _CHEAP or len(node.outputs) != 1:
+        if node.op_type not in cheap or len(node.outputs) != 1:
             continue
         variable = [v for v in node.inputs if v is not None and constant_of(v) is None]
         if variable and all(v.is_graph_input() or v in derived for v in variable):

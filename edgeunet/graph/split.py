@@ -24,7 +24,6 @@ from edgeunet.errors import GraphError
 from edgeunet.graph.geometry import Geometry
 from edgeunet.graph.mincut import cheapest_cut
 from edgeunet.graph.phases import Kind, kinds_of, phases_of
-from edgeunet.specs import FRAME
 
 
 @dataclass(frozen=True)
@@ -212,6 +211,7 @@ def _parts(whole: Geometry, groups: list[_Group], again: set[ir.Value]) -> tuple
     outputs: list[list[str]] = [[] for _ in groups]
     recomputed: list[list[str]] = [[] for _ in groups]
     finals = set(whole.model.graph.outputs)
+    given = tuple(_name(value) for value in whole.model.graph.inputs)
     for node in whole.nodes:
         for value in node.outputs:
             if value.const_value is not None:
@@ -224,7 +224,11 @@ def _parts(whole: Geometry, groups: list[_Group], again: set[ir.Value]) -> tuple
                 outputs[place[node]].append(_name(value))
     return tuple(
         Part(
-            group.name, group.windowed, (FRAME, *inputs[i]), tuple(outputs[i]), tuple(recomputed[i])
+            group.name,
+            group.windowed,
+            (*given, *inputs[i]),
+            tuple(outputs[i]),
+            tuple(recomputed[i]),
         )
         for i, group in enumerate(groups)
         if outputs[i]

@@ -6,7 +6,7 @@ All positions are in full-resolution pixels of the padded frame. Intervals are h
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -92,6 +92,11 @@ class StageGraph:
         rows, columns = self.halo_rows, self.halo_columns
         return max(rows.before, rows.after, columns.before, columns.after)
 
+    def once(self) -> StageGraph:
+        """Return the same stage on whole frames."""
+        nothing = Halo(0, 0)
+        return replace(self, windowed=False, align=1, halo_rows=nothing, halo_columns=nothing)
+
     def at(self, height: int, width: int) -> ir.Model:
         """Return the graph for a window of (height, width) pixels."""
         if (height, width) == self.base:
@@ -113,11 +118,13 @@ class FrameGraph:
     """The graph of a network, which can be cut in any way and made for any frame size.
 
     model: the graph of a frame that needs no padding; it must not be changed.
+    before: stages that a frame goes through first, whole frames of which are of one size.
     """
 
-    def __init__(self, model: ir.Model) -> None:
+    def __init__(self, model: ir.Model, before: Sequence[StageGraph] = ()) -> None:
         self._model = model
         self._sources: dict[ir.Node, Sources] = {}
+        self._before = tuple(before)
         self._stages: dict[tuple[bool, tuple[str, ...], tuple[str, ...]], StageGraph] = {}
 
     @property
@@ -140,10 +147,14 @@ class FrameGraph:
             cut. Equal stages of different cuts share one model.
         """
         if level == 0:
-            return (self._stage(WHOLE, self._model, windowed=False),)
-        return tuple(
-            self._stage_of(part) for part in split_at(self._geometry, level, recompute=recompute)
-        )
+            first = (stage.once() for stage in self._before)
+            return (*first, self._stage(WHOLE, self._model, windowed=False))
+        parts = split_at(self._geometry, level, recompute=recompute)
+        return (*self._before, *(self._stage_of(part) for part in parts))
+
+    def stage(self, name: str, *, windowed: bool) -> StageGraph:
+        """Return the whole graph as one stage. Raises GraphError when windows cannot run it."""
+        return self._stage(name, self._model, windowed)
 
     @functools.cached_property
     def _geometry(self) -> Geometry:

@@ -31,6 +31,8 @@ COUNT_STEPS = 8.0
 _MOST_KEPT = 0.9
 
 _HIDDEN = 12
+# With plain ReLU, all hidden channels of a judge were dead after 200 steps.
+_LEAK = 0.1
 _TRUST_FEATURES = 8
 _GATE_FEATURES = 6
 
@@ -85,7 +87,11 @@ class Judge(nn.Sequential):
         if last.bias is not None:
             nn.init.zeros_(last.bias)
         super().__init__(
-            conv3x3(features, _HIDDEN), nn.ReLU(), conv3x3(_HIDDEN, _HIDDEN), nn.ReLU(), last
+            conv3x3(features, _HIDDEN),
+            nn.LeakyReLU(_LEAK),
+            conv3x3(_HIDDEN, _HIDDEN),
+            nn.LeakyReLU(_LEAK),
+            last,
         )
 
     def forward(self, features: Tensor) -> Tensor:

@@ -10,12 +10,12 @@ import numpy as np
 
 from edgeunet.analysis.held_layout import HeldLayout, StageBorders, lay_out_held
 from edgeunet.errors import GraphError
-from edgeunet.graph.stages import FrameGraph, StageGraph
+from edgeunet.graph.stages import Border, FrameGraph, StageGraph
 from edgeunet.imitation.prediction import Areas, StageCost, live_within, usual_bytes
 from edgeunet.planning.garbage import collected_once
 from edgeunet.planning.request import WindowSize
 from edgeunet.planning.window_choices import Costs, StageWindowChoices, WindowOptions
-from edgeunet.specs import Engine, TensorSpec
+from edgeunet.specs import FRAME, STATES, Engine, TensorSpec
 
 # Number of ways in which the budget is divided between window buffers and the engine.
 _SHARES = 48
@@ -49,12 +49,37 @@ class Cut:
     def held(self) -> tuple[TensorSpec, ...]:
         """The tensors that stages pass to later ones, at the size of the padded frame."""
         read = {border.name for stage in self.stages for border in stage.inputs}
+        states = {spec.name for spec in self.states}
         return tuple(
-            TensorSpec(border.name, border.shape_at(*self._size), border.dtype)
+            self._spec(border)
             for stage in self.stages
             for border in stage.outputs
-            if border.name in read
+            if border.name in read - {STATES[name] for name in STATES if name in states}
         )
+
+    @functools.cached_property
+    def states(self) -> tuple[TensorSpec, ...]:
+        """The tensors that are kept from frame to frame: those that are read and never made."""
+        made = {border.name for stage in self.stages for border in stage.outputs}
+        found = {
+            border.name: self._spec(border)
+            for stage in self.stages
+            for border in stage.inputs
+            if border.name not in {FRAME, *made}
+        }
+        return tuple(found.values())
+
+    @property
+    def staged(self) -> bool:
+        """Whether a frame goes through several stages, or windows."""
+        return self.level > 0 or len(self.sized) > 1
+
+    @property
+    def state_bytes(self) -> int:
+        return sum(spec.size_bytes for spec in self.states)
+
+    def _spec(self, border: Border) -> TensorSpec:
+        return TensorSpec(border.name, border.shape_at(*self._size), border.dtype)
 
     @functools.cached_property
     def layout(self) -> HeldLayout:

@@ -20,6 +20,7 @@ class Prediction:
 
     frame_bytes: the padded frame and the outputs.
     held_bytes: the arena of held tensors.
+    state_bytes: what is kept from frame to frame.
     window_bytes: the buffers of the stage whose windows take most.
     live_bytes: live activations of the stage that needs most.
     engine_bytes: those live activations and what the engine adds to them.
@@ -30,10 +31,12 @@ class Prediction:
     window_bytes: int
     live_bytes: int
     engine_bytes: int
+    state_bytes: int = 0
 
     @property
     def total_bytes(self) -> int:
-        return self.frame_bytes + self.held_bytes + self.window_bytes + self.engine_bytes
+        around = self.frame_bytes + self.held_bytes + self.state_bytes
+        return around + self.window_bytes + self.engine_bytes
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class FramePlan:
     recompute: the number of skip levels that decode makes again.
     height, width: of the padded frame, in pixels.
     held: the tensors that stages hold for later ones.
+    states: the tensors that are kept from frame to frame.
     recompute_ratio: the arithmetic of all windows over that of the whole frame.
     """
 
@@ -76,6 +80,7 @@ class FramePlan:
     prediction: Prediction
     recompute_ratio: float
     engine: Engine
+    states: tuple[TensorSpec, ...] = ()
 
     @property
     def windowed(self) -> bool:
@@ -107,6 +112,11 @@ class FramePlan:
             replace(one, size_bytes=round(one.size_bytes * share))
             for one in planned.stage.operators
         )
+
+    @property
+    def staged(self) -> bool:
+        """Whether a frame goes through several stages, or windows."""
+        return self.windowed or len(self.stages) > 1
 
     @property
     def region_bytes(self) -> int:

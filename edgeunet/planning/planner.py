@@ -206,9 +206,10 @@ class Planner:
         frame = next(b for stage in cut.stages for b in stage.inputs if b.name == FRAME)
         if frame.dtype != "uint8":
             size += sum(border_size(b, *self._frame) // 4 for b in borders if b.axes is not None)
-        elif not cut.level:
+        elif not cut.staged:
             return size
-        return size + border_size(frame, *((self.height, self.width) if cut.level else self._frame))
+        padded = (self.height, self.width)
+        return size + border_size(frame, *(padded if cut.staged else self._frame))
 
     def _plan(self, cut: Cut, windows: Sequence[WindowSize | None] | None) -> FramePlan:
         chosen = (None,) * len(cut.stages) if windows is None else tuple(windows)
@@ -233,6 +234,7 @@ class Planner:
             window_bytes=window_bytes,
             live_bytes=live_bytes,
             engine_bytes=self._engine_bytes(cut, runs),
+            state_bytes=cut.state_bytes,
         )
         whole = self._whole_work
         return FramePlan(
@@ -247,12 +249,13 @@ class Planner:
             prediction=prediction,
             recompute_ratio=work / whole if whole else 1.0,
             engine=self.engine,
+            states=cut.states,
         )
 
     def _engine_bytes(self, cut: Cut, runs: Sequence[tuple[Allocations, int]]) -> int:
         size_bytes = engine_bytes(self.engine, runs)
         padded = (self.height, self.width) != self._frame
-        if self.engine is Engine.ONNXRUNTIME and cut.level == 0 and padded:
+        if self.engine is Engine.ONNXRUNTIME and not cut.staged and padded:
             return int(size_bytes * _PADDED_WHOLE)
         return size_bytes
 
@@ -276,7 +279,7 @@ class Planner:
     def _at_least(self, cut: Cut, windows: Sequence[WindowSize | None]) -> int:
         """Return a cheap lower bound on a plan's bytes, checked before the arena is simulated."""
         window_bytes, live_bytes = cut.largest(windows)
-        beside = self._frame_bytes(cut) + cut.layout.arena_bytes
+        beside = self._frame_bytes(cut) + cut.layout.arena_bytes + cut.state_bytes
         return beside + window_bytes + least_bytes(self.engine, live_bytes)
 
     def _most_asked(self, cut: Cut, budget_bytes: int) -> float:
@@ -288,7 +291,8 @@ class Planner:
 
     def _room_beside(self, cut: Cut, budget_bytes: int) -> int:
         """Return the bytes left for window buffers and the engine."""
-        return budget_bytes - self._frame_bytes(cut) - cut.layout.arena_bytes
+        beside = self._frame_bytes(cut) + cut.layout.arena_bytes + cut.state_bytes
+        return budget_bytes - beside
 
     def _no_window(self, window: WindowSize) -> UsageError:
         if not self._cuts:

@@ -179,6 +179,19 @@ class DeviceSpace:
         )
         return self._device.copy(box, self._compute)
 
+    def read(self, tensor: DeviceTensor) -> Array:
+        values = np.empty(tensor.spec.shape, tensor.spec.dtype)
+        self._transfer(lambda: self._device.copy_out(values, tensor.address, self._compute))
+        return values
+
+    def write(self, tensor: DeviceTensor, values: Array) -> None:
+        self._transfer(lambda: self._device.copy_in(tensor.address, values, self._compute))
+
+    def _transfer(self, copy: Callable[[], Call]) -> None:
+        with self._device.active():
+            copy()()
+            self._device.synchronise(self._compute)
+
     def arrival(self, rows: int) -> Call | None:
         if self.mapped or rows <= self._rows_there:
             return None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from edgeunet.analysis.held_layout import lay_out_held
 from edgeunet.bundle import Bundle
 from edgeunet.bundle.manifest import Manifest, TensorEntry
-from edgeunet.bundle.tensors import held_specs, stage_borders
+from edgeunet.bundle.tensors import held_specs, stage_borders, state_specs
 from edgeunet.errors import BundleError, EngineError, SourceError
 from edgeunet.recipes import load_recipe, recipe_names
 from edgeunet.run.device_space import DeviceSpace, DeviceUse
@@ -21,14 +24,15 @@ from edgeunet.run.engine_choice import (
     open_without_gpu,
 )
 from edgeunet.run.float_frames import Rounding
-from edgeunet.run.spaces import Space
+from edgeunet.run.spaces import Call, Space
 from edgeunet.run.windows import StageRunner, scratch_bytes
 from edgeunet.specs import FRAME, Array, Engine, FrameType, Image, TensorSpec
 from edgeunet.units import format_size
 
-# Purposes of the two memory blocks, as error messages name them.
+# Purposes of the memory blocks, as error messages name them.
 HELD = "the tensors held between stages"
 WINDOW = "the current window"
+STATE = "what is kept from frame to frame"
 
 
 class Executor:
@@ -59,6 +63,7 @@ class Executor:
         self._name = bundle.path.name
         self._busy = threading.Lock()
         self._closed = False
+        self._states: dict[str, Any] = {}
         floats = manifest.frame_type is FrameType.FLOAT32
         self._rounding = Rounding(manifest) if floats else None
         notes: list[str] = []
@@ -101,7 +106,13 @@ class Executor:
         try:
             if self._closed:
                 raise EngineError(f"{self._name} was closed", hint="open it again")
-            answers = self._space.run(image)
+            try:
+                answers = self._space.run(image)
+            except EngineError:
+                # Half a frame may have been written over the memory.
+                with contextlib.suppress(EngineError):
+                    self._forget()
+                raise
             return answers if self._rounding is None else self._rounding.of(answers)
         finally:
             self._busy.release()
@@ -111,18 +122,56 @@ class Executor:
         """The GPU memory it has taken; None on the CPU."""
         return self._space.use if isinstance(self._space, DeviceSpace) else None
 
+    @property
+    def remembers(self) -> bool:
+        """Whether a frame's answer depends on the frames before it."""
+        return bool(self._states)
+
+    def restart(self) -> None:
+        """Forget all frames: the next one is a first frame."""
+        with self._busy:
+            self._forget()
+
+    def memory(self) -> dict[str, Array]:
+        """Return a copy of what is kept of the frames before, by name; empty for most networks.
+
+        The arrays are uint8, see ``convert/remembering_frame.py``.
+        """
+        with self._busy:
+            return {name: self._space.read(tensor) for name, tensor in self._states.items()}
+
+    def remember(self, memory: Mapping[str, Array]) -> None:
+        """Go on from a copy that ``memory`` returned.
+
+        Raises EngineError when it is of another bundle.
+        """
+        shapes = {name: tuple(array.shape) for name, array in memory.items()}
+        if shapes != {name: tuple(tensor.shape) for name, tensor in self._states.items()}:
+            raise EngineError(
+                f"the memory is not one of {self._name}", hint="give what its own memory() returned"
+            )
+        with self._busy:
+            for name, tensor in self._states.items():
+                self._space.write(tensor, np.ascontiguousarray(memory[name], np.uint8))
+
     def close(self) -> None:
         """Free everything. A frame that another thread runs is finished first."""
         with self._busy:
             self._closed = True
             self._space.close()
 
+    def _forget(self) -> None:
+        for tensor in self._states.values():
+            self._space.write(tensor, np.zeros(tensor.shape, np.uint8))
+
     def _make_ready(self, opened: OpenedSpace, manifest: Manifest) -> None:
         self.engine = opened.engine
         self._space: Space[Any] = opened.space
         try:
             self._check_borders(manifest)
-            self._space.ready([call for r in self._runners(manifest) for call in r.calls()])
+            calls = [call for r in self._runners(manifest) for call in r.calls()]
+            self._space.ready([*calls, *self._keeping])
+            self._forget()
         except BaseException:
             self._space.close()
             raise
@@ -150,21 +199,46 @@ class Executor:
         """Allocate a whole buffer for the frame, every held tensor and every output."""
         space, size, kind = self._space, (self.height, self.width), manifest.frame_type
         outputs = {entry.name: space.output(entry.spec(*size, kind)) for entry in manifest.outputs}
+        self._keep(manifest, outputs)
         plan = manifest.plan
         padded = size if plan is None else (plan.height, plan.width)
         spec = TensorSpec(FRAME, (1, *padded, 3), str(kind))
         frame = space.frame(spec, size, padded=plan is not None)
         held = held_specs(manifest)
         if not held:
-            return {FRAME: frame, **outputs}
+            return {FRAME: frame, **self._kept, **outputs}
         layout = lay_out_held(stage_borders(manifest), held, space.alignment_bytes)
         arena = space.block(layout.arena_bytes, HELD)
         views = {spec.name: space.view(arena, layout.offsets[spec.name], spec) for spec in held}
-        return {FRAME: frame, **views, **outputs}
+        return {FRAME: frame, **views, **self._kept, **outputs}
+
+    def _keep(self, manifest: Manifest, outputs: Mapping[str, Any]) -> None:
+        """Allocate the states. What takes the place of one is written there, or copied at the end.
+
+        Only the first stage reads states, so that later ones may overwrite them. An output belongs
+        to the caller and has no padding, so it is copied; the padding of the state stays zero.
+        """
+        space, specs = self._space, state_specs(manifest)
+        made_by = {state.name: state.made_by for state in manifest.states}
+        offsets, end = {}, 0
+        for spec in specs:
+            offsets[spec.name] = end
+            end += -(-spec.size_bytes // space.alignment_bytes) * space.alignment_bytes
+        block = space.block(end, STATE) if specs else None
+        self._states = {spec.name: space.view(block, offsets[spec.name], spec) for spec in specs}
+        self._kept = dict(self._states)
+        self._keeping: list[Call] = []
+        for name, tensor in self._states.items():
+            source = outputs.get(made_by[name])
+            if source is None:
+                self._kept[made_by[name]] = tensor
+                continue
+            part = tuple(slice(0, length) for length in source.shape)
+            self._keeping.append(space.copy(source, part, tensor, part))
 
     def _check_borders(self, manifest: Manifest) -> None:
         """Raise BundleError when no stage makes an output, or no earlier stage makes an input."""
-        known = {FRAME}
+        known = {FRAME, *(state.name for state in manifest.states)}
         for stage in manifest.stages:
             for entry in stage.inputs:
                 if entry.name not in known:

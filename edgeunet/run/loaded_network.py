@@ -96,6 +96,10 @@ class Network:
             found[name] = _copied(name, answer, None if out is None else out.get(name))
         return found
 
+    def restart(self) -> None:
+        """Forget all frames; only a network that remembers frames has any."""
+        self._executor.restart()
+
     def close(self) -> None:
         """Give back the engine and its memory. A frame that is being run is finished first."""
         self._executor.close()

@@ -100,6 +100,14 @@ class Space(Protocol[TensorT]):
         """Return a call that copies a part of one tensor to a part of another, of equal shape."""
         ...
 
+    def read(self, tensor: TensorT) -> Array:
+        """Return a copy of a tensor that is not being computed."""
+        ...
+
+    def write(self, tensor: TensorT, values: Array) -> None:
+        """Set a tensor between two frames. values: contiguous, of its shape and dtype."""
+        ...
+
     def arrival(self, rows: int) -> Call | None:
         """Return a call that waits for the frame's first ``rows`` rows.
 
@@ -190,6 +198,13 @@ class HostSpace:
 
     def copy(self, source: Array, part: Index, target: Array, place: Index) -> HostCopy:
         return HostCopy(source[part], target[place])
+
+    def read(self, tensor: Array) -> Array:
+        copied: Array = tensor.copy()
+        return copied
+
+    def write(self, tensor: Array, values: Array) -> None:
+        np.copyto(tensor, values)
 
     def arrival(self, rows: int) -> Call | None:
         return None

@@ -51,6 +51,7 @@ class NetworkThread:
         self._activity = activity
         self._on_event = on_event
         self._limit = options.frame_limit
+        self._forgets = not options.temporal
         self._asked_to_stop = stop
         self._ending = threading.Event()
         self.done = threading.Event()
@@ -136,6 +137,8 @@ class NetworkThread:
         seen = frame.image if self._noise is None else self._noise.add(frame.image)
         with self._activity.at_work("the network"):
             before_s = time.perf_counter()
+            if self._forgets:
+                self._opened.executor.restart()
             outputs = self._opened.executor.run(seen)
             self.meter.add_latency(_MS_PER_S * (time.perf_counter() - before_s))
         if frame.arrived_s is not None:

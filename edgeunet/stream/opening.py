@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgeunet.bundle import Bundle, open_bundle
 from edgeunet.bundle.manifest import Manifest
-from edgeunet.errors import EdgeUnetError
+from edgeunet.errors import EdgeUnetError, UsageError
 from edgeunet.media.frames import Sink, Source, StreamShape
 from edgeunet.media.live.addresses import known_password
 from edgeunet.media.sinks import is_path, open_sink
@@ -117,6 +117,8 @@ def _open(options: RunOptions, stack: contextlib.ExitStack, on_note: Note | None
     if options.strength != FULL:
         Blender(options.strength, manifest)
     watcher = EventWatcher(options.events, manifest) if options.events else None
+    if not options.temporal and not manifest.states:
+        raise UsageError(f"{bundle.path.name} remembers no frames", hint="leave --temporal out")
     # A camera goes on while an engine loads, so it is opened last. A file can wait.
     hung = threading.Event()
     live_source = is_live(options.source)

@@ -27,6 +27,7 @@ class RunOptions:
     seed: of that noise.
     view: what is written, a ``edgeunet.stream.compose.View``; None chooses by the bundle.
     strength: share of the denoising that is applied, from 0 (the frame itself) to 1.
+    temporal: whether a network that remembers frames does so; otherwise each is a first frame.
     frame_limit: stop after this many frames; None runs to the end.
     threads: CPU threads of the engine; None takes every core.
     patience: how long a live source is waited for.
@@ -44,6 +45,7 @@ class RunOptions:
     seed: int = 0
     view: str | None = None
     strength: float = FULL
+    temporal: bool = True
     frame_limit: int | None = None
     threads: int | None = None
     patience: Patience = DEFAULT_PATIENCE

@@ -25,11 +25,12 @@ from edgeunet.train.curve import Curve
 from edgeunet.train.initial import check_whole, freeze, load_matching
 from edgeunet.train.interruption import TrainingInterrupted, held_back
 from edgeunet.train.loading import batches
-from edgeunet.train.losses import JointLoss
+from edgeunet.train.losses import JointLoss, fused_loss
 from edgeunet.train.optimization import (
     keep_statistics,
     learning_rate,
     only_recurrence_learns,
+    parameter_groups,
     update_average,
 )
 from edgeunet.train.processes import left_alone, make_accelerator, mean_over
@@ -147,7 +148,9 @@ class _Run:
         network, begun = self._new_network(resumed=resumed)
         average = copy.deepcopy(network).requires_grad_(False)
         optimizer = torch.optim.AdamW(
-            network.parameters(), lr=table.learning_rate, weight_decay=table.weight_decay
+            parameter_groups(network, table),
+            lr=table.learning_rate,
+            weight_decay=table.weight_decay,
         )
         self._before = begun
         if resumed:
@@ -190,7 +193,7 @@ class _Run:
     def _step(self, step: int, batch: Batch) -> float:
         """Do one step, counted from 0, with its checkpoint if one is due; return the joint loss."""
         for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate(self._table, step)
+            group["lr"] = group["factor"] * learning_rate(self._table, step)
         if self._table.keeps_statistics(step):
             keep_statistics(self._network)
         with held_back():
@@ -219,6 +222,9 @@ class _Run:
         with accelerator.autocast():
             outputs = self._prepared(noisy)
         loss, losses = self._joint_loss(outputs, clean, labels, numbers, noisy_targets)
+        if self._unrolled is not None and self._unrolled.fused is not None and self._table.clips:
+            weight = self._table.clips.fused_weight
+            loss = loss + weight * fused_loss(self._unrolled.fused.float(), clean)
         detached = torch.stack([loss.detach(), *(losses[n].detach() for n in self._outputs)])
         value, *values = mean_over(accelerator, detached)
         self._optimizer.zero_grad()

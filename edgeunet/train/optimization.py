@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -25,6 +26,20 @@ def learning_rate(table: TrainTable, step: int) -> float:
     share = (step - warmup) / max(1, table.steps - warmup)
     span = table.learning_rate - table.final_learning_rate
     return table.final_learning_rate + span * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def parameter_groups(network: Network, table: TrainTable) -> list[dict[str, Any]]:
+    """Return the groups of parameters, each with the factor of its learning rate.
+
+    The recurrence is new where the rest begins with trained weights, so it learns faster.
+    """
+    if network.recurrence is None or table.clips is None:
+        return [{"params": list(network.parameters()), "factor": 1.0}]
+    new = set(network.recurrence.parameters())
+    return [
+        {"params": [p for p in network.parameters() if p not in new], "factor": 1.0},
+        {"params": list(network.recurrence.parameters()), "factor": table.clips.rate_factor},
+    ]
 
 
 @torch.no_grad()

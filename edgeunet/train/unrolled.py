@@ -22,21 +22,27 @@ class Unrolled(nn.Module):
     """A network over whole clips; gradients pass through all frames.
 
     frames: of each clip of the next call. Images and answers lie as in ``Batch``.
+    fused: the fused frames of the last call, like the images; None without ``fuse``.
     """
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
         self.frames = 1
+        self.fused: Tensor | None = None
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         clips = images.reshape(-1, self.frames, *images.shape[1:])
         memory = None
         answers: dict[str, list[Tensor]] = {}
+        fused = []
         for index in range(self.frames):
             outputs, memory = self.network.step(clips[:, index], memory)
+            if memory.fused is not None:
+                fused.append(memory.fused)
             for name, output in outputs.items():
                 answers.setdefault(name, []).append(output)
+        self.fused = torch.stack(fused, dim=1).flatten(0, 1) if fused else None
         return {name: torch.stack(parts, dim=1).flatten(0, 1) for name, parts in answers.items()}
 
 

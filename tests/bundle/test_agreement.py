@@ -9,7 +9,7 @@ import pytest
 
 from edgeunet.bundle import Manifest
 from edgeunet.bundle.agreement import contradiction_in
-from edgeunet.bundle.manifest import HeldEntry, OutputEntry, WindowEntry
+from edgeunet.bundle.manifest import HeldEntry, OutputEntry, StateEntry, WindowEntry
 from edgeunet.specs import Task
 from tests.bundle.tiny import tiny_manifest, windowed_manifest
 
@@ -140,3 +140,27 @@ def test_a_whole_frame_that_contradicts_itself(said: str, change: Change) -> Non
 def test_a_window_that_cannot_be(change: dict[str, object]) -> None:
     manifest = windowed_manifest(48, 64, (16, 24))
     assert contradiction_in(windowed(**change)(manifest)) == "stage 'once' has no possible window"
+
+
+def remembering(name: str, made_by: str, **changes: object) -> Manifest:
+    """Return a manifest with a state like its output, which the first stage reads."""
+    manifest = windowed_manifest(48, 64, (16, 24))
+    assert manifest.plan is not None
+    frame, held_tensor, output = manifest.plan.tensors
+    state = replace(output, name=name, **changes)
+    plan = replace(manifest.plan, tensors=(frame, held_tensor, output, state))
+    return replace(manifest, plan=plan, states=(StateEntry(name=name, made_by=made_by),))
+
+
+def test_a_state_is_like_what_takes_its_place() -> None:
+    made = windowed_manifest(48, 64, (16, 24)).outputs[0].name
+    assert contradiction_in(remembering("before", made)) is None
+    nobody = contradiction_in(remembering("before", "nobody"))
+    assert nobody == "no stage makes what takes the place of the state 'before'"
+    other = contradiction_in(remembering("before", made, dtype="float32"))
+    assert other == f"{made!r} does not fit into the state 'before'"
+    twice = remembering("before", made)
+    twice = replace(twice, states=twice.states * 2)
+    assert contradiction_in(twice) == "it has no one state 'before'"
+    whole = replace(tiny_manifest(48, 64), states=twice.states[:1])
+    assert contradiction_in(whole) == "it keeps tensors from frame to frame, and has no plan"

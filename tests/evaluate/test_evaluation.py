@@ -212,3 +212,29 @@ def test_one_image_is_held_at_a_time() -> None:
     done: list[tuple[int, int]] = []
     evaluate(Fixed(), Counted([]), LEVELS, on_image=lambda n: done.append((n, len(alive))))
     assert done == [(1, 1), (2, 2), (3, 3)]
+
+
+@dataclass
+class Counting(Fixed):
+    """A backend that remembers how many frames it has seen; what it was given each time."""
+
+    given: list[int | None] = field(default_factory=list)
+
+    @property
+    def remembers(self) -> bool:
+        return True
+
+    def step(self, image: Planes, memory: int | None) -> tuple[Answer, int]:
+        self.given.append(memory)
+        return self.run(image), 1 + (memory or 0)
+
+
+def test_the_frames_of_a_clip_are_remembered_at_each_noise_level_apart() -> None:
+    backend = Counting()
+    clip = Listed([Sample("a", 0, CLEAN, sequence="one"), Sample("b", 1, CLEAN, sequence="one")])
+    clip.samples.append(Sample("c", 2, CLEAN, sequence="two"))
+    evaluate(backend, clip, LEVELS, clip=True)
+    assert backend.given == [None, None, 1, 1, None, None]
+    backend.given.clear()
+    evaluate(backend, clip, LEVELS)
+    assert backend.given == []

@@ -6,7 +6,6 @@ import msgspec
 import pytest
 import torch
 
-from edgeunet.errors import UsageError
 from edgeunet.models.counts import count
 from edgeunet.models.network import Network, build_network
 from edgeunet.models.recurrence import COUNT_STEPS, MOST_COUNT, Judge, no_memory
@@ -170,10 +169,3 @@ def test_a_network_without_temporal_has_no_memory(kind: TemporalKind) -> None:
     network = build_network(load_recipe("unetmm").with_width(4))
     with pytest.raises(ValueError, match="has no memory"):
         network.step(frames(1)[0], None)
-
-
-def test_a_network_that_remembers_is_not_exported() -> None:
-    exporting = pytest.importorskip("edgeunet.convert.network_graph", exc_type=ImportError)
-    with pytest.raises(UsageError, match="remembers frames .* in torch only") as caught:
-        exporting.graphs_of_recipe(recipe_of("fuse"))
-    assert 'temporal = "none"' in caught.value.hint

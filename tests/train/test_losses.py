@@ -13,6 +13,7 @@ from edgeunet.train.crops import VOID
 from edgeunet.train.losses import (
     JointLoss,
     class_weights,
+    fused_loss,
     image_loss,
     label_loss,
     noisy_target_loss,
@@ -144,3 +145,13 @@ def test_both_kinds_of_crops_have_gradients_of_one_size() -> None:
         assert image.grad is not None
         norms.append(float(image.grad.norm()))
     assert norms[0] == pytest.approx(norms[1], rel=0.01)
+
+
+def test_a_trail_of_a_fused_frame_counts_more_than_noise_of_its_size() -> None:
+    clean = torch.zeros(2, 3, 16, 16)
+    trail = torch.full_like(clean, 0.1)
+    checks = (torch.arange(16)[:, None] + torch.arange(16)) % 2
+    noise = 0.1 * (2.0 * checks - 1).expand_as(clean)
+    assert float(fused_loss(clean, clean)) < 2e-3
+    assert float(fused_loss(noise, clean)) == pytest.approx(0.1, rel=1e-3)
+    assert float(fused_loss(trail, clean)) == pytest.approx(0.1 * 5**0.5, rel=1e-3)
