@@ -160,6 +160,10 @@ class OutputEntry(_Entry, frozen=True):
     classes: tuple[ClassEntry, ...] = ()
     shape: tuple[int, ...] | None = None
 
+    def scale(self, height: int) -> int:
+        """Return how many rows of an image there are per row of a frame of this height."""
+        return 1 if self.shape is None else self.shape[1] // height
+
     def spec(self, height: int, width: int, frame_type: FrameType = FrameType.UINT8) -> TensorSpec:
         """Return the shape and type it must have in a bundle for such frames of this size."""
         if self.shape is not None:

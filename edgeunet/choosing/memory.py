@@ -16,6 +16,7 @@ from edgeunet.units import format_size
 
 if TYPE_CHECKING:
     from edgeunet.analysis.memory_report import MemoryReport
+    from edgeunet.convert.network_graph import Graphs
     from edgeunet.recipes import Recipe
 
 
@@ -94,13 +95,16 @@ def subject_of(
         return _of_module(target, wanted)
     path = Path(target)
     if path.suffix.lower() == ".onnx":
-        return _of_file(path, wanted, folder)
+        return _of_file(path, wanted, request, folder, compares=compares)
     if is_bundle(target):
         return _of_bundle(path, wanted)
     return _of_recipe(target, wanted, request, folder, compares=compares)
 
 
-def _of_file(path: Path, wanted: Wanted, folder: Path | None) -> Subject:
+def _of_file(
+    path: Path, wanted: Wanted, request: PlanRequest | None, folder: Path | None, *, compares: bool
+) -> Subject:
+    """Analyse a file as it is; with a budget, windows or another size, as it would be exported."""
     from edgeunet.analysis.memory_report import analyse
     from edgeunet.graph.onnx_file import check_weights, read_onnx, with_fixed_axes
     from edgeunet.graph.summary import view_of_model
@@ -108,6 +112,9 @@ def _of_file(path: Path, wanted: Wanted, folder: Path | None) -> Subject:
     name = shown(path.name)
     model, axes = read_onnx(path, wanted.size)
     report = analyse(view_of_model(model, name=path.stem), model=name)
+    other_size = report.frame is not None and wanted.size not in (None, report.frame)
+    if wanted.width is None and (wanted.fixed or other_size):
+        return _of_foreign(path, wanted, request, folder, compares=compares)
     if axes.shapes and report.frame is None:
         # The size has become that of an input which is no single image, such as (C, H, W).
         wanted = replace(wanted, size=None)
@@ -117,6 +124,19 @@ def _of_file(path: Path, wanted: Wanted, folder: Path | None) -> Subject:
         if axes.shapes:
             path = with_fixed_axes(path, axes, folder / "fixed.onnx")
     return Subject(report, path, taken=str(axes))
+
+
+def _of_foreign(
+    path: Path, wanted: Wanted, request: PlanRequest | None, folder: Path | None, *, compares: bool
+) -> Subject:
+    """Analyse the network of a file in the form in which it would be exported."""
+    from edgeunet.choosing.foreign import choose_file
+    from edgeunet.foreign.contract_text import NOTHING_SAID
+
+    chosen = choose_file(path, NOTHING_SAID, wanted.size)
+    subject = _of_graphs(chosen.graphs, chosen.size, wanted, request, folder, compares=compares)
+    frame = chosen.network.frame
+    return replace(subject, taken=f"{frame.name} is taken as {frame}, made of a frame of bytes")
 
 
 def _of_module(module: TorchModule, wanted: Wanted) -> Subject:
@@ -169,13 +189,27 @@ def _of_loaded_recipe(
     *,
     compares: bool,
 ) -> Subject:
-    from edgeunet.convert.exporting import ExportOrder, draft_bundle
     from edgeunet.convert.network_graph import graphs_of_recipe
-    from edgeunet.convert.network_plan import report_of_frame, report_of_request
 
     size = wanted.size or recipe.export.size
-    precision = wanted.precision or Precision.FP32
     graphs = graphs_of_recipe(recipe)
+    return _of_graphs(graphs, size, wanted, request, folder, compares=compares)
+
+
+def _of_graphs(
+    graphs: Graphs,
+    size: tuple[int, int],
+    wanted: Wanted,
+    request: PlanRequest | None,
+    folder: Path | None,
+    *,
+    compares: bool,
+) -> Subject:
+    """Analyse a network that can be planned."""
+    from edgeunet.convert.exporting import ExportOrder, draft_bundle
+    from edgeunet.convert.network_plan import report_of_frame, report_of_request
+
+    precision = wanted.precision or Precision.FP32
     plan, whole, runs_whole = None, None, None
     if request is not None:
         plan, report = report_of_request(graphs, *size, precision, request)
@@ -187,8 +221,8 @@ def _of_loaded_recipe(
         report = report_of_frame(graphs, *size, precision)
     if folder is None:
         return Subject(report, None, whole, runs_whole)
-    order = ExportOrder(recipe, *size, precision, request=request or WHOLE_FRAME)
-    bundle = draft_bundle(order, folder / f"{recipe.name}.bundle", graphs=graphs, plan=plan)
+    order = ExportOrder(graphs.facts, *size, precision, request=request or WHOLE_FRAME)
+    bundle = draft_bundle(order, folder / f"{graphs.facts.name}.bundle", graphs=graphs, plan=plan)
     return Subject(report, bundle.path, whole, runs_whole)
 
 

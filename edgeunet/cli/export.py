@@ -200,8 +200,6 @@ def command(
         int8=int8_wanted,
         frame_type=frame_type,
     )
-    if isinstance(wanted, ForeignChoice) and not as_json:
-        print_contract(wanted.network, frame_size=wanted.size)
     exported = export_bundle(
         order,
         target,
@@ -221,6 +219,8 @@ def command(
     if as_json:
         print_json(document)
         return
+    if isinstance(wanted, ForeignChoice):
+        print_contract(wanted.network, frame_size=wanted.size)
     print_export(order, exported, selections, tuned=tune)
     if build:
         print_plans(plans, exported.bundle)

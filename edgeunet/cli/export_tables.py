@@ -46,6 +46,7 @@ def export_document(order: ExportOrder, exported: Exported) -> dict[str, Any]:
             for f in exported.parity
         ],
         "calibration": manifest.calibration,
+        "contract": _contract_document(manifest.foreign),
         "quantization": int8_document(manifest.quantization),
         "memory": msgspec.structs.asdict(manifest.memory),
         "plan": None if plan is None else _plan_document(plan, manifest.stages),
@@ -83,6 +84,19 @@ def print_export(
         note(
             "onnxruntime computes fp16 in fp32 on most CPUs: there parity shows the graph is right"
         )
+
+
+def _contract_document(network: ForeignNetwork | None) -> dict[str, Any] | None:
+    """Return what every tensor of a foreign file is, in the words of the options."""
+    if network is None:
+        return None
+    return {
+        "file": network.file,
+        "sha256": network.sha256,
+        "inputs": {entry.name: str(entry) for entry in network.inputs},
+        "outputs": {entry.name: str(entry) for entry in network.pathways}
+        | dict.fromkeys(network.left_out, "none"),
+    }
 
 
 def print_contract(network: ForeignNetwork, frame_size: tuple[int, int]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.bundle import open_bundle
+from edgeunet.errors import UsageError
 from edgeunet.evaluate.protocol import NoiseKind, Planes
 from edgeunet.network_facts import NetworkFacts
 from edgeunet.run.engine_choice import Note
@@ -152,6 +153,14 @@ class BundleBackend:
             Head.of(output.name, output.task, [entry.label() for entry in output.classes])
             for output in manifest.outputs
         )
+        larger = [output.name for output in manifest.outputs if output.shape is not None]
+        if larger:
+            raise UsageError(
+                f"{self.name} gives {larger[0]!r} at another size than the frame's, and nothing is "
+                "there to compare it with",
+                hint="its parity with its file is in the manifest; edgeunet eval compares images "
+                "and labels of the frame's size",
+            )
         self._executor = Executor(bundle, engine, threads=threads, on_note=on_note)
         self.engine = self._executor.engine
 

@@ -20,10 +20,10 @@ from onnxscript import optimizer
 from edgeunet.errors import GraphError
 from edgeunet.foreign.size_free import take_out_sizes
 from edgeunet.foreign.strict_shapes import infer_strictly
-from edgeunet.graph.inferred_shapes import quiet_packages
+from edgeunet.graph.inferred_shapes import LARGEST_SHAPE_ELEMENTS, quiet_packages
 from edgeunet.graph.opset import lower_opset
 from edgeunet.graph.summary import refuse_subgraphs
-from edgeunet.graph.values import drop_unused_initializers, static_shape
+from edgeunet.graph.values import constant_of, drop_unused_initializers, static_shape
 
 # Tables that a network makes of its weights, such as positions, are far smaller.
 _LARGEST_FOLDED = 1 << 24
@@ -53,6 +53,7 @@ def canonical(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> ir.Model:
                 num_iterations=_ROUNDS,
                 input_size_limit=_LARGEST_FOLDED,
                 output_size_limit=_LARGEST_FOLDED,
+                should_fold=_may_fold,
             )
     except Exception as error:  # a rule of the library, on a graph that contradicts itself
         raise _refused(shapes, str(error.__cause__ or error)) from error
@@ -66,6 +67,17 @@ def canonical(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> ir.Model:
     ClearMetadataAndDocStringPass()(copy)
     _require_shapes(copy, shapes)
     return copy
+
+
+def _may_fold(node: ir.Node) -> bool | None:
+    """Return whether to fold a node; None where the library's own rules say it.
+
+    It keeps every ConstantOfShape, because it may be large. Paddings are made from small ones.
+    """
+    if node.op_type != "ConstantOfShape":
+        return None
+    shape = constant_of(node.inputs[0])
+    return shape is not None and int(shape.prod()) <= LARGEST_SHAPE_ELEMENTS
 
 
 def _forget_shapes(graph: ir.Graph) -> None:

@@ -113,7 +113,10 @@ def _bypass(graph: ir.Graph, node: ir.Node) -> None:
 
 
 def _sizes_to_scales(graph: ir.Graph, node: ir.Node) -> None:
-    """Give a Resize scales in place of sizes, where the scales give the same sizes."""
+    """Give a Resize scales in place of sizes, where the scales give the same sizes.
+
+    A scale such as 75/38 gives 74 or 75 rows, depending on who multiplies; its sizes stay.
+    """
     source, made = node.inputs[0], node.outputs[0]
     if len(node.inputs) < 4 or node.inputs[3] is None or source is None:
         return
@@ -121,8 +124,10 @@ def _sizes_to_scales(graph: ir.Graph, node: ir.Node) -> None:
     if given is None or wanted is None or 0 in given:
         return
     scales = np.array([b / a for a, b in zip(given, wanted, strict=True)], np.float32)
-    if tuple(int(np.floor(a * s)) for a, s in zip(given, scales, strict=True)) != wanted:
-        return
+    for kind in (np.float32, np.float64):
+        made_by = [int(np.floor(kind(a) * kind(s))) for a, s in zip(given, scales, strict=True)]
+        if tuple(made_by) != wanted:
+            return
     node.replace_input_with(2, add_initializer(graph, f"{node.name or made.name}_scales", scales))
     node.resize_inputs(3)
 

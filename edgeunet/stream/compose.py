@@ -17,7 +17,7 @@ _SEPARATOR_GREY = 200
 
 
 class View(str, enum.Enum):
-    """What is written. All views but side-by-side have the source's size."""
+    """What is written. All views but side-by-side have the size of the image or of the source."""
 
     DENOISED = "denoised"
     LABELS = "labels"
@@ -67,9 +67,13 @@ class Composer:
         labels = self._segment.classes if self._segment else ()
         self._colours = colour_table([entry.label() for entry in labels])
         self._names = [entry.name for entry in self._classify.classes] if self._classify else []
-        self._shape = (height, 2 * width if view is View.SIDE_BY_SIDE else width, 3)
+        shows_image = self._denoise is not None and view is not View.LABELS
+        self._scale = self._denoise.scale(height) if shows_image and self._denoise else 1
+        rows, columns = height * self._scale, width * self._scale
+        self._shape = (rows, 2 * columns if view is View.SIDE_BY_SIDE else columns, 3)
         self._tinted: Image = np.empty((height, width, 3), dtype=np.uint8)
-        self._mixed: Image = np.empty((height, width, 3), dtype=np.uint8)
+        self._mixed: Image = np.empty((rows, columns, 3), dtype=np.uint8)
+        self._enlarged: Image = np.empty((rows, columns, 3), dtype=np.uint8)
         self._beside: Image = np.empty(self._shape, dtype=np.uint8)
 
     @property
@@ -95,6 +99,15 @@ class Composer:
             return self._base(frame, outputs)
         return self._overlay(frame, outputs)
 
+    def _as_large(self, image: Image) -> Image:
+        """Return a picture of the frame's size, with every pixel repeated to the image's size."""
+        if self._scale == 1:
+            return image
+        rows, columns = image.shape[:2]
+        cells = self._enlarged.reshape(rows, self._scale, columns, self._scale, 3)
+        cells[...] = image[:, np.newaxis, :, np.newaxis]
+        return self._enlarged
+
     def _base(self, frame: Image, outputs: Mapping[str, Array]) -> Image:
         return frame if self._denoise is None else outputs[self._denoise.name][0]
 
@@ -112,6 +125,7 @@ class Composer:
             tinted, mixed = self._labels(outputs), self._mixed
             np.right_shift(image, 1, out=mixed)
             np.right_shift(tinted, 1, out=tinted)
+            tinted = self._as_large(tinted)
             image = np.add(mixed, tinted, out=mixed)
         if self._classify is not None:
             np.copyto(self._mixed, image)
@@ -122,9 +136,9 @@ class Composer:
         return image
 
     def _side_by_side(self, frame: Image, outputs: Mapping[str, Array]) -> Image:
-        width = frame.shape[1]
+        width = self._shape[1] // 2
         left, right = self._beside[:, :width], self._beside[:, width:]
-        left[...] = frame
+        left[...] = self._as_large(frame)
         right[...] = self._base(frame, outputs) if self._denoise else self._overlay(frame, outputs)
         right[:, :_SEPARATOR_PIXELS] = _SEPARATOR_GREY
         _caption(left, "input")

@@ -66,7 +66,8 @@ class NetworkThread:
             self._noise = GaussianNoise(options.noise_sigma, options.seed, *size)
             self._psnr = PsnrMeter(*size)
         outputs = manifest.outputs
-        self._denoised = next((out.name for out in outputs if out.task is Task.DENOISE), None)
+        images = (out for out in outputs if out.task is Task.DENOISE and out.shape is None)
+        self._denoised = next((out.name for out in images), None)
         # One at the network, one being composed, and per sink one written and those that wait.
         slots = 2 + (1 + QUEUED_FRAMES) * len(opened.sinks)
         noisy = self._noise is not None

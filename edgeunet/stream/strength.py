@@ -27,10 +27,15 @@ class Blender:
 
     def __init__(self, strength: float, manifest: Manifest) -> None:
         """Prepare for frames of a bundle. Raises UsageError when it has no denoised output."""
-        outputs = [output.name for output in manifest.outputs if output.task is Task.DENOISE]
+        outputs = [
+            output.name
+            for output in manifest.outputs
+            if output.task is Task.DENOISE and output.shape is None
+        ]
         if not outputs:
             raise UsageError(
-                f"{manifest.name} has no denoised output that a strength could be chosen for",
+                f"{manifest.name} has no denoised output of the frame's size, which a strength is "
+                "for",
                 hint="leave --strength out, or run a bundle that denoises",
             )
         # Imported here, so that a run without OpenCV fails before its first frame.

@@ -119,10 +119,30 @@ def test_a_bundle_is_analysed_without_torch(
     assert document["peak_live_bytes"] == PEAK_BYTES
 
 
+def test_a_file_is_analysed_at_another_size_and_in_a_budget(
+    graph: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    document = memory_json(capsys, str(graph), "--size", "96x64")
+    assert document["size"] == "96x64"
+    assert document["peak_live_bytes"] > PEAK_BYTES
+    document = memory_json(capsys, str(graph), "--size", "192x256", "--tile", "auto")
+    assert document["size"] == "192x256"
+    assert document["stages"]
+
+
+def test_a_size_contradicts_a_bundle(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tiny_bundle(graph.parent).path
+    code, error, _ = failure(capsys, str(target), "--size", "64x64")
+    assert (code, error) == (
+        2,
+        f"a size of 64x64 contradicts {target.name}, which is fixed at 48x64",
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--size", "64x64"), "a size of 64x64 contradicts {}, which is fixed at 48x64"),
         (("--precision", "fp16"), "precision fp16 contradicts {}, which is fp32"),
         (("--width", "16"), "a width cannot change {}: its channels are fixed"),
     ],

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
+from edgeunet.bundle.manifest import Manifest
 from edgeunet.errors import UsageError
 from edgeunet.label_colours import colour_table
 from edgeunet.specs import Array, ClassLabel, Task
 from edgeunet.stream.compose import Composer, View, choose_view
+from edgeunet.stream.strength import Blender
 from tests.bundle.tiny import tiny_manifest
 from tests.media.clips import picture
 
@@ -81,3 +84,33 @@ def test_classes_without_colours_get_different_ones() -> None:
     assert len({tuple(row) for row in table[:32].tolist()}) == 32
     named = colour_table([ClassLabel("road", (0, 0, 0)), ClassLabel("car", (10, 20, 30))])
     assert named[:2].tolist() == [[0, 0, 0], [30, 20, 10]]
+
+
+def enlarging_manifest() -> Manifest:
+    manifest = tiny_manifest(48, 64, EVERYTHING[:2])
+    image, labels = manifest.outputs
+    large = msgspec.structs.replace(image, shape=(1, 96, 128, 3))
+    return msgspec.structs.replace(manifest, outputs=(large, labels))
+
+
+@pytest.mark.parametrize("view", View)
+def test_a_larger_image_keeps_its_size_beside_the_frame(view: View) -> None:
+    composer = Composer(enlarging_manifest(), view)
+    large = picture(9).repeat(2, axis=0).repeat(2, axis=1)
+    image = composer.image(picture(1), {**outputs(), "denoised": large[np.newaxis]})
+    assert image.shape[:2] == (composer.height, composer.width)
+    if view is View.DENOISED:
+        assert np.array_equal(image, large)
+    elif view is View.LABELS:
+        assert image.shape == (48, 64, 3)
+    elif view is View.OVERLAY:
+        assert np.array_equal(image[::2, ::2], composed(view))
+    else:
+        assert image.shape == (96, 256, 3)
+        assert np.array_equal(image[:60, 140:], large[:60, 12:])
+        assert np.array_equal(image[:60:2, :128:2], picture(1)[:30])
+
+
+def test_a_strength_needs_an_image_of_the_frames_size() -> None:
+    with pytest.raises(UsageError, match="has no denoised output of the frame's size"):
+        Blender(0.5, enlarging_manifest())
