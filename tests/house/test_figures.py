@@ -41,6 +41,11 @@ _KODAK = re.compile(r"Kodak.*?((?:\d+\.\d+ / )+\d+\.\d+) dB at sigma ([\d/ ]+)")
         (FINDINGS / "tensorrt-memory.md", "## Plans", quoted.tensorrt_plans),
         (ROOT / "docs" / "video.md", "## Speed", quoted.video_files),
         (
+            FINDINGS / "streaming.md",
+            "# Does a stream overlap its stages, and stay the same?",
+            quoted.streaming,
+        ),
+        (
             FINDINGS / "bursts.md",
             "# Is training on bursts as good as training on clean images?",
             lambda: quoted.bursts("none"),

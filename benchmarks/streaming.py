@@ -1,0 +1,247 @@
+"""Does a stream overlap its stages, and does its memory stay the same?
+
+    python -m benchmarks.streaming [--frames N] [--steady N]
+
+**overlap**: a network that only waits 40 ms per frame, while a clip is read and written at the same
+time. Stated are the times of reading, of the network and of writing alone, one after the other, and
+the share of a bare loop's rate that a run reaches. The bare loop does nothing but the network. Runs
+and loops alternate, and the median counts.
+
+**steady**: a camera that is lost every 1000 frames and comes back; a recording in segments of five
+seconds that is limited to 2 MiB; ten viewers of the preview that come and go. The slope is that of
+a straight line through the resident memory over the second half of the frames. Threads and open
+files are those at the half and at the end.
+
+The network is a mean over 3x3 pixels of frames of 48x64, so that what is measured is the stream
+around it. First it is checked that every frame of the clip is written once and in order. Writes
+``results/streaming.csv``. 100,000 frames take minutes on a quiet machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.helpers.record import provenance, write_csv
+from edgeunet.bundle import Bundle
+from edgeunet.cli.console import note, print_table
+from edgeunet.media import sources
+from edgeunet.media.capture import LiveSource
+from edgeunet.media.frames import Source, StreamShape
+from edgeunet.media.live import reconnecting
+from edgeunet.media.live.live_inputs import Loss, LostInputError, Picture
+from edgeunet.media.live.reconnecting import Patience, ReconnectingSource
+from edgeunet.media.sinks import open_sink
+from edgeunet.media.sinks.recording_options import RecordingOptions
+from edgeunet.run.executor import Executor
+from edgeunet.specs import Array, Image
+from edgeunet.stream import RunOptions, run_pipeline
+from edgeunet.stream.preview.preview_options import PreviewOptions
+from edgeunet.stream.run_summary import RunStatus
+from edgeunet.units import KIB, MIB
+from tests.bundle.tiny import tiny_bundle
+
+NAME = "streaming"
+SIZE = (48, 64)
+WAIT_S = 0.04
+RATE = 250.0
+LOST_EVERY = 1000
+VIEWERS = 10
+
+VIEWER = """
+import random, socket, sys, time
+while True:
+    try:
+        with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=5) as connection:
+            connection.sendall(b"GET /video/denoised HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n")
+            end = time.monotonic() + random.uniform(0.2, 3)
+            while time.monotonic() < end and connection.recv(65536):
+                pass
+    except OSError:
+        time.sleep(0.5)
+"""
+
+
+class Flaky:
+    """A camera that is lost again and again."""
+
+    frame_rate = RATE
+    damaged = 0
+
+    def __init__(self) -> None:
+        self._given = 0
+        self._image: Image = np.random.default_rng(1).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+
+    def read(self) -> Picture:
+        time.sleep(1 / RATE)
+        self._given += 1
+        if self._given > LOST_EVERY:
+            raise LostInputError(Loss.ERROR, "the cable is out", hint="plug it in")
+        return Picture(self._image.copy(), self._given / RATE)
+
+    def interrupt(self) -> None:
+        return None
+
+    def close(self) -> None:
+        return None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--frames", type=int, default=150, help="of the clip, for overlap")
+    parser.add_argument("--steady", type=int, default=100_000, help="frames of the camera")
+    arguments = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = tiny_bundle(Path(folder), *SIZE)
+        rows.append(overlap(bundle, Path(folder), arguments.frames))
+        rows.append(steady(bundle, Path(folder), arguments.steady))
+    names = ("what", "figure", "value")
+    table = [
+        (str(row["what"]), name, str(value))
+        for row in rows
+        for name, value in row.items()
+        if name != "what" and value != ""
+    ]
+    print_table("streaming", names, table, text_columns=2)
+    keys = {key: "" for row in rows for key in row}
+    note(f"wrote {write_csv(NAME, [{**keys, **row, **provenance()} for row in rows])}")
+
+
+def overlap(bundle: Bundle, folder: Path, frames: int) -> dict[str, object]:
+    """Return the times of the stages alone, and the share of the bare loop's rate."""
+    clip = folder / "clip.mkv"
+    source = sources.open_source(f"test://?size={SIZE[0]}x{SIZE[1]}&frames={frames}")
+    read_s, write_s = _alone(source, clip, frames)
+    original = Executor.run
+    answers: dict[str, Array] = {}
+
+    def waiting(self: Executor, image: Image) -> dict[str, Array]:
+        time.sleep(WAIT_S)
+        if not answers:
+            answers.update({name: array.copy() for name, array in original(self, image).items()})
+        return answers
+
+    shares = []
+    Executor.run = waiting  # type: ignore[method-assign]
+    try:
+        for turn in range(3):
+            start_s = time.perf_counter()
+            for _ in range(frames):
+                time.sleep(WAIT_S)
+            bare_s = time.perf_counter() - start_s
+            target = folder / f"out{turn}.mkv"
+            summary = run_pipeline(RunOptions(str(clip), bundle.path, (str(target),)))
+            if not summary.complete or summary.sinks[0].written != frames:
+                raise SystemExit(f"only {summary.sinks[0].written} of {frames} frames were written")
+            shares.append(summary.frames_per_second * bare_s / frames)
+    finally:
+        Executor.run = original  # type: ignore[method-assign]
+    return {
+        "what": "overlap",
+        "frames": frames,
+        "read_ms": round(1e3 * read_s, 2),
+        "network_ms": 1e3 * WAIT_S,
+        "write_ms": round(1e3 * write_s, 2),
+        "share_of_bare_loop": round(statistics.median(shares), 3),
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
+def _alone(source: Source, clip: Path, frames: int) -> tuple[float, float]:
+    """Write a clip and read it again; return the seconds per frame of reading and of writing."""
+    shape = StreamShape(*SIZE, source.frame_rate, frames)
+    sink = open_sink(str(clip), shape, source)
+    wrote_s = 0.0
+    while (frame := source.read()) is not None:
+        start_s = time.perf_counter()
+        sink.write(frame.image, frame)
+        wrote_s += time.perf_counter() - start_s
+    sink.finish()
+    again = sources.open_source(str(clip))
+    start_s = time.perf_counter()
+    indices = []
+    while (frame := again.read()) is not None:
+        indices.append(frame.index)
+    read_s = time.perf_counter() - start_s
+    again.close()
+    if indices != list(range(frames)):
+        raise SystemExit("the clip does not have its frames once and in order")
+    return read_s / frames, wrote_s / frames
+
+
+def steady(bundle: Bundle, folder: Path, frames: int) -> dict[str, object]:
+    """Return the slope of memory, and threads and open files at the half and at the end."""
+    samples: list[tuple[int, int, int, int]] = []
+    viewers: list[subprocess.Popen[bytes]] = []
+    stop = threading.Event()
+
+    def look(status: RunStatus) -> None:
+        files = len(list(Path("/proc/self/fd").iterdir()))
+        samples.append((status.frames, status.resident_bytes, threading.active_count(), files))
+
+    def begin_viewers(line: str) -> None:
+        if line.startswith("the preview is at "):
+            port = line.rstrip("/").rpartition(":")[2]
+            words = [sys.executable, "-c", VIEWER, port]
+            viewers.extend(subprocess.Popen(words) for _ in range(VIEWERS))
+
+    def camera(name: str, rest: str, size: object, live: object) -> Source:
+        patience = Patience(5, float("inf"))
+        return LiveSource(ReconnectingSource("camera", Flaky, patience), silence_s=None)
+
+    known = sources.SCHEMES["rtsp"]
+    first_wait_s = reconnecting._FIRST_WAIT_S
+    sources.SCHEMES["rtsp"] = camera
+    reconnecting._FIRST_WAIT_S = 0.02
+    try:
+        summary = run_pipeline(
+            RunOptions(
+                "rtsp://camera",
+                bundle.path,
+                (f"{folder}/recordings/",),
+                frame_limit=frames,
+                recording=RecordingOptions(5.0, keep_bytes=2 * MIB, least_free_bytes=0),
+                preview=PreviewOptions(port=0),
+            ),
+            on_note=begin_viewers,
+            on_status=look,
+            stop=stop,
+        )
+    finally:
+        sources.SCHEMES["rtsp"] = known
+        reconnecting._FIRST_WAIT_S = first_wait_s
+        for viewer in viewers:
+            viewer.kill()
+            viewer.wait()
+    half = [sample for sample in samples if sample[0] >= frames / 2]
+    numbers = np.array([sample[0] for sample in half], float)
+    resident = np.array([sample[1] for sample in half], float)
+    slope = np.polyfit(numbers, resident, 1)[0] * 1000 / KIB
+    return {
+        "what": "steady",
+        "frames": summary.frames,
+        "slope_kib_per_1000_frames": round(float(slope), 2),
+        "resident_mib": round(resident[-1] / MIB, 1),
+        "threads_half": half[0][2],
+        "threads_end": half[-1][2],
+        "files_half": half[0][3],
+        "files_end": half[-1][3],
+        "reconnections": summary.reconnections,
+        "recorded": summary.sinks[0].written,
+        "missed": summary.sinks[0].missed,
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
+if __name__ == "__main__":
+    main()
