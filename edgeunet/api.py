@@ -19,7 +19,7 @@ from edgeunet.choosing.export_subject import NetworkOptions, choose_network
 from edgeunet.choosing.int8 import int8_order
 from edgeunet.choosing.memory import TorchModule, Wanted, subject_of
 from edgeunet.choosing.networks import missing_package
-from edgeunet.choosing.plan_choice import Windows, plan_request
+from edgeunet.choosing.plan_choice import Windows, cpu_choice, plan_request
 from edgeunet.errors import EdgeUnetError, SourceError, UsageError, near_match
 from edgeunet.images.stated_bits import stating_bits
 from edgeunet.media.sources import open_source
@@ -73,6 +73,7 @@ def memory(
     budget: Bytes | None = None,
     windows: Windows | None = None,
     board: str | None = None,
+    cpu: str | None = None,
 ) -> MemoryReport:
     """Compute the memory that a network needs. Nothing is run.
 
@@ -85,8 +86,10 @@ def memory(
     budget: the most memory for activations. The frame plan that fits is analysed.
     windows: (rows, columns) in pixels, ``auto``, or ``none`` for whole frames.
     board: a Jetson module, such as ``orin-nano-4gb``. Its usable memory is the budget.
+    cpu: the processors that the plan's memory is for: ``avx512``, ``avx2``, ``arm64`` or ``here``;
+        every class unless given.
 
-    precision, width, budget, windows and board are for networks of edgeunet; anything else is
+    precision, width, budget, windows, board and cpu are for networks of edgeunet; anything else is
     what it is.
 
     Returns a report. Its figures are in bytes, and a notebook shows it as tables.
@@ -100,6 +103,7 @@ def memory(
         budget_bytes=_bytes(budget),
         windows=windows,
         board=board,
+        cpu=cpu_choice(cpu, board),
     )
     return subject_of(str(target) if isinstance(target, Path) else target, wanted).report
 
@@ -117,6 +121,7 @@ def export(
     budget: Bytes | None = None,
     windows: Windows | None = None,
     board: str | None = None,
+    cpu: str | None = None,
     calibration: str | Path | None = None,
     engine: Engine | str = Engine.ONNXRUNTIME,
     max_drop_db: float | None = None,
@@ -132,7 +137,7 @@ def export(
         ``{"x": "rgb,0..255"}`` and ``{"y": "logits"}``; what is not said is found or assumed. A
         module's input is ``x``. The words are those of ``edgeunet export --input`` and
         ``--output``. width, weights and random_weights are for networks of edgeunet.
-    size, width, budget, windows, board: as for ``memory``.
+    size, width, budget, windows, board, cpu: as for ``memory``.
     precision: ``fp32``, ``fp16`` or ``int8``.
     weights: a .safetensors file; the shipped one unless given.
     random_weights: take untrained weights, to measure memory and speed.
@@ -178,6 +183,10 @@ def export(
             f"calibration and max_drop_db are for INT8, and the export is {kind}",
             hint='add precision="int8", or leave them out',
         )
+    target_engine = Engine.TENSORRT if kind is Precision.FP16 else Engine.ONNXRUNTIME
+    if int8 is not None:
+        target_engine = int8.engine
+    chosen_cpu = cpu_choice(cpu, board, target_engine)
     try:
         from edgeunet.convert.exporting import ExportOrder, export_bundle
     except ModuleNotFoundError as error:
@@ -192,6 +201,7 @@ def export(
         request=request,
         int8=int8,
         frame_type=_member(FrameType, frame_type, "frame type"),
+        cpu=chosen_cpu,
     )
     tell = on_note or _ignore
     return export_bundle(

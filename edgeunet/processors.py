@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import functools
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from edgeunet.errors import UsageError, near_match
 
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -18,6 +20,27 @@ _ARM64 = ("aarch64", "arm64")
 _X86_64 = ("x86_64", "amd64")
 _FEATURE_LINES = ("flags", "features")
 _AVX512_CORE = frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl"})
+
+
+@dataclass(frozen=True)
+class IntegerKernels:
+    """The 8-bit convolutions of a class, as edgeunet asks for them: with sums that are exact.
+
+    direct_outputs: direct kernels read their input where it is and make this many output channels
+        at once, which they need at least; 0 where there are none.
+    direct_outputs_of, direct_inputs_of: channels are multiples of these.
+    direct_least_inputs: the fewest input channels. direct_pointwise: whether 1x1 kernels are among
+        them. direct_groups: depthwise kernels have a multiple of this many channels.
+    overrun_bytes: what kernels read past the end of what they copy.
+    """
+
+    direct_outputs: int = 0
+    direct_outputs_of: int = 1
+    direct_inputs_of: int = 1
+    direct_least_inputs: int = 1
+    direct_pointwise: bool = True
+    direct_groups: int = 16
+    overrun_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -29,37 +52,62 @@ class ProcessorClass:
     convolutions have their channels rounded up to a multiple of it. None where there are no blocks.
     sums_saturate: whether the fast integer kernels add pairs of products in 16 bits, which clips
     sums beyond -32768..32767: wrong answers, without an error. Weights beyond -64..63 can do that.
+    integers: its integer kernels.
     computes_fp16: whether FP16 kernels compute in FP16. Elsewhere they convert to FP32 and back.
+    depthwise_rows: whether a depthwise FP32 convolution of 3x3 without channel blocks copies single
+        rows; elsewhere it copies all that it reads.
     """
 
     name: str
     title: str
     channel_block: int | None
     sums_saturate: bool
+    integers: IntegerKernels
     computes_fp16: bool = False
+    depthwise_rows: bool = False
 
 
-AVX512_VNNI = ProcessorClass("avx512-vnni", "x86-64 with AVX-512 and VNNI", 16, False)
-AVX512 = ProcessorClass("avx512", "x86-64 with AVX-512, without VNNI", 16, True)
-AVX2_VNNI = ProcessorClass("avx2-vnni", "x86-64 with AVX2 and AVX-VNNI", 8, False)
-AVX2 = ProcessorClass("avx2", "x86-64 with AVX2, without VNNI", 8, True)
-X86_64 = ProcessorClass("x86-64", "x86-64 without AVX2", 8, False)
+_VNNI = IntegerKernels(16, direct_outputs_of=4, direct_inputs_of=4)
+_AVX_VNNI = IntegerKernels(16, direct_outputs_of=8, direct_inputs_of=4)
+_COPYING = IntegerKernels()
+_ARM_DOT = IntegerKernels(
+    16,
+    direct_outputs_of=16,
+    direct_inputs_of=4,
+    direct_least_inputs=64,
+    direct_pointwise=False,
+    direct_groups=8,
+    overrun_bytes=30,
+)
+_ARM = IntegerKernels(
+    8,
+    direct_outputs_of=8,
+    direct_inputs_of=8,
+    direct_least_inputs=64,
+    direct_pointwise=False,
+    direct_groups=8,
+    overrun_bytes=30,
+)
+
+AVX512_VNNI = ProcessorClass("avx512-vnni", "x86-64 with AVX-512 and VNNI", 16, False, _VNNI)
+AVX512 = ProcessorClass("avx512", "x86-64 with AVX-512, without VNNI", 16, True, _COPYING)
+AVX2_VNNI = ProcessorClass("avx2-vnni", "x86-64 with AVX2 and AVX-VNNI", 8, False, _AVX_VNNI)
+AVX2 = ProcessorClass("avx2", "x86-64 with AVX2, without VNNI", 8, True, _COPYING)
+X86_64 = ProcessorClass("x86-64", "x86-64 without AVX2", 8, False, _COPYING)
 ARM64_FP16_DOT = ProcessorClass(
-    "arm64-fp16-dot", "ARM64 with FP16 and dot products", None, False, True
+    "arm64-fp16-dot", "ARM64 with FP16 and dot products", None, False, _ARM_DOT, True, True
 )
 ARM64_FP16 = ProcessorClass(
-    "arm64-fp16", "ARM64 with FP16, without dot products", None, False, True
+    "arm64-fp16", "ARM64 with FP16, without dot products", None, False, _ARM, True, True
 )
-ARM64_DOT = ProcessorClass("arm64-dot", "ARM64 with dot products, without FP16", None, False)
-ARM64 = ProcessorClass("arm64", "ARM64 without FP16 and dot products", None, False)
-UNKNOWN = ProcessorClass("unknown", "a processor of an unknown class", 16, True)
+ARM64_DOT = ProcessorClass(
+    "arm64-dot", "ARM64 with dot products, without FP16", None, False, _ARM_DOT, False, True
+)
+ARM64 = ProcessorClass(
+    "arm64", "ARM64 without FP16 and dot products", None, False, _ARM, False, True
+)
+UNKNOWN = ProcessorClass("unknown", "a processor of an unknown class", 16, True, _COPYING)
 """What nothing is known of: exact integer sums are asked for, which is right everywhere."""
-
-PREDICTED_CLASSES = (AVX512_VNNI, AVX512)
-"""The classes whose kernels ``edgeunet/imitation`` imitates.
-
-``benchmarks/emulated.py`` measures how far others are from them.
-"""
 
 PROCESSOR_CLASSES = (
     AVX512_VNNI,
@@ -72,6 +120,50 @@ PROCESSOR_CLASSES = (
     ARM64_DOT,
     ARM64,
 )
+
+THREADS = 4
+"""The threads that memory is predicted for. Convolutions without channel blocks take some each."""
+
+CPU_NAMES: Mapping[str, tuple[ProcessorClass, ...]] = {
+    "avx512": (AVX512_VNNI, AVX512),
+    "avx2": (AVX2_VNNI, AVX2),
+    "arm64": (ARM64_FP16_DOT, ARM64_FP16, ARM64_DOT, ARM64),
+}
+"""What ``--cpu`` can be beside ``here``, and the classes of each."""
+
+
+def same_kernels(
+    processors: Sequence[ProcessorClass], *, integers: bool
+) -> tuple[tuple[ProcessorClass, ...], ...]:
+    """Return classes in groups: those of a group run the same kernels, and take the same memory.
+
+    integers: whether the graph has integer kernels; without, classes differ in floats alone.
+    """
+    groups: dict[object, list[ProcessorClass]] = {}
+    for one in processors:
+        key = (one.channel_block, one.integers if integers else None)
+        groups.setdefault(key, []).append(one)
+    return tuple(tuple(group) for group in groups.values())
+
+
+def processors_of(cpu: str | None) -> tuple[ProcessorClass, ...]:
+    """Return the classes that a plan is for.
+
+    cpu: a key of ``CPU_NAMES``; ``here`` for this processor's class, or every class where that is
+        unknown; None for every class.
+    Raises UsageError for another name.
+    """
+    if cpu is None:
+        return PROCESSOR_CLASSES
+    if cpu == "here":
+        here = this_processor()
+        return PROCESSOR_CLASSES if here is UNKNOWN else (here,)
+    names = (*CPU_NAMES, "here")
+    if cpu not in CPU_NAMES:
+        raise UsageError(
+            f"there is no cpu {cpu!r}", hint=near_match(cpu, names) + f"known: {', '.join(names)}"
+        )
+    return CPU_NAMES[cpu]
 
 
 def class_of(machine: str, cpuinfo: str | None) -> ProcessorClass:

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 
 import msgspec
 
-from edgeunet.bundle.manifest import FramePlanEntry, HeldEntry, Manifest, StageEntry, WindowEntry
+from edgeunet.bundle.manifest import (
+    CpuEntry,
+    FramePlanEntry,
+    HeldEntry,
+    Manifest,
+    StageEntry,
+    WindowEntry,
+)
 from edgeunet.errors import UsageError
 from edgeunet.frame_windows import Halo, windows
 from edgeunet.specs import FRAME, TensorSpec
@@ -33,10 +40,21 @@ def _contradictions(manifest: Manifest) -> Iterator[str]:
         yield "it has no outputs"
     if min(msgspec.structs.astuple(manifest.memory)) < 0:
         yield "it has negative figures of memory"
+    if manifest.cpu is not None:
+        yield from _processors(manifest.cpu)
     if manifest.plan is None:
         yield from _whole_frame(manifest)
     else:
         yield from _planned(manifest, manifest.plan)
+
+
+def _processors(cpu: CpuEntry) -> Iterator[str]:
+    classes = [name for entry in cpu.processors for name in entry.classes]
+    if not classes or len(set(classes)) != len(classes):
+        yield "it names no class of processors, or one twice"
+    figures = [(e.region_bytes, e.predicted_bytes, e.thread_bytes) for e in cpu.processors]
+    if cpu.threads < 1 or any(min(each) < 0 for each in figures):
+        yield "it has impossible figures of memory on a class of processors"
 
 
 def _whole_frame(manifest: Manifest) -> Iterator[str]:

@@ -9,9 +9,8 @@ from edgeunet.analysis.memory_report import MemoryReport, analyse
 from edgeunet.analysis.plan_report import FramePlanFacts, StageReport, report_of_frame_plan
 from edgeunet.bundle.folder import Bundle
 from edgeunet.bundle.manifest import FramePlanEntry, StageEntry
-from edgeunet.bundle.tensors import held_specs, stage_borders, state_specs
+from edgeunet.bundle.tensors import buffer_bytes, held_specs, stage_borders, state_specs
 from edgeunet.graph.summary import view_of_file
-from edgeunet.specs import FRAME, FrameType, Task, TensorSpec
 
 
 def report_of_bundle(bundle: Bundle) -> MemoryReport:
@@ -26,23 +25,14 @@ def report_of_bundle(bundle: Bundle) -> MemoryReport:
             precision=manifest.precision,
         )
     held = held_specs(manifest)
-    # The frame buffer is padded; the outputs have the frame's size.
-    frame = (manifest.height, manifest.width)
-    kind = manifest.frame_type
-    outputs = sum(output.spec(*frame, kind).size_bytes for output in manifest.outputs)
-    if kind is not FrameType.UINT8:
-        # Images and label maps are also kept as rounded bytes.
-        rounded = (output for output in manifest.outputs if output.task is not Task.CLASSIFY)
-        outputs += sum(output.spec(*frame).size_bytes for output in rounded)
-    padded = TensorSpec(FRAME, (1, plan.height, plan.width, 3), str(kind))
     facts = FramePlanFacts(
         model=manifest.name,
-        frame=frame,
+        frame=(manifest.height, manifest.width),
         precision=manifest.precision,
         held=held,
         layout=lay_out_held(stage_borders(manifest), held),
         recompute_ratio=plan.recompute_ratio,
-        frame_bytes=outputs + padded.size_bytes,
+        frame_bytes=buffer_bytes(manifest),
         predicted_bytes=plan.predicted_bytes,
         engine=plan.engine,
         states=state_specs(manifest),

@@ -193,7 +193,8 @@ class MemoryEntry(_Entry, frozen=True):
     """Figures computed from the graphs, in bytes; see ARCHITECTURE.md for the four words.
 
     held_bytes: what stages hold for later ones, within peak_live_bytes and arena_bytes.
-    region_bytes: what onnxruntime's arena needs, all stages sharing it; 0 for other engines.
+    region_bytes: what onnxruntime's arena needs, all stages sharing it, on the processor that needs
+        most; 0 for other engines.
     """
 
     skip_bytes: int
@@ -203,6 +204,33 @@ class MemoryEntry(_Entry, frozen=True):
     weight_bytes: int
     held_bytes: int = 0
     region_bytes: int = 0
+
+
+class ProcessorEntry(_Entry, frozen=True):
+    """What onnxruntime is expected to take on the processors of some classes, in bytes.
+
+    classes: their names; see ``processors.py``. region_bytes: its arena's region.
+    predicted_bytes: activations, buffers included, weights not; see imitation/prediction.py.
+    thread_bytes: what both are larger by for each thread more than the ``threads`` of CpuEntry.
+    """
+
+    classes: tuple[str, ...]
+    region_bytes: int
+    predicted_bytes: int
+    thread_bytes: int = 0
+
+
+class CpuEntry(_Entry, frozen=True):
+    """The processors that a bundle was made for, and what onnxruntime takes on them.
+
+    name: the export's ``--cpu``; null for every class. threads: what the figures are for.
+    budget_bytes: the most that activations may take; null without a limit.
+    """
+
+    name: str | None
+    threads: int
+    budget_bytes: int | None
+    processors: tuple[ProcessorEntry, ...]
 
 
 class QuantizationEntry(_Entry, frozen=True):
@@ -228,6 +256,7 @@ class Manifest(_Entry, frozen=True):
 
     recipe, foreign: what the network is; one of them is null.
     frame_type: what the graphs take frames as; see ``FrameType``.
+    cpu: None in bundles for another engine, and in those of schema 3 and older.
     files: every other file in the folder, to its SHA-256; ``engines/`` is not listed, since
     the device fills it. digest: see ``digest_of``.
     """
@@ -252,6 +281,7 @@ class Manifest(_Entry, frozen=True):
     quantization: QuantizationEntry | None = None
     plan: FramePlanEntry | None = None
     states: tuple[StateEntry, ...] = ()
+    cpu: CpuEntry | None = None
     digest: str = ""
 
     @property

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from edgeunet.analysis.held_layout import StageBorders
 from edgeunet.bundle.manifest import Manifest
-from edgeunet.imitation.onnxruntime_arena import pool_for
-from edgeunet.specs import FRAME, Pool, TensorSpec
+from edgeunet.specs import FRAME, FrameType, Task, TensorSpec
 
 
 def held_specs(manifest: Manifest) -> tuple[TensorSpec, ...]:
@@ -30,6 +29,25 @@ def state_specs(manifest: Manifest) -> tuple[TensorSpec, ...]:
     return tuple(entry.spec() for entry in manifest.plan.tensors if entry.name in names)
 
 
+def buffer_bytes(manifest: Manifest) -> int:
+    """Return the size of the outputs and of the frame's copy, without what stages hold.
+
+    Float images and label maps also exist as rounded bytes. The frame is copied where it is padded
+    or in floats.
+    """
+    frame, kind = (manifest.height, manifest.width), manifest.frame_type
+    size_bytes = sum(output.spec(*frame, kind).size_bytes for output in manifest.outputs)
+    floats = kind is not FrameType.UINT8
+    if floats:
+        rounded = (output for output in manifest.outputs if output.task is not Task.CLASSIFY)
+        size_bytes += sum(output.spec(*frame).size_bytes for output in rounded)
+    plan = manifest.plan
+    if plan is None and not floats:
+        return size_bytes
+    padded = frame if plan is None else (plan.height, plan.width)
+    return size_bytes + TensorSpec(FRAME, (1, *padded, 3), str(kind)).size_bytes
+
+
 def stage_borders(manifest: Manifest) -> tuple[StageBorders, ...]:
     """Return the names of every stage's inputs and outputs."""
     return tuple(
@@ -40,9 +58,3 @@ def stage_borders(manifest: Manifest) -> tuple[StageBorders, ...]:
         )
         for stage in manifest.stages
     )
-
-
-def pool_of(manifest: Manifest) -> Pool | None:
-    """Return the memory that an engine should set aside; None when the bundle does not say."""
-    region_bytes = manifest.memory.region_bytes
-    return pool_for(region_bytes) if region_bytes else None

@@ -11,6 +11,7 @@ from edgeunet.choosing.plan_choice import Windows, plan_request
 from edgeunet.errors import UsageError
 from edgeunet.names import shown
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
+from edgeunet.processors import processors_of
 from edgeunet.specs import Precision
 from edgeunet.units import format_size
 
@@ -35,6 +36,7 @@ class Wanted:
 
     size: (height, width) in pixels.
     budget_bytes, windows, board: as for ``plan_request``.
+    cpu: the processors that the plan is for; see ``processors.processors_of``.
     """
 
     size: tuple[int, int] | None = None
@@ -43,11 +45,16 @@ class Wanted:
     budget_bytes: int | None = None
     windows: Windows | None = None
     board: str | None = None
+    cpu: str | None = None
 
     @property
     def fixed(self) -> bool:
-        """Whether the user named a budget or windows, which only a recipe can follow."""
-        return self.budget_bytes is not None or self.windows is not None
+        """Whether the user named a budget, windows or processors, which only a recipe can follow.
+
+        A board names its processors, and can also be asked about what is planned already.
+        """
+        cpu = None if self.board is not None else self.cpu
+        return any(one is not None for one in (self.budget_bytes, self.windows, cpu))
 
     def request(self) -> PlanRequest | None:
         """Return the plan; None when no plan is wanted. Raises UsageError as ``plan_request``."""
@@ -210,18 +217,21 @@ def _of_graphs(
     from edgeunet.convert.network_plan import report_of_frame, report_of_request
 
     precision = wanted.precision or Precision.FP32
+    processors = processors_of(wanted.cpu)
     plan, whole, runs_whole = None, None, None
     if request is not None:
-        plan, report = report_of_request(graphs, *size, precision, request)
+        plan, report = report_of_request(graphs, *size, precision, request, processors)
         if not plan.windowed and not request.whole:
             runs_whole = request
         if plan.windowed and compares:
-            whole = report_of_frame(graphs, *size, precision)
+            whole = report_of_frame(graphs, *size, precision, processors)
     else:
-        report = report_of_frame(graphs, *size, precision)
+        report = report_of_frame(graphs, *size, precision, processors)
     if folder is None:
         return Subject(report, None, whole, runs_whole)
-    order = ExportOrder(graphs.facts, *size, precision, request=request or WHOLE_FRAME)
+    order = ExportOrder(
+        graphs.facts, *size, precision, request=request or WHOLE_FRAME, cpu=wanted.cpu
+    )
     bundle = draft_bundle(order, folder / f"{graphs.facts.name}.bundle", graphs=graphs, plan=plan)
     return Subject(report, bundle.path, whole, runs_whole)
 
@@ -241,7 +251,8 @@ def _refuse_contradictions(name: str, kind: str, wanted: Wanted, report: MemoryR
         )
     if wanted.fixed:
         raise UsageError(
-            f"a budget or windows cannot change {name}: it is planned already", hint=hint
+            f"a budget, windows or processors cannot change {name}: it is planned already",
+            hint=hint,
         )
     if wanted.width is not None:
         raise UsageError(f"a width cannot change {name}: its channels are fixed", hint=hint)

@@ -6,10 +6,15 @@ from typing import Literal
 
 from edgeunet.errors import UsageError
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest, WindowSize
+from edgeunet.processors import processors_of
+from edgeunet.specs import Engine
 from edgeunet.units import format_size
 
 Windows = WindowSize | Literal["auto", "none"]
 """(rows, columns) of the windows in pixels; ``auto`` chooses them, ``none`` runs whole frames."""
+
+
+_BOARDS_CPU = "arm64"
 
 
 def plan_request(
@@ -62,6 +67,31 @@ def plan_request(
             weights_included=included,
         )
     return PlanRequest(budget_bytes=limit, window=windows, weights_included=included)
+
+
+def cpu_choice(
+    cpu: str | None, board: str | None, engine: Engine = Engine.ONNXRUNTIME
+) -> str | None:
+    """Return the processors that a plan's memory is for; None for every class.
+
+    cpu: see ``processors.processors_of``. board: a Jetson module, whose processors are ARM64.
+    engine: what the plan is for.
+    Raises UsageError for an unknown cpu, and where it contradicts the others.
+    """
+    processors_of(cpu)
+    if cpu is not None and engine is not Engine.ONNXRUNTIME:
+        raise UsageError(
+            f"--cpu {cpu} is about onnxruntime, and this plan is for {engine}",
+            hint="leave it out, or export --fp32 or --int8 for a CPU",
+        )
+    if board is None:
+        return cpu
+    if cpu not in (None, _BOARDS_CPU):
+        raise UsageError(
+            f"--cpu {cpu} contradicts --board {board}, which has an ARM64 processor",
+            hint="leave one of them out",
+        )
+    return _BOARDS_CPU
 
 
 def _written(windows: Windows) -> str:

@@ -10,6 +10,7 @@ import typer
 from edgeunet.choosing.export_subject import NetworkOptions, choose_network
 from edgeunet.choosing.foreign import ForeignChoice, is_onnx_file
 from edgeunet.choosing.networks import missing_package
+from edgeunet.choosing.plan_choice import cpu_choice
 from edgeunet.cli.build import (
     build_with_defaults,
     check_buildable,
@@ -24,10 +25,10 @@ from edgeunet.cli.choices import (
 from edgeunet.cli.console import note, print_json
 from edgeunet.cli.export_tables import export_document, print_contract, print_export
 from edgeunet.cli.int8 import read_int8, write_sensitivity
-from edgeunet.cli.options import AsJson, Budget, Size, Tile, Weights, Width
+from edgeunet.cli.options import AsJson, Budget, Cpu, Size, Tile, Weights, Width
 from edgeunet.cli.triton import check_served, serve_bundle
 from edgeunet.errors import UsageError, near_match
-from edgeunet.specs import FrameType, Precision
+from edgeunet.specs import Engine, FrameType, Precision
 from edgeunet.units import parse_size
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def command(
         ),
     ] = "uint8",
     budget: Budget = None,
+    cpu: Cpu = None,
     tile: Tile = None,
     calibration: Annotated[
         str | None,
@@ -183,6 +185,10 @@ def command(
     if out is None and frame_type is FrameType.FLOAT32:
         target = target.with_name(f"{target.stem}-float{target.suffix}")
     served = None if triton is None else check_served(triton, target, request)
+    engine = Engine.TENSORRT if precision is Precision.FP16 else Engine.ONNXRUNTIME
+    if int8_wanted is not None:
+        engine = int8_wanted.engine
+    chosen_cpu = cpu_choice(cpu, board, engine)
     try:
         from edgeunet.convert.exporting import ExportOrder, export_bundle
     except ModuleNotFoundError as error:
@@ -199,6 +205,7 @@ def command(
         time_graph=time_graph if tune else None,
         int8=int8_wanted,
         frame_type=frame_type,
+        cpu=chosen_cpu,
     )
     exported = export_bundle(
         order,

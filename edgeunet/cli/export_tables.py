@@ -10,6 +10,7 @@ import msgspec
 from edgeunet.bundle.manifest import FramePlanEntry, MemoryEntry, StageEntry
 from edgeunet.cli.console import note, print_table
 from edgeunet.cli.int8 import int8_document, int8_notes, print_int8, print_sensitivity
+from edgeunet.cli.memory_bundle import print_promise, promise_document
 from edgeunet.cli.memory_tables import print_plan, why_whole
 from edgeunet.contracts import ForeignNetwork, ForeignOutput
 from edgeunet.specs import Precision, Task
@@ -50,6 +51,7 @@ def export_document(order: ExportOrder, exported: Exported) -> dict[str, Any]:
         "quantization": int8_document(manifest.quantization),
         "memory": msgspec.structs.asdict(manifest.memory),
         "plan": None if plan is None else _plan_document(plan, manifest.stages),
+        "processors": promise_document(manifest),
     }
 
 
@@ -78,7 +80,8 @@ def print_export(
 
         print_plan(report_of_bundle(exported.bundle))
         note(f"predicted on {plan.engine}: {format_bytes(plan.predicted_bytes)}")
-    elif not order.request.whole:
+    print_promise(manifest)
+    if plan is None and not order.request.whole:
         note(why_whole(order.request, size, tuned=tuned))
     if order.precision is Precision.FP16:
         note(

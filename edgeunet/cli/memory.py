@@ -14,12 +14,19 @@ from edgeunet.analysis.board_fit import fit_on
 from edgeunet.boards import find_board
 from edgeunet.bundle import open_bundle
 from edgeunet.choosing.memory import Wanted, subject_of
-from edgeunet.choosing.networks import missing_package
+from edgeunet.choosing.networks import is_bundle, missing_package
+from edgeunet.choosing.plan_choice import cpu_choice
 from edgeunet.cli.choices import read_width, read_windows
 from edgeunet.cli.console import note, print_json
+from edgeunet.cli.memory_bundle import (
+    memory_from_manifest,
+    print_promise,
+    promise_document,
+    reads_no_graphs,
+)
 from edgeunet.cli.memory_device import device_document, print_device, print_fit
 from edgeunet.cli.memory_tables import print_report, why_whole
-from edgeunet.cli.options import AsJson, Budget, Size, Tile, Width
+from edgeunet.cli.options import AsJson, Budget, Cpu, Size, Tile, Width
 from edgeunet.cli.tensorrt_table import predicted_bytes
 from edgeunet.errors import UsageError
 from edgeunet.specs import Precision
@@ -41,6 +48,7 @@ def command(
     ] = None,
     width: Width = None,
     budget: Budget = None,
+    cpu: Cpu = None,
     tile: Tile = None,
     board: Annotated[
         str | None,
@@ -75,6 +83,7 @@ def command(
         budget_bytes=None if budget is None else parse_bytes(budget),
         windows=read_windows(tile),
         board=board,
+        cpu=cpu_choice(cpu, board),
     )
     if engine != "auto" and not measure:
         raise UsageError(
@@ -83,6 +92,11 @@ def command(
         )
     pictures = tuple(plot or ())
     _check_pictures(pictures)
+    if reads_no_graphs(target) and not pictures:
+        memory_from_manifest(
+            Path(target), wanted, engine=engine, measure=measure, board=board, as_json=as_json
+        )
+        return
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="edgeunet-")))
         subject = subject_of(
@@ -111,8 +125,11 @@ def command(
     if device is not None and subject.runnable is not None:
         plans = predicted_bytes(open_bundle(subject.runnable))
     fit = None if board is None else fit_on(subject.report, find_board(board))
+    manifest = open_bundle(Path(target)).manifest if is_bundle(target) else None
     if as_json:
         document = subject.report.document()
+        if manifest is not None:
+            document["processors"] = promise_document(manifest)
         if fit is not None:
             document["board"] = fit.document()
         if measured is not None:
@@ -122,6 +139,8 @@ def command(
         print_json(document)
         return
     print_report(subject.report, measured)
+    if manifest is not None:
+        print_promise(manifest)
     if device is not None:
         print_device(device, plans)
     if fit is not None:

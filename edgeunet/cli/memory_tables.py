@@ -30,12 +30,13 @@ def print_report(report: MemoryReport, measured: Measurement | None) -> None:
     if report.gains:
         _print_gains(report.gains)
     if measured is not None:
-        _print_measured(measured)
+        print_measured(measured)
     _print_peak(report)
     _print_timeline(report)
 
 
-def _print_measured(measured: Measurement) -> None:
+def print_measured(measured: Measurement) -> None:
+    """Print what the engine took."""
     above = "process high-water mark above the loaded engine, outputs included"
     print_table(
         f"measured: {measured.engine}, {len(measured.frames_bytes)} frames, a process of its own",

@@ -34,6 +34,15 @@ ImageBits = Annotated[
         help="Bits that are meant in 16-bit image files that do not say it, like 12.",
     ),
 ]
+Cpu = Annotated[
+    str | None,
+    typer.Option(
+        "--cpu",
+        metavar="NAME",
+        help="Processors whose memory a MODEL's plan is for: avx512, avx2, arm64 or here; "
+        "default: all.",
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the random noise.")]
 Size = Annotated[
     str | None,

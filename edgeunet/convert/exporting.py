@@ -30,6 +30,7 @@ from edgeunet.bundle.manifest import (
     StageEntry,
     StateEntry,
 )
+from edgeunet.bundle.tensors import buffer_bytes
 from edgeunet.contracts import ForeignNetwork
 from edgeunet.convert.int8_order import Int8Order
 from edgeunet.convert.kernel_parity import check_kernels, require_kernels
@@ -51,15 +52,16 @@ from edgeunet.convert.parity import (
 )
 from edgeunet.convert.quantizing import make_quantizer, quantization_entry
 from edgeunet.convert.remembering_parity import RememberingReference, check_clips
-from edgeunet.convert.staging import memory_entry, plan_entry, write_stages, write_whole
+from edgeunet.convert.staging import cpu_entry, memory_entry, plan_entry, write_stages, write_whole
 from edgeunet.errors import UsageError
 from edgeunet.files import check_writable, naming
 from edgeunet.graph.for_engine import finish
 from edgeunet.graph.summary import view_of_model
-from edgeunet.imitation.prediction import whole_region_bytes
 from edgeunet.network_facts import NetworkFacts, remembers
 from edgeunet.planning.frame_plan import FramePlan
+from edgeunet.planning.processor_memory import memory_of_graph
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
+from edgeunet.processors import processors_of
 from edgeunet.recipes import Recipe
 from edgeunet.specs import (
     COUNT,
@@ -122,6 +124,7 @@ class ExportOrder:
         arithmetic.
     int8: options of the quantization, for INT8.
     frame_type: type of the frames that the graphs read.
+    cpu: the processors that the memory is promised for; see ``processors.processors_of``.
     """
 
     network: NetworkFacts
@@ -133,6 +136,7 @@ class ExportOrder:
     time_graph: TimeGraph | None = None
     int8: Int8Order | None = None
     frame_type: FrameType = FrameType.UINT8
+    cpu: str | None = None
 
 
 def export_bundle(
@@ -238,6 +242,7 @@ def _draft(
     plan: FramePlan | None = None,
 ) -> Bundle:
     facts, engine = order.network, target_of(order.precision)
+    processors = processors_of(order.cpu)
     quantizer = None
     if order.int8 is not None:
         quantizer = make_quantizer(order.int8, graphs, report)
@@ -252,26 +257,35 @@ def _draft(
             order.request,
             time_graph=order.time_graph,
             quantizer=quantizer,
+            processors=processors,
         )
     report("exporting to ONNX")
+    on_cpu = engine is Engine.ONNXRUNTIME
     with tempfile.TemporaryDirectory(prefix="edgeunet-") as scratch:
         folder = Path(scratch)
         with naming(folder):
             if plan is None or not plan.staged:
                 size = (order.height, order.width)
                 model = graphs.at(*size, order.precision, quantizer)
-                finish(model, engine)
+                finish(model, engine, processors)
                 stages = write_whole(model, folder)
                 view = view_of_model(model)
-                region = whole_region_bytes(view) if engine is Engine.ONNXRUNTIME else 0
-                memory = memory_entry(analyse(view, model=facts.name), region)
+                figures = analyse(view, model=facts.name)
+                taken = memory_of_graph(view, processors) if on_cpu else ()
                 entry = None
             else:
                 stages = write_stages(plan, folder)
-                region = plan.region_bytes if engine is Engine.ONNXRUNTIME else 0
-                memory = memory_entry(report_of(plan, facts.name, order.precision), region)
+                figures = report_of(plan, facts.name, order.precision)
+                taken = plan.memory if on_cpu else ()
                 entry = plan_entry(plan, order.request.budget_bytes)
+        region = max((one.region_bytes for one in taken), default=0)
+        memory = memory_entry(figures, region)
         manifest = _manifest(order, target.name.removesuffix(".bundle"), stages, memory, entry)
+        if taken:
+            budget = order.request.activation_bytes(memory.weight_bytes)
+            beside = _beside_engine(manifest, plan)
+            promise = cpu_entry(order.cpu, budget, taken, beside)
+            manifest = msgspec.structs.replace(manifest, cpu=promise)
         if order.int8 is not None and quantizer is not None:
             manifest = msgspec.structs.replace(
                 manifest,
@@ -279,6 +293,13 @@ def _draft(
                 quantization=quantization_entry(order.int8, quantizer),
             )
         return write_bundle(target, manifest, {s.graph: folder / s.graph for s in stages})
+
+
+def _beside_engine(manifest: Manifest, plan: FramePlan | None) -> int:
+    """Return the bytes of the buffers: frame, outputs, held tensors, and the current window."""
+    if plan is None or not plan.staged:
+        return buffer_bytes(manifest)
+    return plan.prediction.total_bytes - plan.prediction.engine_bytes
 
 
 def _manifest(

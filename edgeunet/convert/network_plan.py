@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from edgeunet.planning.planner import Planner, choose_plan
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest, WindowSize
 from edgeunet.planning.savings import gains_of
 from edgeunet.planning.tuning import fastest_plan
+from edgeunet.processors import PROCESSOR_CLASSES, ProcessorClass
 from edgeunet.specs import Engine, Precision
 
 TimeGraph = Callable[[Path], float]
@@ -43,8 +44,12 @@ def planner_of(
     width: int,
     precision: Precision,
     quantizer: Quantizer | None = None,
+    processors: Sequence[ProcessorClass] = PROCESSOR_CLASSES,
 ) -> Planner:
-    """Return a planner for frames of (height, width) pixels. quantizer: for INT8."""
+    """Return a planner for frames of (height, width) pixels.
+
+    quantizer: for INT8. processors: those that plans are for.
+    """
     model = graphs.at(*graphs.base_size, precision, quantizer)
     graph = FrameGraph(model, _stages_before(graphs, height, width, precision))
     return Planner(
@@ -55,6 +60,7 @@ def planner_of(
         levels=graph.levels if graphs.levels is None else graphs.levels,
         name=graphs.facts.name,
         engine=target_of(precision) if quantizer is None else quantizer.engine,
+        processors=processors,
     )
 
 
@@ -81,27 +87,35 @@ def plan_frames(
     *,
     time_graph: TimeGraph | None = None,
     quantizer: Quantizer | None = None,
+    processors: Sequence[ProcessorClass] = PROCESSOR_CLASSES,
 ) -> FramePlan:
     """Return the plan for a request. Raises the errors of ``choose_plan``.
 
     time_graph: if given, the fastest plan that fits is returned, else the one with least
         arithmetic.
     quantizer: for INT8.
+    processors: those that the plan is for.
     """
-    planner = planner_of(graphs, height, width, precision, quantizer)
+    planner = planner_of(graphs, height, width, precision, quantizer, processors)
     if time_graph is None or request.whole or request.window is not None:
         return choose_plan(planner, request)
     with tempfile.TemporaryDirectory(prefix="edgeunet-") as folder:
 
         def time_stage(stage: StageGraph, window: WindowSize) -> float:
             path = Path(folder) / "stage.onnx"
-            write_model(finish(stage.at(*window), planner.engine), path)
+            write_model(finish(stage.at(*window), planner.engine, processors), path)
             return time_graph(path)
 
         return fastest_plan(planner, planner.activation_budget(request), time_stage)
 
 
-def report_of_frame(graphs: Graphs, height: int, width: int, precision: Precision) -> MemoryReport:
+def report_of_frame(
+    graphs: Graphs,
+    height: int,
+    width: int,
+    precision: Precision,
+    processors: Sequence[ProcessorClass] = PROCESSOR_CLASSES,
+) -> MemoryReport:
     """Return the memory figures of a whole frame of (height, width) pixels.
 
     Raises UsageError for a frame that is too small, or for INT8.
@@ -111,11 +125,17 @@ def report_of_frame(graphs: Graphs, height: int, width: int, precision: Precisio
         return report_of_request(graphs, height, width, precision, WHOLE_FRAME)[1]
     with within_memory(graphs.facts, height, width):
         model = graphs.at(height, width, precision)
-    return analyse(view_of_model(finish(model, target_of(precision))), model=graphs.facts.name)
+    model = finish(model, target_of(precision), processors)
+    return analyse(view_of_model(model), model=graphs.facts.name)
 
 
 def report_of_request(
-    graphs: Graphs, height: int, width: int, precision: Precision, request: PlanRequest
+    graphs: Graphs,
+    height: int,
+    width: int,
+    precision: Precision,
+    request: PlanRequest,
+    processors: Sequence[ProcessorClass] = PROCESSOR_CLASSES,
 ) -> tuple[FramePlan, MemoryReport]:
     """Return the plan for a request, and its figures with predicted bytes and gains.
 
@@ -124,13 +144,13 @@ def report_of_request(
     check_precision(precision)
     check_frame_size(graphs.facts, height, width)
     with within_memory(graphs.facts, height, width):
-        planner = planner_of(graphs, height, width, precision)
+        planner = planner_of(graphs, height, width, precision, processors=processors)
         plan = choose_plan(planner, request)
         gains = gains_of(planner, plan)
         if plan.staged:
             return plan, replace(report_of(plan, graphs.facts.name, precision), gains=gains)
     return plan, replace(
-        report_of_frame(graphs, height, width, precision),
+        report_of_frame(graphs, height, width, precision, processors),
         predicted_bytes=plan.prediction.total_bytes,
         engine=plan.engine,
         gains=gains,
@@ -147,6 +167,7 @@ def report_of(plan: FramePlan, name: str, precision: Precision) -> MemoryReport:
                     finish(
                         planned.stage.at(*(planned.window or (plan.height, plan.width))),
                         plan.engine,
+                        plan.processors,
                     )
                 )
             ),

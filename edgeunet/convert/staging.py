@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx_ir as ir
 
 from edgeunet.analysis.memory_report import MemoryReport
 from edgeunet.bundle.manifest import (
+    CpuEntry,
     FramePlanEntry,
     HeldEntry,
     MemoryEntry,
+    ProcessorEntry,
     StageEntry,
     TensorEntry,
     WindowEntry,
@@ -19,6 +22,8 @@ from edgeunet.graph.for_engine import finish
 from edgeunet.graph.stages import Border, StageGraph
 from edgeunet.graph.values import static_shape
 from edgeunet.planning.frame_plan import FramePlan, PlannedStage
+from edgeunet.planning.processor_memory import ProcessorMemory
+from edgeunet.processors import THREADS
 
 
 def write_stages(plan: FramePlan, folder: Path) -> tuple[StageEntry, ...]:
@@ -50,6 +55,32 @@ def plan_entry(plan: FramePlan, budget_bytes: int | None) -> FramePlanEntry:
     )
 
 
+def cpu_entry(
+    name: str | None,
+    budget_bytes: int | None,
+    memory: Sequence[ProcessorMemory],
+    beside_bytes: int,
+) -> CpuEntry:
+    """Return the manifest's entry of what onnxruntime takes on each class of processors.
+
+    name: the export's ``--cpu``. beside_bytes: what a run takes beside the engine.
+    """
+    return CpuEntry(
+        name=name,
+        threads=THREADS,
+        budget_bytes=budget_bytes,
+        processors=tuple(
+            ProcessorEntry(
+                classes=tuple(kind.name for kind in one.processors),
+                region_bytes=one.region_bytes,
+                predicted_bytes=beside_bytes + one.engine_bytes,
+                thread_bytes=one.thread_bytes,
+            )
+            for one in memory
+        ),
+    )
+
+
 def memory_entry(report: MemoryReport, region_bytes: int) -> MemoryEntry:
     return MemoryEntry(
         skip_bytes=report.skip_bytes,
@@ -75,7 +106,8 @@ def _held(border: Border, plan: FramePlan) -> HeldEntry:
 
 def _write_stage(planned: PlannedStage, plan: FramePlan, folder: Path) -> StageEntry:
     stage, window = planned.stage, planned.window
-    model = finish(stage.at(*(window or (plan.height, plan.width))), plan.engine)
+    size = window or (plan.height, plan.width)
+    model = finish(stage.at(*size), plan.engine, plan.processors)
     return _write(
         model, stage.name, folder, None if window is None else _window_entry(stage, window)
     )

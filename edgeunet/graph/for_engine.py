@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import onnx_ir as ir
 
 from edgeunet.graph.integer_layout import lay_out_integers
 from edgeunet.graph.layout import lay_out_for_cpu
+from edgeunet.processors import PROCESSOR_CLASSES, ProcessorClass
 from edgeunet.specs import Engine
 
 
-def finish(model: ir.Model, engine: Engine) -> ir.Model:
+def finish(
+    model: ir.Model, engine: Engine, processors: Sequence[ProcessorClass] = PROCESSOR_CLASSES
+) -> ir.Model:
     """Rewrite a graph for an engine in place, and return it.
 
+    processors: those that the graph is for. The layout of floats is for channel blocks; where no
+        processor has any, it would only take memory.
     The frame or window size of the graph cannot be changed afterwards.
     """
     if engine is Engine.ONNXRUNTIME:
-        lay_out_for_cpu(model)
+        if any(one.channel_block is not None for one in processors):
+            lay_out_for_cpu(model)
         lay_out_integers(model)
     return model

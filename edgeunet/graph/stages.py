@@ -132,6 +132,11 @@ class FrameGraph:
         return tuple(value.name or "" for value in self._model.graph.outputs)
 
     @property
+    def has_integers(self) -> bool:
+        """Whether anything in it is computed in integers."""
+        return any(node.op_type == "QuantizeLinear" for node in self._model.graph)
+
+    @property
     def weight_bytes(self) -> int:
         return view_of_model(self._model).bytes_of(TensorKind.WEIGHT)
 

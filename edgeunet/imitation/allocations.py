@@ -6,11 +6,13 @@ import functools
 import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgeunet.graph.summary import GraphView, TensorKind
+from edgeunet.imitation.kernels import Kernel, Scratch, bytes_of, nodes_of, source_of
 from edgeunet.imitation.onnxruntime_arena import DEAD_BYTES, Arena, up_to_pieces
-from edgeunet.imitation.onnxruntime_kernels import Kernel, bytes_of, nodes_of, orders_of, source_of
+from edgeunet.imitation.onnxruntime_kernels import orders_of
+from edgeunet.processors import AVX512_VNNI, ProcessorClass
 from edgeunet.specs import Engine
 
 _NO_END = 1 << 60
@@ -18,14 +20,31 @@ _NO_END = 1 << 60
 
 @dataclass(frozen=True)
 class Buffer:
-    """The size of one buffer: a number of bytes per pixel of the window, plus a constant."""
+    """The size of one buffer: a number of bytes per pixel of the window, plus a constant.
+
+    least_bytes: it is never smaller. until_bytes: a size that it never reaches; in windows where it
+        would, ``beyond_bytes`` are taken instead.
+    threads: the number of threads that share it, if every further one takes as much again.
+    """
 
     slope: float
     constant: int
+    least_bytes: int = 0
+    until_bytes: int | None = None
+    beyond_bytes: int = 0
+    threads: int = 0
 
     def size_bytes(self, pixels: int) -> int:
         """Return the size for a window of this many pixels."""
-        return math.ceil(self.slope * pixels) + self.constant
+        size_bytes = max(math.ceil(self.slope * pixels) + self.constant, self.least_bytes)
+        if self.until_bytes is not None and size_bytes >= self.until_bytes:
+            return self.beyond_bytes
+        return size_bytes
+
+    @property
+    def line(self) -> tuple[float, int]:
+        """Bytes per pixel and constant bytes that the buffer takes at least, in every window."""
+        return (self.slope, self.constant) if self.until_bytes is None else (0.0, 0)
 
 
 @dataclass(frozen=True)
@@ -77,6 +96,11 @@ class Allocations:
         """Return the largest number of bytes in use at once for a window of this many pixels."""
         return max((math.ceil(s * pixels) + c for s, c in self._live_lines), default=0)
 
+    def thread_bytes(self, pixels: int) -> int:
+        """Return what one more thread takes, for a window of this many pixels."""
+        shared = (one for one in self.buffers if one.threads)
+        return max((-(-one.size_bytes(pixels) // one.threads) for one in shared), default=0)
+
     def live_lines(self) -> tuple[tuple[float, int], ...]:
         """Return, per step, the live bytes as (bytes per pixel, constant bytes)."""
         return self._live_lines
@@ -90,11 +114,11 @@ class Allocations:
         found = []
         slope, constant = 0.0, 0
         for taken, given in self.steps:
-            slope += sum(self.buffers[index].slope for index in taken)
-            constant += sum(self.buffers[index].constant for index in taken)
+            slope += sum(self.buffers[index].line[0] for index in taken)
+            constant += sum(self.buffers[index].line[1] for index in taken)
             found.append((slope, constant))
-            slope -= sum(self.buffers[index].slope for index in given)
-            constant -= sum(self.buffers[index].constant for index in given)
+            slope -= sum(self.buffers[index].line[0] for index in given)
+            constant -= sum(self.buffers[index].line[1] for index in given)
         return tuple(found)
 
 
@@ -103,26 +127,35 @@ def allocations_of(
     placed: Collection[str],
     pixels: int,
     engine: Engine,
+    processor: ProcessorClass = AVX512_VNNI,
     *,
+    threads: int = 1,
     in_place: bool = True,
 ) -> Allocations:
     """Return the allocations of a graph that was made for a window of ``pixels``.
 
     placed: the tensors that grow with the window.
+    processor, threads: of the CPU, for onnxruntime.
     in_place: whether kernels may overwrite an input that they read last, as engines do.
     onnxruntime may run the kernels in several orders; the one with the highest peak is taken. Other
     engines run the nodes in the order of the graph.
     """
-    orders = orders_of(view) if engine is Engine.ONNXRUNTIME else [nodes_of(view)]
+    onnxruntime = engine is Engine.ONNXRUNTIME
+    orders = orders_of(view, processor, threads) if onnxruntime else [nodes_of(view)]
+    block = processor.channel_block if onnxruntime else None
     if not in_place:
         for kernel in itertools.chain(*orders):
             kernel.over = kernel.over if kernel.is_view else None
-    found = [_allocations(kernels, view, placed, pixels) for kernels in orders]
+    found = [_allocations(kernels, view, placed, pixels, block) for kernels in orders]
     return max(found, key=lambda one: one.peak_bytes(pixels))
 
 
 def _allocations(
-    kernels: Sequence[Kernel], view: GraphView, placed: Collection[str], pixels: int
+    kernels: Sequence[Kernel],
+    view: GraphView,
+    placed: Collection[str],
+    pixels: int,
+    channel_block: int | None,
 ) -> Allocations:
     last = {name: i for i, k in enumerate(kernels) for name in (*k.inputs, *k.outputs)}
     owner = _owners(kernels, last, view)
@@ -139,12 +172,14 @@ def _allocations(
             if name not in owner and not _is_callers(name, view):
                 numbers[name] = len(buffers)
                 taken.append(len(buffers))
-                buffers.append(_buffer(bytes_of(name, view), source_of(name) in placed, pixels))
+                size_bytes = bytes_of(name, view, channel_block)
+                buffers.append(_buffer(size_bytes, source_of(name) in placed, pixels))
         given = [numbers.pop(name) for name in list(numbers) if end[name] == index]
-        if kernel.scratch_bytes:
+        grows = source_of(kernel.outputs[0]) in placed
+        for scratch in kernel.scratch:
             taken.append(len(buffers))
             given.append(len(buffers))
-            buffers.append(_buffer(kernel.scratch_bytes, kernel.outputs[0] in placed, pixels))
+            buffers.append(_scratch(scratch, grows, pixels))
         steps.append((tuple(taken), tuple(given)))
     kept = tuple(kernel.kept_bytes for kernel in kernels if kernel.kept_bytes)
     return Allocations(tuple(buffers), tuple(steps), kept)
@@ -176,3 +211,14 @@ def _is_callers(name: str, view: GraphView) -> bool:
 
 def _buffer(size_bytes: int, grows: bool, pixels: int) -> Buffer:
     return Buffer(size_bytes / pixels, 0) if grows else Buffer(0.0, size_bytes)
+
+
+def _scratch(scratch: Scratch, grows: bool, pixels: int) -> Buffer:
+    size = _buffer(scratch.size_bytes, grows, pixels)
+    return replace(
+        size,
+        least_bytes=scratch.least_bytes,
+        until_bytes=scratch.until_bytes,
+        beyond_bytes=scratch.beyond_bytes,
+        threads=scratch.threads,
+    )

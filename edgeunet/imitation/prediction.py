@@ -23,6 +23,7 @@ from edgeunet.imitation.allocations import Allocations, allocations_of
 from edgeunet.imitation.integer_kernels import with_channels_last
 from edgeunet.imitation.onnxruntime_arena import DEAD_BYTES, Arena, up_to_pieces
 from edgeunet.imitation.tensorrt_compiler import WORKSPACE_BYTES, compiled_view, grow_with
+from edgeunet.processors import AVX512_VNNI, THREADS, ProcessorClass
 from edgeunet.specs import Engine
 
 Areas = NDArray[np.int64]
@@ -47,13 +48,15 @@ _MARGIN_BYTES = 64 << 10
 class StageCost:
     """Memory and arithmetic of a stage as functions of its window.
 
-    slopes, constants: the live bytes of a step are ``slope * pixels + constant``.
+    allocations: one for every processor that it was computed for; other engines have one.
+    slopes, constants: the live bytes of a step are ``slope * pixels + constant``; the steps of all
+        processors together, so that their peak is that of the worst.
     border_slope: bytes per pixel of the stage's inputs and outputs.
     macs_per_pixel: multiply-accumulates per pixel of the window.
     """
 
     stage: StageGraph
-    allocations: Allocations
+    allocations: tuple[Allocations, ...]
     slopes: tuple[float, ...]
     constants: tuple[int, ...]
     border_slope: float
@@ -73,23 +76,35 @@ class StageCost:
         return sizes
 
 
-def cost_of(stage: StageGraph, engine: Engine) -> StageCost:
-    """Compute the cost of a stage, once for all window sizes."""
+def cost_of(
+    stage: StageGraph,
+    engine: Engine,
+    processors: Sequence[ProcessorClass] = (AVX512_VNNI,),
+) -> StageCost:
+    """Compute the cost of a stage, once for all window sizes.
+
+    processors: those that the graph is laid out for and memory is predicted for; of classes that
+        run the same kernels, one is enough.
+    """
     pixels = stage.base[0] * stage.base[1]
-    model = finish(stage.model.clone(), engine)
+    model = finish(stage.model.clone(), engine, processors)
     placed = set(stage.places)
     known = {value.name for node in stage.model.graph for value in node.outputs}
     view = with_integer_kernels(view_of_model(model))
     if engine is Engine.TENSORRT:
         view = compiled_view(view)
         placed |= grow_with(placed, view)
+        processors = processors[:1]
     else:
         view = with_channels_last(view)
     # Of what the layout for the engine adds, all but vectors grow with the window.
     least = min(pixels, _SMALL_BYTES)
     placed |= {t.name for t in view.tensors if t.name not in known and t.size_bytes >= least}
-    allocations = allocations_of(view, placed, pixels, engine)
-    lines = _highest(set(allocations.live_lines()))
+    allocations = tuple(
+        allocations_of(view, placed, pixels, engine, processor, threads=THREADS)
+        for processor in processors
+    )
+    lines = _highest({line for one in allocations for line in one.live_lines()})
     borders = sum(border_size(border, *stage.base) for border in (*stage.inputs, *stage.outputs))
     return StageCost(
         stage,
@@ -126,7 +141,11 @@ def engine_bytes(engine: Engine, runs: Sequence[tuple[Allocations, int]]) -> int
     if engine is not Engine.ONNXRUNTIME:
         peaks = [one.peak_bytes(pixels) for one, pixels in runs]
         return max(peaks, default=0) + WORKSPACE_BYTES
-    region = region_bytes(runs)
+    return bytes_beside_weights(region_bytes(runs), runs)
+
+
+def bytes_beside_weights(region: int, runs: Sequence[tuple[Allocations, int]]) -> int:
+    """Return what onnxruntime takes with an arena of this region, without packed weights."""
     kept = sum(sum(one.kept_bytes) for one, _ in runs)
     return region - kept + math.ceil(region * _BOOKKEEPING) + _FIXED_BYTES
 
@@ -160,10 +179,12 @@ def region_bytes(runs: Sequence[tuple[Allocations, int]]) -> int:
     return _with_margin(size_bytes)
 
 
-def whole_region_bytes(view: GraphView) -> int:
-    """Return the region that a graph needs when it runs alone."""
+def whole_allocations(
+    view: GraphView, processor: ProcessorClass, threads: int = THREADS
+) -> Allocations:
+    """Return what onnxruntime allocates for a graph on a processor. The window has one pixel."""
     kernels = with_channels_last(with_integer_kernels(view))
-    return region_bytes([(allocations_of(kernels, (), 1, Engine.ONNXRUNTIME), 1)])
+    return allocations_of(kernels, (), 1, Engine.ONNXRUNTIME, processor, threads=threads)
 
 
 def _with_margin(size_bytes: int) -> int:

@@ -15,6 +15,7 @@ from edgeunet.imitation.prediction import Areas, StageCost, live_within, usual_b
 from edgeunet.planning.garbage import collected_once
 from edgeunet.planning.request import WindowSize
 from edgeunet.planning.window_choices import Costs, StageWindowChoices, WindowOptions
+from edgeunet.processors import ProcessorClass
 from edgeunet.specs import FRAME, STATES, Engine, TensorSpec
 
 # Number of ways in which the budget is divided between window buffers and the engine.
@@ -198,14 +199,21 @@ class Cut:
         return [None if one is None else one[0].window(int(one[1][best])) for one in found]
 
 
-def cuts_of(graph: FrameGraph, levels: int, size: WindowSize, engine: Engine) -> tuple[Cut, ...]:
+def cuts_of(
+    graph: FrameGraph,
+    levels: int,
+    size: WindowSize,
+    engine: Engine,
+    processors: Sequence[ProcessorClass],
+) -> tuple[Cut, ...]:
     """Return every way to cut a graph at levels 1..levels; of equal cuts only one.
 
-    size: (rows, columns) of the padded frame. A graph of which nothing is local has no cut.
+    size: (rows, columns) of the padded frame. processors: see ``cost_of``.
+    A graph of which nothing is local has no cut.
     """
     found = []
     seen = set()
-    costs = Costs(engine)
+    costs = Costs(engine, processors)
     for level in range(1, levels + 1):
         for recompute in range(level + 1):
             try:

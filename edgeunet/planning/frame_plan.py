@@ -9,8 +9,10 @@ import numpy as np
 from edgeunet.analysis.held_layout import HeldLayout
 from edgeunet.graph.stages import StageGraph
 from edgeunet.graph.whole_operators import WholeOperator
-from edgeunet.imitation.prediction import StageCost, region_bytes
+from edgeunet.imitation.prediction import StageCost
+from edgeunet.planning.processor_memory import ProcessorMemory
 from edgeunet.planning.request import WindowSize
+from edgeunet.processors import ProcessorClass
 from edgeunet.specs import Engine, TensorSpec
 
 
@@ -66,6 +68,8 @@ class FramePlan:
     height, width: of the padded frame, in pixels.
     held: the tensors that stages hold for later ones.
     states: the tensors that are kept from frame to frame.
+    prediction: on the processor that takes most of those that the plan is for.
+    memory: for every group of those processors.
     recompute_ratio: the arithmetic of all windows over that of the whole frame.
     """
 
@@ -78,6 +82,7 @@ class FramePlan:
     held: tuple[TensorSpec, ...]
     layout: HeldLayout
     prediction: Prediction
+    memory: tuple[ProcessorMemory, ...]
     recompute_ratio: float
     engine: Engine
     states: tuple[TensorSpec, ...] = ()
@@ -119,15 +124,11 @@ class FramePlan:
         return self.windowed or len(self.stages) > 1
 
     @property
+    def processors(self) -> tuple[ProcessorClass, ...]:
+        """The classes that the plan is for, and its graphs are laid out for."""
+        return tuple(one for group in self.memory for one in group.processors)
+
+    @property
     def region_bytes(self) -> int:
-        """The region that onnxruntime's arena needs; see imitation/prediction.py."""
-        pixels = self.height * self.width
-        return region_bytes(
-            [
-                (
-                    one.cost.allocations,
-                    pixels if one.window is None else one.window[0] * one.window[1],
-                )
-                for one in self.stages
-            ]
-        )
+        """The region that onnxruntime's arena needs on the processor that needs most."""
+        return max(one.region_bytes for one in self.memory)

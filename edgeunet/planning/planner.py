@@ -11,19 +11,21 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from edgeunet.errors import BudgetError, UsageError
 from edgeunet.graph.stages import FrameGraph
 from edgeunet.imitation.allocations import Allocations
 from edgeunet.imitation.prediction import (
     border_size,
-    engine_bytes,
     least_bytes,
 )
 from edgeunet.planning.cuts import Cut, cuts_of
 from edgeunet.planning.frame_plan import FramePlan, PlannedStage, Prediction
+from edgeunet.planning.processor_memory import ProcessorMemory, kernel_groups, memory_of
 from edgeunet.planning.request import PlanRequest, WindowSize, over_the_end
 from edgeunet.planning.window_choices import STEP, Costs, StageWindowChoices
+from edgeunet.processors import PROCESSOR_CLASSES, ProcessorClass
 from edgeunet.specs import FRAME, Engine
 from edgeunet.units import format_bytes, format_size
 
@@ -51,12 +53,14 @@ class Planner:
         levels: int,
         name: str,
         engine: Engine = Engine.ONNXRUNTIME,
+        processors: Sequence[ProcessorClass] = PROCESSOR_CLASSES,
     ) -> None:
         """Prepare for frames of (height, width) pixels.
 
         multiple: rows and columns are padded to multiples of this.
         levels: number of levels that can be cut at.
         name: the network's name, for error messages.
+        processors: a plan's memory is that of the class that takes most; for onnxruntime.
         """
         self._name = name
         self._graph = graph
@@ -65,6 +69,7 @@ class Planner:
         self.width = -(-width // multiple) * multiple
         self._levels = levels
         self.engine = engine
+        self.groups = kernel_groups(engine, processors, integers=graph.has_integers)
         self._plans: dict[tuple[int, int, tuple[WindowSize | None, ...]], FramePlan] = {}
         self._smallest: dict[WindowSize | None, list[FramePlan]] = {}
 
@@ -74,9 +79,7 @@ class Planner:
 
     def activation_budget(self, request: PlanRequest) -> int | None:
         """Return the bytes that a request leaves for activations, None without a limit."""
-        if request.budget_bytes is None or not request.weights_included:
-            return request.budget_bytes
-        return request.budget_bytes - self.weight_bytes
+        return request.activation_bytes(self.weight_bytes)
 
     def whole(self) -> FramePlan:
         """Return the plan of one stage that runs on the whole frame."""
@@ -187,13 +190,19 @@ class Planner:
     @functools.cached_property
     def _whole_cut(self) -> Cut:
         size = (self.height, self.width)
-        costs = Costs(self.engine)
+        costs = Costs(self.engine, self._kinds)
         stages = [StageWindowChoices(stage, size, costs) for stage in self._graph.cut(0)]
         return Cut(0, 0, stages, size, self.engine)
 
     @functools.cached_property
     def _cuts(self) -> tuple[Cut, ...]:
-        return cuts_of(self._graph, self._levels, (self.height, self.width), self.engine)
+        size = (self.height, self.width)
+        return cuts_of(self._graph, self._levels, size, self.engine, self._kinds)
+
+    @functools.cached_property
+    def _kinds(self) -> tuple[ProcessorClass, ...]:
+        """One class of every group that runs the same kernels."""
+        return tuple(group[0] for group in self.groups)
 
     def _frame_bytes(self, cut: Cut) -> int:
         """Return the size of the outputs and of the frame's copy.
@@ -220,7 +229,7 @@ class Planner:
 
     def _predicted(self, cut: Cut, chosen: Sequence[WindowSize | None]) -> FramePlan:
         stages = []
-        runs = []
+        runs: list[tuple[tuple[Allocations, ...], int]] = []
         work = 0.0
         for one, window in zip(cut.sized, chosen, strict=True):
             count, pixels = one.covering(window)
@@ -228,12 +237,16 @@ class Planner:
             runs.append((one.cost.allocations, pixels))
             work += count * pixels * one.cost.macs_per_pixel
         window_bytes, live_bytes = cut.largest(chosen)
+        memory = tuple(
+            self._memory(cut, group, [(each[index], pixels) for each, pixels in runs])
+            for index, group in enumerate(self.groups)
+        )
         prediction = Prediction(
             frame_bytes=self._frame_bytes(cut),
             held_bytes=cut.layout.arena_bytes,
             window_bytes=window_bytes,
             live_bytes=live_bytes,
-            engine_bytes=self._engine_bytes(cut, runs),
+            engine_bytes=max(one.engine_bytes for one in memory),
             state_bytes=cut.state_bytes,
         )
         whole = self._whole_work
@@ -247,17 +260,23 @@ class Planner:
             held=cut.held,
             layout=cut.layout,
             prediction=prediction,
+            memory=memory,
             recompute_ratio=work / whole if whole else 1.0,
             engine=self.engine,
             states=cut.states,
         )
 
-    def _engine_bytes(self, cut: Cut, runs: Sequence[tuple[Allocations, int]]) -> int:
-        size_bytes = engine_bytes(self.engine, runs)
+    def _memory(
+        self,
+        cut: Cut,
+        processors: tuple[ProcessorClass, ...],
+        runs: Sequence[tuple[Allocations, int]],
+    ) -> ProcessorMemory:
+        found = memory_of(self.engine, processors, runs)
         padded = (self.height, self.width) != self._frame
-        if self.engine is Engine.ONNXRUNTIME and not cut.staged and padded:
-            return int(size_bytes * _PADDED_WHOLE)
-        return size_bytes
+        if cut.staged or not padded or self.engine is not Engine.ONNXRUNTIME:
+            return found
+        return replace(found, engine_bytes=int(found.engine_bytes * _PADDED_WHOLE))
 
     def _refined(self, cut: Cut, budget_bytes: int, window: WindowSize | None) -> FramePlan | None:
         """Return a cut's plan with the least arithmetic that fits by the engine's imitation.

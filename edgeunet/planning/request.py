@@ -25,6 +25,12 @@ class PlanRequest:
     whole: bool = False
     weights_included: bool = False
 
+    def activation_bytes(self, weight_bytes: int) -> int | None:
+        """Return what the budget leaves for activations; None without one."""
+        if self.budget_bytes is None or not self.weights_included:
+            return self.budget_bytes
+        return self.budget_bytes - weight_bytes
+
 
 WHOLE_FRAME = PlanRequest(whole=True)
 

@@ -8,6 +8,7 @@ from edgeunet.imitation.allocations import allocations_of
 from edgeunet.imitation.prediction import engine_bytes
 from edgeunet.planning.frame_plan import FramePlan
 from edgeunet.planning.planner import Planner
+from edgeunet.processors import THREADS
 from edgeunet.specs import Engine
 
 
@@ -25,8 +26,15 @@ def gains_of(planner: Planner, plan: FramePlan) -> tuple[Gain, ...]:
             ("whole frame as exported, every result in a place of its own", False),
             ("results written over operands that are done with", True),
         ):
-            allocations = allocations_of(view, (), 1, planner.engine, in_place=in_place)
-            taken = engine_bytes(planner.engine, [(allocations, 1)])
+            taken = max(
+                engine_bytes(planner.engine, [(one, 1)])
+                for one in (
+                    allocations_of(
+                        view, (), 1, planner.engine, group[0], threads=THREADS, in_place=in_place
+                    )
+                    for group in planner.groups
+                )
+            )
             found.append(Gain(measure, around + taken))
         found.append(Gain("laid out for more such results", whole.prediction.total_bytes))
     else:

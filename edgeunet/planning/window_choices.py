@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from edgeunet.graph.stages import StageGraph
 from edgeunet.imitation.prediction import Areas, StageCost, cost_of
 from edgeunet.planning.garbage import collected_once
 from edgeunet.planning.request import WindowSize
+from edgeunet.processors import ProcessorClass
 from edgeunet.specs import Engine
 
 # Window sides are multiples of this, which suits the vector registers of engines.
@@ -73,17 +75,17 @@ class WindowOptions:
 
 
 class Costs:
-    """The costs of stages for one engine, computed when they are first asked for."""
+    """The costs of stages, computed when they are first asked for; see ``cost_of``."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, processors: Sequence[ProcessorClass]) -> None:
+        self._engine, self._processors = engine, tuple(processors)
         self._by_model: dict[object, StageCost] = {}
 
     def of(self, stage: StageGraph) -> StageCost:
         """Return the cost of a stage; stages with the same model share it."""
         if stage.model not in self._by_model:
             with collected_once():
-                self._by_model[stage.model] = cost_of(stage, self._engine)
+                self._by_model[stage.model] = cost_of(stage, self._engine, self._processors)
         return replace(self._by_model[stage.model], stage=stage)
 
 

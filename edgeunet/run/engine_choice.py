@@ -9,14 +9,14 @@ from typing import Any
 
 from edgeunet.bundle import Bundle
 from edgeunet.bundle.manifest import StageEntry
-from edgeunet.bundle.tensors import pool_of
 from edgeunet.engine import check_engine, choose_engine, open_session
 from edgeunet.engine.cuda.settings import DeviceSettings, read_settings
 from edgeunet.engine.trt.plans import plan_path
 from edgeunet.engine.trt.provider import is_installed
 from edgeunet.errors import EdgeUnetError, EngineError, MissingPackageError
-from edgeunet.processors import PREDICTED_CLASSES, ProcessorClass, this_processor
+from edgeunet.processors import ProcessorClass, this_processor
 from edgeunet.run.device_space import DeviceSpace, open_device_space
+from edgeunet.run.promises import Promise, promise_of
 from edgeunet.run.spaces import HostSpace, Space
 from edgeunet.specs import Array, Engine, Pool, Precision, Session
 
@@ -26,10 +26,14 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class OpenedSpace:
-    """The name of the chosen engine, and its space."""
+    """The name of the chosen engine, and its space.
+
+    promise: what onnxruntime is expected to take; None for other engines.
+    """
 
     engine: Engine
     space: Space[Any]
+    promise: Promise | None = None
 
 
 def open_space(
@@ -90,7 +94,7 @@ def open_in_floats(bundle: Bundle) -> OpenedSpace:
         bundle,
         Engine.ONNXRUNTIME,
         None,
-        pool_of(bundle.manifest),
+        promise_of(bundle.manifest).pool,
         _say_nothing,
         integer_kernels=False,
     )
@@ -101,20 +105,16 @@ def _on_host(bundle: Bundle, engine: Engine, threads: int | None, tell: Note) ->
     if bundle.manifest.precision is Precision.INT8 and this_processor().sums_saturate:
         tell(
             f"int8 on {this_processor().title}: its fast 8-bit sums saturate, so the exact ones "
-            "are used; they take about as long as fp32, and more memory than predicted"
+            "are used; they take about as long as fp32, and more memory"
         )
     if bundle.manifest.precision is Precision.FP16:
         tell(_cost_of_fp16(this_processor()))
-    plan, processor = bundle.manifest.plan, this_processor()
-    predicted = plan is not None and plan.engine is Engine.ONNXRUNTIME
-    if predicted and processor not in PREDICTED_CLASSES:
-        tell(
-            f"memory was predicted for {PREDICTED_CLASSES[0].title}; {processor.title} has other "
-            "kernels, which may take more: edgeunet memory BUNDLE --measure says what they take"
-        )
-    pool = pool_of(bundle.manifest)
+    promise = promise_of(bundle.manifest, threads)
+    for note in promise.notes:
+        tell(note)
+    pool = promise.pool
     opener = functools.partial(_open_stage, bundle, engine, threads, pool, tell)
-    return OpenedSpace(engine, HostSpace(opener))
+    return OpenedSpace(engine, HostSpace(opener), promise)
 
 
 def _cost_of_fp16(processor: ProcessorClass) -> str:

@@ -14,7 +14,6 @@ from edgeunet.bundle import Bundle
 from edgeunet.bundle.manifest import Manifest, TensorEntry
 from edgeunet.bundle.tensors import held_specs, stage_borders, state_specs
 from edgeunet.errors import BundleError, EngineError, SourceError
-from edgeunet.recipes import load_recipe, recipe_names
 from edgeunet.run.device_space import DeviceSpace, DeviceUse
 from edgeunet.run.engine_choice import (
     Note,
@@ -23,7 +22,9 @@ from edgeunet.run.engine_choice import (
     open_space,
     open_without_gpu,
 )
+from edgeunet.run.export_command import export_command
 from edgeunet.run.float_frames import Rounding
+from edgeunet.run.promises import FirstFrame
 from edgeunet.run.spaces import Call, Space
 from edgeunet.run.windows import StageRunner, scratch_bytes
 from edgeunet.specs import FRAME, Array, Engine, FrameType, Image, TensorSpec
@@ -44,7 +45,8 @@ class Executor:
     engine: name of the engine. With ``auto``, onnxruntime replaces a GPU that has too little
         memory left for the plans.
     threads: CPU threads of onnxruntime; None takes every core.
-    on_note: called with one line about the chosen engine, and about what it cannot do here.
+    on_note: called with one line about the chosen engine, about what it cannot do here, and about
+        memory beyond the budget or the prediction; after the first frame as well.
     integer_kernels: False computes INT8 in floats, on onnxruntime, to compare with.
     The output arrays must not be used after ``close``. Any thread may run a frame, one at a time.
     """
@@ -85,6 +87,9 @@ class Executor:
             if on_note is not None:
                 for line in notes:
                     on_note(line)
+        self._on_note = on_note
+        promised = opened.promise.predicted_bytes if opened.promise is not None else None
+        self._first: FirstFrame | None = None if on_note is None else FirstFrame(promised)
 
     def run(self, image: Image) -> Mapping[str, Array]:
         """Run every stage on a frame. The next run overwrites the returned arrays.
@@ -113,9 +118,17 @@ class Executor:
                 with contextlib.suppress(EngineError):
                     self._forget()
                 raise
+            if self._first is not None:
+                self._check_first(self._first.note())
             return answers if self._rounding is None else self._rounding.of(answers)
         finally:
             self._busy.release()
+
+    def _check_first(self, note: str | None) -> None:
+        """Tell what the first frame took, if that is more than was predicted."""
+        self._first = None
+        if note is not None and self._on_note is not None:
+            self._on_note(note)
 
     @property
     def device_use(self) -> DeviceUse | None:
@@ -273,28 +286,9 @@ def check_size(bundle: Bundle, name: str, height: int, width: int) -> None:
     if min(height, width) < smallest:
         hint = f"give a source of {smallest} pixels or more on each side"
     else:
-        hint = f"make a bundle of its size: {_export_command(manifest, height, width)}"
+        hint = f"make a bundle of its size: {export_command(manifest, (height, width))}"
     raise SourceError(
         f"{name!r} is {format_size(height, width)}, {bundle.path.name} takes "
         f"{format_size(manifest.height, manifest.width)}",
         hint=hint,
     )
-
-
-def _export_command(manifest: Manifest, height: int, width: int) -> str:
-    """Return the command that exports the same bundle for another frame size."""
-    recipe, foreign = manifest.recipe, manifest.foreign
-    source = f"--model {manifest.network.name}" if foreign is None else f"--onnx {foreign.file}"
-    command = f"edgeunet export {source} --size {format_size(height, width)}"
-    if recipe is not None and recipe.name in recipe_names():
-        shipped = load_recipe(recipe.name).network.width
-        if recipe.network.width != shipped:
-            command += f" --width {recipe.network.width}"
-    command += f" --{manifest.precision}"
-    if manifest.frame_type is FrameType.FLOAT32:
-        command += " --frame float"
-    if manifest.calibration:
-        command += f" --calibration {manifest.calibration}"
-    if manifest.quantization is not None:
-        command += f" --target {manifest.quantization.target}"
-    return command

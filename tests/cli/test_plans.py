@@ -109,7 +109,7 @@ def test_memory_says_what_a_plan_is(windowed: dict[str, Any]) -> None:
 
 def test_memory_within_a_budget_and_without_one(recipe: Path) -> None:
     found = {}
-    for options in ((), ("--budget", "2MiB"), ("--budget", "1GiB")):
+    for options in ((), ("--budget", "2MiB", "--cpu", "avx512"), ("--budget", "1GiB")):
         ran = edgeunet(*words("memory", recipe), *options, "--json")
         assert ran.code == 0, ran.err
         found[options[-1:]] = json.loads(ran.out)
@@ -163,6 +163,8 @@ def test_memory_of_a_bundle_says_the_same(
     assert ran.code == 0, ran.err
     document = json.loads(ran.out)
     assert document.pop("model") == "windowed"
+    processors = document.pop("processors")
+    assert max(processors["predicted_bytes"].values()) == document["predicted_bytes"]
     # What else could have been exported is not in a bundle.
     expected = {key: value for key, value in windowed.items() if key != "model"}
     assert document == {**expected, "gains": []}
@@ -190,7 +192,8 @@ def test_an_exported_plan_runs_and_names_its_stages(exported: tuple[Path, Ran]) 
 
 
 def test_the_document_of_an_export_has_its_plan(recipe: Path, there: Path) -> None:
-    ran = edgeunet(*words("export", recipe), "--budget", "2MiB", "--tile", "auto", "--json")
+    options = ("--budget", "2MiB", "--cpu", "avx512", "--tile", "auto", "--json")
+    ran = edgeunet(*words("export", recipe), *options)
     assert ran.code == 0, ran.err
     plan = json.loads(ran.out)["plan"]
     assert plan["budget_bytes"] == 2 * MIB >= plan["predicted_bytes"]
@@ -318,7 +321,7 @@ def test_what_no_plan_can_do(
 def test_a_bundle_is_planned_already(options: tuple[str, ...], exported: tuple[Path, Ran]) -> None:
     ran = edgeunet("memory", exported[0], *options)
     assert ran.code == 2
-    assert "a budget or windows cannot change windowed.bundle" in ran.failure[0]
+    assert "a budget, windows or processors cannot change windowed.bundle" in ran.failure[0]
 
 
 @pytest.mark.parametrize(

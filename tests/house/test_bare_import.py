@@ -35,6 +35,7 @@ HEAVY = (
     "planning/savings.py",
     "planning/window_choices.py",
     "planning/planner.py",
+    "planning/processor_memory.py",
     "analysis/memory_plot.py",
     "imitation/prediction.py",
     "planning/tuning.py",

@@ -9,6 +9,7 @@ from edgeunet.analysis.liveness import liveness_of
 from edgeunet.graph.summary import GraphView
 from edgeunet.imitation.allocations import Allocations, allocations_of
 from edgeunet.imitation.onnxruntime_arena import Arena
+from edgeunet.processors import AVX2, AVX512_VNNI
 from edgeunet.specs import Engine
 from tests.analysis.graphs import Builder, random_views
 
@@ -74,7 +75,7 @@ def test_a_sum_over_a_term_that_is_read_again_takes_its_own_bytes() -> None:
     assert live(graph("s a")) == [one, 2 * one, 2 * one, 3 * one, 2 * one, one]
 
 
-def test_scratch_lives_for_its_step_and_weights_are_kept() -> None:
+def test_scratch_lives_for_its_step() -> None:
     b = Builder(x=(1, 16, 2, 3))
     weight = b.weight("w", 16, 8, 2, 2)
     b.node("ConvTranspose", f"x {weight}", "u", 1, 8, 4, 6)
@@ -83,11 +84,18 @@ def test_scratch_lives_for_its_step_and_weights_are_kept() -> None:
     result, scratch = 8 * 4 * 6 * 4, 8 * 2 * 2 * 2 * 3 * 4
     assert live(view) == [result + scratch, result]
     assert live(view, Engine.TENSORRT) == [result, result]
-    found = allocations_of(view, (), 1, Engine.ONNXRUNTIME)
-    assert found.kept_bytes == (16 * 8 * 2 * 2 * 4,)
+
+
+def test_weights_of_direct_integer_convolutions_are_kept() -> None:
+    b = Builder(x=(1, 16, 2, 3))
+    b.node("QLinearConv", f"x {b.weight('w', 24, 16, 3, 3)}", "a", 1, 24, 2, 3)
+    b.node("Softmax", "a", "y", 1, 24, 2, 3)
+    found = allocations_of(b.view("y"), (), 1, Engine.ONNXRUNTIME, AVX512_VNNI)
+    assert found.kept_bytes == (32 * 16 * 9,)
+    assert allocations_of(b.view("y"), (), 1, Engine.ONNXRUNTIME, AVX2).kept_bytes == ()
     arena = Arena()
     found.load(arena)
-    assert arena.touched_bytes == 16 * 8 * 2 * 2 * 4
+    assert arena.touched_bytes == 32 * 16 * 9
 
 
 def test_what_is_placed_grows_with_the_window_and_the_rest_does_not() -> None:

@@ -16,14 +16,9 @@ from edgeunet.engine.onnxruntime_session import _load, _options
 from edgeunet.graph.for_engine import finish
 from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.graph.summary import GraphView, view_of_model, write_model
-from edgeunet.imitation.onnxruntime_kernels import (
-    Kernel,
-    bytes_of,
-    in_order,
-    kernels_of,
-    nodes_of,
-    source_of,
-)
+from edgeunet.imitation.kernels import Kernel, bytes_of, in_order, nodes_of, source_of
+from edgeunet.imitation.onnxruntime_kernels import kernels_of as kernels_on
+from edgeunet.processors import AVX512_VNNI
 from edgeunet.specs import Engine, Precision
 from tests.analysis.graphs import Builder, random_views
 from tests.convert.small import small
@@ -43,6 +38,11 @@ CUTS = [
 ]
 Ran = tuple[str, int]
 """A kernel's operator and the bytes of its outputs."""
+
+
+def kernels_of(view: GraphView, *, late_first: bool = True) -> list[Kernel]:
+    """The kernels on AVX-512, in blocks of 16."""
+    return kernels_on(view, AVX512_VNNI, late_first=late_first)
 
 
 def in_blocks_of_16() -> bool:
@@ -88,7 +88,7 @@ def imitated(model: ir.Model, *, late_first: bool) -> list[Ran]:
     """The same by imitation, under the profile's names."""
     view = view_of_model(model)
     return [
-        (_as_profiled(kernel), sum(bytes_of(name, view) for name in kernel.outputs))
+        (_as_profiled(kernel), sum(bytes_of(name, view, 16) for name in kernel.outputs))
         for kernel in kernels_of(view, late_first=late_first)
     ]
 
@@ -128,8 +128,8 @@ def test_copies_stand_where_blocks_begin_and_end() -> None:
     assert ops(kernels) == ["ReorderInput", "Conv", "ReorderOutput", "Softmax"]
     assert made(kernels) == ["x in blocks", "a in blocks", "a", "y"]
     assert kernels[1].inputs == ["x in blocks"]
-    assert bytes_of("a", view) == 20 * 16 * 4
-    assert bytes_of("a in blocks", view) == 32 * 16 * 4
+    assert bytes_of("a", view, 16) == 20 * 16 * 4
+    assert bytes_of("a in blocks", view, 16) == 32 * 16 * 4
     assert (source_of("a in blocks"), source_of("a")) == ("a", "a")
 
 
@@ -233,8 +233,8 @@ def test_a_transposed_convolution_takes_scratch_and_keeps_its_weights() -> None:
     transposed = kernels_of(b.view("y"))[0]
     assert transposed.inputs == ["x"], "a weight is no activation"
     # Per pixel of the input, every channel's kernel.
-    assert transposed.scratch_bytes == (8 * 2 * 2) * (4 * 6) * 4
-    assert transposed.kept_bytes == 16 * 8 * 2 * 2 * 4
+    assert [one.size_bytes for one in transposed.scratch] == [(8 * 2 * 2) * (4 * 6) * 4]
+    assert transposed.kept_bytes == 0, "its weights are not in the arena"
 
 
 @pytest.mark.parametrize(("late_first", "order"), [(True, ["a", "c"]), (False, ["c", "a"])])

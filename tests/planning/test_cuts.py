@@ -13,6 +13,7 @@ from edgeunet.planning.cuts import Cut
 from edgeunet.planning.planner import Planner, choose_plan
 from edgeunet.planning.request import PlanRequest
 from edgeunet.planning.window_choices import STEP, Costs, StageWindowChoices
+from edgeunet.processors import AVX512_VNNI
 from edgeunet.specs import Engine
 from edgeunet.units import GIB, MIB
 from tests.convert.small import base
@@ -23,7 +24,7 @@ SIZE = (192, 256)
 @functools.cache
 def cut(level: int, recompute: int = 0, name: str = "unetmm") -> Cut:
     stages = FrameGraph(base(name)).cut(level, recompute=recompute)
-    costs = Costs(Engine.ONNXRUNTIME)
+    costs = Costs(Engine.ONNXRUNTIME, (AVX512_VNNI,))
     sized = [StageWindowChoices(stage, SIZE, costs) for stage in stages]
     return Cut(level, recompute, sized, SIZE, Engine.ONNXRUNTIME)
 

@@ -79,13 +79,14 @@ def test_windows_of_an_area_are_no_larger() -> None:
 def test_one_region_serves_every_stage(name: str) -> None:
     made_by = planner(name, CPU)
     for plan in (made_by.whole(), made_by.smallest(), made_by.comfortable()):
-        pool = pool_for(plan.region_bytes)
-        arena = Arena(pool.region_bytes, pool.dead_bytes)
-        for stage in plan.stages:
-            stage.cost.allocations.load(arena)
-        for stage in plan.stages * 2:
-            window = stage.window or (plan.height, plan.width)
-            stage.cost.allocations.replay(arena, window[0] * window[1])
-        assert arena.regions == 1
+        for index, one in enumerate(plan.memory):
+            pool = pool_for(one.region_bytes)
+            arena = Arena(pool.region_bytes, pool.dead_bytes)
+            for stage in plan.stages:
+                stage.cost.allocations[index].load(arena)
+            for stage in plan.stages * 2:
+                window = stage.window or (plan.height, plan.width)
+                stage.cost.allocations[index].replay(arena, window[0] * window[1])
+            assert arena.regions == 1
+            assert pool.dead_bytes == DEAD_BYTES
         assert plan.prediction.live_bytes <= plan.region_bytes <= plan.prediction.total_bytes * 1.1
-        assert pool.dead_bytes == DEAD_BYTES

@@ -33,8 +33,10 @@ from edgeunet.graph.summary import write_model
 from edgeunet.graph.values import constant_of
 from edgeunet.imitation.prediction import StageCost
 from edgeunet.planning.frame_plan import FramePlan, PlannedStage, Prediction
+from edgeunet.planning.processor_memory import ProcessorMemory
 from edgeunet.planning.request import PlanRequest, WindowSize
 from edgeunet.planning.window_choices import STEP
+from edgeunet.processors import PROCESSOR_CLASSES
 from edgeunet.recipes import recipe_names
 from edgeunet.run.executor import Executor
 from edgeunet.specs import FRAME, Array, Engine, FrameType, Precision, Task, TensorSpec
@@ -219,6 +221,7 @@ def plan_of(combination: Combination) -> FramePlan:
         held=(),
         layout=lay_out_held((), ()),
         prediction=Prediction(0, 0, 0, 0, 0),
+        memory=(ProcessorMemory(PROCESSOR_CLASSES, 0, 0),),
         recompute_ratio=1.0,
         engine=Engine.ONNXRUNTIME,
     )

@@ -1,0 +1,174 @@
+"""What a bundle is expected to take on this processor, and whether that is within its budget."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeunet.bundle.manifest import CpuEntry, Manifest, ProcessorEntry
+from edgeunet.imitation.onnxruntime_arena import pool_for
+from edgeunet.processors import CPU_NAMES, UNKNOWN, ProcessorClass, this_processor
+from edgeunet.run.export_command import export_command
+from edgeunet.specs import Engine, Pool
+from edgeunet.units import format_bytes
+
+KNOWN_VERSIONS = ("1.31", "1.32")
+"""The releases of onnxruntime whose memory was held against the predictions."""
+
+# Set aside on top of a prediction for what was not measured.
+_MARGIN = 1.25
+# The first frame may take this much more than predicted before anybody is told: the process does
+# other things as well.
+_TOLERANCE = 1.1
+_TOLERANCE_BYTES = 4 << 20
+_RESIDENT = Path("/proc/self/statm")
+
+
+@dataclass(frozen=True)
+class Promise:
+    """region_bytes: for onnxruntime's arena; 0 where nothing is known of it.
+
+    predicted_bytes: activations of a run, buffers included; None where that is not known.
+    notes: one sentence each, for the user.
+    """
+
+    region_bytes: int
+    predicted_bytes: int | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def pool(self) -> Pool | None:
+        """The memory that an engine should set aside; None when the bundle does not say."""
+        return pool_for(self.region_bytes) if self.region_bytes else None
+
+
+def promise_of(manifest: Manifest, threads: int | None = None) -> Promise:
+    """Return what onnxruntime is expected to take on this processor.
+
+    threads: of the CPU; None takes every core.
+    """
+    processor = this_processor()
+    if manifest.cpu is None:
+        return _of_older(manifest, processor)
+    entry = _entry_of(manifest.cpu, processor)
+    reason = None
+    if entry is None:
+        reason = f"nothing was predicted for {processor.title}"
+        entry = max(manifest.cpu.processors, key=lambda one: one.region_bytes)
+    elif not _version().startswith(tuple(f"{known}." for known in KNOWN_VERSIONS)):
+        reason = f"the memory of onnxruntime {_version()} was not measured"
+    more = max(0, (threads or usable_cores()) - manifest.cpu.threads) * entry.thread_bytes
+    margin = 1.0 if reason is None else _MARGIN
+    region = int((entry.region_bytes + more) * margin)
+    predicted = int((entry.predicted_bytes + more) * margin)
+    notes = list(_about_margin(reason))
+    notes += _about_budget(manifest, manifest.cpu, processor, predicted, more)
+    return Promise(region, predicted, tuple(notes))
+
+
+def usable_cores() -> int:
+    """Return the cores that this process may use; a container often has fewer than the machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class FirstFrame:
+    """Holds what the first frame takes against the prediction (Linux)."""
+
+    def __init__(self, predicted_bytes: int | None) -> None:
+        """Note the memory that the process has now, before the first frame."""
+        self._predicted_bytes = predicted_bytes
+        self._before = None if predicted_bytes is None else _resident_bytes()
+
+    def note(self) -> str | None:
+        """Return a sentence if the frame took more than predicted. Call it once, after the frame.
+
+        The arena gives nothing back, so what the process has now is what the frame took.
+        """
+        now = _resident_bytes()
+        if self._predicted_bytes is None or self._before is None or now is None:
+            return None
+        taken = now - self._before
+        if taken <= self._predicted_bytes * _TOLERANCE + _TOLERANCE_BYTES:
+            return None
+        predicted = format_bytes(self._predicted_bytes)
+        return (
+            f"memory: the first frame took {format_bytes(taken)}, {predicted} were predicted; "
+            "edgeunet memory BUNDLE --measure says what the network takes alone"
+        )
+
+
+def _of_older(manifest: Manifest, processor: ProcessorClass) -> Promise:
+    """Return the promise of a bundle that says nothing of classes."""
+    plan, region = manifest.plan, manifest.memory.region_bytes
+    if not region:
+        return Promise(0, None)
+    predicted = None
+    if plan is not None and plan.engine is Engine.ONNXRUNTIME:
+        predicted = plan.predicted_bytes or None
+    if processor in CPU_NAMES["avx512"]:
+        return Promise(region, predicted)
+    note = (
+        f"memory: this bundle's was predicted for x86-64 with AVX-512; on {processor.title} it may "
+        f"be more; export it again: {export_command(manifest)}"
+    )
+    return Promise(region, None, (note,))
+
+
+def _entry_of(cpu: CpuEntry, processor: ProcessorClass) -> ProcessorEntry | None:
+    return next((entry for entry in cpu.processors if processor.name in entry.classes), None)
+
+
+def _about_margin(reason: str | None) -> Iterator[str]:
+    if reason is not None:
+        yield (
+            f"memory: {reason}, so a quarter more is set aside; "
+            "edgeunet memory BUNDLE --measure says what is taken"
+        )
+
+
+def _about_budget(
+    manifest: Manifest,
+    cpu: CpuEntry,
+    processor: ProcessorClass,
+    predicted_bytes: int,
+    thread_bytes: int,
+) -> Iterator[str]:
+    budget = cpu.budget_bytes
+    if budget is None or predicted_bytes <= budget:
+        return
+    where = processor.title
+    if thread_bytes and predicted_bytes - thread_bytes <= budget:
+        cure = f"run it with --threads {cpu.threads}"
+    else:
+        command = export_command(manifest, cpu=_cpu_name(processor), budget_bytes=budget)
+        cure = f"this one fits: {command}"
+    yield (
+        f"memory: {format_bytes(predicted_bytes)} are predicted on {where}, over the budget of "
+        f"{format_bytes(budget)}; {cure}"
+    )
+
+
+def _cpu_name(processor: ProcessorClass) -> str | None:
+    """Return the ``--cpu`` that a processor's class is one of; None stands for every class."""
+    if processor is UNKNOWN:
+        return None
+    return next((name for name, kinds in CPU_NAMES.items() if processor in kinds), None)
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("onnxruntime")
+    except importlib.metadata.PackageNotFoundError:
+        return "of an unknown version"
+
+
+def _resident_bytes() -> int | None:
+    try:
+        return int(_RESIDENT.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return None
