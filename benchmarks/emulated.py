@@ -51,16 +51,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--machines", default="here,avx512,avx2,cortex-a76,cortex-a72")
     parser.add_argument("--keep", type=Path, help="where bundles and traces are kept between runs")
+    parser.add_argument("--kept-only", action="store_true", help="trace nothing: only what is kept")
     arguments = parser.parse_args()
     rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory(prefix="edgeunet-") as scratch:
         folder = arguments.keep or Path(scratch)
         for one in [machine(name) for name in arguments.machines.split(",")]:
             why = one.lacking()
-            if why is not None:
+            if why is not None and not arguments.kept_only:
                 print(f"{one.name}: {why}")
                 continue
             for model, precision, run in CASES:
+                if arguments.kept_only and not _kept(folder, one, model, precision, run).is_file():
+                    continue
                 bundle = _bundle(folder, model, precision, run)
                 row = _row(one, bundle, folder)
                 rows.append({**row, "model": model, "precision": str(precision), "run": run})
@@ -83,9 +86,14 @@ def _bundle(folder: Path, model: str, precision: Precision, run: str) -> Bundle:
     )
 
 
+def _kept(folder: Path, one: Machine, *words: object) -> Path:
+    """Return the file of a trace."""
+    return folder / f"{one.name}-{'-'.join(map(str, words))}.json"
+
+
 def _row(one: Machine, bundle: Bundle, folder: Path) -> dict[str, object]:
     predicted = predicted_region(bundle, one)
-    kept = folder / f"{one.name}-{bundle.path.stem}.json"
+    kept = _kept(folder, one, bundle.path.stem)
     if not kept.is_file():
         # Filling an arena takes two more frames, which is long under qemu.
         native = not one.prefix

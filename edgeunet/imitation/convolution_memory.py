@@ -101,8 +101,8 @@ def pool_scratch(node: GraphNode, view: GraphView) -> tuple[Scratch, ...]:
 def packed_bytes(node: GraphNode, view: GraphView, processor: ProcessorClass) -> int:
     """Return what an integer convolution's reordered weights take in the arena.
 
-    Only a direct one's lie there. onnxruntime reserves memory beside the arena for all others, and
-    for those of transposed convolutions; they are weights, and no part of its region.
+    Only a direct one's lie there. onnxruntime reserves memory beside the arena for all others: they
+    are no part of its region, though its limit counts them.
     """
     kept, inputs, *kernel = view.tensor(node.inputs[1]).shape
     reads, groups = math.prod(kernel), view.tensor(node.inputs[0]).shape[1] // inputs

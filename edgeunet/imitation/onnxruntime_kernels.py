@@ -145,6 +145,7 @@ def _joined(
             kernel.over = inputs[0]
         if node.op_type == "ConvTranspose":
             kernel.scratch = transposed_scratch(node, view)
+            kernel.kept_bytes = view.tensor(node.inputs[1]).size_bytes
         if node.op_type == _INTEGER_CONVOLUTION:
             kernel.scratch = integer_scratch(node, view, processor)
             kernel.kept_bytes = packed_bytes(node, view, processor)
