@@ -14,7 +14,6 @@ import onnx_ir as ir
 
 from edgeunet.errors import GraphError
 from edgeunet.frame_windows import Halo
-from edgeunet.graph.divided_norms import with_divided_norms
 from edgeunet.graph.element_ranges import Axes
 from edgeunet.graph.geometry import Geometry
 from edgeunet.graph.halos import align_of, halos_of
@@ -163,7 +162,7 @@ class FrameGraph:
 
     @functools.cached_property
     def _geometry(self) -> Geometry:
-        return Geometry(with_divided_norms(self._model))
+        return Geometry(self._model)
 
     @functools.cached_property
     def _base(self) -> tuple[int, int]:
@@ -192,8 +191,7 @@ class FrameGraph:
         if windowed:
             align = align_of(places)
             rows, columns = halos_of(graph, places, align, self._base, self._sources)
-        nodes = self._geometry.nodes if part is self._model else tuple(graph)
-        operators = () if windowed else whole_operators(self._geometry, nodes)
+        operators = () if windowed else whole_operators(self._geometry, tuple(graph))
         return StageGraph(
             name,
             part,
