@@ -44,6 +44,14 @@ def read_label_file(path: Path) -> StoredLabels:
     opened = OpenedImage(bytes_of(path), name)
     try:
         image, turn = opened.image, opened.orientation
+        if image.format in ("JPEG", "MPO"):
+            raise SourceError(
+                f"{name} is not a label image: it is a JPEG file, which changes numbers", hint=_HINT
+            )
+        if opened.white_is_zero:
+            raise SourceError(
+                f"{name} is not a label image: its numbers stand for white at 0", hint=_HINT
+            )
         if opened.depth <= 8 and image.mode in ("1", "L"):
             return StoredLabels(_as_stored(upright(np.asarray(image), turn), opened.depth), None)
         if image.mode == "P":

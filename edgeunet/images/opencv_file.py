@@ -14,7 +14,9 @@ from edgeunet.errors import MissingPackageError
 from edgeunet.images import problems
 from edgeunet.images.deep import Stated, to_eight_bits
 from edgeunet.images.headers import PNG_SIGNATURE, UPRIGHT, Facts, facts_of, is_whole_png
+from edgeunet.images.jpeg_ends import is_cut
 from edgeunet.images.orientation import upright
+from edgeunet.images.other_formats import format_of
 
 try:
     import cv2
@@ -65,13 +67,22 @@ def read_rgb(data: bytes, name: str, stated: Stated) -> NDArray[np.uint8]:
     """
     facts = facts_of(data)
     if facts is None:
+        if what := format_of(data):
+            raise problems.other_format(name, what)
         raise problems.broken(name) if not data else problems.needs_pillow(name)
+    if facts.raw:
+        raise problems.other_format(name, "a raw photograph")
+    if facts.other_range:
+        raise problems.other_range(name)
     if facts.several:
         raise problems.several_pictures(name)
     if not _is_plain(facts):
         raise problems.needs_pillow(name)
     pixels = decode_as_stored(data)
-    if pixels is None:
+    if pixels is None or facts.short:
+        raise problems.broken(name)
+    stored = pixels
+    if facts.kind == "jpeg" and is_cut(data, stored[-1, -1], lambda: stored, decode_as_stored):
         raise problems.broken(name)
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)
@@ -88,5 +99,10 @@ def _is_plain(facts: Facts) -> bool:
     if facts.kind == "tiff":
         plain = (facts.photometric, facts.channels) in ((_GREY_TIFF, 1), (_RGB_TIFF, 3))
         # OpenCV turns TIFF files itself, in some of its versions.
+        # Of damaged strips that are packed, it returns what it could unpack.
+        plain = plain and not facts.packed and not facts.reduced
         return plain and facts.depth in (8, 16) and facts.orientation == UPRIGHT
+    if facts.kind == "bmp":
+        # It does not spread 5 bits to 8.
+        return not facts.packed and facts.depth in (1, 4, 8, 24, 32)
     return facts.depth in (1, 2, 4, 8, 16)

@@ -18,12 +18,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from edgeunet.errors import EdgeUnetError
 from edgeunet.images import headers, problems
 from edgeunet.images.deep import Stated, to_eight_bits
+from edgeunet.images.jpeg_ends import is_cut
 from edgeunet.images.orientation import upright
+from edgeunet.images.other_formats import format_of
 
 # Makes every decoder known that this Pillow has.
 Image.init()
@@ -34,10 +36,13 @@ _FORMATS = tuple(name for name in _WANTED if name in Image.OPEN)
 
 _ORIENTATION, _SUBFILE, _BITS, _PHOTOMETRIC, _PLANAR = 274, 254, 258, 262, 284
 _MOST_VALUE, _EXTRA, _FORMAT, _COEFFICIENTS, _REFERENCE = 281, 338, 339, 529, 532
+_COLOUR_MAP, _INK_SET, _CMYK_INKS = 320, 332, 1
 _REDUCED_OR_MASK = 0b101
 _UNSIGNED, _PREMULTIPLIED, _RGB = 1, 1, 2
 _FULL_RANGE = (0, 255, 128, 255, 128, 255)
 _BT_601 = (0.299, 0.587, 0.114)
+# Of a pixel, where a sample has one byte.
+_NETPBM_BITS = {b"P4": 1, b"P5": 8, b"P6": 24}
 _GAIN_MAP = b"hdrgm:"
 
 _CONVERTED = {
@@ -66,6 +71,9 @@ class OpenedImage:
     def __init__(self, data: bytes, name: str) -> None:
         self.name = name
         self.data = data
+        self._facts = headers.facts_of(data)
+        if self._facts and self._facts.raw:
+            raise problems.other_format(name, "a raw photograph")
         try:
             with warnings.catch_warnings():
                 # Damaged metadata is no harm; too many pixels are.
@@ -74,15 +82,20 @@ class OpenedImage:
                 self.image: Any = Image.open(io.BytesIO(data), formats=_FORMATS)
                 self._choose_picture()
                 # Pillow turns a TIFF file when it decodes it, and forgets the orientation then.
-                orientation = int(self.image.getexif().get(_ORIENTATION, headers.UPRIGHT))
-                self.turned_by_file = orientation != headers.UPRIGHT
+                self.turned_by_file = self._orientation() != headers.UPRIGHT
+                several = self._is_followed()
                 self.image.load()
-                self.orientation = int(self.image.getexif().get(_ORIENTATION, headers.UPRIGHT))
+                self.orientation = self._orientation()
+                if several:
+                    raise problems.several_pictures(name)
+                self._check()
         except (EdgeUnetError, MemoryError):
             raise
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
             pixels = int((re.findall(r"\d+", str(error)) or ["0"])[0])
             raise problems.too_large(name, pixels, Image.MAX_IMAGE_PIXELS or 0) from error
+        except UnidentifiedImageError as error:
+            raise self._unidentified() from error
         except Exception as error:
             # Decoders raise whatever a damaged file leads them to.
             raise problems.broken(name) from error
@@ -99,21 +112,31 @@ class OpenedImage:
             return max(self._tag(_BITS, (1,)))
         return 16 if self.image.mode[0] == "I" else 8
 
+    @property
+    def white_is_zero(self) -> bool:
+        """Whether larger numbers of a grey TIFF file are darker."""
+        return self.image.format == "TIFF" and self._tag(_PHOTOMETRIC, (1,))[0] == 0
+
     def rgb(self, stated: Stated) -> NDArray[np.uint8]:
         """Return the picture as stored, not turned, (H, W, 3) uint8."""
-        if self.image.format == "TIFF":
-            self._check_tiff()
         if self.image.mode.startswith("I"):
             return _three_planes(self._deep_grey(stated))
         if self.depth > 8:
             return self._deep_colour(stated)
         if self.image.mode not in _CONVERTED:
             raise problems.other_kind(self.name, f"the mode {self.image.mode}")
+        colours = self._facts.colours if self._facts else None
+        if colours is not None and np.asarray(self.image).max() >= colours:
+            raise problems.broken(self.name)
         return _three_planes(np.asarray(self._converted()))
 
     def _converted(self) -> Any:
         mode = self.image.mode
         profile = self.image.info.get("icc_profile") if mode == "CMYK" else None
+        if mode == "CMYK" and self.image.format == "JPEG" and "adobe" not in self.image.info:
+            raise problems.other_kind(
+                self.name, "printing inks that does not say whether they are inverted"
+            )
         if mode != "LAB" and not profile:
             return self.image.convert(_CONVERTED[mode])
         try:
@@ -137,8 +160,7 @@ class OpenedImage:
             raise problems.other_kind(self.name, f"{deep} bits a sample")
         samples = self._stored_numbers().astype(np.uint16)
         eight = to_eight_bits(samples, self.name, self._meant_bits(), stated)
-        inverted = self.image.format == "TIFF" and self._tag(_PHOTOMETRIC, (1,))[0] == 0
-        return np.subtract(255, eight, dtype=np.uint8) if inverted else eight
+        return np.subtract(255, eight, dtype=np.uint8) if self.white_is_zero else eight
 
     def _stored_numbers(self) -> NDArray[Any]:
         return np.asarray(self.image)
@@ -171,8 +193,74 @@ class OpenedImage:
             return max(declared).bit_length() if declared else None
         return 16  # a PPM file states its largest value, and Pillow scales by it
 
+    def _orientation(self) -> int:
+        """Return the orientation, 1..8, that is still to be applied.
+
+        Pillow takes other statements than EXIF's for it as well.
+        """
+        if self.image.format == "TIFF":
+            return headers.valid_orientation(self.image.tag_v2.get(_ORIENTATION))
+        return self._facts.orientation if self._facts else headers.UPRIGHT
+
+    def _is_followed(self) -> bool:
+        """Return whether another picture follows in a Netpbm file. Call it before decoding."""
+        if self.image.format != "PPM" or self.data[:2] not in _NETPBM_BITS:
+            return False
+        begin = self.image.tile[0].offset
+        bits = _NETPBM_BITS[self.data[:2]]
+        if bits > 1:
+            # The largest value ends the header.
+            bits *= 2 if int(self.data[:begin].split()[-1]) > 255 else 1
+        row = -(-bits * self.image.width // 8)
+        return self.data[begin + row * self.image.height :].lstrip()[:1] == b"P"
+
+    def _unidentified(self) -> EdgeUnetError:
+        """Return the error for a file that Pillow does not open."""
+        if what := format_of(self.data):
+            return problems.other_format(self.name, what)
+        facts = self._facts
+        if facts and facts.kind == "tiff" and facts.photometric != -1:
+            depth = f"{facts.depth} bits" if facts.depth else "an unusual type"
+            return problems.other_kind(
+                self.name,
+                f"{facts.channels} samples of {depth} a pixel, and of TIFF's photometric kind "
+                f"{facts.photometric}",
+            )
+        return problems.broken(self.name)
+
+    def _check(self) -> None:
+        """Raise SourceError for a part of a picture, and for numbers that mean something else."""
+        facts, image = self._facts, self.image
+        if image.format == "TIFF":
+            self._check_tiff()
+        if facts is None:
+            return
+        if facts.other_range:
+            raise problems.other_range(self.name)
+        if facts.short or (facts.kind == "png" and self._lacks_rows()):
+            raise problems.broken(self.name)
+        if facts.kind == "jpeg":
+            corner = image.getpixel((image.width - 1, image.height - 1))
+            if is_cut(self.data, corner, lambda: np.asarray(image), _decoded_jpeg):
+                raise problems.broken(self.name)
+
+    def _lacks_rows(self) -> bool:
+        """Return whether a PNG file has too few pixels. Pillow leaves the others at 0."""
+        width, height = self.image.size
+        # Rows of an odd number come last in an interlaced file.
+        last = self.image.crop((0, max(0, height - 2), width, height))
+        return not np.asarray(last).any(axis=-1).all() and not headers.holds_all_rows(self.data)
+
     def _check_tiff(self) -> None:
         """Raise SourceError for a TIFF file whose numbers Pillow would take for others."""
+        if _PHOTOMETRIC not in self.image.tag_v2:
+            raise problems.other_kind(self.name, "samples that may be white or black at 0")
+        if self.image.mode == "CMYK" and self._tag(_INK_SET, (_CMYK_INKS,))[0] != _CMYK_INKS:
+            raise problems.other_kind(self.name, "other printing inks than CMYK")
+        colours = self._tag(_COLOUR_MAP, ())
+        if self.image.mode == "P" and 0 < max(colours) < 1 << 8:
+            # Some programs write 8 bits where TIFF wants 16, and Pillow takes the upper ones.
+            self.image.putpalette(bytes(np.array(colours, np.uint8).reshape(3, -1).T.ravel()))
         if set(self._tag(_FORMAT, (_UNSIGNED,))) != {_UNSIGNED}:
             raise problems.other_kind(self.name, "signed or floating-point samples")
         if self.image.mode == "YCbCr":
@@ -193,16 +281,19 @@ class OpenedImage:
     def _choose_picture(self) -> None:
         """Go to the file's only picture. Raises SourceError when there are several."""
         frames = getattr(self.image, "n_frames", 1)
-        if frames == 1:
+        if frames == 1 and self.image.format != "TIFF":
             return
         pictures = list(range(frames))
         if self.image.format == "TIFF":
             pictures = [number for number in pictures if not self._is_preview(number)]
         elif self.image.format == "MPO":
             pictures = self._mpo_pictures()
+        if not pictures:
+            raise problems.preview_only(self.name)
         if len(pictures) != 1:
-            raise problems.several_pictures(self.name, len(pictures) or frames)
-        self.image.seek(pictures[0])
+            raise problems.several_pictures(self.name, len(pictures))
+        if self.image.tell() != pictures[0]:
+            self.image.seek(pictures[0])
 
     def _is_preview(self, page: int) -> bool:
         """Return whether a page of a TIFF file is a smaller version or a mask of another."""
@@ -222,6 +313,15 @@ class OpenedImage:
             if other and "Thumbnail" not in kinds[number]:
                 pictures.append(number)
         return pictures
+
+
+def _decoded_jpeg(data: bytes) -> NDArray[Any] | None:
+    """Return the samples of a JPEG file's first picture, as Pillow keeps them; None if broken."""
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+            return np.asarray(image)
+    except (OSError, SyntaxError, ValueError):
+        return None
 
 
 def _three_planes(pixels: NDArray[Any]) -> NDArray[Any]:

@@ -24,6 +24,26 @@ def other_kind(name: str, what: str) -> SourceError:
     return SourceError(f"{name} is an image of {what}", hint="save it as 8-bit RGB")
 
 
+def other_format(name: str, what: str) -> SourceError:
+    """Return the error for a file of a format that is not read. what: such as "an AVIF file"."""
+    return SourceError(
+        f"{name} is {what}", hint="save the picture as PNG, JPEG, WebP, TIFF, BMP or PPM"
+    )
+
+
+def other_range(name: str) -> SourceError:
+    """Return the error for a PNG file whose cICP chunk says PQ, HLG or a narrow range."""
+    return other_kind(name, "HDR or of a narrow range, by its cICP chunk")
+
+
+def preview_only(name: str) -> SourceError:
+    """Return the error for a TIFF file whose pages are smaller versions or masks of others."""
+    return SourceError(
+        f"{name} holds a preview or a mask, and not the picture itself",
+        hint="save the picture as an image file of its own",
+    )
+
+
 def too_large(name: str, pixels: int, most: int) -> SourceError:
     """Return the error for a picture of more pixels than Pillow reads."""
     return SourceError(

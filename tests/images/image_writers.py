@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -58,7 +59,30 @@ def png(samples: NDArray[Any], depth: int, colour: int, *chunks: tuple[bytes, by
 
     samples: (H, W) or (H, W, channels), below ``2**depth``. chunks: before the pixels.
     """
-    height, width = samples.shape[:2]
+    return _png_file(samples.shape, depth, colour, False, _png_rows(samples, depth), chunks)
+
+
+def interlaced_png(samples: NDArray[Any], depth: int, colour: int) -> bytes:
+    """Return a PNG file in the seven passes of Adam7 (PNG, third edition, 8.1)."""
+    passes = (samples[row::rows, column::columns] for row, column, rows, columns in _PASSES)
+    body = b"".join(_png_rows(part, depth) for part in passes if part.size)
+    return _png_file(samples.shape, depth, colour, True, body, ())
+
+
+_PASSES = (
+    (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4),
+    (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1),
+)  # fmt: skip
+
+
+def png_of_half(samples: Bytes, colour: int, interlaced: bool = False) -> bytes:
+    """Return a PNG file that is right in itself, but has half of its pixels (8 bits)."""
+    body = _png_rows(samples, 8)
+    return _png_file(samples.shape, 8, colour, interlaced, body[: len(body) // 2], ())
+
+
+def _png_rows(samples: NDArray[Any], depth: int) -> bytes:
+    height = samples.shape[0]
     flat = samples.reshape(height, -1)
     if depth == 16:
         rows = flat.astype(">u2").view(np.uint8).reshape(height, -1)
@@ -67,9 +91,20 @@ def png(samples: NDArray[Any], depth: int, colour: int, *chunks: tuple[bytes, by
     else:
         bits = np.unpackbits(flat.astype(np.uint8)[:, :, None], axis=2)[:, :, 8 - depth :]
         rows = np.packbits(bits.reshape(height, -1), axis=1)
-    body = b"".join(b"\0" + row.tobytes() for row in rows)
+    return b"".join(b"\0" + row.tobytes() for row in rows)
+
+
+def _png_file(
+    shape: tuple[int, ...],
+    depth: int,
+    colour: int,
+    interlaced: bool,
+    body: bytes,
+    chunks: Sequence[tuple[bytes, bytes]],
+) -> bytes:
+    height, width = shape[:2]
     parts = [
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)),
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)),
         *chunks,
         (b"IDAT", zlib.compress(body)),
         (b"IEND", b""),

@@ -41,7 +41,13 @@ def plain() -> Iterator[Kind]:
     yield Kind("webp lossless", ".webp", encoded(image, "WEBP", lossless=True), shown)
     yield Kind("tiff rgb", ".tif", tiff(shown, photometric="rgb"), shown)
     yield Kind("tiff big-endian", ".tiff", tiff(shown, photometric="rgb", byteorder=">"), shown)
-    yield Kind("tiff deflate", ".tif", tiff(shown, photometric="rgb", compression="zlib"), shown)
+    yield Kind(
+        "tiff deflate",
+        ".tif",
+        tiff(shown, photometric="rgb", compression="zlib"),
+        shown,
+        without_pillow=False,
+    )
     planar = np.ascontiguousarray(shown.transpose(2, 0, 1))
     yield Kind(
         "tiff planar",
@@ -141,7 +147,11 @@ def deep() -> Iterator[Kind]:
         "tiff rgb 16 bit big-endian", ".tif", tiff(wide, photometric="rgb", byteorder=">"), shown
     )
     yield Kind(
-        "tiff rgb 16 bit deflate", ".tif", tiff(wide, photometric="rgb", compression="zlib"), shown
+        "tiff rgb 16 bit deflate",
+        ".tif",
+        tiff(wide, photometric="rgb", compression="zlib"),
+        shown,
+        without_pillow=False,
     )
     yield Kind(
         "tiff grey 16 bit", ".tif", tiff(wide[:, :, 1], photometric="minisblack"), planes_of(plane)

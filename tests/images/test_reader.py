@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edgeunet.errors import SourceError
-from edgeunet.images import opencv_file
+from edgeunet.images import opencv_file, pillow_file
 from edgeunet.images.reader import read_rgb
 from tests.images.file_kinds import kinds
-from tests.images.image_writers import by_opencv, picture
+from tests.images.image_writers import by_opencv, encoded, grey, picture, png
 from tests.images.kind import Kind
 
 KINDS = kinds()
@@ -70,6 +70,40 @@ def test_a_device_without_pillow_reads_through_opencv(
         "a.tif is of a kind that only Pillow reads rightly, and Pillow is not installed"
     )
     assert caught.value.hint.startswith("pip install pillow")
+
+
+@pytest.mark.parametrize("colours", [0, 8])
+def test_a_pixel_that_names_no_colour_of_the_palette(colours: int, tmp_path: Path) -> None:
+    palette = [(b"PLTE", bytes(3 * colours))] if colours else []
+    (tmp_path / "a.png").write_bytes(png(grey() >> 4, 4, 3, *palette))
+    with pytest.raises(SourceError, match=r"a.png is not a readable image"):
+        read_rgb(tmp_path / "a.png")
+
+
+def test_a_link_to_itself(tmp_path: Path) -> None:
+    (tmp_path / "a.png").symlink_to(tmp_path / "a.png")
+    with pytest.raises(SourceError, match=r"a.png cannot be read: Too many levels of symbolic"):
+        read_rgb(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_a_jpeg_that_is_cut_anywhere(progressive: bool, subsampling: int) -> None:
+    """Cut in the last scan and ended again, so that every decoder takes it for whole."""
+    noise = np.random.default_rng(3).integers(0, 256, (40, 56, 3), dtype=np.uint8)
+    for restart in (0, 2):
+        data = encoded(
+            Image.fromarray(noise), "JPEG", progressive=progressive, subsampling=subsampling,
+            restart_marker_blocks=restart,
+        )  # fmt: skip
+        assert opencv_file.read_rgb(data, "a", lambda: None).shape == noise.shape
+        begin = data.rindex(b"\xff\xda") + 14
+        end = begin + (len(data) - begin) * 9 // 10
+        for at in np.linspace(begin, end, 8).astype(int):
+            cut = data[:at].rstrip(b"\xff") + b"\xff\xd9"
+            for read in (opencv_file.read_rgb, pillow_file.read_rgb):
+                with pytest.raises(SourceError, match="is not a readable image"):
+                    read(cut, "a", lambda: None)
 
 
 def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +22,19 @@ from edgeunet.names import shown
 from edgeunet.specs import Task
 from edgeunet.train.sample_folders import load_samples
 from tests.images.file_kinds import kinds
-from tests.images.image_writers import HEIGHT, WIDTH, Bytes, by_opencv, picture, png
+from tests.images.image_writers import (
+    HEIGHT,
+    WIDTH,
+    Bytes,
+    by_opencv,
+    encoded,
+    interlaced_png,
+    oriented,
+    picture,
+    png,
+    png_of_half,
+    tiff,
+)
 from tests.images.verbs import VERBS, outcome
 from tests.train.toys import toy_recipe
 
@@ -102,6 +115,17 @@ def label_files() -> Iterator[tuple[str, bytes, Bytes | None]]:
     yield "of another size", png(numbers.T.copy(), 8, 0), None
     yield "broken", png(numbers, 8, 0)[:60], None
     yield "two pictures", _twice(numbers), None
+    yield "grey 2 bit, interlaced", interlaced_png(numbers % 4, 2, 0), numbers % 4
+    clear = (b"tRNS", struct.pack(">H", 1))
+    yield "grey 4 bit, transparent", png(numbers, 4, 0, clear), numbers
+    for orientation in range(2, 9):
+        turned = oriented(orientation, "PNG", numbers)
+        yield f"grey 8 bit, orientation {orientation}", turned, numbers
+    yield "tiff named png", tiff(numbers, photometric="minisblack"), numbers
+    yield "tiff named png, white is zero", tiff(numbers, photometric="miniswhite"), None
+    yield "tiff named png, signed", tiff(numbers.view(np.int8), photometric="minisblack"), None
+    yield "jpeg named png", encoded(Image.fromarray(numbers), "JPEG", quality=95), None
+    yield "half its rows", png_of_half(numbers + 1, 0), None
 
 
 def _twice(numbers: Bytes) -> bytes:
