@@ -122,6 +122,7 @@ def export(
     windows: Windows | None = None,
     board: str | None = None,
     cpu: str | None = None,
+    workers: int | None = None,
     calibration: str | Path | None = None,
     engine: Engine | str = Engine.ONNXRUNTIME,
     max_drop_db: float | None = None,
@@ -138,6 +139,7 @@ def export(
         module's input is ``x``. The words are those of ``edgeunet export --input`` and
         ``--output``. width, weights and random_weights are for networks of edgeunet.
     size, width, budget, windows, board, cpu: as for ``memory``.
+    workers: how many windows are to run at a time on onnxruntime, within the budget.
     precision: ``fp32``, ``fp16`` or ``int8``.
     weights: a .safetensors file; the shipped one unless given.
     random_weights: take untrained weights, to measure memory and speed.
@@ -167,7 +169,9 @@ def export(
         ),
         _member(FrameType, frame_type, "frame type"),
     )
-    request = plan_request(budget_bytes=_bytes(budget), windows=windows, board=board)
+    request = plan_request(
+        budget_bytes=_bytes(budget), windows=windows, board=board, workers=workers
+    )
     target = chosen.bundle_path(kind) if out is None else Path(out)
     int8 = None
     if kind is Precision.INT8:
@@ -214,6 +218,7 @@ def open_bundle(
     *,
     engine: str = "auto",
     threads: int | None = None,
+    workers: int | None = None,
     on_note: Note | None = None,
 ) -> Network:
     """Verify a bundle, and load it into an engine.
@@ -221,13 +226,17 @@ def open_bundle(
     engine: ``onnxruntime``, ``tensorrt``, or ``auto``, which takes TensorRT where the bundle has
         plans for this GPU.
     threads: of the CPU; all of them unless given.
+    workers: windows that run at a time on onnxruntime and share the threads; unless given, as many
+        as the bundle was exported for. The answers are the same.
     on_note: is told which engine was chosen and why.
 
     Returns the network. Use it in a ``with`` statement, or close it.
     Raises BundleError for a folder that is no whole bundle; EngineError and MissingPackageError
     when no engine can run it.
     """
-    return Network(_verified(Path(path)), engine=engine, threads=threads, on_note=on_note)
+    return Network(
+        _verified(Path(path)), engine=engine, threads=threads, workers=workers, on_note=on_note
+    )
 
 
 def frames(

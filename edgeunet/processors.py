@@ -7,6 +7,7 @@ Linux. ``tests/emulated`` runs the library on emulated processors and holds thes
 from __future__ import annotations
 
 import functools
+import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -193,6 +194,13 @@ def class_of(machine: str, cpuinfo: str | None) -> ProcessorClass:
 def this_processor() -> ProcessorClass:
     """Return the class of the processor that this process runs on."""
     return class_of(platform.machine(), _cpuinfo())
+
+
+def usable_cores() -> int:
+    """Return the cores this process may use; a container often has fewer than the machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def processor_name() -> str:

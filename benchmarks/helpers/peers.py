@@ -27,11 +27,14 @@ Run = Callable[[], Mapping[str, Array]]
 
 
 def open_peer(peer: str, order: Mapping[str, Any], image: Image) -> Run:
-    """Return what runs a frame, (H, W, 3) uint8 BGR. order: model, channels, weights, graph."""
+    """Return what runs a frame, (H, W, 3) uint8 BGR.
+
+    order: model, channels, weights, graph; threads, if it is not what the peer does by itself.
+    """
     frame = image[np.newaxis]
     if peer == TORCH:
         return _torch(order, frame)
-    return (_onnxruntime if peer == ONNXRUNTIME else _openvino)(order["graph"], frame)
+    return (_onnxruntime if peer == ONNXRUNTIME else _openvino)(order, frame)
 
 
 def write_plain_onnx(recipe: Recipe, weights: Path, size: tuple[int, int], graph: Path) -> None:
@@ -74,10 +77,14 @@ def _torch(order: Mapping[str, Any], frame: Array) -> Run:
     return run
 
 
-def _onnxruntime(graph: str, frame: Array) -> Run:
+def _onnxruntime(order: Mapping[str, Any], frame: Array) -> Run:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = order.get("threads", 0)
+    session = onnxruntime.InferenceSession(
+        order["graph"], options, providers=["CPUExecutionProvider"]
+    )
     names = [output.name for output in session.get_outputs()]
 
     def run() -> Mapping[str, Array]:
@@ -86,14 +93,14 @@ def _onnxruntime(graph: str, frame: Array) -> Run:
     return run
 
 
-def _openvino(graph: str, frame: Array) -> Run:
+def _openvino(order: Mapping[str, Any], frame: Array) -> Run:
     openvino = importlib.import_module("openvino")
     options = {
         "INFERENCE_PRECISION_HINT": "f32",
-        "INFERENCE_NUM_THREADS": THREADS,
+        "INFERENCE_NUM_THREADS": order.get("threads", THREADS),
         "PERFORMANCE_HINT": "LATENCY",
     }
-    compiled = openvino.Core().compile_model(graph, "CPU", options)
+    compiled = openvino.Core().compile_model(order["graph"], "CPU", options)
     request = compiled.create_infer_request()
 
     def run() -> Mapping[str, Array]:

@@ -20,11 +20,15 @@ class StageBorders:
     """The names of the tensors that a stage reads and writes.
 
     cellwise: the stage runs in windows, and no window reads what another one reads.
+    chain: the name of the chain that it runs in, empty for a stage that runs alone. Stages of a
+        chain follow one another and take turns, so what one of them reads or makes is held as long
+        as all of them run.
     """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     cellwise: bool
+    chain: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def _lay_out(
     last = {name: i for i, stage in enumerate(stages) for name in stage.inputs if name in specs}
     overwrites: dict[str, str] = {}
     for index, stage in enumerate(stages):
-        if not stage.cellwise:
+        if not stage.cellwise or stage.chain:
             continue
         dying = [name for name in stage.inputs if last.get(name) == index]
         for name in stage.outputs:
@@ -87,8 +91,9 @@ def _lay_out(
                 name=name,
                 size_bytes=specs[name].size_bytes,
                 kind=TensorKind.ACTIVATION,
-                start=min(made[other] for other in sharing),
-                end=max(last.get(other, made[other]) for other in sharing) + 1,
+                start=min(_together(stages, made[other])[0] for other in sharing),
+                end=max(_together(stages, last.get(other, made[other]))[1] for other in sharing)
+                + 1,
             )
         )
     arena = lay_out_arena(buffers, alignment_bytes)
@@ -98,6 +103,15 @@ def _lay_out(
     )
     offsets = {name: arena.offsets[held_by] for name, held_by in owner.items()}
     return HeldLayout(arena, offsets, overwrites, live)
+
+
+def _together(stages: Sequence[StageBorders], index: int) -> tuple[int, int]:
+    """Return the first and the last stage of the chain that a stage is in."""
+    chain = stages[index].chain
+    if not chain:
+        return index, index
+    inside = [i for i, stage in enumerate(stages) if stage.chain == chain]
+    return inside[0], inside[-1]
 
 
 def _alike(one: TensorSpec, other: TensorSpec) -> bool:

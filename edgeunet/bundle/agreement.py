@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import msgspec
@@ -12,12 +13,14 @@ from edgeunet.bundle.manifest import (
     HeldEntry,
     Manifest,
     StageEntry,
+    TensorEntry,
     WindowEntry,
 )
 from edgeunet.errors import UsageError
 from edgeunet.frame_windows import Halo, windows
 from edgeunet.specs import FRAME, TensorSpec
 from edgeunet.units import format_size
+from edgeunet.window_turns import StageRows, relayed_names
 
 
 def contradiction_in(manifest: Manifest) -> str | None:
@@ -75,6 +78,8 @@ def _planned(manifest: Manifest, plan: FramePlanEntry) -> Iterator[str]:
         yield f"its padded frame, {format_size(*size)}, is smaller than the frame"
         return
     tensors = {entry.name: entry for entry in plan.tensors}
+    if plan.workers < 1 or plan.worker_bytes < 0:
+        yield "it has a number of workers that cannot be"
     if len(tensors) != len(plan.tensors):
         yield "its plan lists a tensor twice"
     for entry in plan.tensors:
@@ -84,6 +89,7 @@ def _planned(manifest: Manifest, plan: FramePlanEntry) -> Iterator[str]:
     for stage in manifest.stages:
         yield from _stage(stage, tensors, size)
     yield from _states(manifest, tensors)
+    yield from _chains(manifest, tensors, size)
     made = {name: entry.spec() for name, entry in tensors.items()}
     yield from _outputs(manifest, made, size)
 
@@ -102,6 +108,32 @@ def _states(manifest: Manifest, tensors: dict[str, HeldEntry]) -> Iterator[str]:
 
 def _kind(entry: HeldEntry) -> tuple[tuple[int, ...], str]:
     return entry.shape, entry.dtype
+
+
+def _chains(
+    manifest: Manifest, tensors: dict[str, HeldEntry], size: tuple[int, int]
+) -> Iterator[str]:
+    """Yield what keeps stages from taking turns."""
+    runs = [name for name, _ in itertools.groupby(stage.chain for stage in manifest.stages)]
+    for name in {stage.chain for stage in manifest.stages if stage.chain}:
+        if runs.count(name) > 1:
+            yield f"the stages of the chain {name!r} do not follow one another"
+        if any(stage.window is None for stage in manifest.stages if stage.chain == name):
+            yield f"a stage of the chain {name!r} has no windows"
+    rows = [
+        StageRows(stage.chain, _names(stage.inputs), _names(stage.outputs))
+        for stage in manifest.stages
+    ]
+    for name in sorted(relayed_names(rows, {output.name for output in manifest.outputs})):
+        held = tensors.get(name)
+        if held is None or held.axes is None:
+            yield f"{name!r} has no rows that could be relayed"
+        elif held.shape[held.axes[0]] * held.stride != size[0] * held.finer:
+            yield f"rows of {name!r} are not rows of the frame"
+
+
+def _names(entries: tuple[TensorEntry, ...]) -> tuple[str, ...]:
+    return tuple(entry.name for entry in entries)
 
 
 def _placed(entry: HeldEntry, size: tuple[int, int]) -> Iterator[str]:

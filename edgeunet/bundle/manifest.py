@@ -68,6 +68,7 @@ class StageEntry(_Entry, frozen=True):
     """A graph that runs once per frame, or once per window when it has one.
 
     graph: a path inside the bundle. inputs, outputs: as the graph has them, of one window.
+    chain: the name of the chain that it takes turns in with its neighbours; see window_turns.py.
     """
 
     name: str
@@ -75,6 +76,7 @@ class StageEntry(_Entry, frozen=True):
     inputs: tuple[TensorEntry, ...]
     outputs: tuple[TensorEntry, ...]
     window: WindowEntry | None = None
+    chain: str = ""
 
 
 class HeldEntry(_Entry, frozen=True):
@@ -118,10 +120,11 @@ class StateEntry(_Entry, frozen=True):
 class FramePlanEntry(_Entry, frozen=True):
     """How the frame is cut into stages.
 
-    height, width: of the frame with zeros added at the right and bottom. level, recompute: see
-    graph/split.py. tensors: everything at a stage's border: the frame, what is held, the outputs.
+    height, width: of the frame with zeros added at the right and bottom. level, recompute, relays:
+    see graph/split.py. tensors: all at a stage's border: the frame, what is held, the outputs.
     recompute_ratio: operations done over operations of the whole frame. predicted_bytes: what a
-    run is expected to take, on ``engine``; see imitation/prediction.py.
+    run is expected to take, on ``engine``; see imitation/prediction.py. workers: how many windows
+    run at a time in it. worker_bytes: what each further worker is expected to take.
     """
 
     height: int
@@ -133,6 +136,9 @@ class FramePlanEntry(_Entry, frozen=True):
     engine: Engine
     predicted_bytes: int
     budget_bytes: int | None = None
+    relays: tuple[int, ...] = ()
+    workers: int = 1
+    worker_bytes: int = 0
 
 
 class ClassEntry(_Entry, frozen=True):

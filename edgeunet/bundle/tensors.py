@@ -3,22 +3,46 @@
 from __future__ import annotations
 
 from edgeunet.analysis.held_layout import StageBorders
-from edgeunet.bundle.manifest import Manifest
+from edgeunet.bundle.manifest import HeldEntry, Manifest, StageEntry
 from edgeunet.specs import FRAME, FrameType, Task, TensorSpec
+from edgeunet.window_turns import StageRows, Turns, turns_of
 
 
 def held_specs(manifest: Manifest) -> tuple[TensorSpec, ...]:
     """Return the held tensors: those that are no frame, output or state.
 
-    What takes the place of a state is no held tensor either: it is written there at once. A bundle
-    without a plan has none.
+    What takes the place of a state is no held tensor either: it is written there at once. A relayed
+    tensor has as many rows as are held at a time. A bundle without a plan has none.
     """
     if manifest.plan is None:
         return ()
     known = {FRAME, *(output.name for output in manifest.outputs)}
     for state in manifest.states:
         known |= {state.name, state.made_by}
-    return tuple(entry.spec() for entry in manifest.plan.tensors if entry.name not in known)
+    held_rows = turns_of_stages(manifest).held_rows
+    return tuple(
+        _with_rows(entry, held_rows.get(entry.name))
+        for entry in manifest.plan.tensors
+        if entry.name not in known
+    )
+
+
+def turns_of_stages(manifest: Manifest) -> Turns:
+    """Return the order in which a bundle's stages run, and the rows that it holds for it."""
+    plan = manifest.plan
+    stages = [
+        StageRows(
+            stage.chain,
+            *_names(stage),
+            rows=tuple(stage.window.cover(plan.height, plan.width)[0]),
+            height=min(stage.window.height, plan.height),
+        )
+        if plan is not None and stage.window is not None and stage.chain
+        else StageRows("", *_names(stage))
+        for stage in manifest.stages
+    ]
+    kept = {state.made_by for state in manifest.states}
+    return turns_of(stages, {output.name for output in manifest.outputs} | kept)
 
 
 def state_specs(manifest: Manifest) -> tuple[TensorSpec, ...]:
@@ -52,9 +76,26 @@ def stage_borders(manifest: Manifest) -> tuple[StageBorders, ...]:
     """Return the names of every stage's inputs and outputs."""
     return tuple(
         StageBorders(
-            inputs=tuple(entry.name for entry in stage.inputs),
-            outputs=tuple(entry.name for entry in stage.outputs),
+            *_names(stage),
             cellwise=stage.window is not None and stage.window.cellwise,
+            chain=stage.chain,
         )
         for stage in manifest.stages
     )
+
+
+def _names(stage: StageEntry) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of a stage's inputs and of its outputs."""
+    return (
+        tuple(entry.name for entry in stage.inputs),
+        tuple(entry.name for entry in stage.outputs),
+    )
+
+
+def _with_rows(entry: HeldEntry, held_rows: int | None) -> TensorSpec:
+    """Return a tensor's spec; held_rows: in pixels, None for all rows."""
+    if held_rows is None or entry.axes is None:
+        return entry.spec()
+    shape = list(entry.shape)
+    shape[entry.axes[0]] = held_rows * entry.finer // entry.stride
+    return TensorSpec(entry.name, tuple(shape), entry.dtype)

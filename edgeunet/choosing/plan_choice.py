@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from edgeunet.errors import UsageError
-from edgeunet.planning.request import WHOLE_FRAME, PlanRequest, WindowSize
+from edgeunet.planning.request import MOST_WORKERS, WHOLE_FRAME, PlanRequest, WindowSize
 from edgeunet.processors import processors_of
 from edgeunet.specs import Engine
 from edgeunet.units import format_size
@@ -23,6 +23,7 @@ def plan_request(
     windows: Windows | None = None,
     board: str | None = None,
     tune: bool = False,
+    workers: int | None = None,
 ) -> PlanRequest:
     """Return the plan request of these options; without any, whole frames.
 
@@ -31,6 +32,7 @@ def plan_request(
     board: a Jetson module, such as ``orin-nano-4gb``. Its usable memory is the limit, weights
         included.
     tune: windows are timed on this machine.
+    workers: how many windows run at a time; None for one.
 
     Raises UsageError for contradicting options, and for an unknown board.
     """
@@ -49,24 +51,53 @@ def plan_request(
         )
     if isinstance(windows, tuple) and min(windows) < 1:
         raise UsageError(f"windows of {format_size(*windows)} hold no pixel", hint="like 256x256")
+    _check_workers(workers, windows, tune=tune, limited=(budget_bytes, board) != (None, None))
     limit = budget_bytes
     if board is not None:
         from edgeunet.boards import find_board
 
         limit = find_board(board).usable_bytes
-    included = board is not None
+    included, together = board is not None, workers or 1
     if windows is None:
         if limit is None:
             return PlanRequest(auto=True) if tune else WHOLE_FRAME
-        return PlanRequest(budget_bytes=limit, weights_included=included)
+        return PlanRequest(budget_bytes=limit, weights_included=included, workers=together)
     if windows == "auto" or windows == "none":
         return PlanRequest(
             budget_bytes=limit,
             auto=windows == "auto",
             whole=windows == "none",
             weights_included=included,
+            workers=together,
         )
-    return PlanRequest(budget_bytes=limit, window=windows, weights_included=included)
+    return PlanRequest(
+        budget_bytes=limit, window=windows, weights_included=included, workers=together
+    )
+
+
+def _check_workers(
+    workers: int | None, windows: Windows | None, *, tune: bool, limited: bool
+) -> None:
+    """Raise UsageError for workers that cannot be, or have no windows to share.
+
+    limited: whether there is a byte limit, within which windows are chosen.
+    """
+    if workers is None:
+        return
+    if not 1 <= workers <= MOST_WORKERS:
+        raise UsageError(
+            f"{workers} is not a number of workers",
+            hint=f"use 1 to {MOST_WORKERS}, or leave it out",
+        )
+    if workers > 1 and tune:
+        raise UsageError(
+            "tuning times one window at a time", hint="leave the workers or the tuning out"
+        )
+    if workers > 1 and (windows == "none" or (windows is None and not limited)):
+        raise UsageError(
+            f"whole frames have no windows that {workers} workers could share",
+            hint="add a budget, or --tile auto",
+        )
 
 
 def cpu_choice(

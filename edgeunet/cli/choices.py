@@ -61,14 +61,23 @@ def read_precision(
 
 
 def read_plan_request(
-    budget: str | None, tile: str | None, board: str | None, *, tune: bool = False
+    budget: str | None,
+    tile: str | None,
+    board: str | None,
+    *,
+    tune: bool = False,
+    workers: int | None = None,
 ) -> PlanRequest:
-    """Return the request of --budget, --tile, --board and --tune; default: whole frames."""
+    """Return the request of --budget, --tile, --board, --tune and --workers.
+
+    Without any of them, whole frames.
+    """
     return plan_request(
         budget_bytes=None if budget is None else parse_bytes(budget),
         windows=read_windows(tile),
         board=board,
         tune=tune,
+        workers=workers,
     )
 
 

@@ -25,7 +25,7 @@ from edgeunet.cli.choices import (
 from edgeunet.cli.console import note, print_json
 from edgeunet.cli.export_tables import export_document, print_contract, print_export
 from edgeunet.cli.int8 import read_int8, write_sensitivity
-from edgeunet.cli.options import AsJson, Budget, Cpu, Size, Tile, Weights, Width
+from edgeunet.cli.options import AsJson, Budget, Cpu, Size, Tile, Weights, Width, Workers
 from edgeunet.cli.triton import check_served, serve_bundle
 from edgeunet.errors import UsageError, near_match
 from edgeunet.specs import Engine, FrameType, Precision
@@ -88,6 +88,7 @@ def command(
     budget: Budget = None,
     cpu: Cpu = None,
     tile: Tile = None,
+    workers: Workers = None,
     calibration: Annotated[
         str | None,
         typer.Option(
@@ -164,7 +165,7 @@ def command(
         ),
         frame_type,
     )
-    request = read_plan_request(budget, tile, board, tune=tune)
+    request = read_plan_request(budget, tile, board, tune=tune, workers=workers)
     if tune:
         _check_tuned(precision)
     selections: list[Selection] = []

@@ -74,3 +74,12 @@ Width = Annotated[
         help="Width of a MODEL: tiny, small, base, or a number of channels.",
     ),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        help="Windows that run at a time on onnxruntime and share the CPU threads; default: 1, or "
+        "what the bundle was exported for.",
+    ),
+]

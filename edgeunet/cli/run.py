@@ -15,7 +15,7 @@ import typer
 
 from edgeunet.cli import console
 from edgeunet.cli.config_file import take_defaults
-from edgeunet.cli.options import AsJson, ImageBits, Seed
+from edgeunet.cli.options import AsJson, ImageBits, Seed, Workers
 from edgeunet.errors import EdgeUnetError, SinkError, SourceError, UsageError
 
 _SIGNAL_EXIT_BASE = 128
@@ -102,6 +102,7 @@ def command(
         int | None,
         typer.Option("--threads", metavar="N", help="Number of CPU threads; default: all cores."),
     ] = None,
+    workers: Workers = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -258,6 +259,7 @@ def command(
         temporal=temporal == "on",
         frame_limit=frames,
         threads=threads,
+        workers=workers,
         patience=Patience(timeout, parse_reconnect(reconnect)),
         password_file=password_file,
         recording=read_recording(segment, keep, least_free),

@@ -17,6 +17,7 @@ from edgeunet.convert.network_graph import (
     within_memory,
 )
 from edgeunet.convert.quantizing import Quantizer
+from edgeunet.errors import UsageError
 from edgeunet.graph.for_engine import finish
 from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.graph.summary import view_of_model, write_model
@@ -45,11 +46,20 @@ def planner_of(
     precision: Precision,
     quantizer: Quantizer | None = None,
     processors: Sequence[ProcessorClass] = PROCESSOR_CLASSES,
+    workers: int = 1,
 ) -> Planner:
     """Return a planner for frames of (height, width) pixels.
 
     quantizer: for INT8. processors: those that plans are for.
+    workers: how many windows run at a time.
+    Raises UsageError for several workers of an engine that has none.
     """
+    engine = target_of(precision) if quantizer is None else quantizer.engine
+    if workers > 1 and engine is not Engine.ONNXRUNTIME:
+        raise UsageError(
+            f"{workers} workers are for onnxruntime, and {precision} is planned for TensorRT",
+            hint="leave --workers out, or export --fp32",
+        )
     model = graphs.at(*graphs.base_size, precision, quantizer)
     graph = FrameGraph(model, _stages_before(graphs, height, width, precision))
     return Planner(
@@ -59,7 +69,8 @@ def planner_of(
         multiple=graphs.multiple,
         levels=graph.levels if graphs.levels is None else graphs.levels,
         name=graphs.facts.name,
-        engine=target_of(precision) if quantizer is None else quantizer.engine,
+        engine=engine,
+        workers=workers,
         processors=processors,
     )
 
@@ -96,7 +107,7 @@ def plan_frames(
     quantizer: for INT8.
     processors: those that the plan is for.
     """
-    planner = planner_of(graphs, height, width, precision, quantizer, processors)
+    planner = planner_of(graphs, height, width, precision, quantizer, processors, request.workers)
     if time_graph is None or request.whole or request.window is not None:
         return choose_plan(planner, request)
     with tempfile.TemporaryDirectory(prefix="edgeunet-") as folder:
@@ -144,7 +155,9 @@ def report_of_request(
     check_precision(precision)
     check_frame_size(graphs.facts, height, width)
     with within_memory(graphs.facts, height, width):
-        planner = planner_of(graphs, height, width, precision, processors=processors)
+        planner = planner_of(
+            graphs, height, width, precision, processors=processors, workers=request.workers
+        )
         plan = choose_plan(planner, request)
         gains = gains_of(planner, plan)
         if plan.staged:

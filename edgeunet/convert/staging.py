@@ -52,6 +52,9 @@ def plan_entry(plan: FramePlan, budget_bytes: int | None) -> FramePlanEntry:
         engine=plan.engine,
         predicted_bytes=plan.prediction.total_bytes,
         budget_bytes=budget_bytes,
+        relays=plan.relays,
+        workers=plan.workers,
+        worker_bytes=plan.worker_bytes,
     )
 
 
@@ -108,9 +111,8 @@ def _write_stage(planned: PlannedStage, plan: FramePlan, folder: Path) -> StageE
     stage, window = planned.stage, planned.window
     size = window or (plan.height, plan.width)
     model = finish(stage.at(*size), plan.engine, plan.processors)
-    return _write(
-        model, stage.name, folder, None if window is None else _window_entry(stage, window)
-    )
+    entry = None if window is None else _window_entry(stage, window)
+    return _write(model, stage.name, folder, entry, stage.chain)
 
 
 def _window_entry(stage: StageGraph, window: tuple[int, int]) -> WindowEntry:
@@ -123,7 +125,9 @@ def _window_entry(stage: StageGraph, window: tuple[int, int]) -> WindowEntry:
     )
 
 
-def _write(model: ir.Model, name: str, folder: Path, window: WindowEntry | None) -> StageEntry:
+def _write(
+    model: ir.Model, name: str, folder: Path, window: WindowEntry | None, chain: str = ""
+) -> StageEntry:
     file = f"{name}.onnx"
     ir.save(model, folder / file)
     return StageEntry(
@@ -132,6 +136,7 @@ def _write(model: ir.Model, name: str, folder: Path, window: WindowEntry | None)
         inputs=tuple(_tensor(value) for value in model.graph.inputs),
         outputs=tuple(_tensor(value) for value in model.graph.outputs),
         window=window,
+        chain=chain,
     )
 
 

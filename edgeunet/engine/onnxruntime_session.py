@@ -36,7 +36,7 @@ import onnxruntime
 
 from edgeunet.engine.onnxruntime_arenas import arena_for
 from edgeunet.errors import EngineError, UsageError
-from edgeunet.processors import this_processor
+from edgeunet.processors import this_processor, usable_cores
 from edgeunet.specs import Array, Engine, Pool, TensorSpec
 
 _LOG_ERRORS_ONLY = 3
@@ -200,7 +200,7 @@ def _options(threads: int | None) -> onnxruntime.SessionOptions:
         raise UsageError(
             f"{threads} is not a number of threads", hint="use 1 or more, or leave it out"
         )
-    cores = _usable_cores()
+    cores = usable_cores()
     if threads is not None and threads > max(_MOST_THREADS, cores):
         raise UsageError(
             f"{threads} threads are far more than this machine's {cores} cores",
@@ -249,13 +249,6 @@ def _load(graph: Path, options: onnxruntime.SessionOptions) -> onnxruntime.Infer
             f"onnxruntime cannot load {graph.name}: {_reason(error)}",
             hint="export it again, or update onnxruntime if the file comes from a newer version",
         ) from error
-
-
-def _usable_cores() -> int:
-    """Return the cores this process may use; a container often has fewer than the machine."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _reason(error: Exception) -> str:

@@ -8,6 +8,9 @@ others (1x1 convolutions, shuffles, sums) go where the fewest bytes are held bet
 What windows cannot run above the level, such as a mean over the whole frame (NAFNet's channel
 attention), runs once in a part of its own, between two passes of windows. The result is exact, and
 what it reads and makes is held.
+
+Encode and decode can also be divided by level into a chain: stages that take turns, row of windows
+by row (``window_turns.py``). Each stage of a chain has a smaller halo than the whole part has.
 """
 
 from __future__ import annotations
@@ -25,6 +28,10 @@ from edgeunet.graph.geometry import Geometry
 from edgeunet.graph.mincut import cheapest_cut
 from edgeunet.graph.phases import Kind, kinds_of, phases_of
 
+CHAINS = ("encode", "decode")
+"""The parts that can be divided into chains, in execution order; they are called so where each is a
+single pass of windows."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -32,6 +39,7 @@ class Part:
 
     windowed: whether the part runs window by window.
     recomputed: encoder values that the part computes again from the frame instead of reading them.
+    chain: the name of the chain that the part is in; empty for none.
     """
 
     name: str
@@ -39,6 +47,7 @@ class Part:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     recomputed: tuple[str, ...] = ()
+    chain: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,14 +55,19 @@ class _Group:
     name: str
     windowed: bool
     nodes: set[ir.Node]
+    chain: str = ""
 
 
-def split_at(whole: Geometry, level: int, *, recompute: int = 0) -> tuple[Part, ...]:
+def split_at(
+    whole: Geometry, level: int, *, recompute: int = 0, relays: tuple[int, ...] = ()
+) -> tuple[Part, ...]:
     """Cut a whole-frame graph so that levels 0..level-1 run window by window.
 
     recompute: number of levels, from the finest, whose encoder values later windows compute again
-        instead of reading them. Raises GraphError when there is nothing to cut at this level, or
-        when a window cannot compute the encoder values again.
+        instead of reading them. relays: levels, in ascending order and below ``level``, at which
+        encode and decode are divided into chains. Raises GraphError when there is nothing to cut at
+        this level, when a window cannot compute the encoder values again, or when no part can be
+        divided at these levels.
     """
     kinds = kinds_of(whole, level)
     if level > whole.levels or Kind.WINDOWED not in kinds.values():
@@ -77,6 +91,13 @@ def split_at(whole: Geometry, level: int, *, recompute: int = 0) -> tuple[Part, 
             hint="store the skips of this network",
         )
     groups = _named(list(_groups(whole, level, kinds, phases, cores)))
+    if relays:
+        groups = [one for group in groups for one in _chained(whole, group, relays)]
+        if not any(group.chain for group in groups):
+            raise GraphError(
+                f"nothing runs in turns at the levels {relays}",
+                hint="divide it at other levels, or not at all",
+            )
     again: set[ir.Value] = set()
     if recompute:
         once = {node for group in groups if not group.windowed for node in group.nodes}
@@ -201,6 +222,35 @@ def _named(groups: list[_Group]) -> list[_Group]:
     return found
 
 
+def _chained(whole: Geometry, group: _Group, relays: tuple[int, ...]) -> list[_Group]:
+    """Divide the only pass of encode or of decode by level, where the fewest bytes cross.
+
+    Other groups are returned as they are: passes around a mean run one after the other over the
+    whole frame.
+    """
+    if group.name not in CHAINS:
+        return [group]
+    left = set(group.nodes)
+    pieces = []
+    encodes = group.name == CHAINS[0]
+    for level in relays if encodes else reversed(relays):
+        mixing = {node for node in left if whole.mixes(node)}
+        fine = {node for node in mixing if whole.finest_strides[node] < 2**level}
+        early, late = (fine, mixing - fine) if encodes else (mixing - fine, fine)
+        late |= whole.descendants(late, within=left)
+        if not early or not late or early & late:
+            continue
+        piece = cheapest_cut(left, early, late)
+        pieces.append(piece)
+        left -= piece
+    if not pieces:
+        return [group]
+    return [
+        _Group(f"{group.name}-{number}", True, nodes, chain=group.name)
+        for number, nodes in enumerate([*pieces, left], 1)
+    ]
+
+
 def _parts(whole: Geometry, groups: list[_Group], again: set[ir.Value]) -> tuple[Part, ...]:
     """Return the groups as parts, with the values that cross between them, in execution order.
 
@@ -229,6 +279,7 @@ def _parts(whole: Geometry, groups: list[_Group], again: set[ir.Value]) -> tuple
             (*given, *inputs[i]),
             tuple(outputs[i]),
             tuple(recomputed[i]),
+            group.chain,
         )
         for i, group in enumerate(groups)
         if outputs[i]

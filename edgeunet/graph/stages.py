@@ -67,6 +67,7 @@ class StageGraph:
     windowed: whether the stage runs window by window; otherwise it runs once.
     base: (height, width) in pixels of the frame that ``model`` was made for.
     operators: of a stage that runs once, those that no window can run.
+    chain: the name of the chain that the stage takes turns in; empty for none.
     """
 
     name: str
@@ -80,6 +81,7 @@ class StageGraph:
     windowed: bool
     base: tuple[int, int]
     operators: tuple[WholeOperator, ...] = ()
+    chain: str = ""
 
     @property
     def cellwise(self) -> bool:
@@ -144,16 +146,18 @@ class FrameGraph:
         """The number of levels that can be cut at; at the last, nothing is too coarse to cut."""
         return self._geometry.levels
 
-    def cut(self, level: int, *, recompute: int = 0) -> tuple[StageGraph, ...]:
+    def cut(
+        self, level: int, *, recompute: int = 0, relays: tuple[int, ...] = ()
+    ) -> tuple[StageGraph, ...]:
         """Cut the graph into stages, in execution order; level 0 gives one stage.
 
-        recompute: see ``split_at``. Raises GraphError, with the operator's name, when it cannot be
-            cut. Equal stages of different cuts share one model.
+        recompute, relays: see ``split_at``. Raises GraphError, with the operator's name, when it
+            cannot be cut. Equal stages of different cuts share one model.
         """
         if level == 0:
             first = (stage.once() for stage in self._before)
             return (*first, self._stage(WHOLE, self._model, windowed=False))
-        parts = split_at(self._geometry, level, recompute=recompute)
+        parts = split_at(self._geometry, level, recompute=recompute, relays=relays)
         return (*self._before, *(self._stage_of(part) for part in parts))
 
     def stage(self, name: str, *, windowed: bool) -> StageGraph:
@@ -178,7 +182,7 @@ class FrameGraph:
         if key not in self._stages:
             model = extract(self._geometry, part.name, part.inputs, part.outputs)
             self._stages[key] = self._stage(part.name, model, part.windowed)
-        return replace(self._stages[key], name=part.name)
+        return replace(self._stages[key], name=part.name, chain=part.chain)
 
     def _stage(self, name: str, part: ir.Model, windowed: bool) -> StageGraph:
         graph, known = part.graph, self._geometry.places

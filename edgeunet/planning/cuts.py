@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from edgeunet.analysis.held_layout import HeldLayout, StageBorders, lay_out_held
 from edgeunet.errors import GraphError
+from edgeunet.graph.split import CHAINS
 from edgeunet.graph.stages import Border, FrameGraph, StageGraph
 from edgeunet.imitation.prediction import Areas, StageCost, live_within, usual_bytes
 from edgeunet.planning.garbage import collected_once
+from edgeunet.planning.relay_choices import RelayChoices
 from edgeunet.planning.request import WindowSize
 from edgeunet.planning.window_choices import Costs, StageWindowChoices, WindowOptions
 from edgeunet.processors import ProcessorClass
 from edgeunet.specs import FRAME, STATES, Engine, TensorSpec
+from edgeunet.window_turns import StageRows, relayed_names, turns_of
 
 # Number of ways in which the budget is divided between window buffers and the engine.
 _SHARES = 48
@@ -32,11 +35,21 @@ class Cut:
         stages: Iterable[StageWindowChoices],
         size: WindowSize,
         engine: Engine,
+        outputs: Collection[str],
+        relays: tuple[int, ...] = (),
+        workers: int = 1,
     ) -> None:
-        """Store the stages of a cut. size: (rows, columns) of the padded frame."""
-        self.level, self.recompute, self.engine = level, recompute, engine
+        """Store the stages of a cut.
+
+        size: (rows, columns) of the padded frame. outputs: the names of the frame's outputs.
+        relays: the levels at which encode and decode are divided into chains.
+        workers: how many windows run at a time.
+        """
+        self._workers = workers
+        self.level, self.recompute, self.relays, self.engine = level, recompute, relays, engine
         self.sized = tuple(stages)
         self._size = size
+        self._outputs = frozenset(outputs)
 
     @property
     def stages(self) -> tuple[StageGraph, ...]:
@@ -46,13 +59,72 @@ class Cut:
     def costs(self) -> tuple[StageCost, ...]:
         return tuple(one.cost for one in self.sized)
 
+    def held(self, windows: Sequence[WindowSize | None]) -> tuple[TensorSpec, ...]:
+        """The tensors that stages pass to later ones, at the size of the padded frame.
+
+        Of a relayed tensor, the rows that are held at a time with these windows.
+        """
+        return self._held(self._held_rows(windows))
+
+    def layout(self, windows: Sequence[WindowSize | None]) -> HeldLayout:
+        """Return the arena of held tensors with these windows."""
+        return lay_out_held(self._borders, self.held(windows))
+
     @functools.cached_property
-    def held(self) -> tuple[TensorSpec, ...]:
-        """The tensors that stages pass to later ones, at the size of the padded frame."""
+    def least_held_bytes(self) -> int:
+        """The bytes of held tensors without those that are relayed."""
+        fixed = self._held(dict.fromkeys(self.relayed, 0))
+        return lay_out_held(self._borders, fixed).arena_bytes
+
+    @functools.cached_property
+    def relayed(self) -> frozenset[str]:
+        """The names of the relayed tensors."""
+        return relayed_names(self._rows_of([None] * len(self.sized)), self._outputs)
+
+    @property
+    def relays_whole_elements(self) -> bool:
+        """Whether the rows of relayed tensors are those of the frame, divided by a whole number.
+
+        Else rows of the frame are not rows of the tensor, and it cannot be held in parts.
+        """
+        rows = self._size[0]
+        return all(
+            border.axes is not None
+            and border.stride.denominator == 1
+            and border.shape_at(*self._size)[border.axes[0]] * border.stride == rows
+            and rows % stage.align == 0
+            for stage in self.stages
+            for border in stage.outputs
+            if border.name in self.relayed
+        )
+
+    def _held_rows(self, windows: Sequence[WindowSize | None]) -> Mapping[str, int]:
+        if not self.relays:
+            return {}
+        return turns_of(self._rows_of(windows), self._outputs).held_rows
+
+    def _rows_of(self, windows: Sequence[WindowSize | None]) -> list[StageRows]:
+        return [
+            StageRows(
+                borders.chain,
+                borders.inputs,
+                borders.outputs,
+                () if window is None else one.rows_of_windows(window[0]),
+                0 if window is None else min(window[0], self._size[0]),
+            )
+            for one, borders, window in zip(self.sized, self._borders, windows, strict=True)
+        ]
+
+    def _held(self, held_rows: Mapping[str, int]) -> tuple[TensorSpec, ...]:
         read = {border.name for stage in self.stages for border in stage.inputs}
         states = {spec.name for spec in self.states}
+        rows, columns = self._size
         return tuple(
-            self._spec(border)
+            TensorSpec(
+                border.name,
+                border.shape_at(held_rows.get(border.name, rows), columns),
+                border.dtype,
+            )
             for stage in self.stages
             for border in stage.outputs
             if border.name in read - {STATES[name] for name in STATES if name in states}
@@ -83,16 +155,16 @@ class Cut:
         return TensorSpec(border.name, border.shape_at(*self._size), border.dtype)
 
     @functools.cached_property
-    def layout(self) -> HeldLayout:
-        borders = [
+    def _borders(self) -> tuple[StageBorders, ...]:
+        return tuple(
             StageBorders(
                 tuple(border.name for border in stage.inputs),
                 tuple(border.name for border in stage.outputs),
                 stage.cellwise,
+                stage.chain,
             )
             for stage in self.stages
-        ]
-        return lay_out_held(borders, self.held)
+        )
 
     def work(self, windows: Sequence[WindowSize | None]) -> float:
         """Return the multiply-accumulates of a frame with these windows."""
@@ -103,13 +175,18 @@ class Cut:
         return total
 
     def largest(self, windows: Sequence[WindowSize | None]) -> tuple[int, int]:
-        """Return the largest window buffers and the largest live peak of all stages, in bytes."""
+        """Return the largest window buffers and the largest live peak of all stages, in bytes.
+
+        Of windows, what all workers take together.
+        """
         window_bytes = live_bytes = 0
         for one, window in zip(self.sized, windows, strict=True):
             area = np.array([one.covering(window)[1]])
-            live_bytes = max(live_bytes, int(one.cost.live_bytes(area)[0]))
+            together = 1 if window is None else self._workers
+            live_bytes = max(live_bytes, together * int(one.cost.live_bytes(area)[0]))
             if window is not None:
-                window_bytes = max(window_bytes, int(one.cost.border_bytes(area)[0]))
+                border_bytes = int(one.cost.border_bytes(area)[0])
+                window_bytes = max(window_bytes, together * border_bytes)
         return window_bytes, live_bytes
 
     @functools.cached_property
@@ -118,6 +195,10 @@ class Cut:
         area = np.array([self._size[0] * self._size[1]])
         once = [cost for cost in self.costs if not cost.stage.windowed]
         return max((int(cost.live_bytes(area)[0]) for cost in once), default=0)
+
+    @functools.cached_property
+    def _relay_choices(self) -> RelayChoices:
+        return RelayChoices(self.sized, self.relayed, self._size, self.engine, self._workers)
 
     def smallest_window_size(self) -> WindowSize:
         """Return the smallest (rows, columns) that every windowed stage can run on."""
@@ -132,9 +213,14 @@ class Cut:
         return math.lcm(*(stage.align for stage in self.stages if stage.windowed))
 
     def allows(self, window: WindowSize | None) -> bool:
-        """Return whether every windowed stage can run on windows of this size."""
+        """Return whether every windowed stage can run on windows of this size.
+
+        Stages of a chain have windows of different sizes, so they are always chosen.
+        """
         if window is None:
             return True
+        if self.relays:
+            return False
         least = self.smallest_window_size()
         return all(
             side >= length or (side >= small and side % self.align == 0)
@@ -143,6 +229,8 @@ class Cut:
 
     def smallest(self, window: WindowSize | None) -> list[WindowSize | None]:
         """Return the windows with which this cut takes the least memory."""
+        if self.relays:
+            return self._relay_choices.smallest(self._live_once)
         chosen: list[WindowSize | None] = []
         for one in self.sized:
             if not one.stage.windowed:
@@ -150,8 +238,8 @@ class Cut:
                 continue
             options = one.options(window)
             # The core sets a lower limit: windows that take less than it gain nothing.
-            live = np.maximum(options.live, self._live_once)
-            totals = usual_bytes(self.engine, live) + options.border
+            live = np.maximum(self._workers * options.live, self._live_once)
+            totals = usual_bytes(self.engine, live) + self._workers * options.border
             order = np.lexsort((options.work, np.round(totals)))
             chosen.append(options.window(int(order[0])))
         return chosen
@@ -178,6 +266,8 @@ class Cut:
         """
         if not self.allows(window):
             return None
+        if self.relays:
+            return self._relay_choices.within(room, self._live_once)
         # Bytes that window buffers may take, for every way to divide the room.
         shares = np.array([room * step // _SHARES for step in range(1, _SHARES)])
         live_rooms = np.array(
@@ -190,7 +280,8 @@ class Cut:
                 found.append(None)
                 continue
             options = one.options(window)
-            fitting, index = options.least_work(live_rooms, shares)
+            each = (live_rooms // self._workers, shares // self._workers)
+            fitting, index = options.least_work(*each)
             total += np.where(fitting > 0, options.work[index], np.inf)
             found.append((options, index))
         best = int(np.argmin(total))
@@ -205,10 +296,12 @@ def cuts_of(
     size: WindowSize,
     engine: Engine,
     processors: Sequence[ProcessorClass],
+    workers: int = 1,
 ) -> tuple[Cut, ...]:
     """Return every way to cut a graph at levels 1..levels; of equal cuts only one.
 
     size: (rows, columns) of the padded frame. processors: see ``cost_of``.
+    workers: how many windows run at a time.
     A graph of which nothing is local has no cut.
     """
     found = []
@@ -225,5 +318,34 @@ def cuts_of(
             if borders not in seen:
                 seen.add(borders)
                 sized = [StageWindowChoices(stage, size, costs) for stage in stages]
-                found.append(Cut(level, recompute, sized, size, engine))
+                found.append(Cut(level, recompute, sized, size, engine, graph.outputs, (), workers))
+    if engine is Engine.ONNXRUNTIME:
+        found += _relayed_cuts(graph, found, size, costs, workers)
     return tuple(found)
+
+
+def _relayed_cuts(
+    graph: FrameGraph, cuts: Sequence[Cut], size: WindowSize, costs: Costs, workers: int
+) -> list[Cut]:
+    """Return the cuts whose encode and decode are chains, divided at the coarsest levels.
+
+    The finer a level, the more of it is relayed, and the smaller the halo that dividing there
+    saves. cuts: those without chains.
+    """
+    found = []
+    for plain in cuts:
+        single = any(stage.name in CHAINS for stage in plain.stages)
+        # What is kept from frame to frame is read while later stages write over it.
+        divided = single and not plain.recompute and not plain.states
+        for first in reversed(range(1, plain.level)) if divided else ():
+            relays = tuple(range(first, plain.level))
+            try:
+                stages = graph.cut(plain.level, relays=relays)
+            except GraphError:
+                break
+            sized = [StageWindowChoices(stage, size, costs) for stage in stages]
+            outputs = graph.outputs
+            cut = Cut(plain.level, 0, sized, size, plain.engine, outputs, relays, workers)
+            if cut.relays_whole_elements:
+                found.append(cut)
+    return found

@@ -10,7 +10,7 @@ from edgeunet.analysis.held_layout import HeldLayout
 from edgeunet.graph.stages import StageGraph
 from edgeunet.graph.whole_operators import WholeOperator
 from edgeunet.imitation.prediction import StageCost
-from edgeunet.planning.processor_memory import ProcessorMemory
+from edgeunet.planning.processor_memory import ProcessorMemory, memory_of
 from edgeunet.planning.request import WindowSize
 from edgeunet.processors import ProcessorClass
 from edgeunet.specs import Engine, TensorSpec
@@ -23,9 +23,9 @@ class Prediction:
     frame_bytes: the padded frame and the outputs.
     held_bytes: the arena of held tensors.
     state_bytes: what is kept from frame to frame.
-    window_bytes: the buffers of the stage whose windows take most.
+    window_bytes: the buffers of the stage whose windows take most, for every worker.
     live_bytes: live activations of the stage that needs most.
-    engine_bytes: those live activations and what the engine adds to them.
+    engine_bytes: those live activations and what the engine adds to them, for every worker.
     """
 
     frame_bytes: int
@@ -65,17 +65,20 @@ class FramePlan:
     frame: (height, width) in pixels.
     level: the level that the graph is cut at; 0 for a whole frame.
     recompute: the number of skip levels that decode makes again.
+    relays: the levels at which encode and decode are divided into chains; see graph/split.py.
     height, width: of the padded frame, in pixels.
     held: the tensors that stages hold for later ones.
     states: the tensors that are kept from frame to frame.
     prediction: on the processor that takes most of those that the plan is for.
     memory: for every group of those processors.
     recompute_ratio: the arithmetic of all windows over that of the whole frame.
+    workers: how many windows run at a time.
     """
 
     frame: tuple[int, int]
     level: int
     recompute: int
+    relays: tuple[int, ...]
     height: int
     width: int
     stages: tuple[PlannedStage, ...]
@@ -86,6 +89,7 @@ class FramePlan:
     recompute_ratio: float
     engine: Engine
     states: tuple[TensorSpec, ...] = ()
+    workers: int = 1
 
     @property
     def windowed(self) -> bool:
@@ -127,6 +131,25 @@ class FramePlan:
     def processors(self) -> tuple[ProcessorClass, ...]:
         """The classes that the plan is for, and its graphs are laid out for."""
         return tuple(one for group in self.memory for one in group.processors)
+
+    @property
+    def worker_bytes(self) -> int:
+        """What each worker after the first takes: buffers, and an arena for the windows."""
+        in_windows = [
+            (one.cost.allocations, one.window[0] * one.window[1])
+            for one in self.stages
+            if one.window is not None
+        ]
+        if not in_windows:
+            return 0
+        found = [
+            memory_of(
+                self.engine, group.processors, [(each[index], size) for each, size in in_windows]
+            )
+            for index, group in enumerate(self.memory)
+        ]
+        engine = max((one.engine_bytes for one in found), default=0)
+        return self.prediction.window_bytes // self.workers + engine
 
     @property
     def region_bytes(self) -> int:

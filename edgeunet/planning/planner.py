@@ -54,6 +54,7 @@ class Planner:
         name: str,
         engine: Engine = Engine.ONNXRUNTIME,
         processors: Sequence[ProcessorClass] = PROCESSOR_CLASSES,
+        workers: int = 1,
     ) -> None:
         """Prepare for frames of (height, width) pixels.
 
@@ -61,8 +62,10 @@ class Planner:
         levels: number of levels that can be cut at.
         name: the network's name, for error messages.
         processors: a plan's memory is that of the class that takes most; for onnxruntime.
+        workers: how many windows run at a time.
         """
         self._name = name
+        self.workers = workers
         self._graph = graph
         self._frame = (height, width)
         self.height = -(-height // multiple) * multiple
@@ -70,7 +73,7 @@ class Planner:
         self._levels = levels
         self.engine = engine
         self.groups = kernel_groups(engine, processors, integers=graph.has_integers)
-        self._plans: dict[tuple[int, int, tuple[WindowSize | None, ...]], FramePlan] = {}
+        self._plans: dict[tuple[Cut, tuple[WindowSize | None, ...]], FramePlan] = {}
         self._smallest: dict[WindowSize | None, list[FramePlan]] = {}
 
     @functools.cached_property
@@ -169,9 +172,13 @@ class Planner:
         return best
 
     def in_windows(self, areas: Sequence[int]) -> list[FramePlan]:
-        """Return, for every cut and area, a plan with windows of at most that many pixels."""
-        found = [cut.at_most(area) for cut in self._cuts for area in areas]
-        cuts = [cut for cut in self._cuts for _ in areas]
+        """Return, for every cut without chains and area, a plan with windows of at most that area.
+
+        areas: in pixels.
+        """
+        alone = [cut for cut in self._cuts if not cut.relays]
+        found = [cut.at_most(area) for cut in alone for area in areas]
+        cuts = [cut for cut in alone for _ in areas]
         return [
             self._plan(cut, windows)
             for cut, windows in zip(cuts, found, strict=True)
@@ -192,12 +199,12 @@ class Planner:
         size = (self.height, self.width)
         costs = Costs(self.engine, self._kinds)
         stages = [StageWindowChoices(stage, size, costs) for stage in self._graph.cut(0)]
-        return Cut(0, 0, stages, size, self.engine)
+        return Cut(0, 0, stages, size, self.engine, self._graph.outputs)
 
     @functools.cached_property
     def _cuts(self) -> tuple[Cut, ...]:
         size = (self.height, self.width)
-        return cuts_of(self._graph, self._levels, size, self.engine, self._kinds)
+        return cuts_of(self._graph, self._levels, size, self.engine, self._kinds, self.workers)
 
     @functools.cached_property
     def _kinds(self) -> tuple[ProcessorClass, ...]:
@@ -222,7 +229,7 @@ class Planner:
 
     def _plan(self, cut: Cut, windows: Sequence[WindowSize | None] | None) -> FramePlan:
         chosen = (None,) * len(cut.stages) if windows is None else tuple(windows)
-        key = (cut.level, cut.recompute, chosen)
+        key = (cut, chosen)
         if key not in self._plans:
             self._plans[key] = self._predicted(cut, chosen)
         return self._plans[key]
@@ -237,13 +244,20 @@ class Planner:
             runs.append((one.cost.allocations, pixels))
             work += count * pixels * one.cost.macs_per_pixel
         window_bytes, live_bytes = cut.largest(chosen)
+        layout = cut.layout(chosen)
+        workers = self.workers if any(window is not None for window in chosen) else 1
         memory = tuple(
-            self._memory(cut, group, [(each[index], pixels) for each, pixels in runs])
+            self._memory(
+                cut,
+                group,
+                [(each[index], pixels) for each, pixels in runs],
+                [window is not None for window in chosen],
+            )
             for index, group in enumerate(self.groups)
         )
         prediction = Prediction(
             frame_bytes=self._frame_bytes(cut),
-            held_bytes=cut.layout.arena_bytes,
+            held_bytes=layout.arena_bytes,
             window_bytes=window_bytes,
             live_bytes=live_bytes,
             engine_bytes=max(one.engine_bytes for one in memory),
@@ -254,16 +268,18 @@ class Planner:
             frame=self._frame,
             level=cut.level,
             recompute=cut.recompute,
+            relays=cut.relays,
             height=self.height,
             width=self.width,
             stages=tuple(stages),
-            held=cut.held,
-            layout=cut.layout,
+            held=cut.held(chosen),
+            layout=layout,
             prediction=prediction,
             memory=memory,
             recompute_ratio=work / whole if whole else 1.0,
             engine=self.engine,
             states=cut.states,
+            workers=workers,
         )
 
     def _memory(
@@ -271,8 +287,15 @@ class Planner:
         cut: Cut,
         processors: tuple[ProcessorClass, ...],
         runs: Sequence[tuple[Allocations, int]],
+        windowed: Sequence[bool],
     ) -> ProcessorMemory:
+        """Return what an engine takes for stages, with all workers. windowed: run in windows."""
         found = memory_of(self.engine, processors, runs)
+        if self.workers > 1 and any(windowed):
+            in_windows = [run for run, one in zip(runs, windowed, strict=True) if one]
+            beside = memory_of(self.engine, processors, in_windows).engine_bytes
+            more = found.engine_bytes + (self.workers - 1) * beside
+            found = replace(found, engine_bytes=more)
         padded = (self.height, self.width) != self._frame
         if cut.staged or not padded or self.engine is not Engine.ONNXRUNTIME:
             return found
@@ -298,7 +321,7 @@ class Planner:
     def _at_least(self, cut: Cut, windows: Sequence[WindowSize | None]) -> int:
         """Return a cheap lower bound on a plan's bytes, checked before the arena is simulated."""
         window_bytes, live_bytes = cut.largest(windows)
-        beside = self._frame_bytes(cut) + cut.layout.arena_bytes + cut.state_bytes
+        beside = self._frame_bytes(cut) + cut.layout(windows).arena_bytes + cut.state_bytes
         return beside + window_bytes + least_bytes(self.engine, live_bytes)
 
     def _most_asked(self, cut: Cut, budget_bytes: int) -> float:
@@ -309,16 +332,17 @@ class Planner:
         return self._whole_cut.costs[0].macs_per_pixel * self.height * self.width
 
     def _room_beside(self, cut: Cut, budget_bytes: int) -> int:
-        """Return the bytes left for window buffers and the engine."""
-        beside = self._frame_bytes(cut) + cut.layout.arena_bytes + cut.state_bytes
+        """Return the bytes left for window buffers, the engine, and relayed tensors."""
+        beside = self._frame_bytes(cut) + cut.least_held_bytes + cut.state_bytes
         return budget_bytes - beside
 
     def _no_window(self, window: WindowSize) -> UsageError:
-        if not self._cuts:
+        cuts = [cut for cut in self._cuts if not cut.relays]
+        if not cuts:
             operators = self.whole().stages[0].stage.operators
             why = f": {operators[0].why}" if operators else ""
             return UsageError(f"{self._name} has no level to cut at{why}", hint="run whole frames")
-        cut = min(self._cuts, key=lambda one: math.prod(one.smallest_window_size()))
+        cut = min(cuts, key=lambda one: math.prod(one.smallest_window_size()))
         least, step = cut.smallest_window_size(), math.lcm(STEP, cut.align)
         small = any(side < shortest for side, shortest in zip(window, least, strict=True))
         problem = "too small" if small else f"no multiples of {step}"

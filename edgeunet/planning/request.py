@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MOST_WORKERS = 64
+"""Every worker takes a thread, buffers and an arena."""
+
 WindowSize = tuple[int, int]
 """(rows, columns) of a window, in full-resolution pixels."""
 
@@ -17,6 +20,7 @@ class PlanRequest:
     auto: choose windows, also without a budget.
     whole: run whole frames only.
     weights_included: the budget includes the weights.
+    workers: how many windows run at a time, on onnxruntime.
     """
 
     budget_bytes: int | None = None
@@ -24,6 +28,7 @@ class PlanRequest:
     auto: bool = False
     whole: bool = False
     weights_included: bool = False
+    workers: int = 1
 
     def activation_bytes(self, weight_bytes: int) -> int | None:
         """Return what the budget leaves for activations; None without one."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeunet.frame_windows import Halo, smallest_window, windows
+from edgeunet.frame_windows import Halo, Window, smallest_window, windows
 from edgeunet.graph.stages import StageGraph
 from edgeunet.imitation.prediction import Areas, StageCost, cost_of
 from edgeunet.planning.garbage import collected_once
@@ -117,6 +117,10 @@ class StageWindowChoices:
             _least(self._size[1], stage.align, stage.halo_columns),
         )
 
+    def rows_of_windows(self, height: int) -> tuple[Window, ...]:
+        """Return the windows along the rows, for windows of this height."""
+        return _cover(self._size[0], height, self.stage.align, self.stage.halo_rows)
+
     def covering(self, window: WindowSize | None) -> tuple[int, int]:
         """Return (number of windows that cover the frame, pixels of one window)."""
         if window is None:
@@ -181,6 +185,11 @@ def _sides(length: int, align: int, halo: Halo) -> Sides:
 @functools.lru_cache(maxsize=4096)
 def _count(length: int, side: int, align: int, halo: Halo) -> int:
     return len(windows(length, side, align=align, halo=halo))
+
+
+@functools.lru_cache(maxsize=1024)
+def _cover(length: int, side: int, align: int, halo: Halo) -> tuple[Window, ...]:
+    return tuple(windows(length, min(side, length), align=align, halo=halo))
 
 
 def _least(length: int, align: int, halo: Halo) -> int:

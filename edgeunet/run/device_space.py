@@ -160,6 +160,7 @@ class DeviceSpace:
         inputs: Mapping[str, DeviceTensor],
         outputs: Mapping[str, DeviceTensor],
         work: Work,
+        lane: int = 0,
     ) -> Opened:
         plan = self._plans[stage.name]
         addresses = {name: tensor.address for name, tensor in (*inputs.items(), *outputs.items())}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgeunet.bundle import Bundle
@@ -13,11 +13,12 @@ from edgeunet.engine import check_engine, choose_engine, open_session
 from edgeunet.engine.cuda.settings import DeviceSettings, read_settings
 from edgeunet.engine.trt.plans import plan_path
 from edgeunet.engine.trt.provider import is_installed
-from edgeunet.errors import EdgeUnetError, EngineError, MissingPackageError
-from edgeunet.processors import ProcessorClass, this_processor
+from edgeunet.errors import EdgeUnetError, EngineError, MissingPackageError, UsageError
+from edgeunet.processors import ProcessorClass, this_processor, usable_cores
 from edgeunet.run.device_space import DeviceSpace, open_device_space
 from edgeunet.run.promises import Promise, promise_of
 from edgeunet.run.spaces import HostSpace, Space
+from edgeunet.run.workers import workers_of
 from edgeunet.specs import Array, Engine, Pool, Precision, Session
 
 Note = Callable[[str], None]
@@ -26,7 +27,7 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class OpenedSpace:
-    """The name of the chosen engine, and its space.
+    """The name of the chosen engine, its space, and how many windows run at a time.
 
     promise: what onnxruntime is expected to take; None for other engines.
     """
@@ -34,6 +35,7 @@ class OpenedSpace:
     engine: Engine
     space: Space[Any]
     promise: Promise | None = None
+    workers: int = 1
 
 
 def open_space(
@@ -41,6 +43,7 @@ def open_space(
     engine: str = "auto",
     *,
     threads: int | None = None,
+    workers: int | None = None,
     settings: DeviceSettings | None = None,
     on_note: Note | None = None,
 ) -> OpenedSpace:
@@ -48,24 +51,31 @@ def open_space(
 
     engine: name of the engine. ``auto`` takes TensorRT where the bundle's plans can run.
     threads: CPU threads of onnxruntime; None takes every core.
+    workers: windows that run at a time on onnxruntime; None for those of the bundle's plan.
     settings: how CUDA is used; None reads the environment variables.
     on_note: called with one line about the choice.
-    Raises what ``choose_engine`` raises, and EngineError when ``tensorrt`` was named and cannot
-    run the bundle.
+    Raises what ``choose_engine`` and ``workers_of`` raise, EngineError when ``tensorrt`` was named
+    and cannot run the bundle, and UsageError when it is to have several workers.
     """
     check_engine(engine)
     tell = on_note or _say_nothing
     chosen = settings or read_settings()
     if engine == Engine.TENSORRT:
+        _check_alone(workers)
         return OpenedSpace(Engine.TENSORRT, _on_device(bundle, chosen, tell))
     if engine == "auto":
         try:
             space = _on_device(bundle, chosen, tell)
         except (EngineError, MissingPackageError) as error:
-            return open_without_gpu(bundle, error, threads=threads, on_note=on_note)
+            return open_without_gpu(
+                bundle, error, threads=threads, workers=workers, on_note=on_note
+            )
+        if workers is not None and workers > 1:
+            space.close()
+            _check_alone(workers)
         tell(f"engine: tensorrt, the bundle has plans for it ({space.title})")
         return OpenedSpace(Engine.TENSORRT, space)
-    return _on_host(bundle, choose_engine(engine), threads, tell)
+    return _on_host(bundle, choose_engine(engine), threads, workers, tell)
 
 
 def open_without_gpu(
@@ -73,6 +83,7 @@ def open_without_gpu(
     why: EdgeUnetError,
     *,
     threads: int | None = None,
+    workers: int | None = None,
     on_note: Note | None = None,
 ) -> OpenedSpace:
     """Open the engine that ``auto`` takes where TensorRT cannot run a bundle.
@@ -81,7 +92,7 @@ def open_without_gpu(
     Raises ``why`` when TensorRT could be expected and no other engine is installed.
     """
     tell = on_note or _say_nothing
-    return _on_host(bundle, _replacement(bundle, why, tell), threads, tell)
+    return _on_host(bundle, _replacement(bundle, why, tell), threads, workers, tell)
 
 
 def open_in_floats(bundle: Bundle) -> OpenedSpace:
@@ -101,7 +112,18 @@ def open_in_floats(bundle: Bundle) -> OpenedSpace:
     return OpenedSpace(Engine.ONNXRUNTIME, HostSpace(opener))
 
 
-def _on_host(bundle: Bundle, engine: Engine, threads: int | None, tell: Note) -> OpenedSpace:
+def _check_alone(workers: int | None) -> None:
+    if workers is not None and workers > 1:
+        raise UsageError(
+            "TensorRT runs one window at a time",
+            hint="leave the workers out, or choose --engine onnxruntime",
+        )
+
+
+def _on_host(
+    bundle: Bundle, engine: Engine, threads: int | None, workers: int | None, tell: Note
+) -> OpenedSpace:
+    count = workers_of(bundle, workers)
     if bundle.manifest.precision is Precision.INT8 and this_processor().sums_saturate:
         tell(
             f"int8 on {this_processor().title}: its fast 8-bit sums saturate, so the exact ones "
@@ -112,9 +134,20 @@ def _on_host(bundle: Bundle, engine: Engine, threads: int | None, tell: Note) ->
     promise = promise_of(bundle.manifest, threads)
     for note in promise.notes:
         tell(note)
-    pool = promise.pool
-    opener = functools.partial(_open_stage, bundle, engine, threads, pool, tell)
-    return OpenedSpace(engine, HostSpace(opener), promise)
+    # A worker has a pool, and so an arena, of its own: what it takes does not depend on the others.
+    openers = [
+        functools.partial(
+            _open_stage,
+            bundle,
+            engine,
+            threads,
+            None if promise.pool is None else replace(promise.pool),
+            tell,
+            window_threads=max(1, (threads or usable_cores()) // count) if count > 1 else threads,
+        )
+        for _ in range(count)
+    ]
+    return OpenedSpace(engine, HostSpace(*openers), promise, count)
 
 
 def _cost_of_fp16(processor: ProcessorClass) -> str:
@@ -181,12 +214,13 @@ def _open_stage(
     stage: StageEntry,
     outputs: Mapping[str, Array],
     *,
+    window_threads: int | None = None,
     integer_kernels: bool = True,
 ) -> Session:
     return open_session(
         bundle.file(stage.graph),
         engine,
-        threads=threads,
+        threads=threads if stage.window is None else window_threads,
         outputs=outputs,
         pool=pool,
         on_note=tell,

@@ -12,7 +12,7 @@ import numpy as np
 from edgeunet.analysis.held_layout import lay_out_held
 from edgeunet.bundle import Bundle
 from edgeunet.bundle.manifest import Manifest, TensorEntry
-from edgeunet.bundle.tensors import held_specs, stage_borders, state_specs
+from edgeunet.bundle.tensors import held_specs, stage_borders, state_specs, turns_of_stages
 from edgeunet.errors import BundleError, EngineError, SourceError
 from edgeunet.run.device_space import DeviceSpace, DeviceUse
 from edgeunet.run.engine_choice import (
@@ -27,6 +27,7 @@ from edgeunet.run.float_frames import Rounding
 from edgeunet.run.promises import FirstFrame
 from edgeunet.run.spaces import Call, Space
 from edgeunet.run.windows import StageRunner, scratch_bytes
+from edgeunet.run.workers import Workers
 from edgeunet.specs import FRAME, Array, Engine, FrameType, Image, TensorSpec
 from edgeunet.units import format_size
 
@@ -45,6 +46,8 @@ class Executor:
     engine: name of the engine. With ``auto``, onnxruntime replaces a GPU that has too little
         memory left for the plans.
     threads: CPU threads of onnxruntime; None takes every core.
+    workers: windows that run at a time on onnxruntime, which share the threads; None for as many
+        as the bundle was planned for. What runs once has all threads. The output is the same.
     on_note: called with one line about the chosen engine, about what it cannot do here, and about
         memory beyond the budget or the prediction; after the first frame as well.
     integer_kernels: False computes INT8 in floats, on onnxruntime, to compare with.
@@ -57,6 +60,7 @@ class Executor:
         engine: str = "auto",
         *,
         threads: int | None = None,
+        workers: int | None = None,
         on_note: Note | None = None,
         integer_kernels: bool = True,
     ) -> None:
@@ -71,7 +75,9 @@ class Executor:
         notes: list[str] = []
         try:
             if integer_kernels:
-                opened = open_space(bundle, engine, threads=threads, on_note=notes.append)
+                opened = open_space(
+                    bundle, engine, threads=threads, workers=workers, on_note=notes.append
+                )
             else:
                 opened = open_in_floats(bundle)
             try:
@@ -81,7 +87,9 @@ class Executor:
                     raise
                 # Notes about the GPU no longer apply.
                 notes.clear()
-                opened = open_without_gpu(bundle, error, threads=threads, on_note=notes.append)
+                opened = open_without_gpu(
+                    bundle, error, threads=threads, workers=workers, on_note=notes.append
+                )
                 self._make_ready(opened, manifest)
         finally:
             if on_note is not None:
@@ -89,6 +97,8 @@ class Executor:
                     on_note(line)
         self._on_note = on_note
         promised = opened.promise.predicted_bytes if opened.promise is not None else None
+        if promised is not None and manifest.plan is not None:
+            promised += (opened.workers - manifest.plan.workers) * manifest.plan.worker_bytes
         self._first: FirstFrame | None = None if on_note is None else FirstFrame(promised)
 
     def run(self, image: Image) -> Mapping[str, Array]:
@@ -171,6 +181,7 @@ class Executor:
         """Free everything. A frame that another thread runs is finished first."""
         with self._busy:
             self._closed = True
+            self._workers.close()
             self._space.close()
 
     def _forget(self) -> None:
@@ -180,32 +191,62 @@ class Executor:
     def _make_ready(self, opened: OpenedSpace, manifest: Manifest) -> None:
         self.engine = opened.engine
         self._space: Space[Any] = opened.space
+        self._workers = Workers(opened.workers)
         try:
             self._check_borders(manifest)
-            calls = [call for r in self._runners(manifest) for call in r.calls()]
-            self._space.ready([*calls, *self._keeping])
+            self._space.ready([*self._calls(manifest), *self._keeping])
             self._forget()
         except BaseException:
+            self._workers.close()
             self._space.close()
             raise
 
-    def _runners(self, manifest: Manifest) -> list[StageRunner[Any]]:
-        """Open every stage on its buffers. Stages run in turn, so they share one scratch block."""
+    def _calls(self, manifest: Manifest) -> list[Call]:
+        """Open every stage for every worker, and return the calls of a frame."""
+        turns = turns_of_stages(manifest)
+        buffers = self._buffers(manifest)
+        # One worker after the other, because each sets an arena up.
+        lanes = [
+            self._runners(manifest, buffers, turns.held_rows, lane)
+            for lane in range(self._workers.count)
+        ]
+        calls: list[Call] = []
+        for index, row in turns.order:
+            runners = [lane[index] for lane in lanes if index in lane]
+            if len(runners) == 1:
+                calls += runners[0].calls(row)
+            else:
+                calls.append(self._workers.together([runner.steps(row) for runner in runners]))
+        return calls
+
+    def _runners(
+        self,
+        manifest: Manifest,
+        buffers: Mapping[str, Any],
+        held_rows: Mapping[str, int],
+        lane: int,
+    ) -> dict[int, StageRunner[Any]]:
+        """Open a worker's stages on its buffers, and return them by their place in the manifest.
+
+        They run in turn, so they share one scratch block. Only the first worker, ``lane`` 0, has
+        the stages that run once.
+        """
         space = self._space
         tensors = {entry.name: entry for entry in manifest.plan.tensors} if manifest.plan else {}
-        buffers = self._buffers(manifest)
         whole = {name: buffer.shape for name, buffer in buffers.items()}
+        every = enumerate(manifest.stages)
+        stages = {i: stage for i, stage in every if lane == 0 or stage.window is not None}
         needed = max(
-            scratch_bytes(stage, whole, space.alignment_bytes) + space.work_bytes(stage)
-            for stage in manifest.stages
+            scratch_bytes(stage, whole, held_rows, space.alignment_bytes) + space.work_bytes(stage)
+            for stage in stages.values()
         )
         scratch = space.block(needed, WINDOW)
-        runners = []
-        for stage in manifest.stages:
-            runner = StageRunner(stage, buffers, tensors, scratch, space)
+        runners = {}
+        for index, stage in stages.items():
+            runner = StageRunner(stage, buffers, tensors, scratch, space, held_rows, lane)
             self._check(runner.opened.inputs, stage.inputs, stage.name)
             self._check(runner.opened.outputs, stage.outputs, stage.name)
-            runners.append(runner)
+            runners[index] = runner
         return runners
 
     def _buffers(self, manifest: Manifest) -> dict[str, Any]:

@@ -40,11 +40,12 @@ class Network:
         *,
         engine: str = "auto",
         threads: int | None = None,
+        workers: int | None = None,
         on_note: Note | None = None,
     ) -> None:
         """Load a bundle; ``edgeunet.open_bundle`` explains the arguments and errors."""
         manifest = bundle.manifest
-        self._executor = Executor(bundle, engine, threads=threads, on_note=on_note)
+        self._executor = Executor(bundle, engine, threads=threads, workers=workers, on_note=on_note)
         self._tasks = {entry.name: entry.task for entry in manifest.outputs}
         self.bundle: Bundle = bundle
         self.size: tuple[int, int] = (manifest.height, manifest.width)

@@ -85,13 +85,14 @@ def measure(
     engine: str = "auto",
     frames: int = FEWEST_FRAMES,
     threads: int | None = None,
+    workers: int | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Measurement:
     """Measure a bundle, or an ONNX file on random inputs, in a new process.
 
     target: path of the bundle or file.
     frames: number of frames, ``FEWEST_FRAMES`` or more.
-    threads: CPU threads; None takes every core.
+    threads: CPU threads; None takes every core. workers: as for ``Executor``, of a bundle.
     environment: variables for the new process, on top of this one's.
     Raises EngineError when the system cannot measure or the engine fails.
     """
@@ -101,7 +102,13 @@ def measure(
             hint=f"measure {FEWEST_FRAMES} or more",
         )
     _check_system()
-    order = {"target": str(target), "engine": engine, "frames": frames, "threads": threads}
+    order = {
+        "target": str(target),
+        "engine": engine,
+        "frames": frames,
+        "threads": threads,
+        "workers": workers,
+    }
     return Measurement.read(ask("edgeunet.run.measured", order, environment=environment))
 
 
@@ -172,11 +179,15 @@ def _failure(returncode: int, answer: dict[str, Any] | None, stderr: str) -> Eng
 
 
 def run_and_measure(
-    target: Path, engine: str, frames: int, threads: int | None = None
+    target: Path,
+    engine: str,
+    frames: int,
+    threads: int | None = None,
+    workers: int | None = None,
 ) -> Measurement:
     """Measure in this process; ``measure`` does it in a new one."""
     if target.is_dir():
-        return _measure_bundle(open_bundle(target), engine, frames, threads)
+        return _measure_bundle(open_bundle(target), engine, frames, threads, workers)
     generator = np.random.default_rng(0)
     with open_session(target, engine, threads=threads) as session:
         feeds = {spec.name: spec.random(generator) for spec in session.inputs}
@@ -198,13 +209,15 @@ def measure_runs(run: Callable[[], object], engine: str, frames: int) -> Measure
     return Measurement(engine, tuple(peaks), tuple(seconds))
 
 
-def _measure_bundle(bundle: Bundle, engine: str, frames: int, threads: int | None) -> Measurement:
+def _measure_bundle(
+    bundle: Bundle, engine: str, frames: int, threads: int | None, workers: int | None
+) -> Measurement:
     generator = np.random.default_rng(0)
     baseline = open_baseline(bundle, engine)
     with contextlib.ExitStack() as stack:
         if baseline is not None:
             stack.callback(baseline.close)
-        executor = Executor(bundle, engine, threads=threads)
+        executor = Executor(bundle, engine, threads=threads, workers=workers)
         stack.callback(executor.close)
         frame = generator.integers(0, 256, (executor.height, executor.width, 3), dtype=np.uint8)
         found = measure_runs(lambda: executor.run(frame), executor.engine, frames)
@@ -244,7 +257,11 @@ def _main(order: str) -> int:
     wanted = json.loads(order)
     try:
         found = run_and_measure(
-            Path(wanted["target"]), wanted["engine"], wanted["frames"], wanted["threads"]
+            Path(wanted["target"]),
+            wanted["engine"],
+            wanted["frames"],
+            wanted["threads"],
+            wanted["workers"],
         )
     except EdgeUnetError as error:
         sys.stdout.write(json.dumps({"error": error.message, "hint": error.hint}) + "\n")

@@ -92,8 +92,12 @@ class Space(Protocol[TensorT]):
         inputs: Mapping[str, TensorT],
         outputs: Mapping[str, TensorT],
         work: Work,
+        lane: int = 0,
     ) -> Opened:
-        """Open a stage on its tensors. work: memory of ``work_bytes`` for the engine."""
+        """Open a stage on its tensors.
+
+        work: memory of ``work_bytes`` for the engine. lane: the worker that runs it, from 0.
+        """
         ...
 
     def copy(self, source: TensorT, part: Index, target: TensorT, place: Index) -> Call:
@@ -152,7 +156,8 @@ class HostSpace:
 
     alignment_bytes = 64
 
-    def __init__(self, open_stage: OpenStage) -> None:
+    def __init__(self, *open_stage: OpenStage) -> None:
+        """open_stage: what opens stages, for every worker."""
         self._open_stage = open_stage
         self._sessions: list[Session] = []
         self._outputs: dict[str, Array] = {}
@@ -188,8 +193,9 @@ class HostSpace:
         inputs: Mapping[str, Array],
         outputs: Mapping[str, Array],
         work: Work,
+        lane: int = 0,
     ) -> Opened:
-        session = self._open_stage(stage, outputs)
+        session = self._open_stage[lane](stage, outputs)
         self._sessions.append(session)
         feeds = dict(inputs)
         if self._pixels is None and FRAME in feeds:

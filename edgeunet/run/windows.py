@@ -15,6 +15,7 @@ from edgeunet.bundle.manifest import HeldEntry, StageEntry, TensorEntry
 from edgeunet.frame_windows import Window
 from edgeunet.run.spaces import Call, Index, Opened, Space, TensorT, Work
 from edgeunet.specs import FRAME
+from edgeunet.window_turns import pieces_of
 
 _ALIGNMENT_BYTES = 64
 
@@ -55,47 +56,59 @@ class StageRunner(Generic[TensorT]):
         tensors: Mapping[str, HeldEntry],
         scratch: Any,
         space: Space[TensorT],
+        held_rows: Mapping[str, int],
+        lane: int = 0,
     ) -> None:
         """Open a stage and bind its copies.
 
         buffers: whole tensors, by name.
         tensors: how each tensor lies over the frame, by name; empty for a bundle without a plan.
         scratch: a block of ``scratch_bytes``, followed by the space's ``work_bytes``.
+        held_rows: how many rows the buffers of relayed tensors have, in pixels.
+        lane: the worker that it runs on, from 0.
         """
         self._stage = stage
+        self._held_rows = held_rows
         self._buffers = buffers
         self._tensors = tensors
         self._space = space
-        self._own, used_bytes = _window_buffers(stage, buffers, scratch, space)
+        self._own, used_bytes = _window_buffers(stage, buffers, held_rows, scratch, space)
         place = {**buffers, **self._own}
         self.opened: Opened = space.open(
             stage,
             {entry.name: place[entry.name] for entry in stage.inputs},
             {entry.name: place[entry.name] for entry in stage.outputs},
             Work(scratch, used_bytes),
+            lane,
         )
-        self._steps = tuple(self._windowed() if self._own else self._once())
+        self._rows = tuple(self._windowed() if self._own else self._once())
 
-    def calls(self) -> Iterator[Call]:
-        """Yield all calls of a frame, in order."""
-        for step in self._steps:
-            yield from step.before
-            yield self.opened.run
-            yield from step.after
+    def calls(self, row: int | None = None) -> list[Call]:
+        """Return the calls of a frame in order; row: only those of this row of windows."""
+        return [call for step in self.steps(row) for call in step]
+
+    def steps(self, row: int | None = None) -> list[tuple[Call, ...]]:
+        """Return the calls of every window; row: only of this row of windows."""
+        return [
+            (*step.before, self.opened.run, *step.after)
+            for steps in (self._rows if row is None else (self._rows[row],))
+            for step in steps
+        ]
 
     @property
     def windows(self) -> int:
-        return len(self._steps)
+        return sum(len(row) for row in self._rows)
 
     @property
     def _reads_frame(self) -> bool:
         return any(entry.name == FRAME for entry in self._stage.inputs)
 
-    def _once(self) -> Iterator[_Step]:
+    def _once(self) -> Iterator[tuple[_Step, ...]]:
         arrival = self._space.arrival(self._buffers[FRAME].shape[1]) if self._reads_frame else None
-        yield _Step(_present(arrival), self._send_whole(self._stage.outputs))
+        yield (_Step(_present(arrival), self._send_whole(self._stage.outputs)),)
 
-    def _windowed(self) -> Iterator[_Step]:
+    def _windowed(self) -> Iterator[tuple[_Step, ...]]:
+        """Yield the steps of every row of windows."""
         padded = (self._buffers[FRAME].shape[1], self._buffers[FRAME].shape[2])
         window = self._stage.window
         wanted = padded if window is None else (window.height, window.width)
@@ -106,37 +119,55 @@ class StageRunner(Generic[TensorT]):
         outputs = [entry.name for entry in self._stage.outputs if entry.name in self._own]
         for row in grid.rows:
             arrival = self._space.arrival(row.start + size[0]) if self._reads_frame else None
+            steps = []
             for column in grid.columns:
-                before = [self._copy_in(name, row, column) for name in inputs]
-                after = [*_present(*(self._copy_out(name, row, column, grid) for name in outputs))]
+                before = [c for name in inputs for c in self._copies_in(name, row, column)]
+                after = [c for name in outputs for c in self._copies_out(name, row, column, grid)]
                 if column is grid.columns[-1]:
                     after += [call for name in outputs for call in self._send_band(name, row, grid)]
                     if row is grid.rows[-1]:
                         whole = [e for e in self._stage.outputs if e.name not in self._own]
                         after += self._send_whole(whole)
-                yield _Step((*_present(arrival), *before), tuple(after))
+                steps.append(_Step((*_present(arrival), *before), tuple(after)))
                 arrival = None
+            yield tuple(steps)
 
-    def _copy_in(self, name: str, row: Window, column: Window) -> Call:
+    def _copies_in(self, name: str, row: Window, column: Window) -> list[Call]:
         entry, own = self._tensors[name], self._own[name]
         starts = [_elements(entry, w.start) for w in (row, column)]
         lengths = [own.shape[axis] for axis in _axes(entry)]
         reach = [(start, start + length) for start, length in zip(starts, lengths, strict=True)]
-        return self._space.copy(
-            self._buffers[name], _part(entry, reach), own, _whole_index(own.shape)
-        )
+        return [
+            self._space.copy(self._buffers[name], held, own, inside)
+            for held, inside in self._parts(name, reach, row, column)
+        ]
 
-    def _copy_out(self, name: str, row: Window, column: Window, grid: _Grid) -> Call | None:
-        entry = self._tensors[name]
+    def _copies_out(self, name: str, row: Window, column: Window, grid: _Grid) -> list[Call]:
         span = self._settled(name, row, column, grid)
         if any(start == stop for start, stop in span):
             # The window settles padding only.
-            return None
-        starts = [_elements(entry, w.start) for w in (row, column)]
-        inside = [(a - start, b - start) for (a, b), start in zip(span, starts, strict=True)]
-        return self._space.copy(
-            self._own[name], _part(entry, inside), self._buffers[name], _part(entry, span)
-        )
+            return []
+        return [
+            self._space.copy(self._own[name], inside, self._buffers[name], held)
+            for held, inside in self._parts(name, span, row, column)
+        ]
+
+    def _parts(
+        self, name: str, span: Sequence[tuple[int, int]], row: Window, column: Window
+    ) -> Iterator[tuple[Index, Index]]:
+        """Yield where a part of a tensor lies in its buffer, and where in the window's.
+
+        span: ranges of its rows and columns, in elements.
+        """
+        entry = self._tensors[name]
+        (start, stop), (left, right) = span
+        top, side = _elements(entry, row.start), _elements(entry, column.start)
+        held_rows = self._held_rows.get(name)
+        rows = None if held_rows is None else _elements(entry, held_rows)
+        for first, last, place in pieces_of(start, stop, rows):
+            held = [(place, place + last - first), (left, right)]
+            inside = [(first - top, last - top), (left - side, right - side)]
+            yield _part(entry, held), _part(entry, inside)
 
     def _settled(
         self, name: str, row: Window, column: Window, grid: _Grid
@@ -149,7 +180,7 @@ class StageRunner(Generic[TensorT]):
         entry, found = self._tensors[name], []
         for axis, window, end in zip(_axes(entry), (row, column), grid.padded, strict=True):
             # Outputs have the frame's size; held tensors include the padding.
-            length = self._buffers[name].shape[axis]
+            length = (entry if name in self._held_rows else self._buffers[name]).shape[axis]
             last = length if window.last == end else _elements(entry, window.last)
             found.append((min(_elements(entry, window.first), length), min(last, length)))
         return found
@@ -174,27 +205,36 @@ class StageRunner(Generic[TensorT]):
 def scratch_bytes(
     stage: StageEntry,
     whole: Mapping[str, tuple[int, ...]],
+    held_rows: Mapping[str, int],
     alignment_bytes: int = _ALIGNMENT_BYTES,
 ) -> int:
-    """Return the size of a stage's window buffers in bytes. whole: shapes of the whole buffers."""
+    """Return the size of a stage's window buffers in bytes.
+
+    whole: shapes of the whole buffers. held_rows: names the relayed tensors, which are always
+    copied.
+    """
     return sum(
         _aligned(entry.spec().size_bytes, alignment_bytes)
         for entry in (*stage.inputs, *stage.outputs)
-        if entry.shape != whole[entry.name]
+        if entry.shape != whole[entry.name] or entry.name in held_rows
     )
 
 
 def _window_buffers(
-    stage: StageEntry, buffers: Mapping[str, TensorT], scratch: Any, space: Space[TensorT]
+    stage: StageEntry,
+    buffers: Mapping[str, TensorT],
+    held_rows: Mapping[str, int],
+    scratch: Any,
+    space: Space[TensorT],
 ) -> tuple[dict[str, TensorT], int]:
-    """Return scratch views for tensors that are smaller than their whole buffers, by name.
+    """Return scratch views for tensors that a window has in buffers of its own, by name.
 
     Also returns the bytes they take, from the scratch's start.
     """
     found: dict[str, TensorT] = {}
     offset = 0
     for entry in (*stage.inputs, *stage.outputs):
-        if entry.shape == buffers[entry.name].shape:
+        if entry.shape == buffers[entry.name].shape and entry.name not in held_rows:
             continue
         spec = entry.spec()
         found[entry.name] = space.view(scratch, offset, spec)
@@ -218,10 +258,6 @@ def _part(entry: HeldEntry, spans: Sequence[tuple[int, int]]) -> Index:
     for axis, (start, stop) in zip(_axes(entry), spans, strict=True):
         index[axis] = slice(start, stop)
     return tuple(index)
-
-
-def _whole_index(shape: Sequence[int]) -> Index:
-    return tuple(slice(0, length) for length in shape)
 
 
 def _present(*calls: Call | None) -> tuple[Call, ...]:

@@ -176,7 +176,13 @@ def _engine(
     on_note: Note | None,
     hung: threading.Event,
 ) -> Executor:
-    executor = Executor(bundle, options.engine, threads=options.threads, on_note=on_note)
+    executor = Executor(
+        bundle,
+        options.engine,
+        threads=options.threads,
+        workers=options.workers,
+        on_note=on_note,
+    )
     # Closing an engine waits for its frame, and one that hangs never ends.
     stack.callback(lambda: None if hung.is_set() else executor.close())
     return executor

@@ -30,6 +30,7 @@ class RunOptions:
     temporal: whether a network that remembers frames does so; otherwise each is a first frame.
     frame_limit: stop after this many frames; None runs to the end.
     threads: CPU threads of the engine; None takes every core.
+    workers: windows that run at a time; None for those of the bundle's plan.
     patience: how long a live source is waited for.
     recording: how a folder is filled with segments of video; None fills it with images.
     events: shares of classes that are told when they come true.
@@ -48,6 +49,7 @@ class RunOptions:
     temporal: bool = True
     frame_limit: int | None = None
     threads: int | None = None
+    workers: int | None = None
     patience: Patience = DEFAULT_PATIENCE
     password_file: Path | None = None
     recording: RecordingOptions | None = None

@@ -36,6 +36,7 @@ HEAVY = (
     "planning/window_choices.py",
     "planning/planner.py",
     "planning/processor_memory.py",
+    "planning/relay_choices.py",
     "analysis/memory_plot.py",
     "imitation/prediction.py",
     "planning/tuning.py",

@@ -15,7 +15,7 @@ LAYERS = (
         *("units", "specs", "files", "names", "notebook", "frame_windows"),
         *("pixels", "html_page", "processors"),
     ),
-    ("schedules", "images", "label_colours"),
+    ("schedules", "images", "label_colours", "window_turns"),
     ("recipes", "boards", "charts", "photographs", "noise_models", "metrics"),
     (
         *("camera", "pairs", "label_maps", "media", "graph", "models", "doctor"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from unittest import mock
 
 import numpy as np
 import onnx_ir as ir
@@ -26,7 +27,7 @@ def cut(level: int, recompute: int = 0, name: str = "unetmm") -> Cut:
     stages = FrameGraph(base(name)).cut(level, recompute=recompute)
     costs = Costs(Engine.ONNXRUNTIME, (AVX512_VNNI,))
     sized = [StageWindowChoices(stage, SIZE, costs) for stage in stages]
-    return Cut(level, recompute, sized, SIZE, Engine.ONNXRUNTIME)
+    return Cut(level, recompute, sized, SIZE, Engine.ONNXRUNTIME, ["denoised"])
 
 
 def test_sides_are_the_shortest_for_their_number_of_windows() -> None:
@@ -76,7 +77,7 @@ def test_the_window_with_the_least_work_is_that_of_all_that_fit() -> None:
 
 def test_what_is_made_again_is_not_held() -> None:
     stored, again = cut(2, 0, "unet"), cut(2, 2, "unet")
-    assert again.layout.arena_bytes < stored.layout.arena_bytes
+    assert again.least_held_bytes < stored.least_held_bytes
     one_window = [None if not stage.windowed else SIZE for stage in stored.stages]
     assert again.work(one_window) > stored.work(one_window)
 
@@ -157,3 +158,53 @@ def planner_of(body: str) -> Planner:
         proto.graph.input.remove(next(i for i in proto.graph.input if i.name == name))
     model = ir.from_proto(onnx.shape_inference.infer_shapes(proto, strict_mode=True))
     return Planner(FrameGraph(model), 64, 64, multiple=2, levels=1, name="hand")
+
+
+@functools.cache
+def chained(relays: tuple[int, ...] = (1, 2)) -> Cut:
+    stages = FrameGraph(base("unetmm")).cut(3, relays=relays)
+    costs = Costs(Engine.ONNXRUNTIME, [AVX512_VNNI])
+    sized = [StageWindowChoices(stage, SIZE, costs) for stage in stages]
+    return Cut(3, 0, sized, SIZE, Engine.ONNXRUNTIME, ["denoised"], relays)
+
+
+def test_a_chain_holds_some_rows_of_what_is_relayed() -> None:
+    names = [stage.name for stage in chained().stages]
+    assert names == [
+        *(f"encode-{number}" for number in (1, 2, 3)),
+        "core",
+        *(f"decode-{number}" for number in (1, 2, 3)),
+    ]
+    windows = chained().smallest(None)
+    whole = [None if window is None else SIZE for window in windows]
+    held = {spec.name: spec for spec in chained().held(windows)}
+    for spec in chained().held(whole):
+        relayed = spec.name in chained().relayed
+        assert (held[spec.name].size_bytes < spec.size_bytes) == relayed
+    assert chained().least_held_bytes <= chained().layout(windows).arena_bytes
+    assert chained().layout(windows).arena_bytes < chained().layout(whole).arena_bytes
+
+
+def test_windows_of_a_chain_fit_the_room_and_more_room_means_no_more_work() -> None:
+    work = []
+    for room in range(MIB, 8 * MIB, MIB // 4):
+        windows = chained().within(room, None)
+        if windows is not None:
+            work.append(chained().work(windows))
+    assert len(work) > 10
+    assert work[0] > work[-1]
+    assert chained().within(1, None) is None
+    assert not chained().allows((64, 64)), "stages of a chain have windows of their own"
+
+
+def test_chains_take_less_memory_for_the_same_arithmetic() -> None:
+    """The stages of a chain have smaller halos, so their windows may be smaller."""
+    made_by = Planner(FrameGraph(base("unetmm")), 720, 1280, multiple=16, levels=4, name="unetmm")
+    plan = made_by.comfortable()
+    assert plan.relays
+    without = mock.patch("edgeunet.planning.cuts._relayed_cuts", return_value=[])
+    with without:
+        other = Planner(FrameGraph(base("unetmm")), 720, 1280, multiple=16, levels=4, name="unetmm")
+        plain = other.comfortable()
+    assert not plain.relays
+    assert plan.prediction.total_bytes < 0.9 * plain.prediction.total_bytes

@@ -47,17 +47,17 @@ def test_every_pixel_is_written_once(window: tuple[int, int]) -> None:
     image = np.ascontiguousarray(picture(1, 48, 64) // 2)[None]
     buffers = {"frame": image, "soft": np.zeros_like(image)}
     whole = {name: buffer.shape for name, buffer in buffers.items()}
-    scratch = np.empty(scratch_bytes(manifest.stages[0], whole), np.uint8)
+    scratch = np.empty(scratch_bytes(manifest.stages[0], whole, {}), np.uint8)
     by_name = {entry.name: entry for entry in manifest.plan.tensors}
     space = HostSpace(lambda stage, outputs: AddsOne(outputs))
     space.frame(TensorSpec("frame", image.shape, "uint8"), (48, 64), padded=True)
-    runner = StageRunner(manifest.stages[0], buffers, by_name, scratch, space)
+    runner = StageRunner(manifest.stages[0], buffers, by_name, scratch, space, {})
     for call in runner.calls():
         call()
     assert np.array_equal(buffers["soft"], image + 1)
     if runner.windows > 1:
         buffers["soft"][:] = 0
-        for copy in (copy for step in runner._steps for copy in step.after):
+        for copy in (copy for row in runner._rows for step in row for copy in step.after):
             assert isinstance(copy, HostCopy)
             np.add(copy.target, 1, out=copy.target)
         assert (buffers["soft"] == 1).all()
