@@ -28,6 +28,14 @@ NCNN, MNN = "ncnn", "MNN"
 _NEEDS = {OPENVINO: ("openvino",), NCNN: ("ncnn", "pnnx"), MNN: ("MNN",)}
 
 
+class LeftOutError(Exception):
+    """A peer cannot run the network. message: why."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
 def why_not(run: str) -> str | None:
     """Return why an engine cannot run here; None when it can."""
     missing = [name for name in _NEEDS.get(run, ()) if importlib.util.find_spec(name) is None]
@@ -39,7 +47,7 @@ def open_float_peer(
 ) -> Run:
     """Return what runs a frame, (H, W, 3) uint8 BGR; its answers have the names of the recipe.
 
-    Exits when the peer cannot convert the network.
+    Raises LeftOutError when the peer cannot convert or load the network.
     """
     module = _Floats(network_for_export(recipe, weights), recipe).eval()
     planes = np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1)[None], np.float32) / 255
@@ -98,7 +106,7 @@ def _ncnn(module: torch.nn.Module, planes: Array, threads: int, folder: Path) ->
     if net.load_param(str(folder / "network.ncnn.param")) or net.load_model(
         str(folder / "network.ncnn.bin")
     ):
-        raise SystemExit("ncnn cannot load what pnnx made of the network")
+        raise LeftOutError("ncnn cannot load what pnnx made of the network")
     outputs = sorted(net.output_names())
 
     def run() -> list[Array]:
@@ -116,14 +124,16 @@ def _mnn(module: torch.nn.Module, planes: Array, threads: int, folder: Path) -> 
             module, (torch.from_numpy(planes),), dynamo=True, opset_version=18, verbose=False
         )
     if program is None:
-        raise SystemExit("torch.onnx.export returned no program")
+        raise LeftOutError("torch.onnx.export returned no program")
     program.save(str(graph))
     arguments = ["-f", "ONNX", "--modelFile", str(graph), "--MNNModel", str(converted)]
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "MNN.tools.mnnconvert", *arguments, "--bizCode", "edgeunet"],
-        check=True,
+        check=False,
         capture_output=True,
     )
+    if done.returncode or not converted.exists():
+        raise LeftOutError("MNN cannot convert the network")
     mnn, expr = importlib.import_module("MNN"), importlib.import_module("MNN.expr")
     settings = {"backend": "CPU", "precision": "high", "numThread": threads}
     runtime = mnn.nn.create_runtime_manager((settings,))
