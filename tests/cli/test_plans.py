@@ -26,7 +26,16 @@ from edgeunet.units import MIB
 from tests.cli.command import Ran, contents, edgeunet
 
 SIZE = ("--size", "120x190")
-STAGE_KEYS = ["name", "tile", "halo", "windows", "held_bytes", "window_bytes", "live_bytes"]
+STAGE_KEYS = [
+    "name",
+    "tile",
+    "halo",
+    "windows",
+    "held_bytes",
+    "window_bytes",
+    "live_bytes",
+    "runs_once",
+]
 VERBS = ["memory", "export"]
 
 
@@ -59,10 +68,12 @@ def _exported_once() -> Iterator[None]:
     make = network_graph._exported
     known: dict[tuple[object, ...], ir.Model] = {}
 
-    def make_once(module: FrameModule, recipe: Recipe, height: int, width: int) -> ir.Model:
-        key = (recipe.name, recipe.network.width, height, width)
+    def make_once(
+        module: FrameModule, recipe: Recipe, height: int, width: int, inputs: tuple[str, ...]
+    ) -> ir.Model:
+        key = (recipe.name, recipe.network.width, height, width, inputs)
         if key not in known:
-            known[key] = make(module, recipe, height, width)
+            known[key] = make(module, recipe, height, width, inputs)
         return known[key].clone()
 
     with pytest.MonkeyPatch.context() as patch:

@@ -172,7 +172,11 @@ def test_precisions_have_their_engines() -> None:
 @pytest.mark.parametrize("window", [(128, 160), (240, 320)])
 def test_what_is_predicted_is_measured(window: tuple[int, int], tmp_path: Path) -> None:
     order = ExportOrder(
-        two_levels("unetmm"), *PREDICTED_SIZE, Precision.FP32, request=PlanRequest(window=window)
+        two_levels("unetmm"),
+        *PREDICTED_SIZE,
+        Precision.FP32,
+        request=PlanRequest(window=window),
+        cpu="here",
     )
     bundle = draft_bundle(order, tmp_path / "measured.bundle")
     assert bundle.manifest.plan is not None
