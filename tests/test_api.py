@@ -102,7 +102,7 @@ def test_a_torch_module_that_cannot_be_exported() -> None:
     with pytest.raises(edgeunet.EdgeUnetError, match="torch cannot export Linear") as caught:
         edgeunet.memory(torch.nn.Linear(2, 2), size=(32, 48))
     assert caught.value.hint.startswith("it must take one (1, 3, H, W) float32 image")
-    with pytest.raises(edgeunet.EdgeUnetError, match="a budget or windows cannot change Conv2d"):
+    with pytest.raises(edgeunet.EdgeUnetError, match="a budget, windows or processors cannot"):
         edgeunet.memory(torch.nn.Conv2d(3, 8, 3), size=(32, 48), budget="1MiB")
 
 

@@ -50,7 +50,7 @@ def command(
         typer.Option("--units", metavar="DIR", help="Where systemd looks for units."),
     ] = Path("/etc/systemd/system"),
 ) -> None:
-    """Write a systemd unit that runs a configuration, and restarts it."""
+    """Write a systemd unit that keeps a configuration running."""
     from edgeunet.files import replacing_file
     from edgeunet.stream.service.systemd_unit import unit_of
 

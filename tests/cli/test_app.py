@@ -251,6 +251,7 @@ def test_every_optional_package_is_in_its_extra() -> None:
         "skimage": "scikit-image",
         "onnx_ir": "onnx-ir",
         "PIL": "pillow",
+        "prometheus_client": "prometheus-client",
     }
     for package, extra in EXTRAS.items():
         listed = text.partition(f"\n{extra} = [")[2].partition("]\n")[0]

@@ -68,9 +68,11 @@ def test_percentiles_are_of_all_frames() -> None:
         meter.add_latency(float(value))
     latency = meter.latency()
     assert latency is not None
-    assert (latency.p50, latency.mean) == (50.5, 50.5)
-    assert latency.p95 == pytest.approx(95.05)
-    assert latency.p99 == pytest.approx(99.01)
+    assert latency.mean == 50.5
+    # The histogram has a bounded number of bins, 1 % wide.
+    assert latency.p50 == pytest.approx(50.5, rel=0.01)
+    assert latency.p95 == pytest.approx(95.05, rel=0.01)
+    assert latency.p99 == pytest.approx(99.01, rel=0.01)
 
 
 def test_quality_is_the_mean_over_frames() -> None:
