@@ -67,7 +67,7 @@ def test_json_is_one_document_and_the_name_says_what_it_is(there: Path, weights:
     document = json.loads(ran.out)
     assert list(document) == [
         "bundle", "model", "size", "precision", "frame_type", "weights", "parity",
-        "calibration", "contract", "quantization", "memory", "plan",
+        "calibration", "contract", "quantization", "memory", "plan", "processors",
     ]  # fmt: skip
     assert document["plan"] is None
     assert document["bundle"] == "unetmm-w8-32x48-fp32.bundle"
