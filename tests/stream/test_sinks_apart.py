@@ -178,7 +178,8 @@ def test_a_network_that_hangs_is_named_and_a_second_signal_ends_it(
     monkeypatch.setattr(opening, "open_sink", lambda *_: sink)
 
     def interrupt(status: RunStatus) -> None:
-        if status.hangs:
+        # The watchdog has a clock of its own, and may speak after the status.
+        if status.hangs and notes:
             assert status.hangs[0].stage == "the network"
             raise KeyboardInterrupt
 
