@@ -24,6 +24,7 @@ from edgeunet.photographs import Photograph, read_photograph
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Task
 from edgeunet.train.samples import Sample
+from edgeunet.train.scene_places import places_in
 from edgeunet.train.stillness import check_still, shared_noise
 from edgeunet.units import format_size
 
@@ -126,20 +127,12 @@ def evenly_spaced(count: int, shot_bytes: int) -> list[int]:
 
 
 def _scenes(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise SourceError(
-            f"there is no folder {str(folder)!r}",
-            hint="give a folder with a clip, or a sub-folder of images, per scene",
-        )
-    places = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    loose = [path for path in places if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
-    if loose or not places:
-        what = f"{loose[0].name} lies directly in" if loose else "there are no scenes in"
-        raise SourceError(
-            f"{what} {str(folder)!r}",
-            hint="put the shots of each scene into a sub-folder of their own, or into a clip",
-        )
-    return places
+    return places_in(
+        folder,
+        "scenes",
+        hint="give a folder with a clip, or a sub-folder of images, per scene",
+        hint_of_loose="put the shots of each scene into a sub-folder of their own, or into a clip",
+    )
 
 
 def _load_scene(place: Path, crop: int, notice: Callable[[str], None]) -> Burst:

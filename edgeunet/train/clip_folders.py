@@ -11,6 +11,7 @@ from edgeunet.images.folders import files_with
 from edgeunet.images.reader import IMAGE_SUFFIXES
 from edgeunet.media.clip_reader import open_clip
 from edgeunet.photographs import Photograph, read_photograph
+from edgeunet.train.scene_places import places_in
 from edgeunet.units import format_size
 
 FEWEST_FRAMES = 3
@@ -63,20 +64,12 @@ def hold_out_clips(clips: Sequence[Clip]) -> tuple[list[Clip], list[Clip]]:
 
 
 def _places(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise SourceError(
-            f"there is no folder {str(folder)!r}",
-            hint="give a folder with a video, or a sub-folder of frames, per clip",
-        )
-    places = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    loose = [path for path in places if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
-    if loose or not places:
-        what = f"{loose[0].name} lies directly in" if loose else "there are no clips in"
-        raise SourceError(
-            f"{what} {str(folder)!r}",
-            hint="put the frames of each clip into a sub-folder of their own",
-        )
-    return places
+    return places_in(
+        folder,
+        "clips",
+        hint="give a folder with a video, or a sub-folder of frames, per clip",
+        hint_of_loose="put the frames of each clip into a sub-folder of their own",
+    )
 
 
 def _frames_of(place: Path) -> list[Photograph]:
