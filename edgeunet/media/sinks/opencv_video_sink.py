@@ -5,7 +5,6 @@ OpenCV reports no write errors, so the file's frames are counted at the end.
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 from edgeunet.errors import SinkError
@@ -14,6 +13,7 @@ from edgeunet.media import opencv
 from edgeunet.media.frames import Frame, StreamShape
 from edgeunet.media.pyav import OLDEST
 from edgeunet.media.sinks.full_disk import is_full
+from edgeunet.media.sinks.pending_file import PendingFile
 from edgeunet.specs import Image
 
 CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".avi": "MJPG", ".mkv": "FFV1"}
@@ -38,7 +38,7 @@ class PlainVideoSink:
                 f"{shape.height}x{shape.width}",
                 hint=f"write {path.with_suffix('.avi')}, or into a folder: {path.with_suffix('')}/",
             )
-        self._pending = contextlib.ExitStack()
+        self._pending = PendingFile()
         try:
             self._beside = self._pending.enter_context(replacing_file(path))
         except OSError as error:
@@ -51,7 +51,7 @@ class PlainVideoSink:
                 self._beside, codec, shape.frame_rate, shape.height, shape.width
             )
         except BaseException as error:
-            self._drop(error)
+            self._pending.drop(error)
             raise
 
     def write(self, image: Image, frame: Frame) -> bool:
@@ -70,29 +70,19 @@ class PlainVideoSink:
             if not whole or size != [self._shape.height, self._shape.width]:
                 raise self._failure(f"{frames} of {self._frames} frames")
         except BaseException as error:
-            self._drop(error)
+            self._pending.drop(error)
             raise
-        try:
-            self._pending.close()
-        except OSError as error:
-            raise SinkError(
-                f"cannot write {self.name!r}: {error.strerror}", hint="choose another file name"
-            ) from error
+        self._pending.keep(self.name)
 
     def discard(self) -> None:
         self._writer.close()
-        self._drop(SinkError("discarded", hint=""))
+        self._pending.drop(SinkError("discarded", hint=""))
 
     def warnings(self) -> tuple[str, ...]:
         return (
             f"{self.name} is written without PyAV {OLDEST}: at {self._shape.frame_rate:g} frames "
             f"per second throughout, and without sound (pip install 'av>={OLDEST}')",
         )
-
-    def _drop(self, error: BaseException) -> None:
-        """Leave ``replacing_file`` with an error, so that it removes the temporary file."""
-        with contextlib.suppress(type(error), OSError):
-            self._pending.__exit__(type(error), error, error.__traceback__)
 
     def _check_growth(self) -> None:
         """Raise SinkError on a full disk, instead of computing frames that cannot be written."""

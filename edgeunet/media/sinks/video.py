@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from edgeunet.errors import SinkError
 from edgeunet.files import replacing_file
 from edgeunet.media import pyav
 from edgeunet.media.frames import Frame, Sink, Source, StreamShape
+from edgeunet.media.sinks.pending_file import PendingFile
 from edgeunet.media.video_writer import CODINGS, VideoWriter
 from edgeunet.specs import Image
 
@@ -40,7 +40,7 @@ class VideoSink:
         self.name = str(path)
         self._source = source
         self._frames = 0
-        self._pending = contextlib.ExitStack()
+        self._pending = PendingFile()
         try:
             beside = self._pending.enter_context(replacing_file(path))
         except OSError as error:
@@ -54,7 +54,7 @@ class VideoSink:
         except pyav.failures() as error:
             raise self._dropped(error) from error
         except BaseException as error:
-            self._drop(error)
+            self._pending.drop(error)
             raise
 
     def write(self, image: Image, frame: Frame) -> bool:
@@ -73,18 +73,13 @@ class VideoSink:
             self._writer.abandon()
             raise self._dropped(error) from error
         except BaseException as error:
-            self._drop(error)
+            self._pending.drop(error)
             raise
-        try:
-            self._pending.close()
-        except OSError as error:
-            raise SinkError(
-                f"cannot write {self.name!r}: {error.strerror}", hint="choose another file name"
-            ) from error
+        self._pending.keep(self.name)
 
     def discard(self) -> None:
         self._writer.abandon()
-        self._drop(SinkError("discarded", hint=""))
+        self._pending.drop(SinkError("discarded", hint=""))
 
     def warnings(self) -> tuple[str, ...]:
         return self._writer.left_out
@@ -92,13 +87,8 @@ class VideoSink:
     def _dropped(self, error: Exception) -> SinkError:
         """Remove the temporary file, and return what to raise for an error of PyAV."""
         failure = self._failure(error)
-        self._drop(failure)
+        self._pending.drop(failure)
         return failure
-
-    def _drop(self, error: BaseException) -> None:
-        """Leave ``replacing_file`` with an error, so that it removes the temporary file."""
-        with contextlib.suppress(type(error), OSError):
-            self._pending.__exit__(type(error), error, error.__traceback__)
 
     def _failure(self, error: Exception) -> SinkError:
         kept = f"after {self._frames} frames; nothing was kept"
