@@ -39,7 +39,9 @@ def main() -> None:
     parser.add_argument("--bursts", type=int, default=30)
     arguments = parser.parse_args()
     rows = []
-    for index, path in enumerate(list_images(arguments.photographs)[: arguments.bursts]):
+    for index, path in enumerate(
+        list_images(arguments.photographs, notice=note)[: arguments.bursts]
+    ):
         rows.append(_measured(index, read_photograph(path)))
         note(f"{path.name}: {rows[-1]}")
     path = write_csv(NAME, rows)

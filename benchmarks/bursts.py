@@ -140,7 +140,7 @@ def make_scenes(folder: Path, count: int, shots: int, coding: str) -> list[Scene
         table = CameraTable(gain=_GAIN, lens=_LENS, jpeg_share=0, h264_share=0)
     cameras = [draw_shot(table, (_SIDE, _SIDE), generator) for _ in range(_CAMERAS)]
     scenes = []
-    for index, path in enumerate(list_images(folder)[:count]):
+    for index, path in enumerate(list_images(folder, notice=note)[:count]):
         camera = cameras[index % _CAMERAS]
         photograph = fill_frame(read_photograph(path), *camera.sensor_size)
         scene = _scene(photograph, camera, shots, generator)

@@ -65,11 +65,11 @@ from edgeunet.errors import EdgeUnetError
 from edgeunet.evaluate.protocol import NoiseKind, Planes, add_noise
 from edgeunet.evaluate.ssim import ssim
 from edgeunet.files import sha256_of
-from edgeunet.images.reader import IMAGE_SUFFIXES
 from edgeunet.metrics import psnr_db
 from edgeunet.pairs import check_partners, find_pairs, read_pair
 from edgeunet.photographs import Photograph, list_images, read_photograph
 from edgeunet.pixels import as_floats
+from edgeunet.suffixes import IMAGE_SUFFIXES
 
 NAME = "camera"
 # So many at most are lost where a run is stopped, one of a slow method.
@@ -184,7 +184,7 @@ def read_pairs(folder: Path) -> list[RealPair]:
 
     Raises SourceError when a photograph cannot be read or has no partner of its size.
     """
-    pairing = find_pairs(folder, IMAGE_SUFFIXES)
+    pairing = find_pairs(folder, IMAGE_SUFFIXES, notice=note)
     check_partners(pairing)
     found = []
     for pair in sorted(pairing.pairs, key=lambda pair: pair.name):
@@ -211,7 +211,8 @@ def _real_cases(data: str, pairs: Sequence[RealPair]) -> Iterator[Case]:
 
 def _white_cases(folder: Path, limit: int | None) -> Iterator[Case]:
     photographs = [
-        (path.name, _as_planes(read_photograph(path))) for path in list_images(folder)[:limit]
+        (path.name, _as_planes(read_photograph(path)))
+        for path in list_images(folder, notice=note)[:limit]
     ]
     for sigma in WHITE_SIGMAS:
         for index, (name, clean) in enumerate(photographs):

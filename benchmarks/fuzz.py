@@ -3,7 +3,8 @@
     python -m benchmarks.fuzz [--seconds N] [--reader NAME]... [--found FOLDER]
 
 Every reader of ``tests/fuzz/readers.py`` gets damaged files for N seconds, drawn by hypothesis from
-whole ones, in a process of its own. The process writes an input before it reads it, so that one
+whole ones, in a process of its own. Set TMPDIR to a folder in memory (/dev/shm): thousands of
+files are written. The process writes an input before it reads it, so that one
 that ends the process is kept. Inputs that end in a fault are written to the folder, one for each
 kind of fault; those that are mended go into ``tests/fuzz/found/``, where the suite reads them
 again. The command ends with code 1 if there were faults. Rows go to ``results/fuzz.csv``, where
@@ -24,12 +25,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from random import Random
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
 
 from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet.cli.console import note, print_table
-from tests.fuzz.readers import READERS, damaged
+from tests.fuzz.readers import READERS, damaged_by
 
 NAME = "fuzz"
 _MOST_BYTES = 1 << 30
@@ -37,6 +40,7 @@ _MOST_BYTES = 1 << 30
 _CEILING_BYTES = 6 << 30
 # An input that is worked on longer, on a busy machine, is taken for a hang.
 _HANG_SECONDS = 90.0
+_FILES_OF_AN_EXAMPLE = 20
 
 
 class _TimeOverError(Exception):
@@ -159,10 +163,15 @@ def _read_until(order: dict[str, object]) -> None:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(damaged(seeds))
-    def feed(data: bytes) -> None:
-        if time.monotonic() > end:
-            raise _TimeOverError
+    @given(st.randoms(use_true_random=True))
+    def feed(random: Random) -> None:
+        # hypothesis takes milliseconds for each example, so that one stands for many files.
+        for _ in range(_FILES_OF_AN_EXAMPLE):
+            if time.monotonic() > end:
+                raise _TimeOverError
+            feed_one(damaged_by(random, seeds))
+
+    def feed_one(data: bytes) -> None:
         (folder / "input").write_bytes(data)
         before = _reset_high_water_bytes()
         begun = time.process_time()

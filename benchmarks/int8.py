@@ -213,7 +213,7 @@ def quality(bundle: Bundle, recipe: Recipe, folder: Path, limit: int) -> Row:
         found: Row = {}
         for sigma in SIGMAS:
             values = []
-            for index, path in enumerate(list_images(folder)[:limit]):
+            for index, path in enumerate(list_images(folder, notice=note)[:limit]):
                 clean = _centre(read_photograph(path), SIZE).transpose(2, 0, 1)
                 clean = np.ascontiguousarray(clean)
                 noisy = add_noise(clean, NoiseKind.UINT8, sigma, seed=0, index=index)
@@ -228,7 +228,7 @@ def quality(bundle: Bundle, recipe: Recipe, folder: Path, limit: int) -> Row:
 def _miou(bundle: Bundle, recipe: Recipe, folder: Path, limit: int) -> Row:
     """Return the mIoU in % at every sigma, over frames spread over the set."""
     pathway = next(p for p in recipe.pathways if p.head is Task.SEGMENT)
-    images = list_images(folder / "images")
+    images = list_images(folder / "images", notice=note)
     count = min(limit, len(images))
     chosen = [turn * len(images) // count for turn in range(count)]
     matrices = {sigma: ConfusionMatrix(len(pathway.classes)) for sigma in SIGMAS}

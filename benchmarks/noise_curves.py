@@ -21,15 +21,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.helpers.record import write_csv
-from edgeunet.cli.console import print_table
+from edgeunet.cli.console import note, print_table
 from edgeunet.errors import SourceError
-from edgeunet.images.reader import IMAGE_SUFFIXES
 from edgeunet.noise_profile.curves_plot import Named, draw_luma
 from edgeunet.noise_profile.matching import match_camera
 from edgeunet.noise_profile.profile import NoiseProfile
 from edgeunet.noise_profile.sums import NoiseSums
 from edgeunet.pairs import Pair, find_pairs, read_pair
 from edgeunet.schedules import CameraTable
+from edgeunet.suffixes import IMAGE_SUFFIXES
 
 NAME = "noise_curves"
 PICTURE = Path(__file__).parent.parent / "docs" / "findings" / "noise-curves.svg"
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, default=PICTURE)
     parser.add_argument("--match", action="store_true", help="fit the simulated camera as well")
     arguments = parser.parse_args()
-    groups = grouped(find_pairs(arguments.folder, IMAGE_SUFFIXES).pairs)
+    groups = grouped(find_pairs(arguments.folder, IMAGE_SUFFIXES, notice=note).pairs)
     profiles = {group: measured(group, pairs) for group, pairs in sorted(groups.items())}
     write_csv(arguments.out or NAME, [row for g, p in profiles.items() for row in rows_of(g, p)])
     named = [

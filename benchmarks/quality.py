@@ -74,7 +74,7 @@ def main() -> None:
     known = denoisers()
     if arguments.only is not None and arguments.only not in known:
         raise SystemExit(f"there is no {arguments.only!r}; known: {', '.join(known)}")
-    images = {path.name: _planes(path) for path in list_images(arguments.data)}
+    images = {path.name: _planes(path) for path in list_images(arguments.data, notice=note)}
     for name, denoiser in known.items():
         if arguments.only not in (None, name):
             continue

@@ -7,6 +7,7 @@ are used: ``open_bundle`` and ``frames`` need no torch.
 from __future__ import annotations
 
 import enum
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -255,7 +256,8 @@ def frames(
     limit: the most frames.
     image_bits: how many bits are meant in 16-bit image files that do not say it, like 12.
 
-    The source is opened with the first frame, and closed when the iteration ends.
+    The source is opened with the first frame, and closed when the iteration ends. What was left
+    out, and why, is said by ``warnings.warn`` then.
     Raises UsageError for what is no source, SourceError when it cannot be opened or breaks off.
     """
     if limit is not None and limit < 0:
@@ -269,9 +271,11 @@ def frames(
             with stating_bits(image_bits):
                 frame = opened.read()
             if frame is None:
-                broken_off = opened.report().broken_off
-                if broken_off:
-                    raise SourceError(broken_off, hint="check the file or the camera")
+                report = opened.report()
+                for line in filter(None, (*report.warnings, *report.skipped, report.damage())):
+                    warnings.warn(f"{opened.name}: {line}", stacklevel=2)
+                if report.broken_off:
+                    raise SourceError(report.broken_off, hint="check the file or the camera")
                 return
             delivered += 1
             yield frame.image

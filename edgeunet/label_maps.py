@@ -10,7 +10,7 @@ are told of.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,18 +58,21 @@ def has_labels(folder: Path) -> bool:
     return (folder / IMAGES).is_dir() and (folder / LABELS).is_dir()
 
 
-def pair_labels(folder: Path) -> list[Labelled]:
+def pair_labels(folder: Path, *, notice: Callable[[str], None]) -> list[Labelled]:
     """Pair the images below ``images/`` with their label images, in natural order.
 
+    notice: is given one line about pictures of other kinds, for each of the two folders.
     Raises SourceError when there are no images.
     """
     images, root = folder / IMAGES, folder / LABELS
     there = {
         path.relative_to(root).with_suffix(""): path
-        for path in files_with((".png",), sorted(root.rglob("*")), root)
+        for path in files_with((".png",), sorted(root.rglob("*")), root, notice=notice)
     }
     pairs = []
-    for path in sorted(list_images(images), key=lambda path: natural_order(str(path))):
+    for path in sorted(
+        list_images(images, notice=notice), key=lambda path: natural_order(str(path))
+    ):
         stem = path.relative_to(images).with_suffix("")
         pairs.append(Labelled(path, there.get(stem), root / f"{stem}.png"))
     return pairs

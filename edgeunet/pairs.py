@@ -7,7 +7,7 @@ use the same rule.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,16 +74,19 @@ def has_pairs(folder: Path) -> bool:
     return (folder / NOISY).is_dir() and (folder / CLEAN).is_dir()
 
 
-def find_pairs(folder: Path, suffixes: Collection[str]) -> Pairing:
+def find_pairs(
+    folder: Path, suffixes: Collection[str], *, notice: Callable[[str], None]
+) -> Pairing:
     """Pair the files below ``noisy/`` and ``clean/`` by their relative names.
 
-    suffixes: of the files that count, in lower case, such as ``.png``. Raises SourceError when
-    there is no such file on one side.
+    suffixes: of the files that count, in lower case, such as ``.png``.
+    notice: is given one line about pictures of other kinds, for each side.
+    Raises SourceError when there is no file that counts on one side.
     """
     found: dict[str, dict[str, Path]] = {}
     for side in (NOISY, CLEAN):
         root = folder / side
-        paths = files_with(suffixes, sorted(root.rglob("*")), root)
+        paths = files_with(suffixes, sorted(root.rglob("*")), root, notice=notice)
         found[side] = {path.relative_to(root).as_posix(): path for path in paths}
         if not paths:
             raise SourceError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 
 from edgeunet.errors import MissingPackageError, SourceError
 from edgeunet.images.folders import files_with
-from edgeunet.images.reader import IMAGE_SUFFIXES, read_rgb
+from edgeunet.images.reader import read_rgb
 from edgeunet.names import shown
+from edgeunet.suffixes import IMAGE_SUFFIXES
 
 Photograph = NDArray[np.uint8]
 LabelMap = NDArray[np.uint8]
@@ -64,19 +66,23 @@ def resized_plane(plane: NDArray[np.float32], height: int, width: int) -> NDArra
     return np.asarray(image.resize((width, height), pillow.Resampling.BICUBIC))
 
 
-def list_images(folder: Path) -> list[Path]:
+def list_images(folder: Path, *, notice: Callable[[str], None]) -> list[Path]:
     """Return the image files below a folder, sorted.
 
+    notice: is given one line about pictures of kinds that are not read.
     Raises SourceError when there are none, and for a pipe or a device among them.
     """
     if not folder.is_dir():
         raise SourceError(f"there is no folder {shown(folder)!r}", hint="give a folder of images")
-    found = files_with(IMAGE_SUFFIXES, sorted(folder.rglob("*")), folder)
+    told: list[str] = []
+    found = files_with(IMAGE_SUFFIXES, sorted(folder.rglob("*")), folder, notice=told.append)
     if not found:
         raise SourceError(
-            f"there are no images in {shown(folder)!r}",
+            "; ".join((f"there are no images in {shown(folder)!r}", *told)),
             hint=f"supported: {', '.join(sorted(IMAGE_SUFFIXES))}",
         )
+    for line in told:
+        notice(line)
     return found
 
 

@@ -139,7 +139,7 @@ def test_images_and_labels_pair_by_relative_name(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(png(NUMBERS, 8, 0))
     (tmp_path / "images" / "b" / "._1.png").write_bytes(b"Mac OS X")
-    pairs = pair_labels(tmp_path)
+    pairs = pair_labels(tmp_path, notice=print)
     found = [
         (
             pair.image.relative_to(tmp_path / "images").as_posix(),

@@ -34,7 +34,7 @@ def test_files_of_one_relative_name_are_a_pair(tmp_path: Path) -> None:
     names = ("b/1.png", "a.PNG", "clip.mp4")
     touch(*(tmp_path / side / name for side in ("noisy", "clean") for name in names))
     touch(tmp_path / "noisy" / "notes.txt")
-    pairing = find_pairs(tmp_path, SUFFIXES)
+    pairing = find_pairs(tmp_path, SUFFIXES, notice=print)
     assert [pair.name for pair in pairing.pairs] == ["a.PNG", "b/1.png", "clip.mp4"]
     assert pairing.pairs[1].noisy == tmp_path / "noisy" / "b" / "1.png"
     assert pairing.pairs[1].clean == tmp_path / "clean" / "b" / "1.png"
@@ -52,7 +52,7 @@ def test_both_folders_make_a_set_of_pairs(tmp_path: Path) -> None:
 def test_files_without_a_partner_are_named(tmp_path: Path) -> None:
     touch(tmp_path / "noisy" / "a.png", tmp_path / "clean" / "a.png")
     touch(tmp_path / "noisy" / "b" / "c.png", tmp_path / "clean" / "d.png")
-    pairing = find_pairs(tmp_path, SUFFIXES)
+    pairing = find_pairs(tmp_path, SUFFIXES, notice=print)
     assert pairing.alone == (Alone("noisy", "b/c.png"), Alone("clean", "d.png"))
     with pytest.raises(SourceError) as caught:
         check_partners(pairing)
@@ -63,7 +63,7 @@ def test_files_without_a_partner_are_named(tmp_path: Path) -> None:
 def test_a_partner_of_another_suffix_is_none_and_is_pointed_at(tmp_path: Path) -> None:
     touch(tmp_path / "noisy" / "a.PNG", tmp_path / "clean" / "a.png")
     with pytest.raises(SourceError) as caught:
-        check_partners(find_pairs(tmp_path, SUFFIXES))
+        check_partners(find_pairs(tmp_path, SUFFIXES, notice=print))
     assert caught.value.message == "noisy/a.PNG has no partner in clean/, nor has 1 more file"
     assert caught.value.hint.startswith("clean/ has a.png: noisy/ and clean/ hold files of the")
 
@@ -73,7 +73,7 @@ def test_an_empty_side_is_an_error(tmp_path: Path, empty: str) -> None:
     touch(tmp_path / "noisy" / "a.png", tmp_path / "clean" / "a.png")
     (tmp_path / empty / "a.png").unlink()
     with pytest.raises(SourceError) as caught:
-        find_pairs(tmp_path, SUFFIXES)
+        find_pairs(tmp_path, SUFFIXES, notice=print)
     assert caught.value.message == f"there is nothing to pair in {str(tmp_path / empty)!r}"
     assert caught.value.hint == (
         "noisy/ and clean/ hold files of the same names; supported: .mp4, .png"
@@ -85,7 +85,7 @@ def test_a_pair_of_two_sizes_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "clean").mkdir()
     (tmp_path / "clean" / "a.png").write_bytes(png_of(np.zeros((8, 6, 3), np.uint8)))
     with pytest.raises(SourceError) as caught:
-        read_pair(find_pairs(tmp_path, SUFFIXES).pairs[0])
+        read_pair(find_pairs(tmp_path, SUFFIXES, notice=print).pairs[0])
     assert caught.value.message == "noisy/a.png is 4x6, clean/a.png is 8x6"
 
 
@@ -94,7 +94,7 @@ def test_an_image_that_cannot_be_read_is_named_with_its_side(tmp_path: Path, sid
     touch(tmp_path / "noisy" / "b" / "a.png", tmp_path / "clean" / "b" / "a.png")
     (tmp_path / side / "b" / "a.png").write_bytes(b"no image")
     with pytest.raises(SourceError) as caught:
-        read_pair(find_pairs(tmp_path, SUFFIXES).pairs[0])
+        read_pair(find_pairs(tmp_path, SUFFIXES, notice=print).pairs[0])
     assert caught.value.message == f"{side}/b/a.png is not a readable image"
     assert caught.value.hint == "replace it, or remove both files of the pair"
 

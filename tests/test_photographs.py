@@ -9,7 +9,6 @@ import pytest
 from skimage import io
 
 from edgeunet.errors import SourceError
-from edgeunet.images.reader import IMAGE_SUFFIXES
 from edgeunet.photographs import (
     Photograph,
     fill_frame,
@@ -17,6 +16,7 @@ from edgeunet.photographs import (
     read_photograph,
     shipped_photographs,
 )
+from edgeunet.suffixes import IMAGE_SUFFIXES
 
 
 def picture(height: int = 9, width: int = 13) -> Photograph:
@@ -91,14 +91,14 @@ def test_images_are_listed_below_a_folder_in_order(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     for name in ("b.png", "a.JPG", "sub/c.webp", "notes.txt", "sub/d.mp4"):
         (tmp_path / name).touch()
-    found = [path.relative_to(tmp_path).as_posix() for path in list_images(tmp_path)]
+    found = [path.relative_to(tmp_path).as_posix() for path in list_images(tmp_path, notice=print)]
     assert found == ["a.JPG", "b.png", "sub/c.webp"]
 
 
 def test_a_folder_without_images(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(SourceError, match="there are no images in") as caught:
-        list_images(tmp_path)
+        list_images(tmp_path, notice=print)
     assert ".jpg" in caught.value.hint
 
 
@@ -106,7 +106,7 @@ def test_a_folder_without_images(tmp_path: Path) -> None:
 def test_no_folder(name: str, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(SourceError, match=f"there is no folder '.*{name}'"):
-        list_images(tmp_path / name)
+        list_images(tmp_path / name, notice=print)
 
 
 def test_a_smaller_frame_is_the_centre() -> None:

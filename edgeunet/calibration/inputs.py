@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from edgeunet.errors import SourceError
-from edgeunet.images.reader import IMAGE_SUFFIXES
 from edgeunet.label_maps import has_labels
 from edgeunet.media.frames import Source
 from edgeunet.media.sources import open_source
 from edgeunet.names import shown
 from edgeunet.photographs import Photograph, list_images, read_photograph
+from edgeunet.suffixes import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -96,19 +96,17 @@ def open_input(text: str, size: tuple[int, int] | None, limit: int | None) -> In
     """
     path = Path(text)
     if path.is_dir():
-        return Input(
-            shown(path.name or text),
-            list_images(path / "images" if has_labels(path) else path),
-            None,
-            limit,
-        )
+        told: list[str] = []
+        folder = path / "images" if has_labels(path) else path
+        images = list_images(folder, notice=told.append)
+        return Input(shown(path.name or text), images, None, limit, told)
     if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
         return Input(shown(path.name), [path], None, limit)
     source = open_source(text, size)
     matched = [path for path in source.paths if path.suffix.lower() in IMAGE_SUFFIXES]
     if matched:
         source.close()
-        return Input(shown(text), matched, None, limit)
+        return Input(shown(text), matched, None, limit, [*source.report().warnings])
     if source.endless and limit is None:
         source.close()
         raise SourceError(f"{source.name!r} has no end", hint="say how far: --limit 1000")

@@ -46,6 +46,7 @@ class FolderData:
         fit: Fit,
         segments: Sequence[ClassLabel] = (),
         limit: int | None = None,
+        left_out: Sequence[str] = (),
     ) -> None:
         """Check the files, and keep the first ``limit`` images that can be evaluated.
 
@@ -53,6 +54,7 @@ class FolderData:
         frame: (height, width) of the network's frame; None for any size.
         fit: what happens to images of another size.
         segments: the classes that label maps name.
+        left_out: lines about files that are not among the items.
         Raises SourceError when no image can be evaluated, a label map does not fit its image, or
         no label map names a class.
         """
@@ -60,7 +62,7 @@ class FolderData:
         self.kind = kind
         self.consecutive = False
         self.cropped = 0
-        self.left_out: list[str] = []
+        self.left_out: list[str] = [*left_out]
         self.swapped: list[str] = []
         self._frame = frame
         self._classes = segments
@@ -72,7 +74,7 @@ class FolderData:
             self._survey(item, fit, census)
         if not self._items:
             raise SourceError(
-                f"no image of {name!r} can be evaluated: {self.left_out[0]}",
+                f"no image of {name!r} can be evaluated: {self.left_out[-1]}",
                 hint="give 8-bit images" + (f" of {format_size(*frame)}" if frame else ""),
             )
         census.check()
@@ -140,11 +142,12 @@ def open_folder(
     Raises SourceError for a folder without images, and for labels that are missing or broken.
     """
     kind, items = PLAIN, []
+    told: list[str] = []
     if path.is_file():
         items = [Item(0, path, shown(path.name))]
     elif has_labels(path):
         kind = LABELLED if segments else PLAIN
-        pairs = pair_labels(path)
+        pairs = pair_labels(path, notice=told.append)
         for pair in pairs:
             if segments and pair.labels is None:
                 raise pair.missing
@@ -155,26 +158,34 @@ def open_folder(
     elif classes and any((path / name).is_dir() for name in classes):
         kind = CLASSIFIED
         _check_classes(path, classes)
-        files = [(n, p) for n, name in enumerate(classes) for p in _of_class(path / name)]
+        files = [(n, p) for n, name in enumerate(classes) for p in _of_class(path / name, told)]
         items = [
             Item(i, image, shown(image.relative_to(path)), true_class=number)
             for i, (number, image) in enumerate(files)
         ]
         if not items:
-            list_images(path)
+            list_images(path, notice=told.append)
     else:
-        items = [Item(i, p, shown(p.relative_to(path))) for i, p in enumerate(_sorted(path))]
-    return FolderData(str(path), kind, items, frame=frame, fit=fit, segments=segments, limit=limit)
+        items = [Item(i, p, shown(p.relative_to(path))) for i, p in enumerate(_sorted(path, told))]
+    return FolderData(
+        str(path), kind, items,
+        frame=frame, fit=fit, segments=segments, limit=limit, left_out=told,
+    )  # fmt: skip
 
 
-def _sorted(folder: Path) -> list[Path]:
-    """Return the images below a folder in natural order: frame_2 before frame_10."""
-    return sorted(list_images(folder), key=lambda path: natural_order(str(path)))
+def _sorted(folder: Path, told: list[str]) -> list[Path]:
+    """Return the images below a folder in natural order: frame_2 before frame_10.
+
+    told: gets one line about pictures of kinds that are not read.
+    """
+    return sorted(
+        list_images(folder, notice=told.append), key=lambda path: natural_order(str(path))
+    )
 
 
-def _of_class(folder: Path) -> list[Path]:
+def _of_class(folder: Path, told: list[str]) -> list[Path]:
     holds_any = folder.is_dir() and any(path.is_file() for path in folder.rglob("*"))
-    return _sorted(folder) if holds_any else []
+    return _sorted(folder, told) if holds_any else []
 
 
 def _check_classes(path: Path, classes: Sequence[str]) -> None:

@@ -10,10 +10,10 @@ from edgeunet.evaluate.clips import ClipData
 from edgeunet.evaluate.image_folders import FolderData, open_folder
 from edgeunet.evaluate.paired import PairData
 from edgeunet.evaluate.truth import Fit
-from edgeunet.images.reader import IMAGE_SUFFIXES
 from edgeunet.label_maps import has_labels
 from edgeunet.pairs import has_pairs
 from edgeunet.specs import Task
+from edgeunet.suffixes import IMAGE_SUFFIXES
 
 
 def open_data(

@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 
 from edgeunet.errors import SourceError
 from edgeunet.evaluate.truth import PAIRS, Fit, Sample, SmallImageError, check_fit, cropped
-from edgeunet.images.reader import IMAGE_SUFFIXES
 from edgeunet.media.frames import Source
-from edgeunet.media.sources.suffixes import VIDEO_SUFFIXES
 from edgeunet.names import natural_order
 from edgeunet.pairs import (
     CLEAN,
@@ -32,6 +30,7 @@ from edgeunet.pairs import (
     read_pair,
 )
 from edgeunet.photographs import Photograph
+from edgeunet.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from edgeunet.units import format_size
 
 
@@ -63,11 +62,13 @@ class PairData:
         Raises SourceError when a file has no partner or cannot be read, when two partners differ in
         size or number of frames, and when no pair can be evaluated.
         """
-        pairing = find_pairs(folder, IMAGE_SUFFIXES | set(VIDEO_SUFFIXES))
-        check_partners(pairing)
         self.name = str(folder)
         self.cropped = 0
         self.left_out: list[str] = []
+        pairing = find_pairs(
+            folder, IMAGE_SUFFIXES | set(VIDEO_SUFFIXES), notice=self.left_out.append
+        )
+        check_partners(pairing)
         self.swapped: list[str] = []
         self._frame = frame
         self._members: list[_Member] = []

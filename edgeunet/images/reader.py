@@ -14,11 +14,6 @@ from edgeunet.errors import SourceError
 from edgeunet.images.stated_bits import stated_bits
 from edgeunet.names import shown
 
-IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
-)
-"""By these files are found in folders, in lower case. What a file is, its content decides."""
-
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
     """Return the picture of an image file, (H, W, 3) uint8 RGB, upright.

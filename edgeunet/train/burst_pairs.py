@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from edgeunet.errors import RecipeError, SourceError
 from edgeunet.images.folders import files_with
-from edgeunet.images.reader import IMAGE_SUFFIXES
 from edgeunet.media.clip_reader import open_clip
 from edgeunet.photographs import Photograph, read_photograph
 from edgeunet.recipes import Recipe
 from edgeunet.specs import Task
+from edgeunet.suffixes import IMAGE_SUFFIXES
 from edgeunet.train.samples import Sample
 from edgeunet.train.scene_places import places_in
 from edgeunet.train.stillness import check_still, shared_noise
@@ -138,7 +138,7 @@ def _scenes(folder: Path) -> list[Path]:
 def _load_scene(place: Path, crop: int, notice: Callable[[str], None]) -> Burst:
     if place.is_dir():
         read: Callable[[Sequence[int]], list[Photograph]]
-        paths = files_with(IMAGE_SUFFIXES, sorted(place.iterdir()), place)
+        paths = files_with(IMAGE_SUFFIXES, sorted(place.iterdir()), place, notice=notice)
         count, read = len(paths), _ImageShots(paths)
     else:
         count, read = _frame_count(place), _ClipShots(place)

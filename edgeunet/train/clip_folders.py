@@ -8,9 +8,9 @@ from pathlib import Path
 
 from edgeunet.errors import SourceError
 from edgeunet.images.folders import files_with
-from edgeunet.images.reader import IMAGE_SUFFIXES
 from edgeunet.media.clip_reader import open_clip
 from edgeunet.photographs import Photograph, read_photograph
+from edgeunet.suffixes import IMAGE_SUFFIXES
 from edgeunet.train.scene_places import places_in
 from edgeunet.units import format_size
 
@@ -43,7 +43,7 @@ def load_clips(folders: Sequence[Path], *, notice: Callable[[str], None]) -> lis
     clips = []
     for folder in folders:
         for place in _places(folder):
-            clip = Clip(place.name, _frames_of(place))
+            clip = Clip(place.name, _frames_of(place, notice))
             if len(clip.frames) < FEWEST_FRAMES:
                 notice(f"{place.name} has {len(clip.frames)} frames, too few for a clip")
                 continue
@@ -72,9 +72,9 @@ def _places(folder: Path) -> list[Path]:
     )
 
 
-def _frames_of(place: Path) -> list[Photograph]:
+def _frames_of(place: Path, notice: Callable[[str], None]) -> list[Photograph]:
     if place.is_dir():
-        paths = files_with(IMAGE_SUFFIXES, sorted(place.iterdir()), place)
+        paths = files_with(IMAGE_SUFFIXES, sorted(place.iterdir()), place, notice=notice)
         return [read_photograph(path) for path in paths]
     frames = []
     video = open_clip(place)

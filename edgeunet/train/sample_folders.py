@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgeunet.errors import SourceError
-from edgeunet.images.reader import IMAGE_SUFFIXES
 from edgeunet.label_maps import Census, has_labels, pair_labels, read_labels
 from edgeunet.names import shown
 from edgeunet.pairs import find_pairs, has_pairs, look_swapped, read_pair, swapped_in_words
 from edgeunet.photographs import Photograph, list_images, read_photograph
 from edgeunet.recipes import Recipe
 from edgeunet.specs import ClassLabel, Task
+from edgeunet.suffixes import IMAGE_SUFFIXES
 from edgeunet.train.samples import Sample, pathway_of
 
 Notice = Callable[[str], None]
@@ -46,7 +46,7 @@ def load_samples(folders: Sequence[Path], recipe: Recipe, *, notice: Notice) -> 
         if denoises and has_pairs(folder) and not labelled:
             samples += _pairs(folder, notice)
             continue
-        paths = list_images(folder / "images" if labelled else folder)
+        paths = list_images(folder / "images" if labelled else folder, notice=notice)
         if not denoises:
             wanted = segment or classify
             raise SourceError(
@@ -78,7 +78,7 @@ def check_labels(samples: Sequence[Sample], recipe: Recipe) -> None:
 def _label_maps(folder: Path, classes: Sequence[ClassLabel], notice: Notice) -> list[Sample]:
     samples: list[Sample] = []
     census = Census(shown(folder), len(classes))
-    for pair in pair_labels(folder):
+    for pair in pair_labels(folder, notice=notice):
         if pair.labels is None:
             notice(f"{pair.missing.message}: skipped")
             continue
@@ -100,7 +100,7 @@ def _label_maps(folder: Path, classes: Sequence[ClassLabel], notice: Notice) -> 
 
 
 def _pairs(folder: Path, notice: Notice) -> list[Sample]:
-    pairing = find_pairs(folder, IMAGE_SUFFIXES)
+    pairing = find_pairs(folder, IMAGE_SUFFIXES, notice=notice)
     for alone in pairing.alone:
         notice(f"{alone.message}: skipped")
     samples, swapped = [], []
@@ -129,7 +129,7 @@ def _class_folders(folder: Path, names: Sequence[str], notice: Notice) -> list[S
         Sample(image, number=number)
         for number, name in enumerate(names)
         if name in found
-        for path in list_images(folder / name)
+        for path in list_images(folder / name, notice=notice)
         if (image := _image(path, notice)) is not None
     ]
 

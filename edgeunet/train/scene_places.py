@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeunet.errors import SourceError
-from edgeunet.images.reader import IMAGE_SUFFIXES
+from edgeunet.suffixes import IMAGE_SUFFIXES
 
 
 def places_in(folder: Path, things: str, *, hint: str, hint_of_loose: str) -> list[Path]:

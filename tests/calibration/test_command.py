@@ -219,7 +219,7 @@ def empty(folder: Path) -> tuple[object, ...]:
 
 
 BAD: dict[str, tuple[Callable[[Path], tuple[object, ...]], str, str, int]] = {
-    "empty folder": (empty, "there are no images in", "supported: .bmp", 1),
+    "empty folder": (empty, "there are no images in", "supported: .apng, .bmp", 1),
     "duplicates only": (
         same,
         "different frames: 1 of the 2 seen; a set needs 5",

@@ -12,7 +12,7 @@ from tests.house.source import PACKAGE, imports_of, module_paths
 LAYERS = (
     ("errors",),
     (
-        *("units", "specs", "files", "names", "notebook", "frame_windows"),
+        *("units", "specs", "files", "names", "suffixes", "notebook", "frame_windows"),
         *("pixels", "html_page", "processors"),
     ),
     ("schedules", "images", "label_colours", "window_turns"),

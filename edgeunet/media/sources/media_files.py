@@ -11,13 +11,13 @@ import numpy as np
 
 from edgeunet.errors import SourceError
 from edgeunet.images.folders import files_with
-from edgeunet.images.reader import IMAGE_SUFFIXES, read_rgb
+from edgeunet.images.reader import read_rgb
 from edgeunet.media import pyav
 from edgeunet.media.clip_facts import ClipFacts
 from edgeunet.media.frames import Frame, Source, SourceReport
-from edgeunet.media.sources.suffixes import VIDEO_SUFFIXES
 from edgeunet.names import natural_order, shown
 from edgeunet.specs import Image
+from edgeunet.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_other_image
 from edgeunet.units import format_size
 
 DEFAULT_FRAME_RATE = 25.0
@@ -31,26 +31,27 @@ def open_path(text: str, size: tuple[int, int] | None) -> Source:
     Raises SourceError when there is none or it cannot be read.
     """
     path = Path(text)
+    told: list[str] = []
     if path.is_dir():
-        images = files_with(IMAGE_SUFFIXES, path.iterdir(), path)
+        images = files_with(IMAGE_SUFFIXES, path.iterdir(), path, notice=told.append)
         if not images:
             raise SourceError(
-                f"there are no images in the folder {text!r}",
+                "; ".join((f"there are no images in the folder {text!r}", *told)),
                 hint=f"it may hold {' '.join(sorted(IMAGE_SUFFIXES))}",
             )
-        return ImageSource(text, images, size)
+        return ImageSource(text, images, size, told)
     if path.is_file():
         return _open_file(text, path, size)
     if glob.has_magic(text):
         # Path.glob does not support absolute patterns.
         matched = sorted(Path(name) for name in glob.glob(text, recursive=True))  # noqa: PTH207
-        images = [image for found in matched for image in _image_itself(found)]
+        images = files_with(IMAGE_SUFFIXES, matched, None, notice=told.append)
         if not images:
             raise SourceError(
-                f"no image matches {shown(text)!r}",
+                "; ".join((f"no image matches {shown(text)!r}", *told)),
                 hint="keep the pattern in quotes; a bracket in a name is written [[]",
             )
-        return ImageSource(text, images, size)
+        return ImageSource(text, images, size, told)
     if path.exists():
         raise SourceError(f"{text!r} is not a file or a folder", hint="for a camera, use v4l2://")
     raise SourceError(
@@ -60,7 +61,7 @@ def open_path(text: str, size: tuple[int, int] | None) -> Source:
 
 def _open_file(text: str, path: Path, size: tuple[int, int] | None) -> Source:
     suffix = path.suffix.lower()
-    if suffix in IMAGE_SUFFIXES:
+    if suffix in IMAGE_SUFFIXES or is_other_image(suffix):
         return ImageSource(text, [path], size)
     # FFmpeg renders text files as a video of a terminal, so only known video suffixes are opened.
     if suffix not in VIDEO_SUFFIXES:
@@ -85,8 +86,19 @@ class ImageSource:
     clip: ClipFacts | None = None
     frame_rate = DEFAULT_FRAME_RATE
 
-    def __init__(self, name: str, paths: Sequence[Path], size: tuple[int, int] | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        paths: Sequence[Path],
+        size: tuple[int, int] | None,
+        warnings: Sequence[str] = (),
+    ) -> None:
+        """Find the frames' size.
+
+        size: see ``open_path``. warnings: lines about files that are not among the paths.
+        """
         self.name = name
+        self._warnings = tuple(warnings)
         self.paths = tuple(sorted(paths, key=_natural))
         self.frame_count: int | None = len(self.paths)
         self.height, self.width = self._find_size(size)
@@ -115,7 +127,9 @@ class ImageSource:
         return None
 
     def report(self) -> SourceReport:
-        return SourceReport(skipped=tuple(self._skipped), complete=not self._skipped)
+        return SourceReport(
+            skipped=tuple(self._skipped), warnings=self._warnings, complete=not self._skipped
+        )
 
     def close(self) -> None:
         return None
@@ -154,11 +168,6 @@ class ImageSource:
 def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
     """Return a sort key that puts frame_2 before frame_10."""
     return natural_order(path.name), str(path)
-
-
-def _image_itself(path: Path) -> list[Path]:
-    """Return a path that a pattern matched, in a list; an empty one when it is no image file."""
-    return files_with(IMAGE_SUFFIXES, [path], path.parent)
 
 
 def _read(path: Path) -> Image:
