@@ -56,6 +56,7 @@ WAIT_S = 0.04
 RATE = 250.0
 LOST_EVERY = 1000
 VIEWERS = 10
+_MOST_SAMPLES = 20_000
 
 VIEWER = """
 import random, socket, sys, time
@@ -181,13 +182,18 @@ def _alone(source: Source, clip: Path, frames: int) -> tuple[float, float]:
 
 def steady(bundle: Bundle, folder: Path, frames: int) -> dict[str, object]:
     """Return the slope of memory, and threads and open files at the half and at the end."""
-    samples: list[tuple[int, int, int, int]] = []
+    # Made once, so that what is measured is not the measuring.
+    samples = np.zeros((_MOST_SAMPLES, 4))
+    taken = 0
     viewers: list[subprocess.Popen[bytes]] = []
     stop = threading.Event()
 
     def look(status: RunStatus) -> None:
+        nonlocal taken
         files = len(list(Path("/proc/self/fd").iterdir()))
-        samples.append((status.frames, status.resident_bytes, threading.active_count(), files))
+        if taken < _MOST_SAMPLES:
+            samples[taken] = status.frames, status.resident_bytes, threading.active_count(), files
+            taken += 1
 
     def begin_viewers(line: str) -> None:
         if line.startswith("the preview is at "):
@@ -223,19 +229,20 @@ def steady(bundle: Bundle, folder: Path, frames: int) -> dict[str, object]:
         for viewer in viewers:
             viewer.kill()
             viewer.wait()
-    half = [sample for sample in samples if sample[0] >= frames / 2]
-    numbers = np.array([sample[0] for sample in half], float)
-    resident = np.array([sample[1] for sample in half], float)
+    if taken == _MOST_SAMPLES:
+        raise SystemExit("the run took so long that its end was not measured")
+    half = samples[:taken][samples[:taken, 0] >= frames / 2]
+    numbers, resident, threads, files = half.T
     slope = np.polyfit(numbers, resident, 1)[0] * 1000 / KIB
     return {
         "what": "steady",
         "frames": summary.frames,
         "slope_kib_per_1000_frames": round(float(slope), 2),
         "resident_mib": round(resident[-1] / MIB, 1),
-        "threads_half": half[0][2],
-        "threads_end": half[-1][2],
-        "files_half": half[0][3],
-        "files_end": half[-1][3],
+        "threads_half": int(threads[0]),
+        "threads_end": int(threads[-1]),
+        "files_half": int(files[0]),
+        "files_end": int(files[-1]),
         "reconnections": summary.reconnections,
         "recorded": summary.sinks[0].written,
         "missed": summary.sinks[0].missed,

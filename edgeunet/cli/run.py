@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -16,18 +11,10 @@ import typer
 from edgeunet.cli import console
 from edgeunet.cli.config_file import take_defaults
 from edgeunet.cli.options import AsJson, ImageBits, Seed, Workers
-from edgeunet.errors import EdgeUnetError, SinkError, SourceError, UsageError
+from edgeunet.cli.run_ending import InterruptedRunError, raise_what_ended, stopping
+from edgeunet.errors import UsageError
 
-_SIGNAL_EXIT_BASE = 128
 _WITHOUT_A_TERMINAL = 60.0
-
-
-class InterruptedRunError(EdgeUnetError):
-    """The user, or the system, ended a run. Frames already written are kept."""
-
-    def __init__(self, what: str, number: int) -> None:
-        super().__init__(f"interrupted{what}", hint="run the command again to start over")
-        self.exit_code = _SIGNAL_EXIT_BASE + number
 
 
 def command(
@@ -152,6 +139,14 @@ def command(
             "--event-images", metavar="DIR", help="Keep the frame of every event as PNG there."
         ),
     ] = None,
+    event_post: Annotated[
+        str | None,
+        typer.Option(
+            "--event-post",
+            metavar="URL",
+            help="Post the JSON document of every event to this http:// or https:// address.",
+        ),
+    ] = None,
     reconnect: Annotated[
         str,
         typer.Option(
@@ -221,21 +216,25 @@ def command(
     image_bits: ImageBits = None,
 ) -> None:
     """Run a bundle over a video, images or a camera."""
+    from edgeunet.cli.event_report import EventReport
     from edgeunet.cli.run_report import RunReport, document, print_summary
     from edgeunet.media.live.reconnecting import Patience, parse_reconnect
     from edgeunet.media.sinks.recording_options import read_recording
     from edgeunet.stream.class_events import read_rule
+    from edgeunet.stream.event_posts import EventPoster, check_post_address
     from edgeunet.stream.opening import StoppedWhileOpening
     from edgeunet.stream.pipeline import run_pipeline
     from edgeunet.stream.preview.preview_options import PreviewOptions, read_preview
     from edgeunet.stream.run_options import RunOptions
-    from edgeunet.stream.run_summary import RunStatus, kept
+    from edgeunet.stream.run_summary import RunStatus
     from edgeunet.stream.service.notifications import SystemdNotifier
 
     if json and json_lines:
         raise UsageError("--json and --json-lines exclude each other", hint="give one of them")
-    if event_images is not None and not event:
-        raise UsageError("--event-images has no events", hint="add --event 'NAME > 2% for 1s'")
+    for name, value in (("--event-images", event_images), ("--event-post", event_post)):
+        if value is not None and not event:
+            raise UsageError(f"{name} has no events", hint="add --event 'NAME > 2% for 1s'")
+    post_address = None if event_post is None else check_post_address(event_post)
     if not 1 <= status <= 86400:
         raise UsageError(
             f"{status:g} is not a time between status lines",
@@ -266,26 +265,27 @@ def command(
         events=tuple(map(read_rule, event or ())),
         preview=page,
     )
-    report = RunReport(status, json_lines=json_lines, event_images=event_images)
+    report = RunReport(status, json_lines=json_lines)
+    poster = None if post_address is None else EventPoster(post_address, report.note)
+    events = EventReport(report, json_lines=json_lines, images=event_images, poster=poster)
     systemd = SystemdNotifier()
 
     def tell(now: RunStatus) -> None:
         report.on_status(now)
         systemd.tell(now)
 
-    with report, _stopping(options.outlives_a_terminal) as (stop, signals):
+    with report, events, stopping(options.outlives_a_terminal) as (stop, signals):
         try:
             summary = run_pipeline(
                 options,
                 on_frame=report.on_frame,
                 on_note=report.note,
                 on_status=tell,
-                on_event=report.on_event,
+                on_event=events,
                 stop=stop,
             )
         except StoppedWhileOpening as error:
-            number = signals[0] if signals else signal.SIGINT
-            raise InterruptedRunError(" before the first frame", number) from error
+            raise InterruptedRunError(" before the first frame", signals) from error
     systemd.stopping()
     for warning in summary.warnings:
         report.note(f"warning: {warning}")
@@ -302,63 +302,4 @@ def command(
         console.drop_stdout()
         if not summary.interrupted:
             raise
-    if summary.interrupted:
-        number = signals[0] if signals else signal.SIGINT
-        raise InterruptedRunError(f": {kept(summary.sinks, summary.frames)}", number)
-    if summary.broken_off:
-        raise SourceError(
-            f"{summary.broken_off}; {kept(summary.sinks, summary.frames)}",
-            hint="get the whole file, or check the camera, and run again for the rest",
-        )
-    failed = [sink for sink in summary.sinks if sink.failure]
-    if failed:
-        raise SinkError(
-            f"{failed[0].failure}; the other sinks went on",
-            hint="mend what it names, and run again for that sink",
-        )
-    if summary.damaged and not summary.complete:
-        raise SourceError(
-            f"{summary.source} is damaged: {summary.damaged} of its packets could not be decoded; "
-            f"{kept(summary.sinks, summary.frames)}",
-            hint="get the file anew; where that is not possible, the frames that were decoded are "
-            "at their times",
-        )
-    if summary.skipped:
-        left_out = f"{len(summary.skipped)} image{'s' if len(summary.skipped) > 1 else ''}"
-        raise SourceError(
-            f"{left_out} of {summary.source} left out "
-            f"({summary.skipped[0]}); the other {summary.frames} were worked on",
-            hint="mend or remove what the warnings name, and run again",
-        )
-
-
-@contextlib.contextmanager
-def _stopping(outlives_a_terminal: bool) -> Iterator[tuple[threading.Event, list[int]]]:
-    """Turn the first Ctrl-C or SIGTERM into a request to stop after the current frame.
-
-    A second signal interrupts at once, in case the current frame never ends.
-    outlives_a_terminal: whether the run goes on after SIGHUP, which comes when the terminal or the
-        ssh connection is closed. Otherwise it stops, as nobody sees its result.
-    """
-    stop = threading.Event()
-    received: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-        stop.set()
-
-    handlers = {signal.SIGINT: handle, signal.SIGTERM: handle}
-    if hasattr(signal, "SIGHUP"):
-        handlers[signal.SIGHUP] = _ignore if outlives_a_terminal else handle
-    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield stop, received
-    finally:
-        for number, earlier in previous.items():
-            signal.signal(number, earlier)
-
-
-def _ignore(number: int, frame: FrameType | None) -> None:
-    """Do nothing. Unlike SIG_IGN, this is not inherited by processes that the run starts."""
+    raise_what_ended(summary, signals)

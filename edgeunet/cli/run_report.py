@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from datetime import datetime, timezone
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from edgeunet.cli import console
-from edgeunet.specs import Image
-from edgeunet.stream.class_events import ClassEvent
 from edgeunet.stream.meter import Latency
 from edgeunet.stream.run_summary import RunStatus, RunSummary
 from edgeunet.stream.status_document import status_document, times_document
@@ -22,15 +18,11 @@ class RunReport:
 
     every_s: seconds between two lines where stderr is no terminal, and between JSON lines.
     json_lines: print JSON lines on stdout, and notes among them, instead of text.
-    event_images: the folder for the frames of events; None keeps none.
     """
 
-    def __init__(
-        self, every_s: float, *, json_lines: bool, event_images: Path | None = None
-    ) -> None:
+    def __init__(self, every_s: float, *, json_lines: bool) -> None:
         self._every_s = every_s
         self._json_lines = json_lines
-        self._event_images = event_images
         self._next_s = time.monotonic() + every_s
         self._bar = console.progress("")
         self._terminal = console.stderr().is_terminal and not json_lines
@@ -78,43 +70,6 @@ class RunReport:
             console.print_json_line({"event": "status", **status_document(status)})
         else:
             console.note(status_line(status))
-
-    def on_event(self, event: ClassEvent, image: Image) -> None:
-        """Tell an event, and keep its frame where that is wanted."""
-        kept = self._kept(image)
-        if self._json_lines:
-            console.print_json_line(
-                {
-                    "event": "class",
-                    "rule": event.rule.text,
-                    "class": event.rule.name,
-                    "share": round(event.share, 5),
-                    "time_s": round(event.time_s, 3),
-                    "utc": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-                    "image": kept,
-                }
-            )
-        else:
-            share = f"{100 * event.share:.1f} %"
-            console.note(f"event: {event.rule.text} ({share} at {event.time_s:.1f} s)")
-
-    def _kept(self, image: Image) -> str | None:
-        """Write an event's frame as PNG; return its name, or None where it is not kept."""
-        if self._event_images is None:
-            return None
-        from edgeunet.files import replacing_file
-        from edgeunet.media import opencv
-
-        moment = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
-        path = self._event_images / f"event-{moment}.png"
-        try:
-            with replacing_file(path) as beside:
-                beside.write_bytes(opencv.encode_image(image, ".png"))
-        except OSError as error:
-            # An event is told all the same; a full disk ends no run that watches.
-            self.note(f"warning: cannot write {str(path)!r}: {error.strerror}")
-            return None
-        return str(path)
 
 
 def status_line(status: RunStatus) -> str:

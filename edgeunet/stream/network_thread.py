@@ -6,6 +6,9 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from edgeunet.media.capture import LiveSource, ReadAhead
 from edgeunet.media.frames import Frame
@@ -21,8 +24,24 @@ from edgeunet.stream.slots import Slot, SlotPool
 
 _MS_PER_S = 1e3
 
-EventReader = Callable[[ClassEvent, Image], None]
-"""Called with an event and the frame that the network saw, (H, W, 3) uint8 BGR, not to be kept."""
+
+class EventReader(Protocol):
+    """Is told of events, in threads of the run, which wait for it."""
+
+    def happened(self, event: ClassEvent, image: Image) -> None:
+        """Take an event and the frame that the network saw, (H, W, 3) uint8 BGR, not to be kept."""
+        ...
+
+    def kept(self, event: ClassEvent, segment: Path) -> None:
+        """Take the finished segment of a recording that has an event's frame."""
+        ...
+
+
+@runtime_checkable
+class _KeepsSegments(Protocol):
+    """A sink that records in segments."""
+
+    def keep(self, time_s: float, on_kept: Callable[[Path], None]) -> None: ...
 
 
 class NetworkThread:
@@ -175,7 +194,10 @@ class NetworkThread:
         watcher = self._opened.watcher
         if watcher is not None and self._on_event is not None:
             for event in watcher.look(slot.outputs, slot.frame.timestamp_s):
-                self._on_event(event, slot.seen)
+                self._on_event.happened(event, slot.seen)
+                for thread in self.sinks:
+                    if isinstance(thread.sink, _KeepsSegments):
+                        thread.sink.keep(event.time_s, partial(self._on_event.kept, event))
         if any(not isinstance(sink.sink, SlotSink) for sink in self.sinks):
             slot.compose()
 

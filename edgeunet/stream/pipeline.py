@@ -21,6 +21,7 @@ from edgeunet.stream.opening import Opened, opened_run
 from edgeunet.stream.run_options import RunOptions
 from edgeunet.stream.run_summary import RunStatus, RunSummary, kept, warnings_about
 from edgeunet.stream.status_document import resident_bytes
+from edgeunet.stream.steady_memory import GIVE_BACK_EVERY_S, give_back_free_memory
 
 _WATCH_S = 1.0
 _LAST_CHANCE_S = 5.0
@@ -46,7 +47,7 @@ def run_pipeline(
     on_frame: called after every frame, in the network's thread.
     on_note: called with one line about the engine's choice, and about a stage that hangs.
     on_status: called about once a second.
-    on_event: called in the composing thread when one of ``options.events`` comes true.
+    on_event: told in threads of the run when one of ``options.events`` comes true.
     stop: setting it ends the run after the current frame, as a KeyboardInterrupt does. Written
         frames are kept, and the summary says ``interrupted``.
     Raises an EdgeUnetError when the run cannot start or fails, and StoppedWhileOpening when it was
@@ -118,6 +119,7 @@ class _Run:
         named: set[str] = set()
         stopping = False
         next_status_s = start_s + _WATCH_S
+        next_trim_s = start_s + GIVE_BACK_EVERY_S
         while not network.done.wait(0.1 if not stopping else 0.02):
             if self._stop.is_set() and not stopping:
                 stopping = True
@@ -126,6 +128,9 @@ class _Run:
             if now_s < next_status_s:
                 continue
             next_status_s = now_s + _WATCH_S
+            if now_s >= next_trim_s:
+                next_trim_s = now_s + GIVE_BACK_EVERY_S
+                give_back_free_memory()
             hangs = self._activity.hangs()
             if on_note is not None:
                 for hang in hangs:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -105,6 +105,54 @@ def test_only_so_much_is_kept(tmp_path: Path) -> None:
     (tmp_path / "few" / "rec-mine.mp4").write_bytes(b"not ours")
     record(tmp_path / "few", times_s, RecordingOptions(1.0, 1, least_free_bytes=0))
     assert names(tmp_path / "few") == ["rec-mine.mp4"]
+
+
+def test_a_segment_with_an_event_outlives_the_limits(tmp_path: Path) -> None:
+    kept: list[str] = []
+    recorder = Recorder(
+        tmp_path, SHAPE, RecordingOptions(1.0, keep_bytes=1, least_free_bytes=0), now_s=clock()
+    )
+    for index in range(40):
+        if index == 15:
+            # It is wanted for a frame that is still to come, and once more for the same segment.
+            recorder.keep(1.65, lambda path: kept.append(path.name))
+            recorder.keep(1.7, lambda path: kept.append(path.name))
+        recorder.write(picture(index), Frame(index, index / 10, picture(index)))
+        if index == 18:
+            assert any(name.endswith("-event.partial.mp4") for name in names(tmp_path))
+            assert kept == []
+    recorder.finish()
+    (name,) = names(tmp_path)
+    assert kept == [name, name]
+    assert name.endswith("-event.mp4")
+    assert len(times_of(tmp_path / name)) == 10
+    assert recorder.segments(with_events=True) == [tmp_path / name]
+
+
+def test_on_a_full_disk_segments_with_events_go_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(tmp_path, SHAPE, RecordingOptions(1.0, least_free_bytes=0), now_s=clock())
+    recorder.keep(0.0, lambda path: None)
+    for index in range(30):
+        recorder.write(picture(index), Frame(index, index / 10, picture(index)))
+    recorder.finish()
+    with_event = recorder.segments(with_events=True)
+    assert len(with_event) == 1
+    assert len(recorder.segments()) == 2
+    full = RecordingOptions(1.0, least_free_bytes=2**62)
+    again = Recorder(tmp_path, SHAPE, full, now_s=clock())
+    assert names(tmp_path) == []
+    assert again.warnings() == (
+        f"3 old recordings were removed from {tmp_path}/",
+        "the disk was full: 1 of them had events, as no others were left",
+    )
+
+
+def clock() -> Callable[[], float]:
+    """A clock that goes on by a second whenever a segment asks it."""
+    moments = iter(range(1000))
+    return lambda: START_S + next(moments)
 
 
 def open_files(folder: Path) -> list[str]:

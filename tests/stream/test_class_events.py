@@ -83,3 +83,5 @@ def test_a_run_tells_its_events(tmp_path: Path) -> None:
     assert ran.err.startswith("event: green > 1% (")
     ran = edgeunet("run", "test://?frames=5", "--bundle", bundle, *images)
     assert ran.failure[0] == "--event-images has no events"
+    ran = edgeunet("run", "test://?frames=5", "--bundle", bundle, "--event-post", "http://x/")
+    assert ran.failure[0] == "--event-post has no events"

@@ -2,7 +2,8 @@
 
 A segment is fragmented MP4 with H.264, which browsers play, and is called after the time of its
 first frame in UTC. While it is written its name ends in ``.partial.mp4``; what a killed process
-left behind under such a name is given its place at the next start.
+left behind under such a name is given its place at the next start. A segment with an event has
+``-event`` in its name, and goes only when the disk is full and no other segment is left.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -24,7 +26,8 @@ from edgeunet.specs import Image
 from edgeunet.units import format_bytes
 
 _NAME = "rec-%Y%m%dT%H%M%SZ"
-_SEGMENT = re.compile(r"rec-(\d{8}T\d{6}Z)(?:-(\d+))?\.mp4")
+_EVENT = "-event"
+_SEGMENT = re.compile(r"rec-(\d{8}T\d{6}Z)(?:-(\d+))?(-event)?\.mp4")
 _PARTIAL = ".partial.mp4"
 _CHECK_S = 2.0
 
@@ -55,7 +58,11 @@ class Recorder:
         self._begin_s = 0.0
         self._next_check_s = 0.0
         self._adopted: list[str] = []
+        self._lock = threading.Lock()
+        self._wanted: list[tuple[float, Callable[[Path], None]]] = []
+        self._told: list[Callable[[Path], None]] = []
         self._removed = 0
+        self._removed_events = 0
         self._segments = 0
         self._cut = 0
         if shape.height % 2 or shape.width % 2:
@@ -90,6 +97,15 @@ class Recorder:
                 raise self._failure(again) from again
         return True
 
+    def keep(self, time_s: float, on_kept: Callable[[Path], None]) -> None:
+        """Keep the segment with the frame of a time, whatever the limits are. For any thread.
+
+        time_s: of a frame that was or will be given to ``write``, in seconds.
+        on_kept: called in the sink's thread with the segment's path once it is finished.
+        """
+        with self._lock:
+            self._wanted.append((time_s, on_kept))
+
     def finish(self) -> None:
         self._end_segment()
 
@@ -107,18 +123,23 @@ class Recorder:
             )
         if self._removed:
             warnings.append(f"{self._removed} old recordings were removed from {self.name}")
+        if self._removed_events:
+            warnings.append(
+                f"the disk was full: {self._removed_events} of them had events, as no others were "
+                "left"
+            )
         if self._cut:
             warnings.append(
                 f"the disk was full: {self._cut} recordings in {self.name} lack their last second"
             )
         return tuple(warnings)
 
-    def segments(self) -> list[Path]:
-        """Return the finished segments, the oldest first."""
+    def segments(self, *, with_events: bool = False) -> list[Path]:
+        """Return the finished segments without events, or those with one, the oldest first."""
         found = []
         for path in self._folder.glob("rec-*.mp4"):
             match = _SEGMENT.fullmatch(path.name)
-            if match is not None:
+            if match is not None and bool(match[3]) == with_events:
                 found.append((match[1], int(match[2] or 1), path))
         return [path for _, _, path in sorted(found)]
 
@@ -128,6 +149,7 @@ class Recorder:
         if self._writer is None:  # it was just begun
             return
         self._writer.write(image, frame.timestamp_s - self._begin_s)
+        self._mark_events(frame.timestamp_s)
         now_s = time.monotonic()
         if now_s > self._next_check_s:
             self._next_check_s = now_s + _CHECK_S
@@ -137,13 +159,29 @@ class Recorder:
         moment = datetime.fromtimestamp(self._now_s(), timezone.utc)
         stem = moment.strftime(_NAME)
         name, again = stem, 1
-        while any((self._folder / f"{name}{end}").exists() for end in (".mp4", _PARTIAL)):
+        while any(
+            (self._folder / f"{name}{event}{end}").exists()
+            for event in ("", _EVENT)
+            for end in (".mp4", _PARTIAL)
+        ):
             # Two in one second, or a clock that was set back.
             again += 1
             name = f"{stem}-{again}"
         self._partial = self._folder / f"{name}{_PARTIAL}"
         self._begin_s = timestamp_s
         self._writer = VideoWriter(self._partial, ".mp4", self._shape)
+
+    def _mark_events(self, timestamp_s: float) -> None:
+        """Give the open segment its ``-event`` if one was wanted up to the frame just written."""
+        with self._lock:
+            due = [call for time_s, call in self._wanted if time_s <= timestamp_s]
+            self._wanted = [wanted for wanted in self._wanted if wanted[0] > timestamp_s]
+        if not due or self._partial is None:
+            return
+        if not self._told:
+            stem = self._partial.name.removesuffix(_PARTIAL)
+            self._partial = self._partial.rename(self._folder / f"{stem}{_EVENT}{_PARTIAL}")
+        self._told += due
 
     def _end_segment(self) -> None:
         writer, self._writer = self._writer, None
@@ -156,7 +194,10 @@ class Recorder:
             writer.abandon()
             self._cut += 1
             self._remove_oldest()
-        self._place(self._partial)
+        told, self._told = self._told, []
+        if self._place(self._partial):
+            for call in told:
+                call(_placed(self._partial))
         self._make_room()
 
     def _place(self, partial: Path) -> bool:
@@ -164,14 +205,14 @@ class Recorder:
         if not _plays(partial):
             partial.unlink(missing_ok=True)
             return False
-        partial.rename(partial.with_name(partial.name.removesuffix(_PARTIAL) + ".mp4"))
+        partial.rename(_placed(partial))
         self._segments += 1
         return True
 
     def _adopt(self) -> None:
         for partial in sorted(self._folder.glob(f"rec-*{_PARTIAL}")):
             if self._place(partial):
-                self._adopted.append(partial.name.removesuffix(_PARTIAL) + ".mp4")
+                self._adopted.append(_placed(partial).name)
 
     def _make_room(self) -> None:
         """Remove the oldest segments until the folder keeps to its limits."""
@@ -198,7 +239,11 @@ class Recorder:
                 break
 
     def _remove_oldest(self) -> bool:
+        """Remove the oldest segment; those with events go last. Returns whether there was one."""
         found = self.segments()
+        if not found:
+            found = self.segments(with_events=True)
+            self._removed_events += bool(found)
         if found:
             self._remove(found[0])
         return bool(found)
@@ -215,6 +260,11 @@ class Recorder:
             f"{self._segments} segments of this run are kept",
             hint="free some space, or let --keep remove old recordings in time",
         )
+
+
+def _placed(partial: Path) -> Path:
+    """Return the name that a segment gets once it is finished."""
+    return partial.with_name(partial.name.removesuffix(_PARTIAL) + ".mp4")
 
 
 def _plays(path: Path) -> bool:

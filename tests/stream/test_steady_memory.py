@@ -1,0 +1,46 @@
+"""Memory that a long run does not need goes back to the system."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgeunet.stream import RunOptions, pipeline, run_pipeline
+from edgeunet.stream.status_document import resident_bytes
+from edgeunet.stream.steady_memory import give_back_free_memory
+from tests.bundle.tiny import tiny_bundle
+
+_BLOCKS = 20_000
+_BLOCK_BYTES = 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc can give memory back")
+def test_free_blocks_between_blocks_in_use_go_back() -> None:
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "malloc_trim"):
+        pytest.skip("this C library has no malloc_trim")
+    library.malloc.restype = ctypes.c_void_p
+    library.free.argtypes = [ctypes.c_void_p]
+    blocks = [library.malloc(_BLOCK_BYTES) for _ in range(_BLOCKS)]
+    for block in blocks:
+        ctypes.memset(block, 1, _BLOCK_BYTES)
+    before = resident_bytes()
+    # The last one stays, so that the library cannot shrink its memory from the end.
+    for block in blocks[:-1]:
+        library.free(block)
+    give_back_free_memory()
+    assert before - resident_bytes() > 0.8 * _BLOCKS * _BLOCK_BYTES
+    library.free(blocks[-1])
+
+
+def test_a_run_does_so_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[None] = []
+    monkeypatch.setattr(pipeline, "_WATCH_S", 0.05)
+    monkeypatch.setattr(pipeline, "GIVE_BACK_EVERY_S", 0.1)
+    monkeypatch.setattr(pipeline, "give_back_free_memory", lambda: calls.append(None))
+    source = "test://?size=48x64&frames=20&fps=20&live=1"
+    run_pipeline(RunOptions(source, tiny_bundle(tmp_path).path))
+    assert len(calls) >= 2
