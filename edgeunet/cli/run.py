@@ -198,6 +198,23 @@ def command(
         bool,
         typer.Option("--metrics", help="Serve figures for Prometheus at /metrics of the page."),
     ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            metavar="N",
+            help="Work on every video of a folder or pattern, N at a time, into a folder/; "
+            "the same command again goes on.",
+        ),
+    ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            "--dask",
+            metavar="ADDRESS",
+            help="The same on the workers of a dask scheduler, like tcp://10.0.0.2:8786.",
+        ),
+    ] = None,
     status: Annotated[
         float,
         typer.Option(
@@ -217,6 +234,7 @@ def command(
 ) -> None:
     """Run a bundle over a video, images or a camera."""
     from edgeunet.cli.event_report import EventReport
+    from edgeunet.cli.run_many import run_many
     from edgeunet.cli.run_report import RunReport, document, print_summary
     from edgeunet.media.live.reconnecting import Patience, parse_reconnect
     from edgeunet.media.sinks.recording_options import read_recording
@@ -265,6 +283,9 @@ def command(
         events=tuple(map(read_rule, event or ())),
         preview=page,
     )
+    if jobs is not None or dask is not None:
+        run_many(options, jobs, dask, json=json, json_lines=json_lines)
+        return
     report = RunReport(status, json_lines=json_lines)
     poster = None if post_address is None else EventPoster(post_address, report.note)
     events = EventReport(report, json_lines=json_lines, images=event_images, poster=poster)

@@ -31,6 +31,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "gi": ("media/live/gstreamer.py",),
     "aiohttp": ("stream/preview/web_server.py",),
     "prometheus_client": ("stream/service/metrics_page.py",),
+    "distributed": ("stream/many/dask_cluster.py",),
     "colour_demosaicing": ("camera/demosaicing.py",),
     "PIL": ("images/pillow_file.py", "photographs.py"),
 }

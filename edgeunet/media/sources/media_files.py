@@ -47,9 +47,12 @@ def open_path(text: str, size: tuple[int, int] | None) -> Source:
         matched = sorted(Path(name) for name in glob.glob(text, recursive=True))  # noqa: PTH207
         images = files_with(IMAGE_SUFFIXES, matched, None, notice=told.append)
         if not images:
+            videos = any(found.suffix.lower() in VIDEO_SUFFIXES for found in matched)
             raise SourceError(
                 "; ".join((f"no image matches {shown(text)!r}", *told)),
-                hint="keep the pattern in quotes; a bracket in a name is written [[]",
+                hint="several videos are run one by one, into a folder: add --jobs 2"
+                if videos
+                else "keep the pattern in quotes; a bracket in a name is written [[]",
             )
         return ImageSource(text, images, size, told)
     if path.exists():
