@@ -79,7 +79,11 @@ class ForeignInput(_Table, frozen=True):
     """One input of a foreign network.
 
     name: in the file.
-    fill: the one value of an input that is the same for all frames; None for the frame itself.
+    fill: the one value of an input that is the same for all frames; None for pictures.
+    frames: how many pictures it holds along its channels: the frames before, oldest first, and the
+        frame last.
+    earlier: for a picture that is an input of its own, how many frames before the frame it was;
+        0 for the frame itself.
     """
 
     name: str
@@ -87,11 +91,36 @@ class ForeignInput(_Table, frozen=True):
     colours: Colours = "rgb"
     values: ValueRange = ValueRange()
     fill: float | None = None
+    frames: int = 1
+    earlier: int = 0
 
     def __str__(self) -> str:
         if self.fill is not None:
             return f"fill={_number(self.fill)}"
-        return f"{self.layout},{self.colours},{self.values}"
+        text = f"{self.layout},{self.colours},{self.values}"
+        if self.frames > 1:
+            text += f",frames={self.frames}"
+        return f"{text},earlier={self.earlier}" if self.earlier else text
+
+    @property
+    def channels(self) -> int:
+        """The number of its channels, if it is a picture."""
+        return (1 if self.colours == "gray" else 3) * self.frames
+
+    @property
+    def is_frame(self) -> bool:
+        """Whether it holds the frame, which one input does."""
+        return self.fill is None and not self.earlier
+
+    def shape(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Return the shape of a picture of (height, width) pixels."""
+        if self.layout == "nchw":
+            return 1, self.channels, height, width
+        return 1, height, width, self.channels
+
+    def ages(self) -> tuple[int, ...]:
+        """Return how many frames before the frame its pictures were, in their order."""
+        return tuple(range(self.earlier + self.frames - 1, self.earlier - 1, -1))
 
 
 class ForeignOutput(_Table, frozen=True):
@@ -140,7 +169,7 @@ class ForeignNetwork(_Table, frozen=True):
     name: of the network, made of the file's name.
     file: the file's name without folders; for a torch module the name of its class.
     sha256: of the file; of the exported weights for a torch module.
-    inputs: the frame, and inputs that are the same for all frames.
+    inputs: the frame, frames before it, and inputs that are the same for all frames.
     pathways: its outputs.
     left_out: outputs of the file that the user does not want.
     tolerance: of the parity with the file on the same engine.
@@ -158,7 +187,16 @@ class ForeignNetwork(_Table, frozen=True):
     @property
     def frame(self) -> ForeignInput:
         """The input that is the frame."""
-        return next(entry for entry in self.inputs if entry.fill is None)
+        return next(entry for entry in self.inputs if entry.is_frame)
+
+    @property
+    def earlier(self) -> int:
+        """How many frames before the frame it reads."""
+        return max(age for entry in self.inputs if entry.fill is None for age in entry.ages())
+
+    @property
+    def remembers(self) -> bool:
+        return self.earlier > 0
 
     @property
     def width(self) -> int:

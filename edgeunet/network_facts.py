@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from edgeunet.recipes import ClassTable, ExportTable, Recipe, ToleranceTable
+from edgeunet.recipes import ClassTable, ExportTable, ToleranceTable
 from edgeunet.specs import ClassLabel, Task
 
 
@@ -39,6 +39,7 @@ class NetworkFacts(Protocol):
 
     width: channels at full resolution; 0 for a foreign network, which has only one form.
     smallest_side: the fewest rows or columns of a frame.
+    remembers: whether an answer depends on the frames before.
     pathways: its outputs, in order.
     export: defaults of an export, and what stays in floats.
     tolerance: limits of the parity check.
@@ -54,6 +55,9 @@ class NetworkFacts(Protocol):
     def smallest_side(self) -> int: ...
 
     @property
+    def remembers(self) -> bool: ...
+
+    @property
     def pathways(self) -> Sequence[OutputFacts]: ...
 
     @property
@@ -61,8 +65,3 @@ class NetworkFacts(Protocol):
 
     @property
     def tolerance(self) -> ToleranceTable: ...
-
-
-def remembers(network: NetworkFacts) -> bool:
-    """Return whether a network's answer depends on the frames before."""
-    return isinstance(network, Recipe) and network.network.temporal != "none"

@@ -185,6 +185,10 @@ class Recipe(_Table, frozen=True):
         return 1 << self.network.levels
 
     @property
+    def remembers(self) -> bool:
+        return self.network.temporal != "none"
+
+    @property
     def tasks(self) -> tuple[Task, ...]:
         return tuple(pathway.head for pathway in self.pathways)
 

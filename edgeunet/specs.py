@@ -40,6 +40,14 @@ PREVIOUS is kept as well: the denoised output takes its place.
 """
 
 
+def earlier_frame(age: int) -> str:
+    """Return the name of the tensor that keeps the frame ``age`` frames before the frame.
+
+    It is (1, H, W, 3) uint8 BGR. For age 0 it is the frame itself.
+    """
+    return f"{FRAME}_{age}_before" if age else FRAME
+
+
 class Precision(str, enum.Enum):
     """The number format a network computes in."""
 

@@ -97,13 +97,17 @@ def _planned(manifest: Manifest, plan: FramePlanEntry) -> Iterator[str]:
 def _states(manifest: Manifest, tensors: dict[str, HeldEntry]) -> Iterator[str]:
     made = {entry.name for stage in manifest.stages for entry in stage.outputs}
     names = [state.name for state in manifest.states]
-    for state in manifest.states:
+    for number, state in enumerate(manifest.states):
+        # A state that takes the place of another is overwritten after it.
+        makers = {FRAME, *made, *names[number + 1 :]}
         if names.count(state.name) > 1 or state.name in made or state.name not in tensors:
             yield f"it has no one state {state.name!r}"
-        elif state.made_by not in made or state.made_by not in tensors:
+        elif state.made_by not in makers or state.made_by not in tensors:
             yield f"no stage makes what takes the place of the state {state.name!r}"
         elif _kind(tensors[state.made_by]) != _kind(tensors[state.name]):
             yield f"{state.made_by!r} does not fit into the state {state.name!r}"
+        elif state.repeats_first and _kind(tensors[state.name]) != _kind(tensors[FRAME]):
+            yield f"the frame does not fit into the state {state.name!r}"
 
 
 def _kind(entry: HeldEntry) -> tuple[tuple[int, ...], str]:

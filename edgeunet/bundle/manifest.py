@@ -109,12 +109,14 @@ class HeldEntry(_Entry, frozen=True):
 class StateEntry(_Entry, frozen=True):
     """A tensor that is kept from frame to frame, and what takes its place after a frame.
 
-    name: an input of the first stage, which no stage makes. made_by: an output, or a tensor of a
-    stage. Before the first frame it is zero. The plan lists both tensors.
+    name: an input of a stage, which no stage makes. made_by: an output, a tensor of a stage, the
+    frame, or a state that is listed after this one. The plan lists both tensors.
+    repeats_first: before the first frame it is that frame; otherwise it is zero.
     """
 
     name: str
     made_by: str
+    repeats_first: bool = False
 
 
 class FramePlanEntry(_Entry, frozen=True):

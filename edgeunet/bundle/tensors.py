@@ -11,8 +11,8 @@ from edgeunet.window_turns import StageRows, Turns, turns_of
 def held_specs(manifest: Manifest) -> tuple[TensorSpec, ...]:
     """Return the held tensors: those that are no frame, output or state.
 
-    What takes the place of a state is no held tensor either: it is written there at once. A relayed
-    tensor has as many rows as are held at a time. A bundle without a plan has none.
+    What a stage makes in the place of a state is none either: it is written there at once. A
+    relayed tensor has as many rows as are held at a time. A bundle without a plan has none.
     """
     if manifest.plan is None:
         return ()

@@ -102,7 +102,7 @@ def check_order(manifest: Manifest, order: TritonOrder) -> StageEntry:
     if manifest.states:
         raise BundleError(
             f"{manifest.name} remembers frames, and Triton's requests know nothing of each other",
-            hint="serve a network without temporal, such as unetmm",
+            hint="serve a network that reads single frames, such as unetmm",
         )
     if manifest.plan is not None or len(manifest.stages) != 1:
         names = ", ".join(stage.name for stage in manifest.stages)

@@ -12,7 +12,7 @@ from edgeunet.cli.console import note, print_table
 from edgeunet.cli.int8 import int8_document, int8_notes, print_int8, print_sensitivity
 from edgeunet.cli.memory_bundle import print_promise, promise_document
 from edgeunet.cli.memory_tables import print_plan, why_whole
-from edgeunet.contracts import ForeignNetwork, ForeignOutput
+from edgeunet.contracts import ForeignInput, ForeignNetwork, ForeignOutput
 from edgeunet.specs import Precision, Task
 from edgeunet.units import format_bytes, format_size
 
@@ -104,10 +104,7 @@ def _contract_document(network: ForeignNetwork | None) -> dict[str, Any] | None:
 
 def print_contract(network: ForeignNetwork, frame_size: tuple[int, int]) -> None:
     """Print what every tensor of a foreign file is, and what it becomes in the bundle."""
-    rows = []
-    for entry in network.inputs:
-        ours = "the same for all frames" if entry.fill is not None else _frame_text(frame_size)
-        rows.append(("input", entry.name, str(entry), ours))
+    rows = [("input", i.name, str(i), _input_text(i, frame_size)) for i in network.inputs]
     rows += [("output", o.name, str(o), _answer_text(o, frame_size)) for o in network.pathways]
     rows += [("output", name, "none", "-") for name in network.left_out]
     print_table(
@@ -116,10 +113,21 @@ def print_contract(network: ForeignNetwork, frame_size: tuple[int, int]) -> None
         rows,
         text_columns=4,
     )
+    if network.remembers:
+        note(
+            f"{network.file} reads the {network.earlier + 1} newest frames; before the first one "
+            "of a clip it reads that one again. An answer comes with the newest frame, whichever "
+            "of them it is about"
+        )
 
 
-def _frame_text(size: tuple[int, int]) -> str:
-    return f"frame, {format_size(*size)} BGR"
+def _input_text(entry: ForeignInput, size: tuple[int, int]) -> str:
+    if entry.fill is not None:
+        return "the same for all frames"
+    picture = f"{format_size(*size)} BGR"
+    if entry.frames > 1:
+        return f"frame and the {entry.frames - 1} before it, {picture}"
+    return f"the frame {entry.earlier} before, {picture}" if entry.earlier else f"frame, {picture}"
 
 
 def _answer_text(entry: ForeignOutput, size: tuple[int, int]) -> str:

@@ -51,13 +51,13 @@ from edgeunet.convert.parity import (
     shortfalls,
 )
 from edgeunet.convert.quantizing import make_quantizer, quantization_entry
-from edgeunet.convert.remembering_parity import RememberingReference, check_clips
+from edgeunet.convert.remembering_parity import ClipReference, check_clips
 from edgeunet.convert.staging import cpu_entry, memory_entry, plan_entry, write_stages, write_whole
 from edgeunet.errors import UsageError
 from edgeunet.files import check_writable, naming
 from edgeunet.graph.for_engine import finish
 from edgeunet.graph.summary import view_of_model
-from edgeunet.network_facts import NetworkFacts, remembers
+from edgeunet.network_facts import NetworkFacts
 from edgeunet.planning.frame_plan import FramePlan
 from edgeunet.planning.processor_memory import memory_of_graph
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
@@ -74,6 +74,7 @@ from edgeunet.specs import (
     FrameType,
     Precision,
     Task,
+    earlier_frame,
 )
 
 _TOOLS = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy")
@@ -157,7 +158,7 @@ def export_bundle(
     cannot be written, and EdgeUnetError when the memory is too small.
     """
     check_precision(order.precision, order.int8)
-    _check_int8(order)
+    _check_remembering(order)
     check_frame_size(order.network, order.height, order.width)
     check_target(target)
     check_writable(target)
@@ -174,7 +175,7 @@ def export_bundle(
         sheets = parity_sheets(order.height, order.width)
         with contextlib.closing(open_runner(draft)) as runner:
             figures = graphs.further_parity(order.height, order.width)
-            if isinstance(reference, RememberingReference):
+            if order.network.remembers and isinstance(reference, ClipReference):
                 figures += check_clips(reference, runner, order.network, order.precision, sheets)
             else:
                 figures += check_parity(
@@ -213,7 +214,7 @@ def draft_bundle(
     Raises the errors of ``export_bundle``.
     """
     check_precision(order.precision, order.int8)
-    _check_int8(order)
+    _check_remembering(order)
     check_frame_size(order.network, order.height, order.width)
     with within_memory(order.network, order.height, order.width):
         return _draft(order, graphs or _graphs(order), target, lambda text: None, plan)
@@ -225,9 +226,14 @@ def _graphs(order: ExportOrder) -> Graphs:
     return graphs_of_recipe(order.network, order.weights, order.frame_type)
 
 
-def _check_int8(order: ExportOrder) -> None:
-    """Raise UsageError for an INT8 graph of a network that remembers frames."""
-    if order.precision is Precision.INT8 and remembers(order.network):
+def _check_remembering(order: ExportOrder) -> None:
+    """Raise UsageError for an INT8 graph or float frames of a network that remembers frames."""
+    if order.frame_type is FrameType.FLOAT32 and order.network.remembers:
+        raise UsageError(
+            f"{order.network.name} remembers frames in bytes, so it has no float frames",
+            hint="leave --frame float out",
+        )
+    if order.precision is Precision.INT8 and order.network.remembers:
         raise UsageError(
             f"{order.network.name} remembers frames, and INT8 ranges are measured on single ones",
             hint="export it with --fp16 or --fp32",
@@ -247,7 +253,7 @@ def _draft(
     if order.int8 is not None:
         quantizer = make_quantizer(order.int8, graphs, report)
         engine = quantizer.engine
-    if plan is None and (order.request != WHOLE_FRAME or remembers(order.network)):
+    if plan is None and (order.request != WHOLE_FRAME or order.network.remembers):
         report("planning")
         plan = plan_frames(
             graphs,
@@ -365,7 +371,12 @@ def _outputs(order: ExportOrder) -> tuple[OutputEntry, ...]:
 
 def _states(network: NetworkFacts) -> tuple[StateEntry, ...]:
     """Return what the bundle of a network keeps from frame to frame."""
-    if not isinstance(network, Recipe) or not remembers(network):
+    if isinstance(network, ForeignNetwork):
+        return tuple(
+            StateEntry(name=earlier_frame(age), made_by=earlier_frame(age - 1), repeats_first=True)
+            for age in range(network.earlier, 0, -1)
+        )
+    if not isinstance(network, Recipe) or not network.remembers:
         return ()
     denoised = next(one.output for one in network.pathways if one.head is Task.DENOISE)
     found = [

@@ -12,7 +12,8 @@ import onnx_ir as ir
 from edgeunet.contracts import ForeignNetwork
 from edgeunet.convert.foreign_reference import ForeignReference, OpenOriginal, RunNetwork
 from edgeunet.convert.network_graph import Quantize, check_precision
-from edgeunet.convert.parity import ParityFigure, Reference, check_parity, parity_sheets
+from edgeunet.convert.parity import ParityFigure, check_parity, parity_sheets
+from edgeunet.convert.remembering_parity import clip_of
 from edgeunet.foreign.house_form import to_house_form
 from edgeunet.foreign.network_file import NetworkFile
 from edgeunet.graph.fold import fold
@@ -20,7 +21,7 @@ from edgeunet.graph.half import to_half
 from edgeunet.graph.opset import for_older_readers
 from edgeunet.graph.rematerialise import reread_inputs
 from edgeunet.graph.summary import write_model
-from edgeunet.specs import FRAME, FrameType, Precision
+from edgeunet.specs import FrameType, Precision, earlier_frame
 from edgeunet.units import format_size
 
 OpenRun = Callable[[tuple[int, int]], RunNetwork]
@@ -70,7 +71,7 @@ class ForeignGraphs:
         """None: as many as the graph has."""
         return None
 
-    def reference(self, height: int, width: int) -> Reference:
+    def reference(self, height: int, width: int) -> ForeignReference:
         size = (height, width)
         shapes = self._file.shapes(*size)
         return ForeignReference(
@@ -87,9 +88,13 @@ class ForeignGraphs:
             write_model(self._floats(*own), path)
             run = self._open_original(path)
             sheets = parity_sheets(*own)
+            reference, count = self.reference(*own), self._network.earlier
+            earlier = clip_of(sheets[0].image, count + 1)[1:]
+            reference.follow(earlier, {})
+            before = {earlier_frame(count - n): e[None] for n, e in enumerate(earlier)}
             figures = check_parity(
-                self.reference(*own),
-                lambda image: run({FRAME: image[None]}),
+                reference,
+                lambda image: run({earlier_frame(0): image[None], **before}),
                 self._network,
                 Precision.FP32,
                 sheets,
@@ -116,7 +121,7 @@ class ForeignGraphs:
             model = self._file.canonical(height, width).clone()
             to_house_form(model, self._network, height, width, self._frame_type)
             fold(model)
-            reread_inputs(model)
+            reread_inputs(model, joined=self._network.remembers)
             self._known[size] = model
         return self._known[size]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,11 @@ class ForeignReference:
         self._run, self._network = run, network
         self._shapes, self._dtypes = shapes, dtypes
         self.title = title
+        self._earlier: tuple[NDArray[np.uint8], ...] = ()
+
+    def follow(self, earlier: Sequence[NDArray[np.uint8]], kept: Mapping[str, Array]) -> None:
+        """See ``remembering_parity.ClipReference``. What was kept is not used: it is checked."""
+        self._earlier = tuple(earlier)
 
     def answers(self, image: NDArray[np.uint8]) -> Iterator[tuple[str, Array | None, Array]]:
         """See ``parity.Reference``."""
@@ -53,16 +58,24 @@ class ForeignReference:
         dtype = self._dtypes[entry.name]
         if entry.fill is not None:
             return np.full(self._shapes[entry.name], entry.fill, dtype)
-        planes = image.astype(np.float32)
-        if entry.colours == "gray":
-            planes = (planes * _LUMA_BGR).sum(axis=-1, keepdims=True)
-        elif entry.colours == "rgb":
-            planes = planes[..., ::-1]
-        factors, offsets = (np.array(part, np.float32) for part in entry.values.factors)
-        planes = planes * factors + offsets
+        clip = [*self._earlier, image]
+        parts = [_numbers(entry, clip[max(len(clip) - 1 - age, 0)]) for age in entry.ages()]
+        planes = np.concatenate(parts, axis=2)
         if entry.layout == "nchw":
             planes = planes.transpose(2, 0, 1)
         return np.ascontiguousarray(planes[None]).astype(dtype)
+
+
+def _numbers(entry: ForeignInput, image: NDArray[np.uint8]) -> Array:
+    """Return a picture as (H, W, C) float32 numbers of the network."""
+    planes = image.astype(np.float32)
+    if entry.colours == "gray":
+        planes = (planes * _LUMA_BGR).sum(axis=-1, keepdims=True)
+    elif entry.colours == "rgb":
+        planes = planes[..., ::-1]
+    factors, offsets = (np.array(part, np.float32) for part in entry.values.factors)
+    numbers: Array = planes * factors + offsets
+    return numbers
 
 
 def _answer(

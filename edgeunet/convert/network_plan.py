@@ -21,7 +21,6 @@ from edgeunet.errors import UsageError
 from edgeunet.graph.for_engine import finish
 from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.graph.summary import view_of_model, write_model
-from edgeunet.network_facts import remembers
 from edgeunet.planning.frame_plan import FramePlan
 from edgeunet.planning.planner import Planner, choose_plan
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest, WindowSize
@@ -132,7 +131,7 @@ def report_of_frame(
     Raises UsageError for a frame that is too small, or for INT8.
     """
     check_frame_size(graphs.facts, height, width)
-    if remembers(graphs.facts):
+    if graphs.facts.remembers:
         return report_of_request(graphs, height, width, precision, WHOLE_FRAME)[1]
     with within_memory(graphs.facts, height, width):
         model = graphs.at(height, width, precision)

@@ -1,16 +1,17 @@
-"""Parity of a network that remembers: on the first frame of a clip, and on the third."""
+"""Parity of a network that remembers: on the first frame of a clip, and on a later one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgeunet.convert.parity import ParityFigure, Sheet, check_parity
+from edgeunet.contracts import ForeignNetwork
+from edgeunet.convert.parity import ParityFigure, Reference, Sheet, check_parity
 from edgeunet.convert.remembering_frame import FLOATS, RememberingParts
 from edgeunet.network_facts import NetworkFacts
 from edgeunet.recipes import Recipe
@@ -20,8 +21,7 @@ from edgeunet.specs import COUNT, FRAME, FUSED, PREVIOUS, Array, Precision
 _MOTION = (1, 3)
 _SIGMA = 10.0
 _FRAMES = 3
-LATER = ", third frame"
-"""Ends the name of what is compared on the third frame of a clip."""
+_ORDINALS = {2: "third", 3: "fourth", 4: "fifth", 5: "sixth", 6: "seventh", 7: "eighth"}
 
 
 class RememberingRunner(Protocol):
@@ -32,6 +32,18 @@ class RememberingRunner(Protocol):
     def restart(self) -> None: ...
 
     def memory(self) -> dict[str, Array]: ...
+
+
+@runtime_checkable
+class ClipReference(Reference, Protocol):
+    """A network that remembers, as it was given."""
+
+    def follow(self, earlier: Sequence[NDArray[np.uint8]], kept: Mapping[str, Array]) -> None:
+        """Take what came before the next frame that is asked for.
+
+        earlier: the frames of the clip before it. kept: what an executor kept of them.
+        """
+        ...
 
 
 class RememberingReference:
@@ -45,6 +57,10 @@ class RememberingReference:
     def __init__(self, parts: RememberingParts, recipe: Recipe) -> None:
         self._parts, self._recipe = parts, recipe
         self.memory: Mapping[str, Array] = {}
+
+    def follow(self, earlier: Sequence[NDArray[np.uint8]], kept: Mapping[str, Array]) -> None:
+        """See ``ClipReference``. The memory is the executor's, so that rounding does not add up."""
+        self.memory = kept
 
     def answers(self, image: NDArray[np.uint8]) -> Iterator[tuple[str, Array, Array]]:
         """See ``parity.Reference``."""
@@ -69,36 +85,41 @@ class RememberingReference:
 
 
 def check_clips(
-    reference: RememberingReference,
+    reference: ClipReference,
     runner: RememberingRunner,
     network: NetworkFacts,
     precision: Precision,
     sheets: Sequence[Sheet],
 ) -> list[ParityFigure]:
-    """Run a clip made of every sheet, and return the figures of its first and third frame.
+    """Run a clip made of every sheet, and return the figures of its first and last frame.
 
-    torch gets the memory that the runner had before the frame, so that one byte that is rounded
-    otherwise does not count in all later frames. Raises what ``check_parity`` raises.
+    The clip has three frames, or more where a network reads more, so that none is repeated for its
+    last frame. Raises what ``check_parity`` raises.
     """
     figures = []
+    last = _FRAMES - 1
+    if isinstance(network, ForeignNetwork):
+        last = max(last, network.earlier)
     for sheet in sheets:
         runner.restart()
-        for number, image in enumerate(_clip(sheet.image)):
-            if number not in (0, _FRAMES - 1):
+        clip = clip_of(sheet.image, last + 1)
+        for number, image in enumerate(clip):
+            if number not in (0, last):
                 runner.run(image)
                 continue
-            reference.memory = runner.memory()
+            reference.follow(clip[:number], runner.memory())
             frame = Sheet(image, sheet.fields)
             found = check_parity(reference, runner.run, network, precision, [frame])
-            suffix = LATER if number else ""
+            suffix = f", {_ORDINALS.get(last, f'{last + 1}th')} frame" if number else ""
             figures += [replace(figure, frame=f"{figure.frame}{suffix}") for figure in found]
     return figures
 
 
-def _clip(image: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+def clip_of(image: NDArray[np.uint8], count: int) -> list[NDArray[np.uint8]]:
+    """Return a clip of so many frames, which begins with a picture that moves and has noise."""
     generator = np.random.default_rng(0)
     frames = [image]
-    for number in range(1, _FRAMES):
+    for number in range(1, count):
         moved = np.roll(image, (number * _MOTION[0], number * _MOTION[1]), (0, 1))
         noisy = moved + generator.normal(0, _SIGMA, moved.shape)
         frames.append(np.clip(np.rint(noisy), 0, 255).astype(np.uint8))

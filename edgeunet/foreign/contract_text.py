@@ -2,6 +2,8 @@
 
     --input  NAME=nchw,rgb,0..1,mean=0.485,0.456,0.406,std=0.229,0.224,0.225
     --input  NAME=fill=0.1
+    --input  NAME=earlier=1
+    --input  NAME=frames=5
     --output NAME=image|labels|logits|vector|none
 
 Every word may be left out. Numbers after ``mean=`` and ``std=`` are one, or one per channel.
@@ -20,6 +22,9 @@ from edgeunet.errors import UsageError, near_match
 NONE = "none"
 """The word for an output that is not wanted."""
 
+MOST_FRAMES = 32
+"""The most frames that a network may read at once."""
+
 _LAYOUTS: tuple[str, ...] = get_args(Layout)
 _COLOURS: tuple[str, ...] = get_args(Colours)
 _RULES: tuple[str, ...] = get_args(ResizeRule)
@@ -33,7 +38,8 @@ _OUTPUT_EXAMPLE = "NAME=image,rgb,0..1 or NAME=logits,linear"
 class Said:
     """What the user said about one tensor; None for what was left open.
 
-    kinds: of outputs: kind, or NONE.
+    frames, earlier: of inputs; see ``ForeignInput``.
+    kind, left_out: of outputs.
     """
 
     name: str
@@ -43,6 +49,8 @@ class Said:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     fill: float | None = None
+    frames: int = 1
+    earlier: int = 0
     kind: OutputKind | None = None
     left_out: bool = False
     resize: ResizeRule | None = None
@@ -91,7 +99,7 @@ def _once(texts: Sequence[str], option: str, words: Sequence[str], example: str)
 
 
 _SHARED = (*_LAYOUTS, *_COLOURS, "LOW..HIGH", "mean=", "std=")
-_INPUT_WORDS = (*_SHARED, "fill=")
+_INPUT_WORDS = (*_SHARED, "fill=", "earlier=", "frames=")
 _OUTPUT_WORDS = (*(str(kind) for kind in OutputKind), NONE, *_SHARED, *_RULES, "threshold=")
 
 
@@ -117,6 +125,13 @@ def _read(text: str, option: str, words: Sequence[str], example: str) -> Said:
         )
     if said.std is not None and not all(value > 0 for value in said.std):
         raise UsageError(f"{option} {name}: std must be above 0", hint="like std=0.229,0.224,0.225")
+    given = [said.fill is not None, said.frames > 1, said.earlier > 0]
+    if sum(given) > 1:
+        raise UsageError(
+            f"{option} {name}: fill, frames and earlier contradict each other",
+            hint="fill=N is the same for all frames, earlier=N one earlier frame, and frames=N "
+            "several with the frame last",
+        )
     for key, numbers in (("mean", said.mean), ("std", said.std)):
         if numbers is not None and len(numbers) not in (1, 3):
             raise UsageError(
@@ -170,7 +185,18 @@ def _with_numbers(said: Said, key: str, text: str) -> Said | None:
         return replace(said, std=given)
     if len(given) != 1:
         return None
+    if key in ("earlier", "frames"):
+        return _with_count(said, key, given[0])
     return replace(said, fill=given[0]) if key == "fill" else replace(said, threshold=given[0])
+
+
+def _with_count(said: Said, key: str, count: float) -> Said | None:
+    least = 1 if key == "earlier" else 2
+    if count != int(count) or not least <= count <= MOST_FRAMES:
+        return None
+    if key == "earlier":
+        return replace(said, earlier=int(count))
+    return replace(said, frames=int(count))
 
 
 def _fraction(text: str) -> float | None:

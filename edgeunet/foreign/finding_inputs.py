@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
 import onnx_ir as ir
 
 from edgeunet.contracts import ForeignInput, Layout, ValueRange
 from edgeunet.errors import GraphError, UsageError
-from edgeunet.foreign.contract_text import Said
+from edgeunet.foreign.contract_text import MOST_FRAMES, Said
 from edgeunet.foreign.tensor_names import check_names, shape_text
 from edgeunet.graph.values import constant_of
 
@@ -30,41 +31,46 @@ def find_inputs(graph: ir.Graph, said: Sequence[Said], file: str) -> tuple[Forei
     by_name = {entry.name: entry for entry in said}
     check_names(by_name, [value.name or "" for value in graph.inputs], "--input", file)
     frame = _frame_of(graph, by_name, file)
+    own = _picture(graph, frame, by_name.get(frame.name or "", Said(frame.name or "")), file)
     found = []
     for value in graph.inputs:
         name = value.name or ""
         entry = by_name.get(name, Said(name))
         if value is frame:
-            found.append(_frame_contract(graph, value, entry, file))
-            continue
-        if entry.fill is None:
+            found.append(own)
+        elif entry.earlier:
+            found.append(_earlier(graph, value, entry, own, file))
+        elif entry.fill is not None:
+            found.append(ForeignInput(name=name, fill=entry.fill))
+        else:
             raise GraphError(
                 f"{file} has {len(graph.inputs)} inputs, and nothing says what "
                 f"{name!r} {shape_text(value)} is",
-                hint=f"--input {name}=fill=NUMBER for one that is the same for all frames; earlier "
-                "frames and second pictures cannot be given",
+                hint=_what_it_may_be(value),
             )
-        found.append(ForeignInput(name=name, fill=entry.fill))
+    _check_ages(found, file)
     return tuple(found)
 
 
 def _frame_of(graph: ir.Graph, said: Mapping[str, Said], file: str) -> ir.Value:
     """Return the input that is the frame."""
-    pictures = [value for value in graph.inputs if layout_of(graph, value) is not None]
-    chosen = [v for v in pictures if v.name in said and said[v.name or ""].fill is None]
-    left = [v for v in pictures if v.name not in said or said[v.name or ""].fill is None]
+    entries = {v: said.get(v.name or "", Said(v.name or "")) for v in graph.inputs}
+    pictures = [v for v, entry in entries.items() if _is_picture(graph, v, entry)]
+    left = [v for v in pictures if entries[v].fill is None and not entries[v].earlier]
+    chosen = [v for v in left if v.name in said]
     if len(chosen) == 1:
         return chosen[0]
     if len(left) == 1:
         return left[0]
     if not left:
         shown = ", ".join(f"{v.name!r} {shape_text(v)}" for v in graph.inputs) or "none"
-        frames = next((_frame_count(v) for v in graph.inputs if _frame_count(v)), 0)
-        if frames:
+        several = next((v for v in graph.inputs if _frame_count(v)), None)
+        if several is not None and entries[several] == Said(several.name or ""):
+            count = _frame_count(several)
             raise GraphError(
-                f"{file} takes {frames} frames at once: its input is {shown}",
-                hint="networks that read earlier frames cannot be exported; one that takes a "
-                "single picture can",
+                f"{file} takes {count} pictures at once: its input is {shown}",
+                hint=f"--input {several.name}=frames={count} if they are {count} frames in a row, "
+                "oldest first; two pictures of a pair cannot be given",
             )
         raise GraphError(
             f"{file} is no network for frames: its inputs are {shown}", hint=_NO_FRAMES_HINT
@@ -72,18 +78,31 @@ def _frame_of(graph: ir.Graph, said: Mapping[str, Said], file: str) -> ir.Value:
     names = " and ".join(repr(v.name) for v in left)
     raise GraphError(
         f"{file} takes several pictures, {names}, and nothing says which is the frame",
-        hint=f"--input {left[1].name}=fill=NUMBER for one that is the same for all frames; two "
-        "pictures of a pair cannot be given",
+        hint=f"{_what_it_may_be(left[1])}; two pictures of a pair cannot be given",
     )
 
 
+def _what_it_may_be(value: ir.Value) -> str:
+    hint = f"--input {value.name}=fill=NUMBER for one that is the same for all frames"
+    count = _frame_count(value)
+    if count:
+        return f"{hint}, or {value.name}=frames={count} for {count} frames in a row, oldest first"
+    return f"{hint}, or {value.name}=earlier=1 for the frame before"
+
+
+def _is_picture(graph: ir.Graph, value: ir.Value, said: Said) -> bool:
+    if said.frames == 1:
+        return layout_of(graph, value) is not None
+    return value.shape is not None and len(value.shape) == 4 and value.dtype in _PICTURE_TYPES
+
+
 def _frame_count(value: ir.Value) -> int:
-    """Return how many frames a tensor with stacked channels holds; 0 for another tensor."""
+    """Return how many pictures a tensor with stacked channels may hold; 0 for another tensor."""
     shape = value.shape
     if shape is None or len(shape) != 4 or not isinstance(shape[1], int):
         return 0
     count, rest = divmod(shape[1], 3)
-    return count if rest == 0 and 2 <= count <= 9 else 0
+    return count if rest == 0 and 2 <= count <= MOST_FRAMES else 0
 
 
 def layout_of(graph: ir.Graph, value: ir.Value) -> Layout | None:
@@ -108,26 +127,33 @@ def _read_channels(value: ir.Value) -> int | None:
     return None
 
 
-def _frame_contract(graph: ir.Graph, value: ir.Value, said: Said, file: str) -> ForeignInput:
+def _picture(graph: ir.Graph, value: ir.Value, said: Said, file: str) -> ForeignInput:
+    """Return the contract of an input that is a picture, or several in a row."""
     found = layout_of(graph, value)
-    if found is None:
+    if found is None and said.frames == 1:
         raise GraphError(f"{file} takes no picture", hint=_NO_FRAMES_HINT)
-    layout = said.layout or found
+    layout = said.layout or found or "nchw"
     shape = value.shape
     channels = _read_channels(value)
     if shape is not None:
         own = shape[1 if layout == "nchw" else 3]
         channels = own if isinstance(own, int) else channels
-    if channels not in _CHANNELS:
+    count, rest = divmod(channels or 0, said.frames)
+    if said.frames > 1 and (rest or count not in _CHANNELS):
+        raise UsageError(
+            f"--input {said.name}=frames={said.frames}: it is {shape_text(value)}",
+            hint=f"{said.frames} frames have {said.frames} or {3 * said.frames} channels",
+        )
+    if count not in _CHANNELS:
         raise UsageError(
             f"--input {said.name}={layout}: it is {shape_text(value)}",
             hint=f"leave the layout out: it is {found}",
         )
-    colours = said.colours or ("gray" if channels == 1 else "rgb")
-    if (colours == "gray") != (channels == 1):
+    colours = said.colours or ("gray" if count == 1 else "rgb")
+    if (colours == "gray") != (count == 1):
         raise UsageError(
             f"--input {said.name}={colours} contradicts {file}, whose input has "
-            f"{channels} channel{'s' if channels > 1 else ''}",
+            f"{count} channel{'s' if count > 1 else ''}",
             hint="use gray for one channel, rgb or bgr for three",
         )
     in_bytes = value.dtype is ir.DataType.UINT8
@@ -137,15 +163,50 @@ def _frame_contract(graph: ir.Graph, value: ir.Value, said: Said, file: str) -> 
             f"--input {said.name}={values} contradicts {file}, whose input holds bytes, 0..255",
             hint="leave the range out",
         )
-    if channels == 1 and max(len(values.mean), len(values.std)) > 1:
+    if count == 1 and max(len(values.mean), len(values.std)) > 1:
         raise UsageError(
             f"--input {said.name}: three numbers for one channel", hint="give one mean and one std"
         )
-    return ForeignInput(name=said.name, layout=layout, colours=colours, values=values)
+    return ForeignInput(
+        name=said.name, layout=layout, colours=colours, values=values, frames=said.frames
+    )
 
 
-def open_shape(value: ir.Value, frame: ir.Value, frame_shape: Sequence[int]) -> tuple[int, ...]:
-    """Return the shape of an input for a frame of a given shape.
+def _earlier(
+    graph: ir.Graph, value: ir.Value, said: Said, frame: ForeignInput, file: str
+) -> ForeignInput:
+    """Return the contract of an earlier frame. What is not said is as it is with the frame."""
+    if layout_of(graph, value) is None:
+        raise UsageError(
+            f"--input {said.name}=earlier={said.earlier}: it is {shape_text(value)}, no picture",
+            hint=f"{said.name}=fill=NUMBER for an input that is the same for all frames",
+        )
+    found = _picture(graph, value, said, file)
+    plain = ForeignInput(name=found.name, layout=found.layout, colours=found.colours)
+    if said.colours is None and (found.colours == "gray") == (frame.colours == "gray"):
+        found = msgspec.structs.replace(found, colours=frame.colours)
+    if found.values == plain.values and value.dtype is not ir.DataType.UINT8:
+        found = msgspec.structs.replace(found, values=said.values(frame.values))
+    return msgspec.structs.replace(found, earlier=said.earlier)
+
+
+def _check_ages(inputs: Sequence[ForeignInput], file: str) -> None:
+    """Raise UsageError where an earlier frame is given twice, or one between is not read."""
+    ages = sorted(age for entry in inputs if entry.fill is None for age in entry.ages())
+    for expected, age in enumerate(ages):
+        if age != expected:
+            before = f"the frame {age} before" if age else "the frame"
+            missing = f", and no input is the one {expected} before"
+            raise UsageError(
+                f"{file} is to read {before}{' twice' if age < expected else missing}",
+                hint="count from the frame: earlier=1 is the one before it, earlier=2 the next",
+            )
+
+
+def open_shape(
+    value: ir.Value, frame: ir.Value, frame_shape: Sequence[int], size: tuple[int, int]
+) -> tuple[int, ...]:
+    """Return the shape of an input for a frame of a given shape and (height, width).
 
     A dimension that has the name of one of the frame's is as long as that one. An open first
     dimension is 1, and so are open dimensions of inputs that are no maps of the frame's size.
@@ -166,9 +227,5 @@ def open_shape(value: ir.Value, frame: ir.Value, frame_shape: Sequence[int]) -> 
             lengths.append(named[str(dimension)])
         else:
             spatial = len(shape) == 4 and axis in (2, 3)
-            lengths.append(frame_shape[_rows_axis(frame_shape) + axis - 2] if spatial else 1)
+            lengths.append(size[axis - 2] if spatial else 1)
     return tuple(lengths)
-
-
-def _rows_axis(frame_shape: Sequence[int]) -> int:
-    return 1 if frame_shape[3] in _CHANNELS and frame_shape[1] not in _CHANNELS else 2

@@ -54,7 +54,7 @@ class NetworkFile:
 
     @property
     def _frame(self) -> ForeignInput:
-        return next(entry for entry in self.inputs if entry.fill is None)
+        return next(entry for entry in self.inputs if entry.is_frame)
 
     @property
     def own_size(self) -> tuple[int, int] | None:
@@ -93,14 +93,14 @@ class NetworkFile:
 
     def shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
         """Return the shape of every input for a frame of (height, width) pixels."""
-        channels = 1 if self._frame.colours == "gray" else 3
-        nchw = self._frame.layout == "nchw"
-        frame = (1, channels, height, width) if nchw else (1, height, width, channels)
-        found = {}
-        for value, entry in zip(self._model.graph.inputs, self.inputs, strict=True):
-            shape = open_shape(value, self._frame_value, frame)
-            found[entry.name] = frame if value is self._frame_value else shape
-        return found
+        size = (height, width)
+        frame = self._frame.shape(*size)
+        return {
+            entry.name: open_shape(value, self._frame_value, frame, size)
+            if entry.fill is not None
+            else entry.shape(*size)
+            for value, entry in zip(self._model.graph.inputs, self.inputs, strict=True)
+        }
 
     @property
     def outputs(self) -> tuple[str, ...]:

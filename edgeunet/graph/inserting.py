@@ -36,6 +36,11 @@ def copied_order(node: ir.Node, channels: int) -> NDArray[np.int64] | None:
     return order
 
 
+def as_column(numbers: Floats) -> Floats:
+    """Return (C,) as (1, C, 1, 1), and one number as a scalar."""
+    return numbers.reshape(()) if numbers.size == 1 else numbers.reshape(1, -1, 1, 1)
+
+
 class Inserter:
     """Inserts nodes before a given node, or one after another behind it."""
 
@@ -111,3 +116,23 @@ def _four(value: ir.Value) -> tuple[int, int, int, int]:
     if shape is None or len(shape) != 4:
         raise ValueError(f"{value.name!r} is not (N, C, H, W)")
     return shape[0], shape[1], shape[2], shape[3]
+
+    def cast(self, value: ir.Value, dtype: ir.DataType) -> ir.Value:
+        shape = static_shape(value) or ()
+        made = self.node("Cast", [value], shape, [ir.AttrInt64("to", int(dtype))])
+        made.type = ir.TensorType(dtype)
+        return made
+
+    def scaled(
+        self, value: ir.Value, factors: Sequence[float], offsets: Sequence[float]
+    ) -> ir.Value:
+        """Return (N, C, H, W) times factors plus offsets, one or one per channel."""
+        shape = static_shape(value) or ()
+        for kind, numbers, neutral in (("Mul", factors, 1.0), ("Add", offsets, 0.0)):
+            if any(number != neutral for number in numbers):
+                content = np.array(numbers, np.float32)
+                if len(set(numbers)) == 1:
+                    content = content[:1]
+                constant = self.constant(kind.lower(), as_column(content))
+                value = self.node(kind, [value, constant], shape)
+        return value

@@ -144,8 +144,8 @@ class Cut:
 
     @property
     def staged(self) -> bool:
-        """Whether a frame goes through several stages, or windows."""
-        return self.level > 0 or len(self.sized) > 1
+        """Whether a frame goes through several stages or windows, or past what is kept."""
+        return self.level > 0 or len(self.sized) > 1 or bool(self.states)
 
     @property
     def state_bytes(self) -> int:

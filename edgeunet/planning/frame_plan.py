@@ -124,8 +124,8 @@ class FramePlan:
 
     @property
     def staged(self) -> bool:
-        """Whether a frame goes through several stages, or windows."""
-        return self.windowed or len(self.stages) > 1
+        """Whether a frame goes through several stages or windows, or past what is kept."""
+        return self.windowed or len(self.stages) > 1 or bool(self.states)
 
     @property
     def processors(self) -> tuple[ProcessorClass, ...]:

@@ -70,6 +70,8 @@ class Executor:
         self._busy = threading.Lock()
         self._closed = False
         self._states: dict[str, Any] = {}
+        self._repeating = [s.name for s in manifest.states if s.repeats_first]
+        self._first_of_clip = True
         floats = manifest.frame_type is FrameType.FLOAT32
         self._rounding = Rounding(manifest) if floats else None
         notes: list[str] = []
@@ -122,6 +124,8 @@ class Executor:
             if self._closed:
                 raise EngineError(f"{self._name} was closed", hint="open it again")
             try:
+                if self._first_of_clip:
+                    self._repeat(image)
                 answers = self._space.run(image)
             except EngineError:
                 # Half a frame may have been written over the memory.
@@ -176,6 +180,7 @@ class Executor:
         with self._busy:
             for name, tensor in self._states.items():
                 self._space.write(tensor, np.ascontiguousarray(memory[name], np.uint8))
+            self._first_of_clip = False
 
     def close(self) -> None:
         """Free everything. A frame that another thread runs is finished first."""
@@ -187,6 +192,15 @@ class Executor:
     def _forget(self) -> None:
         for tensor in self._states.values():
             self._space.write(tensor, np.zeros(tensor.shape, np.uint8))
+        self._first_of_clip = True
+
+    def _repeat(self, image: Image) -> None:
+        """Take the first frame of a clip for those before it, where the network reads frames."""
+        self._first_of_clip = False
+        for name in self._repeating:
+            earlier = np.zeros(self._states[name].shape, np.uint8)
+            earlier[0, : self.height, : self.width] = image
+            self._space.write(self._states[name], earlier)
 
     def _make_ready(self, opened: OpenedSpace, manifest: Manifest) -> None:
         self.engine = opened.engine
@@ -253,11 +267,11 @@ class Executor:
         """Allocate a whole buffer for the frame, every held tensor and every output."""
         space, size, kind = self._space, (self.height, self.width), manifest.frame_type
         outputs = {entry.name: space.output(entry.spec(*size, kind)) for entry in manifest.outputs}
-        self._keep(manifest, outputs)
         plan = manifest.plan
         padded = size if plan is None else (plan.height, plan.width)
         spec = TensorSpec(FRAME, (1, *padded, 3), str(kind))
         frame = space.frame(spec, size, padded=plan is not None)
+        self._keep(manifest, {FRAME: frame, **outputs})
         held = held_specs(manifest)
         if not held:
             return {FRAME: frame, **self._kept, **outputs}
@@ -266,14 +280,15 @@ class Executor:
         views = {spec.name: space.view(arena, layout.offsets[spec.name], spec) for spec in held}
         return {FRAME: frame, **views, **self._kept, **outputs}
 
-    def _keep(self, manifest: Manifest, outputs: Mapping[str, Any]) -> None:
+    def _keep(self, manifest: Manifest, shown: Mapping[str, Any]) -> None:
         """Allocate the states. What takes the place of one is written there, or copied at the end.
 
-        Only the first stage reads states, so that later ones may overwrite them. An output belongs
-        to the caller and has no padding, so it is copied; the padding of the state stays zero.
+        shown: the frame and the outputs. They belong to the caller, and outputs have no padding, so
+            they are copied; the padding of the state stays zero. So are states that take the place
+            of others.
+        Only the first stage reads what a stage writes over.
         """
         space, specs = self._space, state_specs(manifest)
-        made_by = {state.name: state.made_by for state in manifest.states}
         offsets, end = {}, 0
         for spec in specs:
             offsets[spec.name] = end
@@ -282,10 +297,11 @@ class Executor:
         self._states = {spec.name: space.view(block, offsets[spec.name], spec) for spec in specs}
         self._kept = dict(self._states)
         self._keeping: list[Call] = []
-        for name, tensor in self._states.items():
-            source = outputs.get(made_by[name])
+        for state in manifest.states:
+            tensor = self._states[state.name]
+            source = {**self._states, **shown}.get(state.made_by)
             if source is None:
-                self._kept[made_by[name]] = tensor
+                self._kept[state.made_by] = tensor
                 continue
             part = tuple(slice(0, length) for length in source.shape)
             self._keeping.append(space.copy(source, part, tensor, part))
