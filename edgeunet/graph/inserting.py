@@ -80,6 +80,26 @@ class Inserter:
         target = self.constant("shape", np.array(shape, np.int64))
         return self.node("Reshape", [value, target], shape)
 
+    def cast(self, value: ir.Value, dtype: ir.DataType) -> ir.Value:
+        shape = static_shape(value) or ()
+        made = self.node("Cast", [value], shape, [ir.AttrInt64("to", int(dtype))])
+        made.type = ir.TensorType(dtype)
+        return made
+
+    def scaled(
+        self, value: ir.Value, factors: Sequence[float], offsets: Sequence[float]
+    ) -> ir.Value:
+        """Return (N, C, H, W) times factors plus offsets, one or one per channel."""
+        shape = static_shape(value) or ()
+        for kind, numbers, neutral in (("Mul", factors, 1.0), ("Add", offsets, 0.0)):
+            if any(number != neutral for number in numbers):
+                content = np.array(numbers, np.float32)
+                if len(set(numbers)) == 1:
+                    content = content[:1]
+                constant = self.constant(kind.lower(), as_column(content))
+                value = self.node(kind, [value, constant], shape)
+        return value
+
     def shuffle(self, value: ir.Value, block: int) -> ir.Value:
         """Insert a pixel shuffle that copies whole runs, on (N, H, W, C).
 
@@ -116,23 +136,3 @@ def _four(value: ir.Value) -> tuple[int, int, int, int]:
     if shape is None or len(shape) != 4:
         raise ValueError(f"{value.name!r} is not (N, C, H, W)")
     return shape[0], shape[1], shape[2], shape[3]
-
-    def cast(self, value: ir.Value, dtype: ir.DataType) -> ir.Value:
-        shape = static_shape(value) or ()
-        made = self.node("Cast", [value], shape, [ir.AttrInt64("to", int(dtype))])
-        made.type = ir.TensorType(dtype)
-        return made
-
-    def scaled(
-        self, value: ir.Value, factors: Sequence[float], offsets: Sequence[float]
-    ) -> ir.Value:
-        """Return (N, C, H, W) times factors plus offsets, one or one per channel."""
-        shape = static_shape(value) or ()
-        for kind, numbers, neutral in (("Mul", factors, 1.0), ("Add", offsets, 0.0)):
-            if any(number != neutral for number in numbers):
-                content = np.array(numbers, np.float32)
-                if len(set(numbers)) == 1:
-                    content = content[:1]
-                constant = self.constant(kind.lower(), as_column(content))
-                value = self.node(kind, [value, constant], shape)
-        return value
