@@ -172,6 +172,7 @@ class ForeignNetwork(_Table, frozen=True):
     inputs: the frame, frames before it, and inputs that are the same for all frames.
     pathways: its outputs.
     left_out: outputs of the file that the user does not want.
+    halves: the file computes in 16-bit floats.
     tolerance: of the parity with the file on the same engine.
     """
 
@@ -181,6 +182,7 @@ class ForeignNetwork(_Table, frozen=True):
     inputs: tuple[ForeignInput, ...]
     pathways: tuple[ForeignOutput, ...]
     left_out: tuple[str, ...] = ()
+    halves: bool = False
     export: ExportTable = msgspec.field(default_factory=ExportTable)
     tolerance: ToleranceTable = msgspec.field(default_factory=ToleranceTable)
 

@@ -229,7 +229,7 @@ def command(
         print_json(document)
         return
     if isinstance(wanted, ForeignChoice):
-        print_contract(wanted.network, frame_size=wanted.size)
+        print_contract(wanted.network, wanted.size, precision)
     print_export(order, exported, selections, tuned=tune)
     if build:
         print_plans(plans, exported.bundle)

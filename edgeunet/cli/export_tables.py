@@ -102,7 +102,9 @@ def _contract_document(network: ForeignNetwork | None) -> dict[str, Any] | None:
     }
 
 
-def print_contract(network: ForeignNetwork, frame_size: tuple[int, int]) -> None:
+def print_contract(
+    network: ForeignNetwork, frame_size: tuple[int, int], precision: Precision
+) -> None:
     """Print what every tensor of a foreign file is, and what it becomes in the bundle."""
     rows = [("input", i.name, str(i), _input_text(i, frame_size)) for i in network.inputs]
     rows += [("output", o.name, str(o), _answer_text(o, frame_size)) for o in network.pathways]
@@ -113,6 +115,8 @@ def print_contract(network: ForeignNetwork, frame_size: tuple[int, int]) -> None
         rows,
         text_columns=4,
     )
+    if network.halves and precision is not Precision.FP16:
+        note(f"{network.file} has 16-bit floats; the bundle has its numbers as 32-bit floats")
     if network.remembers:
         note(
             f"{network.file} reads the {network.earlier + 1} newest frames; before the first one "

@@ -75,7 +75,7 @@ class ForeignGraphs:
         size = (height, width)
         shapes = self._file.shapes(*size)
         return ForeignReference(
-            self._open_run(size), self._network, shapes, self._file.dtypes, self._title
+            self._open_run(size), self._network, shapes, self._file.dtypes(*size), self._title
         )
 
     def further_parity(self, height: int, width: int) -> list[ParityFigure]:

@@ -15,18 +15,24 @@ from edgeunet.foreign.finding_inputs import find_inputs, open_shape
 from edgeunet.foreign.finding_outputs import find_outputs
 from edgeunet.foreign.reading import prepared, read_network
 from edgeunet.foreign.tensor_names import name_of
+from edgeunet.foreign.wide_floats import widen_halves
 from edgeunet.graph.resize import at_sizes
 from edgeunet.graph.summary import refuse_subgraphs
+from edgeunet.recipes import ToleranceTable
 from edgeunet.units import format_size
 
 _STEPS = (2, 4, 8, 16, 32, 64)
 """Multiples that networks ask of the sides of a frame."""
+
+# The file itself rounds to 16 bits after every operator, its graph in 32 bits does not.
+_OF_HALVES = ToleranceTable(fp32_db=ToleranceTable().fp16_db)
 
 
 class NetworkFile:
     """The graph of a foreign network and the contract of its inputs.
 
     own_size: the (height, width) that is written into the file; None where it is open.
+    halves: whether the file has 16-bit floats. The graph has 32-bit ones in their place.
     """
 
     def __init__(
@@ -34,12 +40,14 @@ class NetworkFile:
     ) -> None:
         """Prepare a graph.
 
-        model: as ``reading.prepared`` gives it.
+        model: as ``reading.prepared`` gives it; it is changed.
         name: the file's name, for messages and for the manifest.
         Raises GraphError for a network that takes no frame.
         """
         refuse_loops(model.graph, name)
         self.name, self.sha256 = name, sha256
+        self._given_types = {value.name or "": _numpy_type(value) for value in model.graph.inputs}
+        self.halves = widen_halves(model)
         self._model, self._said = model, said
         self.inputs = find_inputs(model.graph, said.inputs, name)
         self._frame_value = next(
@@ -89,6 +97,8 @@ class NetworkFile:
             inputs=self.inputs,
             pathways=pathways,
             left_out=left_out,
+            halves=self.halves,
+            tolerance=_OF_HALVES if self.halves else ToleranceTable(),
         )
 
     def shapes(self, height: int, width: int) -> dict[str, tuple[int, ...]]:
@@ -107,13 +117,14 @@ class NetworkFile:
         """The names of the outputs."""
         return tuple(value.name or "" for value in self._model.graph.outputs)
 
-    @property
-    def dtypes(self) -> dict[str, str]:
-        """The numpy types of the inputs, by name."""
-        return {
-            value.name or "": "float32" if value.dtype is None else value.dtype.numpy().name
-            for value in self._model.graph.inputs
-        }
+    def dtypes(self, height: int, width: int) -> dict[str, str]:
+        """Return the numpy types of the inputs, by name, of what is compared at a size.
+
+        That is the file itself, or its graph at a size that the file does not have.
+        """
+        if self.own_size in (None, (height, width)):
+            return dict(self._given_types)
+        return {value.name or "": _numpy_type(value) for value in self._model.graph.inputs}
 
     def canonical(self, height: int, width: int) -> ir.Model:
         """Return the graph for a frame of (height, width) pixels; it must not be changed.
@@ -158,6 +169,10 @@ class NetworkFile:
                 f"{format_size(*size)}: {error.message}",
                 hint="leave --size out, or export the file with open (dynamic) height and width",
             ) from error
+
+
+def _numpy_type(value: ir.Value) -> str:
+    return "float32" if value.dtype is None else value.dtype.numpy().name
 
 
 def refuse_loops(graph: ir.Graph, name: str) -> None:

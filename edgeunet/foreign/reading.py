@@ -11,6 +11,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
 from edgeunet.errors import GraphError
+from edgeunet.graph.inferred_shapes import reason
 from edgeunet.graph.onnx_file import load_onnx
 from edgeunet.graph.opset import NEWEST_OPSET, TARGET_OPSET
 
@@ -20,6 +21,7 @@ _COMPOSED = (
     *("RMSNormalization", "Swish"),
 )
 _OLDEST_OPSET = 7
+_PLAIN_WEIGHTS_VERSION = 8
 _DOMAINS = ("", "ai.onnx")
 
 
@@ -69,12 +71,14 @@ def prepared(model: ir.Model, name: str) -> ir.Model:
 
 
 def _raised(model: ir.Model, name: str) -> ir.Model:
+    # In IR version 3 weights have to be inputs as well, and the converter looks for them there.
+    model.ir_version = max(model.ir_version or 0, _PLAIN_WEIGHTS_VERSION)
     proto = ir.to_proto(model)
     try:
         raised = onnx.version_converter.convert_version(proto, TARGET_OPSET)
-    except RuntimeError as error:
+    except Exception as error:  # onnx's ConvertError is not exported under one name
         raise GraphError(
-            f"{name} cannot be raised to opset {TARGET_OPSET}: {str(error).splitlines()[0]}",
+            f"{name} cannot be raised to opset {TARGET_OPSET}: {reason(error)}",
             hint="export it again with opset 17",
         ) from error
     return ir.from_proto(raised)
