@@ -53,7 +53,8 @@ def clip(count: int) -> list[Image]:
 
 
 def planes(frame: Image) -> Array:
-    return frame[:, :, ::-1].transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
+    found: Array = frame[:, :, ::-1].transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
+    return found
 
 
 def by_hand(path: Path, frames: Sequence[Image]) -> Image:
