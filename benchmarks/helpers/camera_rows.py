@@ -43,7 +43,7 @@ class Grid:
         return tuple(f"{self.word} {strength}" for strength in self.strengths)
 
 
-GRIDS = {NLM: Grid("h", (3, 4, 5)), BM3D: Grid("sigma", (4, 6, 8))}
+GRIDS = {NLM: Grid("h", (3, 4, 5)), BM3D: Grid("sigma", (4, 6, 8, 10, 12, 14, 16))}
 
 
 class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
