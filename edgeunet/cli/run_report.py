@@ -1,4 +1,4 @@
-"""What ``edgeunet run`` prints: a live line or a status line, and the result."""
+"""What ``edgeunet run`` prints: a live view or a status line, and the result."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from types import TracebackType
 from typing import Any
 
 from edgeunet.cli import console
+from edgeunet.cli.live_view import LiveView
 from edgeunet.stream.meter import Latency
 from edgeunet.stream.run_summary import RunStatus, RunSummary
 from edgeunet.stream.status_document import status_document, times_document
 
 
 class RunReport:
-    """Tells how a run stands: a live line on a terminal, otherwise a line now and then.
+    """Tells how a run stands: a live view on a terminal, otherwise a line now and then.
 
     every_s: seconds between two lines where stderr is no terminal, and between JSON lines.
     json_lines: print JSON lines on stdout, and notes among them, instead of text.
@@ -24,15 +25,15 @@ class RunReport:
         self._every_s = every_s
         self._json_lines = json_lines
         self._next_s = time.monotonic() + every_s
-        self._bar = console.progress("")
-        self._terminal = console.stderr().is_terminal and not json_lines
-        self._task = self._bar.add_task("run", total=None, rate="-", start=True)
+        on_terminal = console.stderr().is_terminal and not json_lines
+        self._view = LiveView() if on_terminal else None
         self._stack = contextlib.ExitStack()
-        self._figures = ""
+        self._open = False
 
     def __enter__(self) -> RunReport:
-        if self._terminal:
-            self._stack.enter_context(self._bar)
+        if self._view is not None:
+            self._stack.enter_context(self._view)
+        self._open = True
         return self
 
     def __exit__(
@@ -41,6 +42,7 @@ class RunReport:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._open = False
         self._stack.close()
 
     def note(self, text: str) -> None:
@@ -48,20 +50,18 @@ class RunReport:
         if self._json_lines:
             level = "warning" if text.startswith("warning: ") else "note"
             console.print_json_line({"event": level, "text": text.removeprefix("warning: ")})
+        elif self._view is not None and self._open:
+            self._view.note(text)
         else:
             console.note(text)
 
     def on_frame(self, done: int, total: int | None, rate: float) -> None:
-        if self._terminal:
-            figures = f"{rate:.1f} frames/s{self._figures}"
-            self._bar.update(self._task, completed=done, total=total, rate=figures)
+        if self._view is not None:
+            self._view.show_frame(done, total, rate)
 
     def on_status(self, status: RunStatus) -> None:
-        latency = status.latency_ms
-        if self._terminal:
-            self._figures = f", p99 {latency.p99:.1f} ms" if latency else ""
-            if status.dropped:
-                self._figures += f", {status.dropped} dropped"
+        if self._view is not None:
+            self._view.show_status(status)
             return
         if time.monotonic() < self._next_s:
             return
