@@ -35,8 +35,8 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="[SINK]...",
-            help="A video (.mp4, .avi, .mkv lossless), a folder/ for PNG images, window://, none; "
-            "or several.",
+            help="A video (.mp4, .avi, .mkv lossless), a folder/ for PNG images, window://, "
+            "gst://PIPELINE, rtsp://... for a server, none; or several.",
         ),
     ] = None,
     engine: Annotated[

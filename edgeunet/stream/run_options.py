@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgeunet.errors import UsageError
 from edgeunet.media.live.reconnecting import DEFAULT_PATIENCE, Patience
-from edgeunet.media.sinks import is_path
+from edgeunet.media.sinks import PIPELINES, is_path
 from edgeunet.media.sinks.recording_options import RecordingOptions
 from edgeunet.noise_models import check_noise
 from edgeunet.stream.class_events import EventRule
@@ -60,7 +60,7 @@ class RunOptions:
     def outlives_a_terminal(self) -> bool:
         """Whether it still has a purpose after its terminal is closed: it writes somewhere."""
         shows = self.preview is not None
-        return shows or any(map(is_path, self.sinks))
+        return shows or any(is_path(sink) or sink.startswith(PIPELINES) for sink in self.sinks)
 
     def check(self) -> None:
         """Raise UsageError for a number that is not possible."""

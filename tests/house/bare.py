@@ -8,7 +8,7 @@ import sys
 HEAVY = {
     "torch", "onnx", "onnx_ir", "onnxscript", "onnxruntime", "tensorrt", "tensorrt_rtx",
     "pycuda", "cuda", "cv2", "skimage", "matplotlib", "accelerate", "safetensors", "aiohttp",
-    "scipy",
+    "scipy", "distributed",
 }
 
 

@@ -62,10 +62,13 @@ HEAVY = (
     "media/sinks/opencv_video_sink.py",
     "media/sources/opencv_video_source.py",
     "media/sinks/images.py",
+    "media/gstreamer_binding.py",
     "media/live/gstreamer.py",
+    "media/sinks/gstreamer_sink.py",
     "stream/preview/pictures.py",
     "stream/preview/web_server.py",
     "stream/service/metrics_page.py",
+    "stream/many/dask_cluster.py",
     "media/live/opencv_input.py",
     "media/live/stream_decoder.py",
 )

@@ -28,7 +28,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "skimage": ("photographs.py", "evaluate/ssim.py"),
     "scipy": ("camera/finishing.py", "camera/sensor.py", "evaluate/interval.py", "graph/mincut.py"),
     "av": ("camera/coding.py", "media/pyav.py", "media/live/stream_decoder.py"),
-    "gi": ("media/live/gstreamer.py",),
+    "gi": ("media/gstreamer_binding.py",),
     "aiohttp": ("stream/preview/web_server.py",),
     "prometheus_client": ("stream/service/metrics_page.py",),
     "distributed": ("stream/many/dask_cluster.py",),

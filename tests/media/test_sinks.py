@@ -129,8 +129,8 @@ def test_sinks_are_known_or_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"the suffix '.mpx' is not one that can be") as caught:
         sink_for("out.mpx")
     assert "video: .mp4 .m4v .mov .avi .mkv; one image: .bmp" in caught.value.hint
-    with pytest.raises(UsageError, match="there is no sink 'rtsp://x'"):
-        sink_for("rtsp://x")
+    with pytest.raises(UsageError, match=r"there is no sink 'http://me:\*\*\*@x'"):
+        sink_for("http://me:s3cret@x")
     (tmp_path / "file").write_text("")
     with pytest.raises(SinkError, match="is a file, not a folder"):
         sink_for(tmp_path / "file")

@@ -1,8 +1,7 @@
-"""Cameras, streams and pipelines through GStreamer's Python binding. Only this file imports gi.
+"""Cameras, streams and pipelines through GStreamer's Python binding.
 
-The binding comes with the system (Debian: python3-gi; JetPack has it), not from PyPI. Beside what
-OpenCV can, it gives the reason of every error at once, tells an end from an error, sees a change of
-size, stops a pipeline that hangs, and knows the time of every frame.
+Beside what OpenCV can, it gives the reason of every error at once, tells an end from an error, sees
+a change of size, stops a pipeline that hangs, and knows the time of every frame.
 """
 
 from __future__ import annotations
@@ -14,20 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from edgeunet.errors import MissingPackageError, UsageError
+from edgeunet.errors import UsageError
+from edgeunet.media.gstreamer_binding import GLib, Gst, has_element
 from edgeunet.media.live.addresses import scrubbed
 from edgeunet.media.live.live_inputs import Loss, LostInputError, Picture, absent, refused, silent
 from edgeunet.specs import Image
-
-try:
-    import gi
-
-    gi.require_version("Gst", "1.0")
-    from gi.repository import GLib, Gst
-except (ImportError, ValueError) as missing:
-    absence = MissingPackageError("gi", purpose="reading cameras through GStreamer", extra="video")
-    absence.hint = "apt install python3-gi python3-gst-1.0"
-    raise absence from missing
 
 _SLICE_NS = 100_000_000
 _NS_PER_S = 1e9
@@ -166,12 +156,6 @@ def rtsp_pipeline() -> str:
         "rtspsrc name=address protocols=tcp latency=100 ! decodebin ! "
         f"{scaler}appsink drop=true max-buffers=1"
     )
-
-
-def has_element(name: str) -> bool:
-    """Return whether GStreamer has an element of this name."""
-    Gst.init(None)
-    return Gst.ElementFactory.find(name) is not None
 
 
 def _copied(data: Any, height: int, width: int) -> Image:

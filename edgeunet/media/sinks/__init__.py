@@ -4,6 +4,7 @@ out.mp4  out.avi  out.mkv     video; it replaces the target once it is complete
 out/  out                     folder of PNG images, or of segments of video
 out.png                       one image, for a source with one frame
 window://  display            window
+gst://PIPELINE  rtsp://host/path    GStreamer pipeline, server that takes recordings
 none                          nothing is written
 """
 
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from edgeunet.errors import SinkError, UsageError
 from edgeunet.media.frames import Frame, Sink, Source, StreamShape
+from edgeunet.media.live.addresses import without_passwords
 from edgeunet.media.sinks.recording_options import RecordingOptions
 from edgeunet.names import is_inside, path_to_write, shown
 from edgeunet.specs import Image
@@ -25,6 +27,8 @@ VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv")
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 WINDOWS = ("window://", "display")
+
+PIPELINES = ("gst://", "rtsp://", "rtsps://")
 
 
 def is_path(text: str) -> bool:
@@ -49,9 +53,14 @@ def open_sink(
         from edgeunet.media.sinks.window import WindowSink
 
         return WindowSink(text, source.name)
+    if text.startswith(PIPELINES):
+        from edgeunet.media.sinks.gstreamer_sink import GstreamerSink
+
+        return GstreamerSink(text, shape)
     if "://" in text:
         raise UsageError(
-            f"there is no sink {text!r}", hint="known: a video file, a folder/, window://, none"
+            f"there is no sink {without_passwords(text)!r}",
+            hint="known: a video file, a folder/, window://, gst://PIPELINE, rtsp://..., none",
         )
     path = Path(text)
     suffix = path.suffix.lower()

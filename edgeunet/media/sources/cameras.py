@@ -186,12 +186,13 @@ def _by_gstreamer(name: str, pipeline: str, live: LiveOptions) -> LiveInput | No
 def _rtsp_by_gstreamer(name: str, address: str, live: LiveOptions) -> LiveInput | None:
     """Open a network camera by GStreamer; return None where it, or its RTSP client, is missing."""
     try:
+        from edgeunet.media import gstreamer_binding
         from edgeunet.media.live import gstreamer
     except MissingPackageError:
         return None
     from edgeunet.media.live.addresses import encoded
 
-    if not gstreamer.has_element("rtspsrc"):
+    if not gstreamer_binding.has_element("rtspsrc"):
         return None
     return gstreamer.GstreamerInput(
         name,

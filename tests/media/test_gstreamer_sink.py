@@ -1,0 +1,138 @@
+"""Sinks that are GStreamer pipelines: frames and times as given, reasons at once, and RTSP out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+av = pytest.importorskip("av")
+
+from tests.media.clips import picture  # noqa: E402
+from tests.media.gstreamer_here import (  # noqa: E402
+    free_port,
+    interpreter,
+    needs_gstreamer,
+    run_with_gstreamer,
+)
+
+pytestmark = needs_gstreamer
+
+# Writes frames of test pictures into a sink, at times in a list; prints a JSON line.
+FEED = """
+import json, sys, time
+import numpy as np
+from edgeunet.media.frames import Frame, StreamShape
+from edgeunet.media.sinks import gstreamer_sink, open_sink
+text, height, width, times, pause_s, encoders = json.loads(sys.argv[1])
+if encoders:
+    gstreamer_sink.ENCODERS = tuple(encoders)
+rows, columns = np.mgrid[0:height, 0:width]
+started_s = time.monotonic()
+try:
+    sink = open_sink(text, StreamShape(height, width, 25.0, None), None)
+    for index, time_s in enumerate(times):
+        planes = [rows * 2 + index, columns + 3 * index, rows + columns]
+        image = np.stack(planes, axis=2).astype(np.uint8)
+        sink.write(image, Frame(index, time_s, image))
+        time.sleep(pause_s)
+    sink.finish()
+    print(json.dumps({"name": sink.name}))
+except Exception as error:
+    print(json.dumps({"error": type(error).__name__, "message": error.message,
+                      "hint": error.hint, "took_s": time.monotonic() - started_s}))
+"""
+
+
+def feed(
+    text: str,
+    times_s: list[float],
+    *,
+    height: int = 48,
+    width: int = 64,
+    pause_s: float = 0.0,
+    encoders: tuple[str, ...] = (),
+) -> dict[str, str]:
+    words = json.dumps([text, height, width, times_s, pause_s, encoders])
+    told: dict[str, str] = json.loads(run_with_gstreamer(FEED, words))
+    return told
+
+
+def frames_of(path: Path) -> list[tuple[float, np.ndarray]]:
+    with av.open(str(path)) as container:
+        return [
+            (float(frame.time), frame.to_ndarray(format="bgr24"))
+            for frame in container.decode(video=0)
+        ]
+
+
+def test_every_pixel_goes_in_also_with_padded_rows(tmp_path: Path) -> None:
+    path = tmp_path / "raw"
+    told = feed(f"gst://filesink location={path}", [0.0, 0.04], width=63)
+    assert told == {"name": f"gst://filesink location={path}"}
+    rows = np.frombuffer(path.read_bytes(), np.uint8).reshape(2, 48, 192)
+    for index in range(2):
+        assert np.array_equal(rows[index, :, :189].reshape(48, 63, 3), picture(index, 48, 63))
+
+
+def test_frames_have_their_times_and_an_encoder_is_found(tmp_path: Path) -> None:
+    """Of two encoders the first has an element and fails, as on a board without the hardware."""
+    path = tmp_path / "out.mkv"
+    times_s = [0.0, 0.04, 0.08, 1.0, 1.04]
+    broken, good = "identity error-after=1", "x264enc tune=zerolatency qp-max=10"
+    feed(
+        f"gst://{{h264}} ! h264parse ! matroskamux ! filesink location={path}",
+        times_s,
+        encoders=("nosuchelement", broken, good),
+    )
+    found = frames_of(path)
+    assert [round(time_s - found[0][0], 2) for time_s, _ in found] == times_s
+    worst = max(np.abs(image.astype(int) - picture(i)).mean() for i, (_, image) in enumerate(found))
+    assert worst < 6
+
+
+def test_reasons_are_given_at_once_and_passwords_never(tmp_path: Path) -> None:
+    told = feed("gst://nosuchelement ! fakesink", [0.0])
+    assert (told["error"], told["message"]) == (
+        "UsageError",
+        'the GStreamer pipeline cannot be built: no element "nosuchelement"',
+    )
+    told = feed(f"gst://filesink location={tmp_path}/no/folder", [0.0])
+    assert told["error"] == "SinkError"
+    assert "failed after 0 frames: Could not open file" in told["message"]
+    told = feed("gst://identity error-after=3 ! fakesink", [i / 25 for i in range(50)])
+    assert told["error"] == "SinkError"
+    assert "Failed after iterations as requested" in told["message"]
+    told = feed(f"rtsp://me:s3cret@127.0.0.1:{free_port()}/live", [0.0] * 3, pause_s=0.1)
+    assert told["error"] == "SinkError"
+    assert "rtsp://me:***@127.0.0.1" in told["message"]
+    assert "s3cret" not in told["message"] + told["hint"]
+    assert float(told["took_s"]) < 10
+
+
+def test_frames_arrive_at_a_server(tmp_path: Path) -> None:
+    needs = "from edgeunet.media.gstreamer_binding import has_element as has; "
+    if "True" not in run_with_gstreamer(needs + "print(has('rtspclientsink'))"):
+        pytest.skip("needs Debian's gstreamer1.0-rtsp")
+    port, path = free_port(), tmp_path / "kept.mkv"
+    script = Path(__file__).with_name("recording_server.py")
+    with subprocess.Popen(
+        [interpreter() or "", str(script), str(port), str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "ready\n"
+        address = f"rtsp://127.0.0.1:{port}/live"
+        told = feed(address, [index / 25 for index in range(50)], pause_s=0.04)
+        server.kill()
+    assert told == {"name": address}
+    found = frames_of(path)
+    assert len(found) >= 25
+    assert found[0][1].shape == (48, 64, 3)
+    steps = np.diff([time_s for time_s, _ in found])
+    assert np.abs(steps - 0.04).max() < 0.02
