@@ -34,7 +34,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -300,7 +300,7 @@ def steady(bundle: Bundle, folder: Path, frames: int) -> dict[str, object]:
 
     original = Executor.run
 
-    def counted(self: Executor, image: Image) -> dict[str, Array]:
+    def counted(self: Executor, image: Image) -> Mapping[str, Array]:
         Flaky.wanted.release()
         return original(self, image)
 
