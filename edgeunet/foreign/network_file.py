@@ -9,6 +9,7 @@ import onnx_ir as ir
 from edgeunet.contracts import ForeignInput, ForeignNetwork
 from edgeunet.errors import GraphError, UsageError
 from edgeunet.files import sha256_of
+from edgeunet.foreign.another_size import at_another_size
 from edgeunet.foreign.canonical import SizeError, canonical
 from edgeunet.foreign.contract_text import NOTHING_SAID, SaidContract
 from edgeunet.foreign.finding_inputs import find_inputs, open_shape
@@ -16,7 +17,6 @@ from edgeunet.foreign.finding_outputs import find_outputs
 from edgeunet.foreign.reading import prepared, read_network
 from edgeunet.foreign.tensor_names import name_of
 from edgeunet.foreign.wide_floats import widen_halves
-from edgeunet.graph.resize import at_sizes
 from edgeunet.graph.summary import refuse_subgraphs
 from edgeunet.recipes import ToleranceTable
 from edgeunet.units import format_size
@@ -160,9 +160,8 @@ class NetworkFile:
 
     def _resized(self, own: tuple[int, int], size: tuple[int, int]) -> ir.Model:
         base = self.canonical(*own)
-        name = self._frame.name
         try:
-            return at_sizes(base, {name: size})
+            return at_another_size(base, self._frame, own, size, self.shapes(*size))
         except GraphError as error:
             raise UsageError(
                 f"{self.name} is fixed at {format_size(*own)}, and its graph is not for "
