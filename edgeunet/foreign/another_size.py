@@ -22,7 +22,7 @@ from edgeunet.graph.values import add_initializer, constant_of, static_shape
 from edgeunet.graph.window_reach import bounds_of
 from edgeunet.specs import FRAME
 
-# Paddings to a multiple are the same for sides that differ by a multiple of it.
+# Networks ask for multiples of 64 at most.
 _LARGEST_MULTIPLE = 64
 # A network crops so many rows at most because of its kernels; a half of the frame is more.
 _LARGEST_CROP = 8
@@ -82,7 +82,7 @@ def _check_or_write(graph: ir.Graph, node: ir.Node, places: Places, own: Size, s
         raise _written_into(node)
     elif node.op_type == "Resize":
         _write_scales(graph, node, places, own, size)
-    elif node.op_type == "Pad":
+    elif node.op_type in ("Pad", "Conv", "MaxPool", "AveragePool"):
         _check_pads(node, places, own, size)
     elif node.op_type == "Slice":
         _write_slice(graph, node, places)
@@ -166,17 +166,34 @@ def _drop_expand(node: ir.Node) -> None:
 
 
 def _check_pads(node: ir.Node, places: Places, own: Size, size: Size) -> None:
-    """Raise GraphError for a padding that may be one to a multiple of the sides."""
+    """Raise GraphError for a padding that may follow from the sides.
+
+    One row more at the end than at the start is how TensorFlow pads for a stride of two. More are a
+    padding to a multiple. Both are the same for sides that differ by enough.
+    """
     source = node.inputs[0]
     place = None if source is None else places.of(source)
-    pads = constant_of(node.inputs[1])
     shape = static_shape(source) if source is not None else None
-    if place is None or pads is None or shape is None:
+    if place is None or shape is None:
         return
-    same = all((new - old) % _LARGEST_MULTIPLE == 0 for old, new in zip(own, size, strict=True))
-    uneven = any(pads[axis] != pads[axis + len(shape)] for axis in place.axes)
-    if len(pads) != 2 * len(shape) or (uneven and not same):
-        raise _written_into(node)
+    for axis, old, new in zip(place.axes, own, size, strict=True):
+        before, after = _pads(node, len(shape), axis)
+        step = 2 * place.stride if abs(after - before) == 1 else _LARGEST_MULTIPLE
+        if before != after and (new - old) % step:
+            raise _written_into(node)
+
+
+def _pads(node: ir.Node, rank: int, axis: int) -> tuple[int, int]:
+    """Return what a node pads an axis by, before and after."""
+    if node.op_type == "Pad":
+        content = constant_of(node.inputs[1])
+        if content is None or len(content) != 2 * rank:
+            raise _written_into(node)
+        return int(content[axis]), int(content[axis + rank])
+    if "pads" not in node.attributes:
+        return 0, 0
+    pads = node.attributes["pads"].as_ints()
+    return pads[axis - 2], pads[axis - 2 + len(pads) // 2]
 
 
 def _write_slice(graph: ir.Graph, node: ir.Node, places: Places) -> None:
@@ -190,7 +207,8 @@ def _write_slice(graph: ir.Graph, node: ir.Node, places: Places) -> None:
     starts, stops = [], []
     for axis, (start, stop, step) in bounds.items():
         left_out = shape[axis] - stop
-        if axis in place.axes and (step < 1 or max(start, left_out) > _LARGEST_CROP):
+        most = min(_LARGEST_CROP, shape[axis] // 4)
+        if axis in place.axes and (step < 1 or max(start, left_out) > most):
             raise _written_into(node)
         starts.append(start)
         to_the_end = np.iinfo(np.int64).max if left_out == 0 else -left_out
