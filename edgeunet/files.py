@@ -101,6 +101,21 @@ def replacing_file(target: Path) -> Iterator[Path]:
             beside.unlink(missing_ok=True)
 
 
+def keep_part(beside: Path, target: Path) -> Path:
+    """Give an unfinished file of ``replacing_file`` a name beside its target, and return it.
+
+    The name is ``out.part.mp4`` for ``out.mp4``, or the first of ``out.part-2.mp4`` and so on that
+    is free.
+    """
+    number, kept = 1, target.with_name(f"{target.stem}.part{target.suffix}")
+    while kept.exists():
+        number += 1
+        kept = target.with_name(f"{target.stem}.part-{number}{target.suffix}")
+    _open_up(beside, 0o666)
+    beside.rename(kept)
+    return kept
+
+
 @contextlib.contextmanager
 def replacing_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder beside ``target``; on success it takes the target's place.

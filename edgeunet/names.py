@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from edgeunet.errors import SinkError, SourceError
+
+_OPEN_FILES = Path("/proc/self/fd")
 
 
 def shown(name: str | Path) -> str:
@@ -35,27 +39,34 @@ def natural_order(text: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
-def path_to_read(path: Path) -> str:
-    """Return a path that a C library can be given.
+@contextlib.contextmanager
+def path_to_read(path: Path) -> Iterator[str]:
+    """Yield a path that a C library can be given, for as long as it opens the file.
 
-    It is absolute, so that ``12:30.mp4`` is not taken for an address. Raises SourceError when it
-    has bytes that are no UTF-8, which end the process inside OpenCV.
+    It is absolute, so that ``12:30.mp4`` is not taken for an address. Bytes that are no UTF-8 end
+    the process inside OpenCV: such a file is opened here, and named by its number in Linux's
+    ``/proc``. Raises OSError when that fails, and SourceError on other systems.
     """
     text = str(path.absolute())
-    if not is_utf8(text):
-        raise SourceError(
-            f"the name '{shown(text)}' has bytes that are no UTF-8, and OpenCV needs UTF-8",
-            hint="rename the file or its folder",
-        )
-    return text
+    if is_utf8(text):
+        yield text
+        return
+    if not _OPEN_FILES.is_dir():
+        raise SourceError(_no_utf8(text, "this system"), hint="rename the file or its folder")
+    with path.open("rb") as file:
+        yield str(_OPEN_FILES / str(file.fileno()))
 
 
 def path_to_write(path: Path) -> str:
-    """Return a path that a C library can be given to write to, as ``path_to_read`` does.
+    """Return a path, absolute, that OpenCV can be given to write to.
 
     Raises SinkError when it has bytes that are no UTF-8.
     """
-    try:
-        return path_to_read(path)
-    except SourceError as error:
-        raise SinkError(error.message, hint="choose another name for the output") from error
+    text = str(path.absolute())
+    if not is_utf8(text):
+        raise SinkError(_no_utf8(text, "OpenCV"), hint="choose another name for the output")
+    return text
+
+
+def _no_utf8(name: str, who: str) -> str:
+    return f"the name '{shown(name)}' has bytes that are no UTF-8, and {who} needs UTF-8"

@@ -110,5 +110,5 @@ def open_input(text: str, size: tuple[int, int] | None, limit: int | None) -> In
     if source.endless and limit is None:
         source.close()
         raise SourceError(f"{source.name!r} has no end", hint="say how far: --limit 1000")
-    name = Path(source.name).name if source.paths else source.name
+    name = shown(Path(source.name).name if source.paths else source.name)
     return Input(name, source.paths, source, limit)

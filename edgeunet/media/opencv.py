@@ -56,7 +56,8 @@ class Capture:
     @classmethod
     def file(cls, path: Path) -> Capture | None:
         """Open a video file; return None when it cannot be read as a video."""
-        return cls._opened(cv2.VideoCapture(path_to_read(path), cv2.CAP_FFMPEG))
+        with path_to_read(path) as name:
+            return cls._opened(cv2.VideoCapture(name, cv2.CAP_FFMPEG))
 
     @classmethod
     def rtsp(cls, address: str) -> Capture | None:
@@ -146,7 +147,8 @@ def probe(path: Path) -> tuple[int, int, int] | None:
 
     Frames are counted as packets, without decoding: milliseconds per minute of video.
     """
-    capture = cv2.VideoCapture(path_to_read(path), cv2.CAP_FFMPEG, (cv2.CAP_PROP_FORMAT, -1))
+    with path_to_read(path) as name:
+        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, (cv2.CAP_PROP_FORMAT, -1))
     try:
         if not capture.isOpened():
             return None

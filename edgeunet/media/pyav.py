@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import io
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from edgeunet.errors import MissingPackageError
-from edgeunet.names import path_to_read, path_to_write
+from edgeunet.names import path_to_read
 
 OLDEST = 17
 """First version of PyAV that is used. Older ones convert colours in another way."""
@@ -20,6 +21,14 @@ _FORMATS = (
     *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "ogg", "asf", "gif", "apng"),
     *("mjpeg", "h264", "hevc", "m4v", "ivf", "nut", "mxf", "yuv4mpegpipe", "dv"),
 )
+
+
+class _Target(io.FileIO):
+    """A file by whose name PyAV can choose the container: it has the suffix, and is UTF-8."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "wb")
+        self.name = f"out{path.suffix}"
 
 
 def is_there() -> bool:
@@ -42,15 +51,28 @@ def failures() -> tuple[type[Exception], ...]:
 def open_to_read(path: Path) -> Any:
     """Open a video file. Returns PyAV's InputContainer.
 
-    Raises SourceError for a name that is no UTF-8, and one of ``failures`` for a file that cannot
-    be read.
+    Raises one of ``failures`` for a file that cannot be read, and SourceError for a name that is no
+    UTF-8 outside Linux.
     """
-    return _library().open(
-        path_to_read(path),
-        "r",
-        options={"format_whitelist": ",".join(_FORMATS), "protocol_whitelist": "file"},
-        metadata_errors="replace",
-    )
+    with path_to_read(path) as name:
+        return _library().open(
+            name,
+            "r",
+            options={"format_whitelist": ",".join(_FORMATS), "protocol_whitelist": "file"},
+            metadata_errors="replace",
+        )
+
+
+def frames_in(path: Path) -> int:
+    """Return how many packets of the first video of a file can be read whole; 0 for no video."""
+    count = 0
+    try:
+        with open_to_read(path) as container:
+            for packet in container.demux(video=0):
+                count += bool(packet.size) and not packet.is_corrupt
+    except (*failures(), IndexError):
+        pass
+    return count
 
 
 def open_to_write(file: BinaryIO, options: dict[str, str]) -> Any:
@@ -64,8 +86,8 @@ def open_to_write(file: BinaryIO, options: dict[str, str]) -> Any:
 
 
 def file_to_write(path: Path) -> BinaryIO:
-    """Open a file for ``open_to_write``. Raises SinkError for a name that is no UTF-8."""
-    return Path(path_to_write(path)).open("wb", buffering=0)
+    """Open a file for ``open_to_write``. Its name may have bytes that are no UTF-8."""
+    return cast("BinaryIO", _Target(path))
 
 
 def has_hybrid_mp4() -> bool:

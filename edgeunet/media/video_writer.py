@@ -36,6 +36,8 @@ _FRAGMENTS = {
 }
 _MKV = {"cluster_time_limit": "1000", "flush_packets": "1"}
 _H264 = {"preset": "ultrafast", "crf": "23"}
+# A board's other cores have the network. With one for each, x264 holds back a frame for each, too.
+_ENCODER_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -158,8 +160,12 @@ class VideoWriter:
             self._file.close()
 
     def abandon(self) -> None:
-        """Close the file, whatever becomes of it. Never raises."""
-        for opened in (self._sound, self._container, self._file):
+        """Close the file as it is. Never raises.
+
+        The file is closed before the container, which could otherwise write a part of its index
+        over what plays without one.
+        """
+        for opened in (self._sound, self._file, self._container):
             try:
                 if opened is not None:
                     opened.close()
@@ -201,6 +207,7 @@ class VideoWriter:
         self._time_base = self._unit(rate)
         context = stream.codec_context
         context.time_base = stream.time_base = self._time_base
+        context.thread_count = _ENCODER_THREADS
         if coding.even:
             context.gop_size = max(1, round(_KEY_FRAMES_S * shape.frame_rate))
         start_s = clip.start_s if clip is not None else Fraction(0)

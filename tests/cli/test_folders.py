@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgeunet.cli import main
+from edgeunet.media import pyav
 from tests.bundle.tiny import tiny_bundle
 from tests.images.image_writers import by_opencv, picture, png
-from tests.media.clips import write_video
+from tests.media.clips import read_video, write_frames, write_video
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -118,14 +121,31 @@ def test_a_set_of_names_that_are_no_utf8_is_refused_before_the_work(home: Path, 
     assert call(*words, "--copy")[0] == 0
 
 
-def test_videos_of_names_that_are_no_utf8_are_refused(home: Path, call: Call) -> None:
-    write_video(home / "a.mp4", 2, 32, 48).rename(home / "v\udcdf.mp4")
-    code, _, errors = call("run", "v\udcdf.mp4", "none", "--bundle", "tiny")
+@pytest.mark.skipif(sys.platform != "linux", reason="files are opened by number on Linux")
+@pytest.mark.parametrize("reader", ["PyAV", "OpenCV"])
+def test_videos_of_names_that_are_no_utf8(
+    reader: str, home: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = [np.roll(picture(), 8 * n, n % 2) // (1 + n % 3) for n in range(12)]
+    write_frames(home / "a.mp4", frames).rename(home / "v\udcdf.mp4")
+    if reader == "OpenCV":
+        monkeypatch.setattr(pyav, "is_there", lambda: False)
+    ran = call("run", "v\udcdf.mp4", "o\udcdf.mp4", "--bundle", "tiny")
+    if reader == "PyAV":
+        assert ran[0] == 0
+        assert (home / "o\udcdf.mp4").rename(home / "o.mp4").stat().st_size > 0
+        assert len(read_video(home / "o.mp4")[0]) == 12
+    else:
+        assert ran[0] == 1
+        assert r"o\xdf.mp4' has bytes that are no UTF-8, and OpenCV needs UTF-8" in ran[2]
+        assert call("run", "v\udcdf.mp4", "o.mp4", "--bundle", "tiny")[0] == 0
+    assert call("eval", "tiny", "v\udcdf.mp4", "--sigma", "25")[0] == 0
+    words = ("calibrate", "v\udcdf.mp4", "--name", "c", "--size", "32x48", "--out", "cal")
+    code, _, errors = call(*words)
     assert code == 1
-    assert r"v\xdf.mp4' has bytes that are no UTF-8" in errors
-    code, _, errors = call("run", "in/0.png", "o\udcdf.mp4", "--bundle", "tiny")
-    assert code == 1
-    assert r"o\xdf.mp4' has bytes that are no UTF-8" in errors
+    assert r"v\xdf.mp4' has bytes that are no UTF-8, and a set is UTF-8" in errors
+    code, _, errors = call(*words, "--copy")
+    assert code == 0, errors
     assert not [path for path in home.iterdir() if "partial" in path.name]
 
 

@@ -256,7 +256,10 @@ def test_a_disk_that_takes_no_more(bundle: str, out: Path, name: str) -> None:
     assert printed == ""
     message, _ = two_lines(err)
     assert "could be written; nothing was kept" in message or "File too large" in message
-    assert listing(out) == []
+    # The first frames of a video may fit.
+    kept = listing(out)
+    assert kept in ([], [f"out.part{Path(name).suffix}"])
+    assert all(f", is kept in '{out / one}'" in message for one in kept)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -13,6 +13,7 @@ from edgeunet.errors import SinkError, UsageError
 from edgeunet.media.frames import Frame, Sink, StreamShape
 from edgeunet.media.sinks import open_sink
 from edgeunet.media.sources import open_source
+from edgeunet.media.whole_files import cut_off
 from tests.media.clips import (
     index_to_front,
     listing,
@@ -195,18 +196,27 @@ def test_a_read_only_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
-def test_a_full_disk_stops_the_run_and_keeps_nothing(small_disk: Path, suffix: str) -> None:
+def test_a_full_disk_stops_the_run_and_keeps_what_plays(small_disk: Path, suffix: str) -> None:
     path = small_disk / f"out{suffix}"
+    (small_disk / f"out.part{suffix}").write_bytes(b"of an earlier run")
     sink = sink_for(path)
     with pytest.raises(SinkError) as caught:
         feed_noise(sink, 2000)
     sink.discard()
-    assert re.fullmatch(
-        rf"the disk is full: '{path}' could not be written on after \d+ frames; nothing was kept",
+    kept = small_disk / f"out.part-2{suffix}"
+    found = re.fullmatch(
+        rf"the disk is full: '{path}' could not be written on after (\d+) frames; what plays of "
+        rf"it, (\d+) frames, is kept in '{kept}'",
         caught.value.message,
     )
+    assert found is not None
     assert caught.value.hint == "free some space, or write to another disk"
-    assert listing(small_disk) == []
+    assert listing(small_disk) == [f"out.part-2{suffix}", f"out.part{suffix}"]
+    images, _ = read_video(kept)
+    # The last picture of an AVI file may be there in part.
+    assert len(images) - int(found[2]) in ((0, 1) if suffix == ".avi" else (0,))
+    assert 0 < int(found[2]) <= int(found[1])
+    assert cut_off(kept)
 
 
 def test_a_disk_that_fills_at_the_very_end(small_disk: Path) -> None:
@@ -215,9 +225,12 @@ def test_a_disk_that_fills_at_the_very_end(small_disk: Path) -> None:
     (small_disk / "other").write_bytes(bytes(200 * 1024))
     with pytest.raises(OSError, match="No space left"), (small_disk / "more").open("wb") as stream:
         stream.write(bytes(200 * 1024))
-    with pytest.raises(SinkError, match=r"the disk is full: .* after 20 frames"):
+    with pytest.raises(
+        SinkError, match=r"the disk is full: .* after 20 frames; what plays of it, "
+    ):
         sink.finish()
-    assert listing(small_disk) == ["more", "other"]
+    assert listing(small_disk) == ["more", "other", "out.part.mp4"]
+    assert 0 < len(read_video(small_disk / "out.part.mp4")[0]) < 20
 
 
 def test_a_full_disk_keeps_the_images_before_it(small_disk: Path) -> None:

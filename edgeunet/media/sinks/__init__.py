@@ -16,7 +16,7 @@ from edgeunet.errors import SinkError, UsageError
 from edgeunet.media.frames import Frame, Sink, Source, StreamShape
 from edgeunet.media.live.addresses import without_passwords
 from edgeunet.media.sinks.recording_options import RecordingOptions
-from edgeunet.names import is_inside, path_to_write, shown
+from edgeunet.names import is_inside, shown
 from edgeunet.specs import Image
 
 __all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "WINDOWS", "is_path", "open_sink"]
@@ -94,7 +94,6 @@ def _open_file(path: Path, shape: StreamShape, source: Source) -> Sink:
             f"{str(path)!r} is the source itself", hint="name another file for the output"
         )
     if path.suffix.lower() in VIDEO_SUFFIXES:
-        path_to_write(path)
         from edgeunet.media.sinks.video import open_video
 
         return open_video(path, shape, source)

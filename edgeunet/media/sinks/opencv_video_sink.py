@@ -68,7 +68,7 @@ class PlainVideoSink:
             # One frame more is possible: an interrupt between a write and its count.
             whole = frames - self._frames in (0, 1)
             if not whole or size != [self._shape.height, self._shape.width]:
-                raise self._failure(f"{frames} of {self._frames} frames")
+                raise self._failure(f"{frames} of {self._frames} frames", frames)
         except BaseException as error:
             self._pending.drop(error)
             raise
@@ -90,15 +90,19 @@ class PlainVideoSink:
         stuck = size_bytes == self._size_bytes
         self._size_bytes = size_bytes
         if stuck and is_full(self._path.parent):
-            raise self._failure(f"about {size_bytes // 1024} KiB")
+            self._writer.close()
+            frames, *_ = opencv.probe(self._beside) or (0, 0, 0)
+            raise self._failure(f"about {size_bytes // 1024} KiB", frames)
 
-    def _failure(self, what: str) -> SinkError:
+    def _failure(self, what: str, readable: int) -> SinkError:
+        """Keep the frames that can be read, and return what to raise."""
+        kept = self._pending.keep_part(self._beside, self._path, min(readable, self._frames))
         if is_full(self._path.parent):
             return SinkError(
-                f"the disk is full: {what} of {self.name!r} could be written; nothing was kept",
+                f"the disk is full: {what} of {self.name!r} could be written; {kept}",
                 hint="free some space, or write to another disk",
             )
         return SinkError(
-            f"only {what} of {self.name!r} could be written; nothing was kept",
+            f"only {what} of {self.name!r} could be written; {kept}",
             hint="check the disk, its quota and the largest file size it allows",
         )

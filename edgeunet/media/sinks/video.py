@@ -11,6 +11,7 @@ from edgeunet.media import pyav
 from edgeunet.media.frames import Frame, Sink, Source, StreamShape
 from edgeunet.media.sinks.pending_file import PendingFile
 from edgeunet.media.video_writer import CODINGS, VideoWriter
+from edgeunet.names import path_to_write
 from edgeunet.specs import Image
 
 
@@ -30,6 +31,7 @@ def open_video(path: Path, shape: StreamShape, source: Source | None = None) -> 
         return VideoSink(path, shape, source)
     from edgeunet.media.sinks.opencv_video_sink import PlainVideoSink
 
+    path_to_write(path)
     return PlainVideoSink(path, shape)
 
 
@@ -38,11 +40,12 @@ class VideoSink:
 
     def __init__(self, path: Path, shape: StreamShape, source: Source | None) -> None:
         self.name = str(path)
+        self._path = path
         self._source = source
         self._frames = 0
         self._pending = PendingFile()
         try:
-            beside = self._pending.enter_context(replacing_file(path))
+            self._beside = self._pending.enter_context(replacing_file(path))
         except OSError as error:
             raise SinkError(
                 f"cannot write {str(path)!r}: {error.strerror}",
@@ -50,9 +53,11 @@ class VideoSink:
             ) from error
         suffix = path.suffix.lower()
         try:
-            self._writer = VideoWriter(beside, suffix, shape, with_sound=source is not None)
+            self._writer = VideoWriter(self._beside, suffix, shape, with_sound=source is not None)
         except pyav.failures() as error:
-            raise self._dropped(error) from error
+            failure = self._failure(error, "nothing was kept")
+            self._pending.drop(failure)
+            raise failure from error
         except BaseException as error:
             self._pending.drop(error)
             raise
@@ -61,7 +66,7 @@ class VideoSink:
         try:
             self._writer.write(image, frame.timestamp_s, frame.duration_s)
         except pyav.failures() as error:
-            raise self._failure(error) from error
+            raise self._broken_off(error) from error
         self._frames += 1
         return True
 
@@ -70,8 +75,7 @@ class VideoSink:
         try:
             self._writer.close(whole_sound=ended)
         except pyav.failures() as error:
-            self._writer.abandon()
-            raise self._dropped(error) from error
+            raise self._broken_off(error) from error
         except BaseException as error:
             self._pending.drop(error)
             raise
@@ -84,14 +88,16 @@ class VideoSink:
     def warnings(self) -> tuple[str, ...]:
         return self._writer.left_out
 
-    def _dropped(self, error: Exception) -> SinkError:
-        """Remove the temporary file, and return what to raise for an error of PyAV."""
-        failure = self._failure(error)
+    def _broken_off(self, error: Exception) -> SinkError:
+        """Keep the frames that can be read, and return what to raise for an error of PyAV."""
+        self._writer.abandon()
+        readable = min(pyav.frames_in(self._beside), self._frames)
+        failure = self._failure(error, self._pending.keep_part(self._beside, self._path, readable))
         self._pending.drop(failure)
         return failure
 
-    def _failure(self, error: Exception) -> SinkError:
-        kept = f"after {self._frames} frames; nothing was kept"
+    def _failure(self, error: Exception, what: str) -> SinkError:
+        kept = f"after {self._frames} frames; {what}"
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
             return SinkError(
                 f"the disk is full: {self.name!r} could not be written on {kept}",
