@@ -34,6 +34,7 @@ _PASSES = (
 )  # fmt: skip
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _PALETTE = 3
+_PNG_END = b"IEND\xaeB`\x82"
 _WRITTEN_EXIF = b"Raw profile type exif\0"
 _HDR_TRANSFERS = frozenset({16, 18})
 _ANIMATED_WEBP = 0x02
@@ -59,6 +60,7 @@ class Facts:
     short: a TIFF file holds fewer bytes of samples than its size needs.
     other_range: PNG's samples are not those of a screen: narrow range, PQ or HLG (cICP).
     colours: how many a PNG palette has; None for other kinds.
+    ended: a PNG file has its end mark. Without it, EXIF behind the pixels may be missing too.
     """
 
     kind: str
@@ -74,6 +76,7 @@ class Facts:
     short: bool = False
     other_range: bool = False
     colours: int | None = None
+    ended: bool = True
 
 
 def facts_of(data: bytes) -> Facts | None:
@@ -163,6 +166,7 @@ def _png(data: bytes) -> Facts:
         meant,
         other_range=other_range,
         colours=palette if colour == _PALETTE else None,
+        ended=_PNG_END in data,
     )
 
 

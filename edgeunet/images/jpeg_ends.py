@@ -41,10 +41,13 @@ def is_cut(
     corner: the samples of the lowest, rightmost pixel, 0..255. pixels: gives the decoded picture,
     (H, W) or (H, W, channels) uint8. decode: gives the pixels of other bytes in the same form, or
     None. Both are asked only where something may be missing, as decoding takes time.
-    Two cuts are not found: one within the last block, which decoders complete, and some in
-    progressive files with restart markers.
+    A file without an end mark is cut. Where a cut file was given one, two cuts are not found: one
+    within the last block, which decoders complete, and some in progressive files with restart
+    markers.
     """
     frame, at = _frame(data)
+    if data.rfind(bytes((0xFF, _END)), at) < 0:
+        return True
     # A missing last block is grey. In a progressive file, only a part of the block is missing.
     is_grey = bool(np.abs(np.asarray(corner, int) - _GREY).max() <= 1)
     if frame in _ARITHMETIC or not (is_grey or frame == _PROGRESSIVE):

@@ -237,7 +237,7 @@ class OpenedImage:
             return
         if facts.other_range:
             raise problems.other_range(self.name)
-        if facts.short or (facts.kind == "png" and self._lacks_rows()):
+        if facts.short or not facts.ended or (facts.kind == "png" and self._lacks_rows()):
             raise problems.broken(self.name)
         if facts.kind == "jpeg":
             corner = image.getpixel((image.width - 1, image.height - 1))

@@ -136,3 +136,20 @@ def test_damaged_metadata_does_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     Image.fromarray(picture()).save(path, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert read_rgb(path).shape == picture().shape
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
+def test_a_file_that_is_cut_off_is_refused_or_lacks_nothing(kind: Kind) -> None:
+    if kind.truth is None:
+        return
+    size = len(kind.data)
+    for end in (size // 4, size * 3 // 4, size - 20, size - 5, size - 1):
+        cut = kind.data[:end]
+        for read in (pillow_file.read_rgb, opencv_file.read_rgb):
+            try:
+                pixels = read(cut, "a", lambda: None)
+            except SourceError:
+                continue
+            # Behind the picture lie previews, or what fills up tiles and bytes.
+            check(kind, pixels)
+            assert not cut.startswith((b"\x89PNG", b"\xff\xd8")) or "preview" in kind.name
