@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-
 import numpy as np
-from onnxruntime.quantization.calibrate import HistogramCollector
 
 from edgeunet.calibration.histograms import Histogram
+from edgeunet.calibration.onnxruntime_calls import collected
 from edgeunet.specs import Calibrator, Engine
 
 Interval = tuple[float, float]
@@ -35,22 +32,15 @@ def _collected(histogram: Histogram, calibrator: Calibrator) -> Interval:
     counts = histogram.counts
     if calibrator is Calibrator.ENTROPY:
         counts = counts.reshape(_ENTROPY_BINS, -1).sum(axis=1)
-    collector = HistogramCollector(
+    low, high = collected(
+        counts,
+        (histogram.low, histogram.high),
         method=str(calibrator),
-        symmetric=False,
-        num_bins=len(counts),
-        num_quantized_bins=_ENTROPY_LEVELS,
+        levels=_ENTROPY_LEVELS,
         percentile=_PERCENTILE,
-        scenario="same",
     )
-    reach = np.float32(histogram.reach)
-    edges = np.linspace(-reach, reach, len(counts) + 1, dtype=np.float32)
-    ends = np.float32(histogram.low), np.float32(histogram.high)
-    collector.histogram_dict = {"tensor": (counts, edges, *ends, reach)}
-    with contextlib.redirect_stdout(io.StringIO()):
-        low, high, *_ = collector.compute_collection_result()["tensor"]
     # The histogram is float32, so an end may be rounded outwards.
-    return max(float(low), histogram.low), min(float(high), histogram.high)
+    return max(low, histogram.low), min(high, histogram.high)
 
 
 def _least_error(histogram: Histogram, *, symmetric: bool) -> Interval:

@@ -3,7 +3,7 @@
 There are two passes: first the smallest and largest value of every tensor, then counts between
 them. The collectors of onnxruntime.quantization take one pass and widen a histogram by adding bins,
 so that a bright frame after a dark one can add millions. The percentile and entropy methods are the
-library's (see calibrators.py).
+library's (see onnxruntime_calls.py).
 """
 
 from __future__ import annotations
@@ -13,16 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
+from edgeunet.calibration.onnxruntime_calls import runner_of
 from edgeunet.errors import EngineError
-from edgeunet.specs import FRAME, Array
+from edgeunet.specs import Array
 
 BINS = 2048
-_LOG_ERRORS_ONLY = 3
-# This optimizer would quantize operators that stay in floats, with one scale for all weights.
-QUANTIZING_FLOATS = "WeightBiasQuantization"
 
 Frames = Callable[[], Iterable[NDArray[np.uint8]]]
 """Gives the same frames, (H, W, 3) uint8 BGR, every time."""
@@ -99,24 +96,6 @@ def _channel_reach(array: Array) -> NDArray[np.float32]:
     place = values.shape[1] - 1 - values.shape[1] // 1000
     reach: NDArray[np.float32] = np.partition(values, place, axis=1)[:, place]
     return reach
-
-
-def runner_of(graph: Path, names: Sequence[str]) -> Callable[[NDArray[np.uint8]], Sequence[Array]]:
-    """Load a graph; return a function from a frame, (H, W, 3) uint8 BGR, to the outputs."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _LOG_ERRORS_ONLY
-    session = onnxruntime.InferenceSession(
-        str(graph),
-        sess_options=options,
-        providers=["CPUExecutionProvider"],
-        disabled_optimizers=[QUANTIZING_FLOATS],
-    )
-
-    def run(frame: NDArray[np.uint8]) -> Sequence[Array]:
-        found: Sequence[Array] = session.run(list(names), {FRAME: frame[None]})
-        return found
-
-    return run
 
 
 def _counted(array: Array, reach: float) -> NDArray[np.int64]:

@@ -13,7 +13,8 @@ import onnx_ir as ir
 from edgeunet.bundle.manifest import QuantizationEntry
 from edgeunet.calibration import FEWEST_MEMBERS
 from edgeunet.calibration.calibrators import interval_of
-from edgeunet.calibration.histograms import Frames, channel_reaches, histograms_of, runner_of
+from edgeunet.calibration.histograms import Frames, channel_reaches, histograms_of
+from edgeunet.calibration.onnxruntime_calls import runner_of
 from edgeunet.calibration.ranges import (
     SCHEMA_VERSION,
     Ranges,

@@ -17,7 +17,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeunet.calibration import CalibrationSet
-from edgeunet.calibration.histograms import runner_of
+from edgeunet.calibration.onnxruntime_calls import runner_of
 from edgeunet.calibration.ranges import held_back
 from edgeunet.calibration.set_frames import Frame, pairs
 from edgeunet.errors import RecipeError, UsageError

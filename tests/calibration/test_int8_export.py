@@ -15,7 +15,7 @@ pytest.importorskip("torch")
 
 from edgeunet.bundle import open_bundle
 from edgeunet.calibration import load_calibration_set
-from edgeunet.calibration.histograms import runner_of
+from edgeunet.calibration.onnxruntime_calls import runner_of
 from edgeunet.calibration.ranges import Ranges, write_ranges
 from edgeunet.calibration.set_frames import frames
 from edgeunet.charts import CHARTS

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 
 from edgeunet.bundle import open_bundle
 from edgeunet.calibration import load_calibration_set
-from edgeunet.calibration.histograms import runner_of
+from edgeunet.calibration.onnxruntime_calls import runner_of
 from edgeunet.calibration.ranges import held_back
 from edgeunet.calibration.set_frames import pairs
 from edgeunet.convert.network_graph import graphs_of_recipe

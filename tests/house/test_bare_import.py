@@ -28,6 +28,7 @@ HEAVY = (
     "qat/",
     "calibration/calibrators.py",
     "calibration/histograms.py",
+    "calibration/onnxruntime_calls.py",
     "calibration/ranges.py",
     "calibration/sensitivity_plot.py",
     "planning/cuts.py",

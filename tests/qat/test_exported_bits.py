@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from edgeunet.calibration import read_set
-from edgeunet.calibration.histograms import runner_of
+from edgeunet.calibration.onnxruntime_calls import runner_of
 from edgeunet.convert.int8_order import Int8Order
 from edgeunet.convert.quantizing import Quantizer
 from edgeunet.errors import GraphError, RecipeError
