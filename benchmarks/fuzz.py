@@ -18,6 +18,7 @@ import argparse
 import contextlib
 import hashlib
 import json
+import os
 import re
 import resource
 import subprocess
@@ -38,8 +39,9 @@ NAME = "fuzz"
 _MOST_BYTES = 1 << 30
 # Of address space, so that a fault does not take the machine's memory.
 _CEILING_BYTES = 6 << 30
-# An input that is worked on longer, on a busy machine, is taken for a hang.
-_HANG_SECONDS = 90.0
+# An input is taken for a hang when it takes this long of the processor, or of the clock: other
+# processes can stop this one for minutes.
+_HANG_PROCESSOR_SECONDS, _HANG_SECONDS = 90.0, 900.0
 _FILES_OF_AN_EXAMPLE = 20
 
 
@@ -119,19 +121,34 @@ def _in_process(order: dict[str, object], folder: Path) -> str | None:
         text=True,
     )
     current = folder / "input"
+    written_s, begun_s = 0.0, 0.0
     while True:
         try:
             _, told = child.communicate(timeout=10)
             break
         except subprocess.TimeoutExpired:
-            if current.exists() and time.time() - current.stat().st_mtime > _HANG_SECONDS:
+            if not current.exists():
+                continue
+            used_s = _processor_seconds(child.pid)
+            if current.stat().st_mtime != written_s:
+                written_s, begun_s = current.stat().st_mtime, used_s
+            elif (
+                used_s - begun_s > _HANG_PROCESSOR_SECONDS
+                or time.time() - written_s > _HANG_SECONDS
+            ):
                 child.kill()
                 child.communicate()
-                return f"hang: more than {_HANG_SECONDS:.0f} s"
+                return f"hang: more than {used_s - begun_s:.0f} s"
     if child.returncode == 0:
         return None
     last = (told.strip().splitlines() or ["no message"])[-1]
     return f"crash: code {child.returncode}, {last[:120]}"
+
+
+def _processor_seconds(process: int) -> float:
+    """Return the processor time of a process so far (Linux)."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _keep(found: Path, reader: str, fault: str, data: bytes) -> None:

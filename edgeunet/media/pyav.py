@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 from pathlib import Path
@@ -66,12 +67,9 @@ def open_to_read(path: Path) -> Any:
 def frames_in(path: Path) -> int:
     """Return how many packets of the first video of a file can be read whole; 0 for no video."""
     count = 0
-    try:
-        with open_to_read(path) as container:
-            for packet in container.demux(video=0):
-                count += bool(packet.size) and not packet.is_corrupt
-    except (*failures(), IndexError):
-        pass
+    with contextlib.suppress(*failures()), open_to_read(path) as container:
+        for packet in container.demux(container.streams.video[:1]):
+            count += bool(packet.size) and not packet.is_corrupt
     return count
 
 
