@@ -37,6 +37,7 @@ class Input:
     name: for messages, without passwords.
     limit: largest number of pictures.
     left_out: pictures that could not be used, with the reason.
+    warnings: lines about pictures that could be.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Input:
     source: Source | None = None
     limit: int | None = None
     left_out: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def fleeting(self) -> bool:
@@ -78,12 +80,12 @@ class Input:
         while delivered != self.limit:
             frame = source.read()
             if frame is None:
-                report = source.report()
-                self.left_out += report.left_out()
-                return
+                self.left_out += source.report().left_out()
+                break
             image = np.ascontiguousarray(frame.image[:, :, ::-1])
             yield Picture(f"{self.name}, frame {frame.index}", path, frame.index, image)
             delivered += 1
+        self.warnings += source.report().warnings
 
 
 def open_input(text: str, size: tuple[int, int] | None, limit: int | None) -> Input:

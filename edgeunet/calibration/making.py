@@ -45,6 +45,7 @@ class Survey:
     near_duplicates: candidates left out because they are similar to others.
     distinct: candidates to choose from.
     left_out: pictures that could not be used, one line each.
+    warnings: lines about pictures that could be.
     """
 
     pictures: int = 0
@@ -52,6 +53,7 @@ class Survey:
     near_duplicates: int = 0
     distinct: int = 0
     left_out: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -214,6 +216,7 @@ def _survey(
                     where = store / f"{survey.pictures:06d}-{corner[0]}-{corner[1]}.png"
                 _offer(pool, number, picture, corner, size, where)
         survey.left_out += one.left_out
+        survey.warnings += one.warnings
     if size is None or not survey.candidates:
         reason = survey.left_out[0] if survey.left_out else "there are none"
         raise SourceError(

@@ -121,6 +121,8 @@ def _read_sigmas(text: str) -> tuple[float, ...]:
 
 def _report(made: MadeSet, *, as_json: bool) -> None:
     survey, calibration = made.survey, made.calibration
+    for line in survey.warnings[:_NAMED_PICTURES]:
+        warn(line)
     for line in survey.left_out[:_NAMED_PICTURES]:
         warn(f"left out: {line}")
     if len(survey.left_out) > _NAMED_PICTURES:

@@ -324,6 +324,8 @@ def _evaluate(backend: Backend, entry: DataSet, levels: Levels, *, clip: bool) -
             bar.update(task, completed=done, rate=f"{rate:.1f}")
 
         result = evaluate(backend, entry, levels, clip=clip or entry.consecutive, on_image=show)
+    for line in entry.warnings[:_NAMED_IMAGES]:
+        warn(line)
     for line in entry.left_out[:_NAMED_IMAGES]:
         warn(f"left out: {line}")
     if len(entry.left_out) > _NAMED_IMAGES:

@@ -33,6 +33,7 @@ class ClipData:
         self.cropped = 0
         self.left_out: list[str] = []
         self.swapped: list[str] = []
+        self.warnings: list[str] = []
         self.kind = CLIP
         # The files of a glob may be unrelated images.
         self.consecutive = len(self._source.paths) < 2
@@ -61,6 +62,7 @@ class ClipData:
             self._source.close()
         said = report if delivered != self._limit else replace(report, broken_off="")
         self.left_out += said.left_out()
+        self.warnings += said.warnings
 
     def _check(self, fit: Fit) -> int | None:
         source = self._source

@@ -64,6 +64,7 @@ class FolderData:
         self.cropped = 0
         self.left_out: list[str] = [*left_out]
         self.swapped: list[str] = []
+        self.warnings: list[str] = []
         self._frame = frame
         self._classes = segments
         self._items: list[Item] = []

@@ -70,6 +70,7 @@ class PairData:
         )
         check_partners(pairing)
         self.swapped: list[str] = []
+        self.warnings: list[str] = []
         self._frame = frame
         self._members: list[_Member] = []
         delivered = index = 0
@@ -92,7 +93,7 @@ class PairData:
     def __iter__(self) -> Iterator[Sample]:
         for member in self._members:
             pair, clip = member.pair, _is_clip(member.pair)
-            with contextlib.closing(_frames(pair, [])) as frames:
+            with contextlib.closing(_frames(pair, [], [])) as frames:
                 for number, (noisy, clean) in zip(range(member.frames), frames, strict=False):
                     yield Sample(
                         f"{pair.name} frame {number}" if clip else pair.name,
@@ -108,7 +109,7 @@ class PairData:
     def _survey(self, pair: Pair, first: int, fit: Fit, limit: int | None) -> _Member | None:
         """Read a pair up to ``limit`` frames; return None when it is left out."""
         count = 0
-        with contextlib.closing(_frames(pair, self.left_out)) as frames:
+        with contextlib.closing(_frames(pair, self.left_out, self.warnings)) as frames:
             for noisy, clean in frames:
                 if not count:
                     size = (clean.shape[0], clean.shape[1])
@@ -140,11 +141,12 @@ def _is_clip(pair: Pair) -> bool:
 
 
 def _frames(
-    pair: Pair, broken_off: list[str]
+    pair: Pair, broken_off: list[str], warnings: list[str]
 ) -> Generator[tuple[Photograph, Photograph], None, None]:
     """Yield (noisy, clean) of a pair, each (H, W, 3) uint8 RGB, at least once.
 
     broken_off: gets a line for each clip that ends before its container says.
+    warnings: gets the other lines about clips.
     Raises SourceError as ``read_pair`` does, and when one clip ends before the other.
     """
     if not _is_clip(pair):
@@ -161,6 +163,7 @@ def _frames(
             noisy, clean = (clip.read() for clip in clips)
             if noisy is None and clean is None:
                 broken_off += [line for clip in clips for line in clip.report().left_out()]
+                warnings += [line for clip in clips for line in clip.report().warnings]
                 return
             damaged = [clip for clip in clips if clip.report().damaged]
             if damaged:

@@ -68,7 +68,8 @@ class DataSet(Protocol):
     cropped: number of cropped images.
     left_out: one line per image that was not evaluated.
     swapped: names of pairs whose clean image is noisier than the noisy one.
-    ``cropped`` and ``left_out`` are complete only after the iteration.
+    warnings: lines about what was evaluated, such as frames of two fields.
+    ``cropped``, ``left_out`` and ``warnings`` are complete only after the iteration.
     """
 
     name: str
@@ -78,6 +79,7 @@ class DataSet(Protocol):
     cropped: int
     left_out: list[str]
     swapped: list[str]
+    warnings: list[str]
 
     def __iter__(self) -> Iterator[Sample]: ...
 

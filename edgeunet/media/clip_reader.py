@@ -22,6 +22,14 @@ class ClipFrames:
         frame = self._source.read()
         return None if frame is None else np.ascontiguousarray(frame.image[:, :, ::-1])
 
+    def said(self) -> tuple[str, ...]:
+        """Return a line about everything that is not as usual so far: damage, an early end, fields.
+
+        It is complete at the end of the file.
+        """
+        report = self._source.report()
+        return (*report.warnings, *report.left_out())
+
     def close(self) -> None:
         """Close the file."""
         self._source.close()

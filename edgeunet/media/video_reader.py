@@ -54,6 +54,7 @@ class VideoReader:
     trailing: those of them that no frame came after.
     concealed: frames that are damaged and were filled in by the decoder.
     leading: packets before the first frame that could be decoded.
+    videos: how many streams of moving pictures the file holds. One is read.
     interlaced: whether a frame was made of two fields.
     stopped: why reading ended before the file did; empty when it did not.
     clock: the times of the frames.
@@ -69,7 +70,7 @@ class VideoReader:
         except self._failures as error:
             raise _unreadable(path, error) from error
         try:
-            self._stream = _choose(self._container, path)
+            self._stream, self.videos = _choose(self._container, path)
             # Frames of later packets are decoded meanwhile, by as many threads as there are cores.
             self._stream.thread_type = "AUTO"
         except BaseException:
@@ -226,8 +227,8 @@ class VideoReader:
         )
 
 
-def _choose(container: Any, path: Path) -> Any:
-    """Return the stream of moving pictures. A cover is none."""
+def _choose(container: Any, path: Path) -> tuple[Any, int]:
+    """Return the stream of moving pictures, and how many there are. A cover is none."""
     videos = [stream for stream in container.streams.video if not _is_cover(stream)]
     if not videos:
         what = "sound only" if container.streams.audio else "no moving picture"
@@ -239,7 +240,7 @@ def _choose(container: Any, path: Path) -> Any:
             f"{str(path)!r} is coded in a way that this PyAV cannot decode",
             hint="convert it first: ffmpeg -i IN -c:v libx264 OUT.mp4",
         )
-    return chosen
+    return chosen, len(videos)
 
 
 def _is_cover(stream: Any) -> bool:

@@ -141,7 +141,7 @@ def _load_scene(place: Path, crop: int, notice: Callable[[str], None]) -> Burst:
         paths = files_with(IMAGE_SUFFIXES, sorted(place.iterdir()), place, notice=notice)
         count, read = len(paths), _ImageShots(paths)
     else:
-        count, read = _frame_count(place), _ClipShots(place)
+        count, read = _frame_count(place, notice), _ClipShots(place)
     if count < FEWEST_SHOTS:
         raise SourceError(
             f"{str(place)!r} has {count} shot{'' if count == 1 else 's'}",
@@ -212,12 +212,14 @@ class _ClipShots:
         return shots
 
 
-def _frame_count(path: Path) -> int:
+def _frame_count(path: Path, notice: Callable[[str], None]) -> int:
     """Return the number of frames of a clip by reading it; containers only estimate it."""
     clip, count = open_clip(path), 0
     try:
         while clip.read() is not None:
             count += 1
+        for line in clip.said():
+            notice(line)
     finally:
         clip.close()
     return count

@@ -81,6 +81,8 @@ def _frames_of(place: Path, notice: Callable[[str], None]) -> list[Photograph]:
     try:
         while (frame := video.read()) is not None:
             frames.append(frame)
+        for line in video.said():
+            notice(line)
     finally:
         video.close()
     return frames

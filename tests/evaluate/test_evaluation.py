@@ -67,6 +67,7 @@ class Listed:
     count: int | None = None
     cropped: int = 0
     left_out: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     swapped: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Sample]:

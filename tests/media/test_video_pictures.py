@@ -242,3 +242,21 @@ def test_title_and_date_are_kept(tmp_path: Path) -> None:
         assert kept["title"] == "Hof"
         if suffix == ".mp4":
             assert kept["creation_time"].startswith("2021-05-04T10:00:00")
+
+
+def test_a_file_of_two_videos_says_that_one_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "two.mkv"
+    with av.open(str(path), "w") as output:
+        streams: list[Any] = []
+        for height, width in ((32, 48), (48, 64)):
+            stream = output.add_stream("ffv1", rate=25)
+            stream.height, stream.width, stream.pix_fmt = height, width, "bgr0"
+            streams.append(stream)
+        for stream in streams:
+            image = picture(0, stream.height, stream.width)
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+            output.mux(stream.encode(frame.reformat(format="bgr0")))
+            output.mux(stream.encode(None))
+    image, warnings = first_image(path)
+    assert image.shape == (32, 48, 3)
+    assert warnings == (f"{path} holds 2 videos, and one is worked on, of 32x48",)

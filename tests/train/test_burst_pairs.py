@@ -50,6 +50,9 @@ class Reader:
     def read(self) -> Photograph | None:
         return next(self._pictures, None)
 
+    def said(self) -> tuple[str, ...]:
+        return ()
+
     def close(self) -> None: ...
 
 

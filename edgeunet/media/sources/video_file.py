@@ -117,6 +117,11 @@ class VideoSource:
         said = []
         if not self._rate_known:
             said.append(f"{name} has no frame rate; {DEFAULT_FRAME_RATE:g} is assumed")
+        if reader.videos > 1:
+            said.append(
+                f"{name} holds {reader.videos} videos, and one is worked on, of "
+                f"{format_size(self.height, self.width)}"
+            )
         if reader.leading:
             said.append(
                 f"the first {reader.leading} packets of {name} cannot be decoded and are left out"
