@@ -168,7 +168,7 @@ class ForeignNetwork(_Table, frozen=True):
 
     name: of the network, made of the file's name.
     file: the file's name without folders; for a torch module the name of its class.
-    sha256: of the file; of the exported weights for a torch module.
+    sha256: of the file, with those of its files of weights; of the exported graph for a module.
     inputs: the frame, frames before it, and inputs that are the same for all frames.
     pathways: its outputs.
     left_out: outputs of the file that the user does not want.

@@ -63,3 +63,17 @@ def test_own_torch_module(tmp_path: Path) -> None:
     said = _run("05_own_torch_module.py", tmp_path)
     # The skip is 16 channels of 480x640 floats.
     assert "18.8 MiB of skips" in said
+
+
+def test_networks_of_others(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    av = pytest.importorskip("av")
+    said = _run("06_networks_of_others.py", tmp_path, "here")
+    assert "street.onnx: nchw,rgb,0..1,mean=0.485,0.456,0.406,std=0.229,0.224,0.225 gives" in said
+    assert "large.onnx: nchw,rgb,0..1 gives image,nchw,rgb,0..1" in said
+    sizes = {}
+    for name in ("labels", "large"):
+        with av.open(str(tmp_path / "here" / f"{name}.mp4")) as clip:
+            video = clip.streams.video[0]
+            sizes[name] = (video.height, video.width)
+    assert sizes == {"labels": (240, 320), "large": (240, 320)}

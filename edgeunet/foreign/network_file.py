@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import onnx_ir as ir
@@ -17,6 +18,7 @@ from edgeunet.foreign.finding_outputs import find_outputs
 from edgeunet.foreign.reading import prepared, read_network
 from edgeunet.foreign.tensor_names import name_of
 from edgeunet.foreign.wide_floats import widen_halves
+from edgeunet.graph.onnx_file import weight_files
 from edgeunet.graph.summary import refuse_subgraphs
 from edgeunet.recipes import ToleranceTable
 from edgeunet.units import format_size
@@ -58,7 +60,7 @@ class NetworkFile:
     @classmethod
     def read(cls, path: Path, said: SaidContract = NOTHING_SAID) -> NetworkFile:
         """Read a file. Raises the errors of ``read_network``, and those of the contract."""
-        return cls(read_network(path), path.name, sha256_of(path), said)
+        return cls(read_network(path), path.name, _digest_of(path), said)
 
     @property
     def _frame(self) -> ForeignInput:
@@ -168,6 +170,15 @@ class NetworkFile:
                 f"{format_size(*size)}: {error.message}",
                 hint="leave --size out, or export the file with open (dynamic) height and width",
             ) from error
+
+
+def _digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file, or of those of it and its files of weights."""
+    beside = weight_files(path)
+    if not beside:
+        return sha256_of(path)
+    digests = [sha256_of(one) for one in (path, *beside)]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _numpy_type(value: ir.Value) -> str:

@@ -100,6 +100,8 @@ def read_onnx(path: Path, size: tuple[int, int] | None = None) -> tuple[ir.Model
 def load_onnx(path: Path) -> ir.Model:
     """Read an ONNX file as it is, with its weights; choices (If) in it may follow from its sizes.
 
+    Weights that are in files beside it are read into memory.
+
     Raises GraphError when it is no ONNX file, lacks a file of weights, or holds what is no tensor.
     """
     import onnx_ir as ir
@@ -111,7 +113,7 @@ def load_onnx(path: Path) -> ir.Model:
     check_weights(path)
     try:
         with quiet_packages():
-            return ir.load(path)
+            return ir.external_data.load_to_model(ir.load(path))
     except Exception as error:  # both packages raise whatever a broken file leads them to
         raise GraphError(
             f"{name} is not a whole ONNX model: {reason(error)}", hint=_AGAIN
@@ -120,20 +122,35 @@ def load_onnx(path: Path) -> ir.Model:
 
 def check_weights(path: Path) -> None:
     """Raise GraphError unless the files are there in which a file keeps its weights."""
+    for kept in weight_files(path):
+        if not kept.is_file():
+            raise GraphError(
+                f"the weights of {shown(path.name)} are in {shown(kept)!r}, which is missing",
+                hint="copy that file beside it",
+            )
+
+
+def weight_files(path: Path) -> tuple[Path, ...]:
+    """Return the files beside an ONNX file in which it keeps weights, sorted.
+
+    Raises GraphError for one that is not below its folder.
+    """
     import onnx
 
-    for tensor in _parsed(path).graph.initializer:
-        for entry in tensor.external_data:
-            kept = path.parent / entry.value
-            if (
-                tensor.data_location == onnx.TensorProto.EXTERNAL
-                and entry.key == "location"
-                and not kept.is_file()
-            ):
-                raise GraphError(
-                    f"the weights of {shown(path.name)} are in {shown(kept)!r}, which is missing",
-                    hint="copy that file beside it",
-                )
+    names = {
+        entry.value
+        for tensor in _parsed(path).graph.initializer
+        for entry in tensor.external_data
+        if tensor.data_location == onnx.TensorProto.EXTERNAL and entry.key == "location"
+    }
+    for name in sorted(names):
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise GraphError(
+                f"the weights of {shown(path.name)} are to be read from {shown(name)!r}, outside "
+                "its folder",
+                hint="export it again with its weights beside it",
+            )
+    return tuple(path.parent / name for name in sorted(names))
 
 
 def with_fixed_axes(path: Path, axes: InputAxes, target: Path) -> Path:

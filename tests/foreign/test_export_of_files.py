@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
 
 import edgeunet as edgeunet_api
 from edgeunet.bundle import open_bundle
+from edgeunet.convert.network_graph import quiet_exporter
 from edgeunet.run.executor import Executor
 from edgeunet.specs import Array, Image
 from tests.cli.command import edgeunet
@@ -185,3 +187,39 @@ def test_a_torch_module_is_compared_with_itself(tmp_path: Path) -> None:
         planes = torch.from_numpy(frame.transpose(2, 0, 1)[None].astype(np.float32) / 255 * 2 - 1)
         wanted = module.eval()(planes)[0].argmax(dim=0).numpy()
     assert (run(target, frame)["labels"][0] != wanted).mean() < 1e-3
+
+
+def test_weights_in_a_file_beside_it(tmp_path: Path) -> None:
+    """As torch's exporter writes them unless it is told otherwise."""
+    torch.manual_seed(3)
+    path = tmp_path / "beside.onnx"
+    with quiet_exporter():
+        torch.onnx.export(
+            UNet().eval(), (torch.rand(1, 3, *SIZE),), path, dynamo=True, verbose=False
+        )
+    weights = tmp_path / "beside.onnx.data"
+    assert weights.is_file()
+    for number, words in enumerate(((), ("--tile", "auto"), ("--size", "32x64"))):
+        ran = edgeunet("export", "--onnx", path, *words, "--out", tmp_path / f"{number}.bundle")
+        assert ran.code == 0, ran.err
+    digest = open_bundle(tmp_path / "0.bundle").manifest.weights_sha256
+    weights.write_bytes(weights.read_bytes()[::-1])
+    ran = edgeunet("export", "--onnx", path, "--out", tmp_path / "other.bundle")
+    if ran.code == 0:
+        assert open_bundle(tmp_path / "other.bundle").manifest.weights_sha256 != digest
+    weights.unlink()
+    ran = edgeunet("export", "--onnx", path, "--out", tmp_path / "lost.bundle")
+    assert ran.failure[0].startswith("the weights of beside.onnx are in ")
+    assert ran.failure[1] == "copy that file beside it"
+
+
+def test_weights_outside_the_folder_are_not_read(files: dict[str, Path], tmp_path: Path) -> None:
+    model = onnx.load(files["fixed"])
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../secret")
+    path = tmp_path / "outside.onnx"
+    path.write_bytes(model.SerializeToString())
+    ran = edgeunet("export", "--onnx", path, "--out", tmp_path / "outside.bundle")
+    assert ran.failure[0].endswith("'../secret', outside its folder")
