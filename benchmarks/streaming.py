@@ -8,7 +8,7 @@ the share of a bare loop's rate that a run reaches. The bare loop does nothing b
 and loops alternate, and the median counts.
 
 **processor**: the same share in processor time, which other work on the machine changes less. A
-bundle with random weights, of 128x192, on one thread, from a clip into another. The bare loop
+bundle with random weights, of 256x384, on one thread, from a clip into another. The bare loop
 reads, runs and writes one after the other in one thread. Opening is taken off by runs of two
 lengths. Loops and runs alternate, and the median of the pairs counts.
 
@@ -69,7 +69,7 @@ LOST_EVERY = 1000
 VIEWERS = 10
 PARTS = ("overlap", "processor", "steady")
 PAIRS = 5
-_LENGTHS = (10, 70)
+_LENGTHS = (5, 45)
 _MS_PER_S = 1e3
 _MOST_SAMPLES = 20_000
 # A frame that was dropped is followed by another one after so long.
@@ -124,6 +124,7 @@ def main() -> None:
     parser.add_argument("--part", action="append", choices=PARTS, help="default: all of them")
     parser.add_argument("--frames", type=int, default=150, help="of the clip, for overlap")
     parser.add_argument("--steady", type=int, default=100_000, help="frames of the camera")
+    parser.add_argument("--minutes", type=float, default=1440, help="the longest that steady takes")
     arguments = parser.parse_args()
     path = RESULTS / f"{NAME}.csv"
     rows = {str(row["what"]): row for row in (read_csv(path) if path.exists() else [])}
@@ -135,7 +136,7 @@ def main() -> None:
             elif part == "processor":
                 row = processor(Path(folder))
             else:
-                row = steady(bundle, Path(folder), arguments.steady)
+                row = steady(bundle, Path(folder), arguments.steady, arguments.minutes)
             rows[part] = {**row, **provenance()}
             table = [(name, str(value)) for name, value in row.items() if name != "what"]
             print_table(part, ("figure", "value"), table, text_columns=2)
@@ -186,7 +187,7 @@ def overlap(bundle: Bundle, folder: Path, frames: int) -> dict[str, object]:
 
 def _alone(source: Source, clip: Path, frames: int) -> tuple[float, float]:
     """Write a clip and read it again; return the seconds per frame of reading and of writing."""
-    shape = StreamShape(*SIZE, source.frame_rate, frames)
+    shape = StreamShape(source.height, source.width, source.frame_rate, frames)
     sink = open_sink(str(clip), shape, source)
     wrote_s = 0.0
     while (frame := source.read()) is not None:
@@ -208,7 +209,7 @@ def _alone(source: Source, clip: Path, frames: int) -> tuple[float, float]:
 
 def processor(folder: Path) -> dict[str, object]:
     """Return the processor time of a frame in a bare loop and in a run, and their ratio."""
-    height, width = 128, 192
+    height, width = 256, 384
     bundle = folder / "random.bundle"
     size = f"{height}x{width}"
     words = ["export", "--model", "unetmm", "--width", "8", "--size", size, "--random-weights"]
@@ -271,19 +272,20 @@ def processor(folder: Path) -> dict[str, object]:
     }
 
 
-def steady(bundle: Bundle, folder: Path, frames: int) -> dict[str, object]:
+def steady(bundle: Bundle, folder: Path, frames: int, minutes: float) -> dict[str, object]:
     """Return the slope of memory, and threads and open files at the half and at the end."""
     # Made once, so that what is measured is not the measuring.
     samples = np.zeros((_MOST_SAMPLES, 4))
     taken = 0
     viewers: list[subprocess.Popen[bytes]] = []
     stop = threading.Event()
+    timer = threading.Timer(60 * minutes, stop.set)
 
     def look(status: RunStatus) -> None:
         nonlocal taken
         files = len(list(Path("/proc/self/fd").iterdir()))
         if taken % 60 == 0:
-            note(f"{status.frames} frames, {status.resident_bytes / MIB:.1f} MiB")
+            note(f"{status.frames} frames, {status.resident_bytes // KIB} KiB")
         if taken < _MOST_SAMPLES:
             samples[taken] = status.frames, status.resident_bytes, threading.active_count(), files
             taken += 1
@@ -311,6 +313,7 @@ def steady(bundle: Bundle, folder: Path, frames: int) -> dict[str, object]:
     pictures_s = pictures._LONGEST_RATE_S
     pictures._LONGEST_RATE_S = _PICTURES_S
     Executor.run = counted  # type: ignore[method-assign]
+    timer.start()
     try:
         summary = run_pipeline(
             RunOptions(
@@ -328,6 +331,7 @@ def steady(bundle: Bundle, folder: Path, frames: int) -> dict[str, object]:
     finally:
         sources.SCHEMES["rtsp"] = known
         reconnecting._FIRST_WAIT_S = first_wait_s
+        timer.cancel()
         pictures._LONGEST_RATE_S = pictures_s
         Executor.run = original  # type: ignore[method-assign]
         for viewer in viewers:
@@ -335,7 +339,7 @@ def steady(bundle: Bundle, folder: Path, frames: int) -> dict[str, object]:
             viewer.wait()
     if taken == _MOST_SAMPLES:
         raise SystemExit("the run took so long that its end was not measured")
-    half = samples[:taken][samples[:taken, 0] >= frames / 2]
+    half = samples[:taken][samples[:taken, 0] >= summary.frames / 2]
     numbers, resident, threads, files = half.T
     slope = np.polyfit(numbers, resident, 1)[0] * 1000 / KIB
     return {
