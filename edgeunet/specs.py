@@ -32,6 +32,7 @@ FRAME = "frame"
 PREVIOUS, COUNT, FUSED = "previous", "count", "fused"
 ALIGNED, COUNTED, MEAN = "aligned", "aligned_count", "aligned_fused"
 COUNT_NEXT, FUSED_NEXT = "count_next", "fused_next"
+MOVED, SHIFT, NOISE = "moved", "shift", "noise"
 
 STATES = {COUNT: COUNT_NEXT, FUSED: FUSED_NEXT}
 """Tensors that are kept from frame to frame, to the tensor that takes their place.

@@ -23,12 +23,14 @@ from edgeunet.convert.remembering_frame import (
     RememberingModule,
     RememberingParts,
     remembering_parts,
+    shape_of,
 )
 from edgeunet.convert.remembering_parity import RememberingReference
 from edgeunet.errors import EdgeUnetError, UsageError
 from edgeunet.graph.fold import fold
 from edgeunet.graph.half import to_half
 from edgeunet.graph.opset import for_older_readers, lower_opset
+from edgeunet.graph.prefixes import prefix_names
 from edgeunet.graph.receptive import spatial_axes
 from edgeunet.graph.rematerialise import reread_inputs
 from edgeunet.graph.resize import at_sizes
@@ -38,7 +40,7 @@ from edgeunet.models import Network, build_network
 from edgeunet.models.weights import load_weights
 from edgeunet.network_facts import NetworkFacts
 from edgeunet.recipes import Recipe
-from edgeunet.specs import COUNT, COUNT_NEXT, COUNTED, FRAME, FrameType, Precision
+from edgeunet.specs import FRAME, FrameType, Precision
 from edgeunet.units import LARGEST_SIDE, format_size
 
 # What torch's exporter writes; graph/opset.py lowers it to what the oldest TensorRT reads.
@@ -234,6 +236,7 @@ class NetworkGraphs:
         fusing = self._export_before("fuse", self.parts.fuse, *self.base_size)
         if precision is Precision.FP16:
             to_half(fusing, fp32_ops=self.recipe.export.fp32_ops)
+        prefix_names(fusing, "fuse.")
         return aligning, fusing
 
     def _export_before(
@@ -335,13 +338,7 @@ def _exported_part(
     dtype: torch.dtype = torch.uint8,
 ) -> ir.Model:
     """Export an FP32 graph of frames and counts, lower its opset, and fold constants."""
-    counts = (1, 1, height // 2, width // 2)
-    examples = tuple(
-        torch.zeros(counts if one in (COUNT, COUNTED, COUNT_NEXT) else (1, height, width, 3)).to(
-            dtype
-        )
-        for one in inputs
-    )
+    examples = tuple(torch.zeros(shape_of(one, height, width)).to(dtype) for one in inputs)
     with quiet_exporter():
         program = torch.onnx.export(
             module,

@@ -60,7 +60,7 @@ def planner_of(
             hint="leave --workers out, or export --fp32",
         )
     model = graphs.at(*graphs.base_size, precision, quantizer)
-    graph = FrameGraph(model, _stages_before(graphs, height, width, precision))
+    graph = FrameGraph(model, *_stages_before(graphs, height, width, precision))
     return Planner(
         graph,
         height,
@@ -74,18 +74,26 @@ def planner_of(
     )
 
 
+# The level of the small maps that the noise is estimated on; finer ones are made again from the
+# frame, which costs little and holds nothing.
+_FUSE_LEVEL, _FUSE_RECOMPUTE = 3, 2
+
+
 def _stages_before(
     graphs: Graphs, height: int, width: int, precision: Precision
-) -> list[StageGraph]:
-    """Return the stages that a frame goes through before a network that remembers."""
+) -> tuple[list[StageGraph], list[StageGraph]]:
+    """Return the stages that a frame goes through before a network that remembers.
+
+    The first are for a network in windows, the second for one that runs on whole frames.
+    """
     if not isinstance(graphs, NetworkGraphs) or graphs.parts is None:
-        return []
+        return [], []
     rows, columns = (-(-side // graphs.multiple) * graphs.multiple for side in (height, width))
     align, fuse = graphs.recalling(rows, columns, precision)
-    return [
-        FrameGraph(align).stage("align", windowed=False),
-        FrameGraph(fuse).stage("fuse", windowed=True),
-    ]
+    aligning, fusing = FrameGraph(align).stage("align", windowed=False), FrameGraph(fuse)
+    parts = fusing.cut(_FUSE_LEVEL, recompute=_FUSE_RECOMPUTE)
+    parts = tuple(replace(part, name=f"fuse-{part.name}") for part in parts)
+    return [aligning, *parts], [aligning, fusing.stage("fuse", windowed=False)]
 
 
 def plan_frames(

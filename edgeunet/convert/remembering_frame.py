@@ -6,6 +6,9 @@ on is in bytes. Frames and memories have the size of the padded frame.
 
 frame, previous, aligned, mean, fused: (1, H, W, 3) uint8 BGR.
 count, counted: (1, 1, H / 2, W / 2) uint8, in steps of one eighth of a frame.
+moved: (1, 1, H / 8, W / 8) uint8, whether a block has moved, 0 or 1.
+shift: (1, 3, H / 8, W / 8) uint8 BGR, in steps of half a level; 128 is none.
+noise: (1, 1, H / 8, W / 8) uint8, in steps of a quarter of a level.
 """
 
 from __future__ import annotations
@@ -17,9 +20,17 @@ import torch
 from torch import Tensor, nn
 
 from edgeunet.convert.frame_module import FrameModule, planes
-from edgeunet.models.alignment import fetch, motion
+from edgeunet.models.alignment import BLOCK, fetch, motion
 from edgeunet.models.network import Network
-from edgeunet.models.recurrence import COUNT_STEPS, Recalled, Recurrence, fetch_count, next_count
+from edgeunet.models.recurrence import (
+    COUNT_STEPS,
+    Recalled,
+    Recurrence,
+    fetch_count,
+    moves,
+    next_count,
+)
+from edgeunet.models.trust import NOISE_STEPS, SHIFT_STEPS, shifted
 from edgeunet.recipes import Recipe
 from edgeunet.specs import (
     ALIGNED,
@@ -30,19 +41,27 @@ from edgeunet.specs import (
     FUSED,
     FUSED_NEXT,
     MEAN,
+    MOVED,
+    NOISE,
     PREVIOUS,
+    SHIFT,
     FrameType,
     Task,
 )
 
+_NO_SHIFT = 128.0
+
 
 class AlignModule(nn.Module):
-    """Maps (frame, previous, count and, with ``fuse``, fused) to (aligned, counted, mean)."""
+    """Maps (frame, previous, count and, with ``fuse``, fused) to them where they lie now.
+
+    That is (aligned, counted, moved and, with ``fuse``, mean).
+    """
 
     def __init__(self, *, fuse: bool) -> None:
         super().__init__()
         self.inputs = (FRAME, PREVIOUS, COUNT, *((FUSED,) if fuse else ()))
-        self.outputs = (ALIGNED, COUNTED, *((MEAN,) if fuse else ()))
+        self.outputs = (ALIGNED, COUNTED, MOVED, *((MEAN,) if fuse else ()))
 
     def forward(
         self, frame: Tensor, previous: Tensor, count: Tensor, fused: Tensor | None = None
@@ -50,38 +69,51 @@ class AlignModule(nn.Module):
         before = _levels(previous)
         moved = motion(_levels(frame), before)
         counted = fetch_count(count.to(torch.float32), moved).to(torch.uint8)
+        moving = moves(moved).to(torch.uint8)
         aligned = _bytes(fetch(before, moved))
         if fused is None:
-            return aligned, counted
-        return aligned, counted, _bytes(fetch(_levels(fused), moved))
+            return aligned, counted, moving
+        return aligned, counted, moving, _bytes(fetch(_levels(fused), moved))
 
 
 class FuseModule(nn.Module):
-    """Maps (frame, aligned, counted and, with ``fuse``, mean) to the next (count, fused)."""
+    """Maps (frame, aligned, counted, moved and, with ``fuse``, mean) to what its trust says.
+
+    That is (next count, shift, noise and, with ``fuse``, next fused).
+    """
 
     def __init__(self, recurrence: Recurrence) -> None:
         super().__init__()
         self.recurrence: Recurrence = recurrence
-        self.inputs = (FRAME, ALIGNED, COUNTED, *((MEAN,) if recurrence.fuse else ()))
-        self.outputs = (COUNT_NEXT, *((FUSED_NEXT,) if recurrence.fuse else ()))
+        self.inputs = (FRAME, ALIGNED, COUNTED, MOVED, *((MEAN,) if recurrence.fuse else ()))
+        self.outputs = (COUNT_NEXT, SHIFT, NOISE, *((FUSED_NEXT,) if recurrence.fuse else ()))
 
     def forward(
-        self, frame: Tensor, aligned: Tensor, counted: Tensor, mean: Tensor | None = None
+        self,
+        frame: Tensor,
+        aligned: Tensor,
+        counted: Tensor,
+        moved: Tensor,
+        mean: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         image = planes(frame)
         known = counted.to(torch.float32) * (1.0 / COUNT_STEPS)
         fused = image if mean is None else planes(mean)
-        recalled = self.recurrence.judged(image, planes(aligned), known, fused)
+        moving = moved.to(torch.float32)
+        trusted, recalled = self.recurrence.judged(image, planes(aligned), known, moving, fused)
         count = (next_count(recalled) * COUNT_STEPS).round().to(torch.uint8)
+        shift = (trusted.shift * SHIFT_STEPS).round() + _NO_SHIFT
+        noise = (trusted.noise * NOISE_STEPS).round()
+        hints = count, shift.to(torch.uint8), noise.to(torch.uint8)
         if mean is None:
-            return (count,)
-        return count, _bytes((recalled.base * 255.0).clamp(0.0, 255.0).round())
+            return hints
+        return *hints, _bytes((recalled.base * 255.0).clamp(0.0, 255.0).round())
 
 
 class RememberingModule(nn.Module):
-    """Maps (frame, aligned, counted, next count and, with ``fuse``, next fused) to the answers.
+    """Maps (frame, aligned, counted, next count, shift, noise and, with ``fuse``, next fused) on.
 
-    The answers are those of ``FrameModule``.
+    The answers are those of ``FrameModule``, in the order of the pathways.
     """
 
     frame_type = FrameType.UINT8
@@ -93,7 +125,8 @@ class RememberingModule(nn.Module):
         self._tasks = {pathway.output: pathway.head for pathway in recipe.pathways}
         self.recurrence: Recurrence = _recurrence(network)
         fuse = self.recurrence.fuse
-        self.inputs = (FRAME, ALIGNED, COUNTED, COUNT_NEXT, *((FUSED_NEXT,) if fuse else ()))
+        hints = (COUNT_NEXT, SHIFT, NOISE)
+        self.inputs = (FRAME, ALIGNED, COUNTED, *hints, *((FUSED_NEXT,) if fuse else ()))
 
     def forward(
         self,
@@ -101,9 +134,11 @@ class RememberingModule(nn.Module):
         aligned: Tensor,
         counted: Tensor,
         count_next: Tensor,
+        shift: Tensor,
+        noise: Tensor,
         fused_next: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        recalled = self.recalled(frame, aligned, counted, count_next, fused_next)
+        recalled = self.recalled(frame, aligned, counted, count_next, shift, noise, fused_next)
         finished = {name: answer for name, _, answer in self.answers(frame, recalled)}
         return tuple(finished[name] for name in self._tasks)
 
@@ -113,6 +148,8 @@ class RememberingModule(nn.Module):
         aligned: Tensor,
         counted: Tensor,
         count_next: Tensor,
+        shift: Tensor,
+        noise: Tensor,
         fused_next: Tensor | None = None,
     ) -> Recalled:
         """Return the bytes as what the network's recurrence recalls."""
@@ -120,9 +157,11 @@ class RememberingModule(nn.Module):
         base = image if fused_next is None else planes(fused_next)
         known = counted.to(torch.float32).clamp(0.0, 1.0)
         fresh = torch.nn.functional.interpolate(known, scale_factor=2.0, mode="nearest")
-        before = image + fresh * (planes(aligned) - image)
+        brighter = (shift.to(torch.float32) - _NO_SHIFT) * (1.0 / SHIFT_STEPS)
+        before = image + fresh * (shifted(planes(aligned), brighter) - image)
         count = count_next.to(torch.float32) * (1.0 / COUNT_STEPS) - 1.0
-        return Recalled(base, image, before, known, count)
+        deviation = noise.to(torch.float32) * (1.0 / NOISE_STEPS)
+        return Recalled(base, image, before, known, count, deviation)
 
     def answers(self, frame: Tensor, recalled: Recalled) -> Iterator[tuple[str, Tensor, Tensor]]:
         """Yield (output name, float result, the answer made from it)."""
@@ -167,6 +206,15 @@ def remembering_parts(network: Network, recipe: Recipe) -> RememberingParts:
         FuseModule(recurrence).eval(),
         RememberingModule(network, recipe).eval(),
     )
+
+
+def shape_of(name: str, height: int, width: int) -> tuple[int, ...]:
+    """Return the shape of a tensor between the parts, for a padded frame of (height, width)."""
+    if name in (COUNT, COUNTED, COUNT_NEXT):
+        return 1, 1, height // 2, width // 2
+    if name in (MOVED, SHIFT, NOISE):
+        return 1, 3 if name == SHIFT else 1, height // BLOCK, width // BLOCK
+    return 1, height, width, 3
 
 
 def _recurrence(network: Network) -> Recurrence:

@@ -120,10 +120,17 @@ class FrameGraph:
 
     model: the graph of a frame that needs no padding; it must not be changed.
     before: stages that a frame goes through first, whole frames of which are of one size.
+    once: the same for a graph that is not cut; ``before`` unless given.
     """
 
-    def __init__(self, model: ir.Model, before: Sequence[StageGraph] = ()) -> None:
+    def __init__(
+        self,
+        model: ir.Model,
+        before: Sequence[StageGraph] = (),
+        once: Sequence[StageGraph] | None = None,
+    ) -> None:
         self._model = model
+        self._once = tuple(before if once is None else once)
         self._sources: dict[ir.Node, Sources] = {}
         self._before = tuple(before)
         self._stages: dict[tuple[bool, tuple[str, ...], tuple[str, ...]], StageGraph] = {}
@@ -155,7 +162,7 @@ class FrameGraph:
             cannot be cut. Equal stages of different cuts share one model.
         """
         if level == 0:
-            first = (stage.once() for stage in self._before)
+            first = (stage.once() for stage in self._once)
             return (*first, self._stage(WHOLE, self._model, windowed=False))
         parts = split_at(self._geometry, level, recompute=recompute, relays=relays)
         return (*self._before, *(self._stage_of(part) for part in parts))

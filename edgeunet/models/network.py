@@ -130,7 +130,8 @@ class Network(nn.Module):
         frame = self._padded(image)
         if memory is None:
             nothing = no_memory(image, self.multiple, fuse=False).count
-            return Recalled(frame, frame, frame, nothing, nothing)
+            quiet = functional.avg_pool2d(nothing, 4)
+            return Recalled(frame, frame, frame, nothing, nothing, quiet)
         fused = frame if memory.fused is None else memory.fused
         return recurrence.recall(frame, self._padded(memory.previous), memory.count, fused)
 

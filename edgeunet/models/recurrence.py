@@ -1,10 +1,10 @@
 """What a network keeps from frame to frame, and how the next frame uses it.
 
-The previous output is aligned with the frame in blocks (``alignment.py``). A learned trust says
-where it still fits. ``blend`` shows it to the network beside the frame, and blends it with the
-output once more. ``fuse`` also keeps a fused frame: a recursive mean of the noisy frames with a
-gain of its own at each place (a Kalman filter whose innovation is judged by a small network). The
-network then denoises the fused frame in place of the frame itself.
+The previous output is aligned with the frame in blocks (``alignment.py``). ``trust.py`` says where
+it still fits. ``blend`` shows it to the network beside the frame, and blends it with the output
+once more. ``fuse`` also keeps a fused frame: a recursive mean of the noisy frames with a gain of
+its own at each place (a Kalman filter). The network then denoises the fused frame in place of the
+frame itself.
 
 A new network trusts nothing, so it is exactly the network of single frames.
 """
@@ -12,17 +12,14 @@ A new network trusts nothing, so it is exactly the network of single frames.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from edgeunet.models.alignment import BLOCK, fetch, motion
-from edgeunet.models.blocks import conv3x3
-
-MOST_COUNT = 31.0
-"""The mean of the fused frame never counts for more frames than this."""
+from edgeunet.models.judge import Judge
+from edgeunet.models.trust import MOST_COUNT, Trust, Trusted, local_mean, shifted
 
 COUNT_STEPS = 8.0
 """The count is kept in 8 bits, in steps of one eighth of a frame."""
@@ -30,11 +27,12 @@ COUNT_STEPS = 8.0
 # In 8 bits, an output that is the previous one to a larger share would never change again.
 _MOST_KEPT = 0.9
 
-_HIDDEN = 12
-# With plain ReLU, all hidden channels of a judge were dead after 200 steps.
-_LEAK = 0.1
-_TRUST_FEATURES = 8
-_GATE_FEATURES = 6
+# A block that has moved by whole pixels is hardly worth a frame, because details between pixels are
+# lost. Where much around a block has moved, it has moved by less than a pixel.
+_MOVED_COUNT = 0.25
+_MOVED_AREA, _MOVED_SHARE, _MOVED_DOUBT = 5, 0.15, 4.0
+
+_GATE_FEATURES = 8
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,7 @@ class Recalled:
     previous: (N, 3, H', W'), the previous output where it lies now; the frame where there is none.
     known: (N, 1, H' / 2, W' / 2), 0..1: whether there is a memory.
     count: (N, 1, H' / 2, W' / 2): how many frames before this one are trusted.
+    noise: (N, 1, H' / 8, W' / 8): the deviation of the noise, 0..0.25.
     """
 
     base: Tensor
@@ -68,58 +67,12 @@ class Recalled:
     previous: Tensor
     known: Tensor
     count: Tensor
+    noise: Tensor
 
     def stacked(self, *, fuse: bool) -> Tensor:
         """Return what the network reads: (N, 6 or 9, H', W')."""
         parts = [self.base, self.previous]
         return torch.cat([*parts, self.frame] if fuse else parts, dim=1)
-
-
-class Judge(nn.Sequential):
-    """Three convolutions at half of the size, from features to one value of 0..1 per place.
-
-    It begins with 0 everywhere.
-    """
-
-    def __init__(self, features: int) -> None:
-        last = conv3x3(_HIDDEN, 1)
-        nn.init.zeros_(last.weight)
-        if last.bias is not None:
-            nn.init.zeros_(last.bias)
-        super().__init__(
-            conv3x3(features, _HIDDEN),
-            nn.LeakyReLU(_LEAK),
-            conv3x3(_HIDDEN, _HIDDEN),
-            nn.LeakyReLU(_LEAK),
-            last,
-        )
-
-    def forward(self, features: Tensor) -> Tensor:
-        y = features
-        for layer in self:
-            y = layer(y)
-        if self.training:
-            within: Tensor = _Within.apply(y)  # type: ignore[no-untyped-call]
-            return within
-        return y.clamp(0.0, 1.0)
-
-
-class _Within(torch.autograd.Function):
-    """Clips to 0..1, and lets gradients through that lead back into that range.
-
-    Plain clipping has no gradient outside: a judge that trusts nothing would never learn to.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
-        ctx.save_for_backward(values)
-        return values.clamp(0.0, 1.0)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        (values,) = ctx.saved_tensors
-        leads_out = ((values <= 0) & (gradient > 0)) | ((values >= 1) & (gradient < 0))
-        return gradient.masked_fill(leads_out, 0.0)
 
 
 class Recurrence(nn.Module):
@@ -128,7 +81,7 @@ class Recurrence(nn.Module):
     def __init__(self, *, fuse: bool) -> None:
         super().__init__()
         self.fuse = fuse
-        self.trust = Judge(_TRUST_FEATURES)
+        self.trust = Trust()
         self.gate = Judge(_GATE_FEATURES)
 
     @property
@@ -146,32 +99,53 @@ class Recurrence(nn.Module):
         kept = [previous, fused] if self.fuse else [previous]
         fetched = fetch(torch.cat(kept, dim=1), moved)
         aligned, mean = (fetched[:, :3], fetched[:, 3:]) if self.fuse else (fetched, frame)
-        return self.judged(frame, aligned, fetch_count(count, moved), mean)
+        return self.judged(frame, aligned, fetch_count(count, moved), moves(moved), mean)[1]
 
-    def judged(self, frame: Tensor, aligned: Tensor, counted: Tensor, mean: Tensor) -> Recalled:
-        """Return what is recalled from an aligned memory, by how far it can be trusted.
+    def judged(
+        self, frame: Tensor, aligned: Tensor, counted: Tensor, moving: Tensor, mean: Tensor
+    ) -> tuple[Trusted, Recalled]:
+        """Return how far an aligned memory can be trusted, and what is recalled from it.
 
-        aligned, mean: the previous output and fused frame where they lie now.
+        aligned, counted, mean: the memory where it lies now. moving: see ``moves``.
         """
-        known = counted.clamp(0.0, 1.0)
-        fresh = _doubled(known)
-        aligned = frame + fresh * (aligned - frame)
-        mean = frame + fresh * (mean - frame)
-        trust = self.trust(_trust_features(frame, aligned, mean, counted))
-        trusted = trust * counted
-        share = trusted / (1.0 + trusted)
-        base = frame + _doubled(share) * (mean - frame) if self.fuse else frame
-        return Recalled(base, frame, aligned, known, trusted)
+        told, lowered = _lowered(counted, moving)
+        trusted = self.trust(frame, aligned, mean if self.fuse else None, told, lowered)
+        known = (counted * COUNT_STEPS).clamp(0.0, 1.0)
+        fresh = _enlarged(known, 2)
+        aligned = frame + fresh * (shifted(aligned, trusted.shift) - frame)
+        if not self.fuse:
+            recalled = Recalled(frame, frame, aligned, known, trusted.count, trusted.noise)
+            return trusted, recalled
+        mean = frame + fresh * (shifted(mean, trusted.shift) - frame)
+        share = trusted.count / (1.0 + trusted.count)
+        base = frame + _enlarged(share, 2) * (mean - frame)
+        return trusted, Recalled(base, frame, aligned, known, trusted.count, trusted.noise)
 
     def blended(self, output: Tensor, recalled: Recalled) -> Tensor:
         """Blend the output, (N, 3, H', W'), with the aligned previous one."""
         gate = self.gate(_gate_features(output, recalled)) * recalled.known * _MOST_KEPT
-        return output + _doubled(gate) * (recalled.previous - output)
+        return output + _enlarged(gate, 2) * (recalled.previous - output)
 
 
 def fetch_count(count: Tensor, moved: Tensor) -> Tensor:
     """Return the count where it lies now. Of an odd motion, half a pixel of it is left out."""
     return fetch(count, torch.floor(moved * 0.5), size=BLOCK // 2)
+
+
+def moves(moved: Tensor) -> Tensor:
+    """Return whether each block has moved, 0 or 1: (N, 1, H / 8, W / 8)."""
+    return moved.abs().amax(dim=1, keepdim=True).clamp(max=1.0)
+
+
+def _lowered(count: Tensor, moving: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what an aligned count says of the noise, and for how much it counts.
+
+    moving: see ``moves``.
+    """
+    limit = MOST_COUNT + moving * (_MOVED_COUNT - MOST_COUNT)
+    told = torch.minimum(count, _enlarged(limit, BLOCK // 2))
+    doubt = (local_mean(moving, _MOVED_AREA) - _MOVED_SHARE).clamp(min=0.0) * _MOVED_DOUBT
+    return told, told / (1.0 + told * _enlarged(doubt, BLOCK // 2))
 
 
 def next_count(recalled: Recalled) -> Tensor:
@@ -203,8 +177,8 @@ def _rounded(values: Tensor, steps: float) -> Tensor:
     return values + (torch.round(values * steps) / steps - values).detach()
 
 
-def _doubled(values: Tensor) -> Tensor:
-    return functional.interpolate(values, scale_factor=2.0, mode="nearest")
+def _enlarged(values: Tensor, factor: int) -> Tensor:
+    return functional.interpolate(values, scale_factor=float(factor), mode="nearest")
 
 
 def _halved(values: Tensor) -> Tensor:
@@ -212,27 +186,12 @@ def _halved(values: Tensor) -> Tensor:
     return functional.avg_pool2d(values.mean(dim=1, keepdim=True), 2)
 
 
-def _detail(image: Tensor) -> Tensor:
-    """Return how much pixels differ from the mean of their square of 2x2, at half of the size."""
-    return _halved((image - _doubled(functional.avg_pool2d(image, 2))).abs())
-
-
-def _trust_features(frame: Tensor, aligned: Tensor, mean: Tensor, counted: Tensor) -> Tensor:
-    """Return what the trust is judged by; grey levels are brought to about 0..1."""
-    away, off = frame - aligned, frame - mean
-    parts = [
-        *(_halved(away), _halved(away.abs()), _halved(off), _halved(off.abs())),
-        *(_detail(frame), _detail(aligned), _detail(mean)),
-    ]
-    return torch.cat([torch.cat(parts, dim=1) * 8.0, counted / MOST_COUNT], dim=1)
-
-
 def _gate_features(output: Tensor, recalled: Recalled) -> Tensor:
-    """Return what the gate is judged by."""
-    away = output - recalled.previous
-    parts = [
-        *(_halved(away), _halved(away.abs()), _halved((output - recalled.base).abs())),
-        *(_halved((output - recalled.frame).abs()), _halved(recalled.frame - recalled.previous)),
-    ]
+    """Return what the gate is judged by: -1..1, in proportion to the noise."""
+    noise = _enlarged(recalled.noise, 4) * 0.25 + 1.0 / 255.0
+    away, seen = output - recalled.previous, recalled.frame - recalled.previous
+    sizes = [_halved(away), _halved(away.abs()), _halved(seen), local_mean(_halved(seen), 5)]
+    sizes += [_halved((output - recalled.base).abs()), _halved((output - recalled.frame).abs())]
+    parts = [size / (size.abs() + noise) for size in sizes]
     share = recalled.count / (1.0 + recalled.count)
-    return torch.cat([torch.cat(parts, dim=1) * 8.0, share], dim=1)
+    return torch.cat([*parts, share, noise / (noise + 4.0 / 255.0)], dim=1)

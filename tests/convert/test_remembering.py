@@ -58,7 +58,8 @@ def make(kind: TemporalKind, folder: Path) -> Made:
     assert network.recurrence is not None
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
-        for judge in (network.recurrence.trust, network.recurrence.gate):
+        network.recurrence.trust.strength.fill_(1.0)
+        for judge in (network.recurrence.trust.doubt, network.recurrence.gate):
             for parameter in judge.parameters():
                 parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
     weights = folder / "mine.safetensors"
@@ -108,7 +109,7 @@ def test_windows_say_what_whole_frames_say_over_many_frames(
 ) -> None:
     assert [stage.name for stage in whole.manifest.stages] == ["align", "fuse", "whole"]
     names = [stage.name for stage in windowed.manifest.stages if stage.window is not None]
-    assert {"fuse", "encode", "decode"} <= set(names)
+    assert {"fuse-encode", "fuse-decode", "encode", "decode"} <= set(names)
     one, other = (Executor(bundle, "onnxruntime", threads=1) for bundle in (whole, windowed))
     differing = 0
     answers = []

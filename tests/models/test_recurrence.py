@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from edgeunet.models.counts import count
+from edgeunet.models.judge import Judge
 from edgeunet.models.network import Network, build_network
-from edgeunet.models.recurrence import COUNT_STEPS, MOST_COUNT, Judge, no_memory
+from edgeunet.models.recurrence import COUNT_STEPS, no_memory
+from edgeunet.models.trust import MOST_COUNT
 from edgeunet.recipes import Recipe, TemporalKind, load_recipe
 
 KINDS: tuple[TemporalKind, ...] = ("blend", "fuse")
@@ -35,13 +37,13 @@ def twin_of(single: Network, recipe: Recipe) -> Network:
 
 
 def trusting(network: Network, trust: float, gate: float) -> None:
-    """Make both judges say one value everywhere."""
+    """Make a network use its memory: the strength of its trust, and what its gate says."""
     assert network.recurrence is not None
+    bias = network.recurrence.gate[-1].bias
+    assert isinstance(bias, torch.Tensor)
     with torch.no_grad():
-        for judge, value in ((network.recurrence.trust, trust), (network.recurrence.gate, gate)):
-            bias = judge[-1].bias
-            assert isinstance(bias, torch.Tensor)
-            bias.fill_(value)
+        network.recurrence.trust.strength.fill_(trust)
+        bias.fill_(gate)
 
 
 def frames(number: int, height: int = 48, width: int = 64) -> list[torch.Tensor]:
