@@ -67,6 +67,14 @@ class ProcessorClass:
     computes_fp16: bool = False
     depthwise_rows: bool = False
 
+    @property
+    def fast_in_int8(self) -> bool:
+        """Whether it has 8-bit dot products with exact sums: INT8 is then much faster than FP32."""
+        return not self.sums_saturate and self.integers.direct_outputs >= _DOT_PRODUCT_OUTPUTS
+
+
+# Kernels with dot products make this many output channels at once, others fewer.
+_DOT_PRODUCT_OUTPUTS = 16
 
 _VNNI = IntegerKernels(16, direct_outputs_of=4, direct_inputs_of=4)
 _AVX_VNNI = IntegerKernels(16, direct_outputs_of=8, direct_inputs_of=4)

@@ -37,6 +37,7 @@ class Wanted:
     size: (height, width) in pixels.
     budget_bytes, windows, board: as for ``plan_request``.
     cpu: the processors that the plan is for; see ``processors.processors_of``.
+    workers: how many windows run at a time.
     """
 
     size: tuple[int, int] | None = None
@@ -46,6 +47,7 @@ class Wanted:
     windows: Windows | None = None
     board: str | None = None
     cpu: str | None = None
+    workers: int | None = None
 
     @property
     def fixed(self) -> bool:
@@ -54,12 +56,15 @@ class Wanted:
         A board names its processors, and can also be asked about what is planned already.
         """
         cpu = None if self.board is not None else self.cpu
-        return any(one is not None for one in (self.budget_bytes, self.windows, cpu))
+        return any(one is not None for one in (self.budget_bytes, self.windows, cpu, self.workers))
 
     def request(self) -> PlanRequest | None:
         """Return the plan; None when no plan is wanted. Raises UsageError as ``plan_request``."""
         request = plan_request(
-            budget_bytes=self.budget_bytes, windows=self.windows, board=self.board
+            budget_bytes=self.budget_bytes,
+            windows=self.windows,
+            board=self.board,
+            workers=self.workers,
         )
         return request if self.fixed or self.board is not None else None
 

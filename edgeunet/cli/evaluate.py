@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +15,7 @@ from edgeunet.choosing.networks import choose_weights, is_bundle, missing_packag
 from edgeunet.cli.choices import read_recipe_at
 from edgeunet.cli.console import note, print_json, progress, warn
 from edgeunet.cli.evaluate_report import check_report, make_report, print_report, write_report
-from edgeunet.cli.options import AsJson, ImageBits, Seed, Weights, Width
+from edgeunet.cli.options import AsJson, ImageBits, Seed, Threads, Weights, Width, Workers
 from edgeunet.errors import EdgeUnetError, UsageError
 from edgeunet.files import check_writable, replacing_file
 from edgeunet.specs import Task
@@ -76,6 +76,8 @@ def command(
             help="torch for a MODEL; onnxruntime or tensorrt for a BUNDLE.",
         ),
     ] = "auto",
+    threads: Threads = None,
+    workers: Workers = None,
     weights: Weights = None,
     width: Width = None,
     size: Annotated[
@@ -144,13 +146,17 @@ def command(
     kinds = _read_noise(noise, targets)
     mixed = len({is_bundle(name) for name in targets}) == 2
 
+    if not any(is_bundle(name) for name in targets):
+        _refuse_on_torch(threads, workers)
+
     def open_backend(name: str) -> Backend:
-        if not mixed:
-            opener = _open_bundle if is_bundle(name) else _open_network
-            return opener(name, engine, weights, width, size)
-        # Some options are only for models, others only for bundles.
         if is_bundle(name):
-            return _open_bundle(name, "auto" if engine == _TORCH else engine, None, None, None)
+            # Some options are only for models, others only for bundles.
+            asked = "auto" if mixed and engine == _TORCH else engine
+            of_model = {"--weights": weights, "--width": width, "--size": size}
+            return _open_bundle(name, asked, {} if mixed else of_model, threads, workers)
+        if not mixed:
+            return _open_network(name, engine, weights, width, size)
         return _open_network(name, _TORCH, weights, width, size)
 
     def levels_of(backend: Backend) -> Levels:
@@ -235,9 +241,24 @@ def _read_noise(text: str | None, targets: Sequence[str]) -> tuple[NoiseKind, ..
     return (NoiseKind.UINT8,)
 
 
+def _refuse_on_torch(threads: int | None, workers: int | None) -> None:
+    """Raise UsageError for options of a bundle's engine."""
+    for name, value in (("--threads", threads), ("--workers", workers)):
+        if value is not None:
+            raise UsageError(
+                f"{name} is for a BUNDLE: torch runs a MODEL in its own way",
+                hint=f"leave {name} out, or export a bundle",
+            )
+
+
 def _open_bundle(
-    target: str, engine: str, weights: Path | None, width: str | None, size: str | None
+    target: str,
+    engine: str,
+    of_model: Mapping[str, object],
+    threads: int | None,
+    workers: int | None,
 ) -> Backend:
+    """Open a bundle. of_model: options that only a model can have."""
     from edgeunet.evaluate.backends import BundleBackend
 
     if engine == _TORCH:
@@ -246,14 +267,13 @@ def _open_bundle(
             hint="leave --engine out, or evaluate the MODEL itself in torch, with --size HxW to "
             "compare",
         )
-    options = {"--weights": weights, "--width": width, "--size": size}
-    given = next((name for name, value in options.items() if value is not None), None)
+    given = next((name for name, value in of_model.items() if value is not None), None)
     if given is not None:
         raise UsageError(
             f"{given} is for a MODEL: a bundle has its weights, width and frame size",
             hint=f"leave {given} out, or export another bundle",
         )
-    return BundleBackend(Path(target), engine, on_note=note)
+    return BundleBackend(Path(target), engine, threads=threads, workers=workers, on_note=note)
 
 
 def _open_network(

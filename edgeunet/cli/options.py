@@ -83,3 +83,8 @@ Workers = Annotated[
         "what the bundle was exported for.",
     ),
 ]
+
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", metavar="N", help="Number of CPU threads; default: all cores."),
+]

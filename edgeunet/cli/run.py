@@ -10,7 +10,7 @@ import typer
 
 from edgeunet.cli import console
 from edgeunet.cli.config_file import take_defaults
-from edgeunet.cli.options import AsJson, ImageBits, Seed, Workers
+from edgeunet.cli.options import AsJson, ImageBits, Seed, Threads, Workers
 from edgeunet.cli.run_ending import InterruptedRunError, raise_what_ended, stopping
 from edgeunet.errors import UsageError
 
@@ -85,10 +85,7 @@ def command(
     frames: Annotated[
         int | None, typer.Option("--frames", metavar="N", help="Stop after this many frames.")
     ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option("--threads", metavar="N", help="Number of CPU threads; default: all cores."),
-    ] = None,
+    threads: Threads = None,
     workers: Workers = None,
     config: Annotated[
         Path | None,

@@ -129,7 +129,7 @@ class RemembersFrames(Protocol):
 class BundleBackend:
     """A bundle, for whole frames or in windows. It takes uint8 images only.
 
-    engine, threads, on_note: as for ``Executor``.
+    engine, threads, workers, on_note: as for ``Executor``.
     """
 
     kinds = (NoiseKind.UINT8,)
@@ -140,6 +140,7 @@ class BundleBackend:
         engine: str = "auto",
         *,
         threads: int | None = None,
+        workers: int | None = None,
         on_note: Note | None = None,
     ) -> None:
         self.bundle = bundle = open_bundle(path)
@@ -161,7 +162,9 @@ class BundleBackend:
                 hint="its parity with its file is in the manifest; edgeunet eval compares images "
                 "and labels of the frame's size",
             )
-        self._executor = Executor(bundle, engine, threads=threads, on_note=on_note)
+        self._executor = Executor(
+            bundle, engine, threads=threads, workers=workers, on_note=on_note
+        )
         self.engine = self._executor.engine
 
     @property

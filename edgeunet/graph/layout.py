@@ -6,13 +6,17 @@ of the blocks and one back. So:
 
 - pixel shuffles become copies of whole runs of floats, in (N, H, W, C). The kernels pass through
   this order when they leave and enter the blocks, so nothing else is copied;
-- a shuffled tensor enters the blocks before it is summed, not after;
-- a convolution with few output channels computes neighbouring columns, to fill a whole block.
+- a 1x1 convolution before a pixel shuffle becomes a matrix product in (N, H, W, C), one per row of
+  the shuffled tensor, so it writes every number where it belongs. What leaves the blocks is then
+  half as large, and that copy is the one that runs on a single thread;
+- a shuffled tensor enters the blocks before it is summed, not after, and the sum is fused into the
+  other term's convolution, which then writes over the shuffled tensor;
+- a convolution with few output channels computes neighbouring columns, to fill a whole block. A
+  crop after it comes later.
 
-The third rule changes the order of sums; the others only move numbers. The graph needs its final
-sizes, because they are written into Reshape nodes. The rules are for float32, the type of the
-blocked kernels,
-and for onnxruntime only: GPU compilers choose their own layout.
+The products, and the last rule, change the order of sums; the others only move numbers. The graph
+needs its final sizes, because they are written into Reshape nodes. The rules are for float32, the
+type of the blocked kernels, and for onnxruntime only: GPU compilers choose their own layout.
 """
 
 from __future__ import annotations
@@ -21,10 +25,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from edgeunet.graph.convolutions import group_of, is_dense, over_columns
-from edgeunet.graph.inserting import TO_LAST, Inserter, copied_order, replace
+from edgeunet.graph.inserting import TO_FIRST, TO_LAST, Inserter, copied_order, replace
 from edgeunet.graph.values import (
+    Floats,
     add_initializer,
     constant_of,
     drop_unused_initializers,
@@ -58,6 +64,8 @@ def lay_out_for_cpu(model: ir.Model) -> LayoutCounts:
         elif node.op_type == "SpaceToDepth":
             shuffles += _unshuffle(graph, node)
     # After the first rules, because an unshuffle now begins with a Transpose.
+    for node in [node for node in graph if node.op_type == "Transpose" and _is_float(node)]:
+        _crop_later(graph, node)
     narrow = [_widen(graph, n) for n in list(graph) if n.op_type == "Conv" and _is_float(n)]
     drop_unused_initializers(graph)
     return LayoutCounts(shuffles, sums, sum(narrow))
@@ -76,6 +84,15 @@ def _shuffle(graph: ir.Graph, node: ir.Node, summed: bool) -> bool:
         return False
     block = node.attributes["blocksize"].as_int()
     order = copied_order(node, channels)
+    factors = _factors(conv, block, order)
+    if factors is not None:
+        value = _multiplied(graph, node, conv, factors)
+        if summed:
+            value = _entered(Inserter(graph, node, f"{node.outputs[0].name}_in"), value)
+            _sum_into_other(node.outputs[0])
+        replace(graph, node, value)
+        graph.remove(conv, safe=True)
+        return True
     if order is not None:
         for index in range(1, len(conv.inputs)):
             old, content = conv.inputs[index], constant_of(conv.inputs[index])
@@ -85,9 +102,50 @@ def _shuffle(graph: ir.Graph, node: ir.Node, summed: bool) -> bool:
     add = Inserter(graph, node, f"{node.outputs[0].name}_laid")
     value = add.shuffle(source, block)
     if summed:
-        value = _entered(add, value, channels // block**2)
+        value = _entered(add, value)
+        _sum_into_other(node.outputs[0])
     replace(graph, node, value)
     return True
+
+
+def _factors(conv: ir.Node, block: int, order: NDArray[np.int64] | None) -> Floats | None:
+    """Return the weights of a 1x1 convolution before a pixel shuffle as matrices.
+
+    order: the order of the channels in which the shuffle copies runs, None if unchanged.
+    Returns (block, inputs, block * channels), a matrix for each row of a cell; None where a
+    convolution is better: with a bias, other kernels, or fewer results than fill a block.
+    """
+    weight, pads = constant_of(conv.inputs[1]), conv.attributes.get("pads")
+    if weight is None or weight.shape[2:] != (1, 1) or not is_dense(conv):
+        return None
+    if len(conv.inputs) > 2 or (pads is not None and any(pads.as_ints())):
+        return None
+    kept, inputs = len(weight) // block, weight.shape[1]
+    if kept < _WIDE_BLOCK:
+        return None
+    rows = weight if order is None else weight[order]
+    factors: Floats = rows.reshape(block, kept, inputs).transpose(0, 2, 1)
+    return factors
+
+
+def _multiplied(graph: ir.Graph, node: ir.Node, conv: ir.Node, factors: Floats) -> ir.Value:
+    """Insert the product that replaces a convolution and the pixel shuffle after it."""
+    source = conv.inputs[0]
+    assert source is not None
+    count, inputs, rows, columns = static_shape(source) or ()
+    block, _, kept = factors.shape
+    add = Inserter(graph, node, f"{node.outputs[0].name}_laid")
+    value = add.transpose(source, TO_LAST)
+    # Reshaped at once, a tensor only gets one more axis: the library takes that for a
+    # transposition, joins it with the one before, and no longer finds the copy out of the blocks.
+    flat = (count * rows, columns * inputs)
+    value = add.node("Flatten", [value], flat, [ir.AttrInt64("axis", 2)])
+    value = add.reshape(value, (count * rows, 1, columns, inputs))
+    value = add.node(
+        "MatMul", [value, add.constant("factors", factors)], (count * rows, block, columns, kept)
+    )
+    value = add.reshape(value, (count, rows * block, columns * block, kept // block))
+    return add.transpose(value, TO_FIRST)
 
 
 def _unshuffle(graph: ir.Graph, node: ir.Node) -> bool:
@@ -117,8 +175,26 @@ def _is_summed(value: ir.Value) -> bool:
     )
 
 
-def _entered(add: Inserter, value: ir.Value, channels: int) -> ir.Value:
-    """Insert a convolution with ones, whose result is blocked and into which the sum is fused."""
+def _sum_into_other(value: ir.Value) -> None:
+    """Make a tensor the second term of the sum that reads it, if a convolution makes the other.
+
+    The library fuses a sum into the convolution that makes the first term, which then writes over
+    the second one.
+    """
+    reader = only_use(value)
+    assert reader is not None
+    first, other = reader.inputs
+    if first is not value or other is None or only_use(other) is not reader:
+        return
+    maker = other.producer()
+    if maker is not None and maker.op_type == "Conv":
+        reader.replace_input_with(0, other)
+        reader.replace_input_with(1, value)
+
+
+def _entered(add: Inserter, value: ir.Value) -> ir.Value:
+    """Insert a convolution with ones, whose result is blocked, so that it can be summed there."""
+    channels = (static_shape(value) or ())[1]
     # A depthwise convolution is blocked only for whole blocks of channels; else a dense one is
     # used.
     alone = channels % _WIDE_BLOCK == 0
@@ -136,6 +212,31 @@ def _is_blocked(value: ir.Value) -> bool:
     if node.op_type in ("Add", "Relu", "MaxPool"):
         return all(v is not None and _is_blocked(v) for v in node.inputs)
     return node.op_type == "Conv" and group_of(node) == 1
+
+
+def _crop_later(graph: ir.Graph, last: ir.Node) -> None:
+    """Move a crop before a transposition to (N, H, W, C) behind it, where ``_widen`` sees through.
+
+    last: the transposition.
+    """
+    cropped, perm = last.inputs[0], last.attributes.get("perm")
+    crop = None if cropped is None else cropped.producer()
+    if crop is None or crop.op_type != "Slice" or len(crop.inputs) < 4:
+        return
+    if perm is None or tuple(perm.as_ints()) != TO_LAST or only_use(crop.outputs[0]) is not last:
+        return
+    source, axes = crop.inputs[0], constant_of(crop.inputs[3])
+    if source is None or axes is None:
+        return
+    add = Inserter(graph, last, f"{last.outputs[0].name}_cropped")
+    value = add.transpose(source, TO_LAST)
+    moved = add.constant("axes", np.array([TO_LAST.index(a % 4) for a in axes.tolist()], np.int64))
+    inputs = [value, *crop.inputs[1:3], moved, *crop.inputs[4:]]
+    value = add.node(
+        "Slice", [one for one in inputs if one is not None], static_shape(last.outputs[0]) or ()
+    )
+    replace(graph, last, value)
+    graph.remove(crop, safe=True)
 
 
 def _widen(graph: ir.Graph, conv: ir.Node) -> bool:

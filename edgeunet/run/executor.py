@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -225,12 +226,17 @@ class Executor:
             for lane in range(self._workers.count)
         ]
         calls: list[Call] = []
-        for index, row in turns.order:
-            runners = [lane[index] for lane in lanes if index in lane]
-            if len(runners) == 1:
-                calls += runners[0].calls(row)
-            else:
-                calls.append(self._workers.together([runner.steps(row) for runner in runners]))
+        for _, turn in itertools.groupby(
+            turns.order, lambda one: manifest.stages[one[0]].chain or one[0]
+        ):
+            parts = list(turn)
+            able = [lane for lane in lanes if parts[0][0] in lane]
+            if len(able) == 1:
+                calls += [call for index, row in parts for call in able[0][index].calls(row)]
+                continue
+            steps = [[step for i, row in parts for step in lane[i].steps(row)] for lane in able]
+            touched = [one for i, row in parts for one in able[0][i].touched(row)]
+            calls.append(self._workers.together(steps, touched))
         return calls
 
     def _runners(

@@ -21,11 +21,20 @@ _ALIGNMENT_BYTES = 64
 
 
 @dataclass(frozen=True)
+class Touched:
+    """The parts of whole buffers, as (name, index), that a window reads and that it writes."""
+
+    reads: tuple[tuple[str, Index], ...]
+    writes: tuple[tuple[str, Index], ...]
+
+
+@dataclass(frozen=True)
 class _Step:
-    """The calls before and after one window's run."""
+    """The calls before and after one window's run, and what they and the run touch."""
 
     before: tuple[Call, ...]
     after: tuple[Call, ...]
+    touched: Touched = Touched((), ())
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,14 @@ class StageRunner(Generic[TensorT]):
             for step in steps
         ]
 
+    def touched(self, row: int | None = None) -> list[Touched]:
+        """Return what every window touches; row: only those of this row of windows."""
+        return [
+            step.touched
+            for steps in (self._rows if row is None else (self._rows[row],))
+            for step in steps
+        ]
+
     @property
     def windows(self) -> int:
         return sum(len(row) for row in self._rows)
@@ -121,36 +138,61 @@ class StageRunner(Generic[TensorT]):
             arrival = self._space.arrival(row.start + size[0]) if self._reads_frame else None
             steps = []
             for column in grid.columns:
-                before = [c for name in inputs for c in self._copies_in(name, row, column)]
-                after = [c for name in outputs for c in self._copies_out(name, row, column, grid)]
+                reads = {name: self._parts_in(name, row, column) for name in inputs}
+                writes = {name: self._parts_out(name, row, column, grid) for name in outputs}
+                before = [
+                    self._space.copy(self._buffers[name], held, self._own[name], inside)
+                    for name, parts in reads.items()
+                    for held, inside in parts
+                ]
+                after: list[Call] = [
+                    self._space.copy(self._own[name], inside, self._buffers[name], held)
+                    for name, parts in writes.items()
+                    for held, inside in parts
+                ]
                 if column is grid.columns[-1]:
                     after += [call for name in outputs for call in self._send_band(name, row, grid)]
                     if row is grid.rows[-1]:
                         whole = [e for e in self._stage.outputs if e.name not in self._own]
                         after += self._send_whole(whole)
-                steps.append(_Step((*_present(arrival), *before), tuple(after)))
+                touched = Touched(
+                    self._touched(self._stage.inputs, reads),
+                    self._touched(self._stage.outputs, writes),
+                )
+                steps.append(_Step((*_present(arrival), *before), tuple(after), touched))
                 arrival = None
             yield tuple(steps)
 
-    def _copies_in(self, name: str, row: Window, column: Window) -> list[Call]:
+    def _parts_in(self, name: str, row: Window, column: Window) -> list[tuple[Index, Index]]:
+        """Return where the parts that a window reads lie, see ``_parts``."""
         entry, own = self._tensors[name], self._own[name]
         starts = [_elements(entry, w.start) for w in (row, column)]
         lengths = [own.shape[axis] for axis in _axes(entry)]
         reach = [(start, start + length) for start, length in zip(starts, lengths, strict=True)]
-        return [
-            self._space.copy(self._buffers[name], held, own, inside)
-            for held, inside in self._parts(name, reach, row, column)
-        ]
+        return list(self._parts(name, reach, row, column))
 
-    def _copies_out(self, name: str, row: Window, column: Window, grid: _Grid) -> list[Call]:
+    def _parts_out(
+        self, name: str, row: Window, column: Window, grid: _Grid
+    ) -> list[tuple[Index, Index]]:
+        """Return where the parts that a window settles lie, see ``_parts``."""
         span = self._settled(name, row, column, grid)
         if any(start == stop for start, stop in span):
             # The window settles padding only.
             return []
-        return [
-            self._space.copy(self._own[name], inside, self._buffers[name], held)
-            for held, inside in self._parts(name, span, row, column)
-        ]
+        return list(self._parts(name, span, row, column))
+
+    def _touched(
+        self, entries: Sequence[TensorEntry], parts: Mapping[str, list[tuple[Index, Index]]]
+    ) -> tuple[tuple[str, Index], ...]:
+        """Return the parts of buffers; of what the stage uses in place, all of it."""
+        found: list[tuple[str, Index]] = []
+        for entry in entries:
+            if entry.name in parts:
+                found += [(entry.name, held) for held, _ in parts[entry.name]]
+            else:
+                whole = tuple(slice(0, length) for length in self._buffers[entry.name].shape)
+                found.append((entry.name, whole))
+        return tuple(found)
 
     def _parts(
         self, name: str, span: Sequence[tuple[int, int]], row: Window, column: Window

@@ -6,15 +6,19 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
+from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
+from edgeunet.graph.for_engine import finish
 from edgeunet.graph.half import to_half
 from edgeunet.graph.layout import LayoutCounts, lay_out_for_cpu
 from edgeunet.graph.stages import FrameGraph
 from edgeunet.graph.values import Floats, add_initializer, constant_of, set_input, static_shape
 from edgeunet.recipes import recipe_names
+from edgeunet.specs import Engine
 from tests.convert.small import base
 
 BY_RUNS = ["Transpose", "Reshape", "Transpose", "Reshape", "Transpose"]
+BY_PRODUCT = ["Transpose", "Flatten", "Reshape", "MatMul", "Reshape", "Transpose"]
 
 
 @pytest.mark.parametrize("mode", ["CRD", "DCR"])
@@ -32,6 +36,98 @@ def test_shuffle_by_runs(mode: str, block: int) -> None:
     assert lay_out_for_cpu(model) == LayoutCounts(shuffles=1, sums=0, narrow=0)
     assert kinds(model) == ["Conv", *BY_RUNS]
     same(model, before)
+
+
+@pytest.mark.parametrize("mode", ["CRD", "DCR"])
+@pytest.mark.parametrize("block", [2, 4])
+def test_shuffle_by_product(mode: str, block: int) -> None:
+    model = small(
+        f"""
+        y = Conv <kernel_shape = [1, 1]> (x, w)
+        s = DepthToSpace <blocksize = {block}, mode = "{mode}"> (y)
+        """,
+        {"w": (8 * block**2, 3, 1, 1)},
+        "s",
+    )
+    before = run(model)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=1, sums=0, narrow=0)
+    assert kinds(model) == BY_PRODUCT
+    same(model, before)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "channels", "attributes"),
+    [
+        (3, 32, "pads = [1, 1, 1, 1]"),
+        (1, 32, "pads = [1, 1, 1, 1]"),
+        (1, 28, "pads = [0, 0, 0, 0]"),
+    ],
+    ids=["3x3", "padded", "few results"],
+)
+def test_no_product(kernel: int, channels: int, attributes: str) -> None:
+    model = small(
+        f"""
+        y = Conv <kernel_shape = [{kernel}, {kernel}], {attributes}> (x, w)
+        s = DepthToSpace <blocksize = 2> (y)
+        """,
+        {"w": (channels, 3, kernel, kernel)},
+        "s",
+    )
+    before = run(model)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=1, sums=0, narrow=0)
+    assert kinds(model) == ["Conv", *BY_RUNS]
+    same(model, before)
+
+
+def test_a_sum_writes_over_what_was_shuffled() -> None:
+    model = small(
+        """
+        y = Conv <kernel_shape = [1, 1]> (x, w)
+        s = DepthToSpace <blocksize = 2> (y)
+        u = ConvTranspose <kernel_shape = [2, 2], strides = [2, 2]> (x, k)
+        c = Conv <kernel_shape = [1, 1]> (u, v)
+        r = Add (s, c)
+        """,
+        {"w": (64, 3, 1, 1), "k": (3, 3, 2, 2), "v": (16, 3, 1, 1)},
+        "r",
+    )
+    before = run(model)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=1, sums=1, narrow=0)
+    first, second = next(node for node in model.graph if node.op_type == "Add").inputs
+    assert first is not None
+    assert second is not None
+    assert first.name == "c"
+    assert second.producer() is not None
+    same(model, before)
+
+
+def test_columns_together_before_a_crop() -> None:
+    model = small(
+        """
+        y = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x, w, b)
+        first = Constant <value_ints = [0, 1]> ()
+        last = Constant <value_ints = [3, 7]> ()
+        axes = Constant <value_ints = [2, -1]> ()
+        s = Slice (y, first, last, axes)
+        t = Transpose <perm = [0, 2, 3, 1]> (s)
+        """,
+        {"w": (3, 3, 3, 3), "b": (3,)},
+        "t",
+        width=8,
+    )
+    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    before = run(model)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=0, sums=0, narrow=1)
+    assert kinds(model)[-4:] == ["Conv", "Transpose", "Reshape", "Slice"]
+    assert [value.name for value in model.graph.outputs] == ["t"]
+    same(model, before)
+
+
+def test_the_frame_is_read_late() -> None:
+    model = finish(base("unetmm").clone(), Engine.ONNXRUNTIME)
+    first = [node.op_type for node in model.graph][:3]
+    assert first == ["Cast"] * 3
+    assert all(node.inputs[0].is_graph_input() for node in list(model.graph)[:3] if node.inputs[0])
 
 
 def test_unshuffle_by_runs() -> None:

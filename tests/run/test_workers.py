@@ -17,7 +17,9 @@ from edgeunet.graph.stages import FrameGraph
 from edgeunet.planning.planner import Planner
 from edgeunet.planning.request import PlanRequest
 from edgeunet.run.executor import Executor
-from edgeunet.run.workers import Workers, workers_of
+from edgeunet.run.spaces import Index
+from edgeunet.run.windows import Touched
+from edgeunet.run.workers import Workers, waits_of, workers_of
 from edgeunet.specs import Array, Precision
 from edgeunet.units import MIB, format_bytes
 from tests.bundle.tiny import tiny_bundle, windowed_bundle
@@ -141,7 +143,8 @@ def test_an_error_of_one_worker_is_raised_and_stops_the_others() -> None:
         [
             [(works,), (fails,), *[(lambda: done.append(0),)] * 1000],
             [(fails,), (works,), *[(lambda: done.append(1),)] * 1000],
-        ]
+        ],
+        [Touched((), ())] * 1002,
     )
     with pytest.raises(EngineError, match="no memory"):
         call()
@@ -153,6 +156,45 @@ def test_every_window_is_run_once() -> None:
     workers = Workers(3)
     done: list[int] = []
     lanes = [[(lambda number=number: done.append(number),) for number in range(50)]] * 3
-    workers.together(lanes)()
+    workers.together(lanes, [Touched((), ())] * 50)()
     workers.close()
     assert sorted(done) == list(range(50))
+
+
+def rows(name: str, first: int, last: int) -> tuple[str, Index]:
+    return name, (slice(0, 4), slice(first, last))
+
+
+def test_windows_wait_for_those_that_touch_the_same_parts() -> None:
+    touched = [
+        Touched((), (rows("a", 0, 2),)),
+        Touched((), (rows("a", 2, 4),)),
+        Touched((rows("a", 0, 2),), (rows("b", 0, 2),)),
+        Touched((rows("a", 1, 3),), (rows("b", 2, 4),)),
+        # It writes where the third and the fourth one read, as in a tensor that holds few rows.
+        Touched((), (rows("a", 0, 2),)),
+        Touched((rows("c", 0, 9),), (rows("d", 0, 2),)),
+    ]
+    assert waits_of(touched) == [set(), set(), {0}, {0, 1}, {0, 2, 3}, set()]
+
+
+def test_a_window_runs_after_those_that_it_waits_for() -> None:
+    workers = Workers(3)
+    order: list[int] = []
+    # Window 0 lasts until those that wait for nothing are done.
+    free = threading.Barrier(2)
+    lanes = [
+        [
+            (lambda: free.wait(timeout=30), lambda: order.append(0)),
+            (lambda: order.append(1),),
+            (lambda: order.append(2), lambda: free.wait(timeout=30)),
+        ]
+    ] * 3
+    touched = [
+        Touched((), (rows("a", 0, 2),)),
+        Touched((rows("a", 0, 2),), ()),
+        Touched((), (rows("b", 0, 2),)),
+    ]
+    workers.together(lanes, touched)()
+    workers.close()
+    assert order == [2, 0, 1]
