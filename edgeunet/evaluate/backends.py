@@ -162,9 +162,7 @@ class BundleBackend:
                 hint="its parity with its file is in the manifest; edgeunet eval compares images "
                 "and labels of the frame's size",
             )
-        self._executor = Executor(
-            bundle, engine, threads=threads, workers=workers, on_note=on_note
-        )
+        self._executor = Executor(bundle, engine, threads=threads, workers=workers, on_note=on_note)
         self.engine = self._executor.engine
 
     @property
