@@ -15,6 +15,7 @@ from edgeunet.media.frames import Sink, Source, StreamShape
 from edgeunet.media.live.addresses import known_password
 from edgeunet.media.sinks import is_path, open_sink
 from edgeunet.media.sinks.claims import Claim
+from edgeunet.media.sinks.leftovers import recover
 from edgeunet.media.sources import LiveOptions, check_source, is_live, open_source
 from edgeunet.run.engine_choice import Note
 from edgeunet.run.executor import Executor, check_size
@@ -142,6 +143,9 @@ def _open(options: RunOptions, stack: contextlib.ExitStack, on_note: Note | None
         for text in (sink for sink in options.sinks if sink != "none"):
             if is_path(text):
                 stack.callback(Claim(Path(text)).close)
+                if on_note is not None:
+                    for line in recover(Path(text)):
+                        on_note(line)
             sinks.append(open_sink(text, shape, source, options.recording))
         server = None
         if options.preview is not None:

@@ -18,6 +18,8 @@ import pytest
 from edgeunet.errors import SourceError
 from edgeunet.media.sources import open_source
 from edgeunet.media.whole_files import cut_off
+from edgeunet.stream import RunOptions, run_pipeline
+from tests.bundle.tiny import tiny_bundle
 from tests.media.clips import cut, index_to_front
 from tests.media.test_video_times import copy
 from tests.media.video_cases import packet_times, spoil, steady, write_clip
@@ -180,3 +182,19 @@ def test_what_was_written_plays_after_a_kill(tmp_path: Path, suffix: str) -> Non
     images, _ = copy(left, tmp_path / "again.avi")
     # Of ten seconds, at most the last two are lost.
     assert len(images) >= 200
+    # The next run into the same file gives it a name; what plays not at all goes, and the file of
+    # another target, whose name only begins like it, stays.
+    (tmp_path / f".out-abcdefgh.partial{suffix}").write_bytes(b"nothing of it plays")
+    other = tmp_path / f".out-x-abcdefgh.partial{suffix}"
+    other.write_bytes(b"of out-x")
+    notes: list[str] = []
+    bundle = tiny_bundle(tmp_path / "bundles").path
+    out = tmp_path / f"out{suffix}"
+    options = RunOptions("test://?size=48x64&frames=2", bundle, (str(out),))
+    run_pipeline(options, on_note=notes.append)
+    recovered = tmp_path / f"out-recovered-1{suffix}"
+    assert notes[-1] == f"what a killed run had written of {out} is in {recovered}"
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == suffix) == sorted(
+        [other.name, out.name, recovered.name]
+    )
+    assert len(copy(recovered, tmp_path / "again.avi")[0]) == len(images)

@@ -20,6 +20,7 @@ from pathlib import Path
 from edgeunet.errors import SinkError
 from edgeunet.media import pyav
 from edgeunet.media.frames import Frame, StreamShape
+from edgeunet.media.sinks.leftovers import plays
 from edgeunet.media.sinks.recording_options import RecordingOptions
 from edgeunet.media.video_writer import VideoWriter
 from edgeunet.specs import Image
@@ -202,7 +203,7 @@ class Recorder:
 
     def _place(self, partial: Path) -> bool:
         """Give a segment its name if anything of it plays, and remove it otherwise."""
-        if not _plays(partial):
+        if not plays(partial):
             partial.unlink(missing_ok=True)
             return False
         partial.rename(_placed(partial))
@@ -265,14 +266,3 @@ class Recorder:
 def _placed(partial: Path) -> Path:
     """Return the name that a segment gets once it is finished."""
     return partial.with_name(partial.name.removesuffix(_PARTIAL) + ".mp4")
-
-
-def _plays(path: Path) -> bool:
-    """Return whether a file has at least one frame that can be read."""
-    try:
-        with pyav.open_to_read(path) as container:
-            return next(container.decode(video=0), None) is not None
-    except pyav.failures():
-        return False
-    except IndexError:  # it has no video
-        return False

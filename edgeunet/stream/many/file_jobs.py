@@ -13,6 +13,7 @@ from edgeunet.bundle import manifest
 from edgeunet.errors import EdgeUnetError, SourceError, UsageError
 from edgeunet.files import sha256_of
 from edgeunet.media import sinks
+from edgeunet.media.sinks.leftovers import left_behind
 from edgeunet.names import is_inside, is_utf8, natural_order, shown
 from edgeunet.stream.pipeline import run_pipeline
 from edgeunet.stream.run_options import RunOptions
@@ -146,8 +147,7 @@ def do_job(job: FileJob, stop: threading.Event | None = None) -> FileResult:
 def remove_partial_files(jobs: list[FileJob]) -> None:
     """Remove what killed processes left beside the targets of jobs. No job may be at work."""
     for job in jobs:
-        start = glob.escape(f".{job.target.stem}-")
-        for left in job.target.parent.glob(f"{start}*.partial{job.target.suffix}"):
+        for left in left_behind(job.target):
             left.unlink(missing_ok=True)
 
 
