@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgeunet.cli.console import note, print_table
+from edgeunet.evaluate.settled import SETTLED_AFTER, UNCOVERED_FRAMES
 from edgeunet.evaluate.temporal import STATIC_THRESHOLD
 from edgeunet.evaluate.truth import PAIRS
 from edgeunet.units import format_size
@@ -158,6 +159,26 @@ def _print_temporal(figures: Sequence[Figures]) -> None:
             rows,
         )
 
+    _print_settled(figures)
+
+
+def _print_settled(figures: Sequence[Figures]) -> None:
+    rows = []
+    for f in figures:
+        found = () if f.temporal is None else (f.temporal.settled, f.temporal.alone)
+        for one, what in zip(found, ("clip", "frame by frame"), strict=False):
+            if one is None:
+                continue
+            parts = (one.psnr_db, one.still_psnr_db, one.moving_psnr_db, one.uncovered_psnr_db)
+            rows.append((*_level(f), what, *(_shown(part, ".2f") for part in parts)))
+    if rows:
+        print_table(
+            f"PSNR in dB from frame {SETTLED_AFTER + 1} of each clip on; uncovered pixels are "
+            f"still now and changed in the {UNCOVERED_FRAMES} frames before",
+            ("noise", "sigma", "run as", "all", "still", "moving", "uncovered"),
+            rows,
+        )
+
 
 def _figures(figures: Figures) -> dict[str, Any]:
     labels, classes, temporal = figures.labels, figures.classes, figures.temporal
@@ -182,8 +203,14 @@ def _figures(figures: Figures) -> dict[str, Any]:
             "accuracy": _finite(classes.accuracy),
             "by_class": {name: _finite(value) for name, value in classes.by_class.items()},
         },
-        "temporal": temporal
-        and {name: _finite(value) for name, value in dataclasses.asdict(temporal).items()},
+        "temporal": temporal and _rounded(dataclasses.asdict(temporal)),
+    }
+
+
+def _rounded(fields: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _rounded(value) if isinstance(value, dict) else _finite(value)
+        for name, value in fields.items()
     }
 
 

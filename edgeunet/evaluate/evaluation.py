@@ -191,12 +191,17 @@ class _Cell:
         # What the network keeps of this level's frames, and the clip they are of.
         self._memory: Any = None
         self._sequence: str | None = None
+        self._alone: Planes | None = None
 
     def run(self, sample: Sample, noisy: Planes) -> Answer:
-        """Run the network; in a clip it goes on from the frame before, at this noise level."""
+        """Run the network; in a clip it goes on from the frame before, at this noise level.
+
+        A network that remembers also runs on the frame alone, to be compared with.
+        """
         backend = self.backend
         if not self.clip or not isinstance(backend, RemembersFrames) or not backend.remembers:
             return backend.run(noisy)
+        self._alone = backend.run(noisy).denoised
         memory = self._memory if sample.sequence == self._sequence else None
         self._sequence = sample.sequence
         answer, self._memory = backend.step(noisy, memory)
@@ -217,7 +222,8 @@ class _Cell:
                 true = self._class_names[sample.true_class]
                 self._classes.update(np.array([best]), np.array([sample.true_class]))
         if self.clip:
-            moment = Moment(sample.sequence, clean, noisy, answer.denoised, answer.labels)
+            images = clean, noisy, answer.denoised, answer.labels, self._alone
+            moment = Moment(sample.sequence, *images)
             self._temporal.add(moment)
         before = _psnr_db(noisy, sample)
         after = None if answer.denoised is None else _psnr_db(answer.denoised, sample)

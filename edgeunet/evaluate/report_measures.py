@@ -51,6 +51,11 @@ def noisy_flicker(figures: Figures) -> float | None:
     return None if figures.temporal is None else figures.temporal.noisy_flicker
 
 
+def settled_psnr_db(figures: Figures) -> float | None:
+    settled = None if figures.temporal is None else figures.temporal.settled
+    return None if settled is None else settled.psnr_db
+
+
 def label_changes(figures: Figures) -> float | None:
     return None if figures.temporal is None else figures.temporal.label_change_share
 
@@ -84,6 +89,7 @@ MEASURES = (
     Measure("SSIM", ssim, ".4f", noisy=ssim_noisy),
     Measure("mIoU in %", mean_iou, ".2f", 100),
     Measure("accuracy of classes in %", accuracy, ".2f", 100),
+    Measure("PSNR in dB of frames from the fifth of each clip on", settled_psnr_db, ".2f"),
     Measure(
         "flicker of still pixels in 8-bit units, less is better",
         flicker,

@@ -6,12 +6,18 @@ units since the previous frame. Figures are means over all static pixels of all 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.evaluate.protocol import Planes
+from edgeunet.evaluate.settled import (
+    SETTLED_AFTER,
+    UNCOVERED_FRAMES,
+    SettledFigures,
+    SettledMeter,
+)
 
 STATIC_THRESHOLD = 2
 
@@ -25,6 +31,8 @@ class TemporalFigures:
     label_change_share: share of static pixels whose label changes; 0..1.
     clean_flicker, noisy_flicker, denoised_flicker: mean absolute difference of static pixels
         between two frames, in 8-bit units.
+    settled: of the frames from the fifth of each clip on; None without any.
+    alone: the same of a network that remembers, frame by frame; None for any other.
     Figures are None when no pixel is static or the network lacks the head.
     """
 
@@ -34,6 +42,8 @@ class TemporalFigures:
     clean_flicker: float | None
     noisy_flicker: float | None
     denoised_flicker: float | None
+    settled: SettledFigures | None = None
+    alone: SettledFigures | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,7 @@ class Moment:
     clean: (3, H, W) uint8.
     noisy: the network's input.
     denoised, labels: the network's outputs; None for a head that it does not have.
+    alone: what a network that remembers makes of this frame alone; None for any other.
     """
 
     sequence: str
@@ -51,6 +62,7 @@ class Moment:
     noisy: Planes
     denoised: Planes | None
     labels: NDArray[np.uint8] | None
+    alone: Planes | None = None
 
 
 class TemporalMeter:
@@ -64,16 +76,24 @@ class TemporalMeter:
         self._pairs = self._pixels = self._static = self._changed = 0
         self._sums = {"clean": 0.0, "noisy": 0.0, "denoised": 0.0}
         self._denoises = self._labels = False
+        # The number of the frame in its clip, and how many frames ago each pixel changed.
+        self._number = 0
+        self._ago: NDArray[np.uint8] | None = None
+        self._settled, self._alone = SettledMeter(), SettledMeter()
 
     def add(self, now: Moment) -> None:
         """Add the next frame."""
-        before, self._before = self._before, now
-        if before is None or before.sequence != now.sequence:
-            return
-        if before.clean.shape != now.clean.shape:
+        before, self._before = self._before, replace(now, alone=None)
+        if (
+            before is None
+            or before.sequence != now.sequence
+            or before.clean.shape != now.clean.shape
+        ):
+            self._number, self._ago = 0, None
             return
         change = np.abs(now.clean.astype(np.int16) - before.clean)
         static = change.max(axis=0) <= STATIC_THRESHOLD
+        self._add_settled(now, static)
         self._pairs += 1
         self._pixels += static.size
         self._static += int(np.count_nonzero(static))
@@ -85,6 +105,17 @@ class TemporalMeter:
         if now.labels is not None and before.labels is not None:
             self._labels = True
             self._changed += int(np.count_nonzero((now.labels != before.labels) & static))
+
+    def _add_settled(self, now: Moment, static: NDArray[np.bool_]) -> None:
+        longest = UNCOVERED_FRAMES + 1
+        ago = np.full(static.shape, longest, np.uint8) if self._ago is None else self._ago
+        self._ago = np.where(static, np.minimum(ago + 1, longest), 0).astype(np.uint8)
+        self._number += 1
+        if self._number < SETTLED_AFTER:
+            return
+        for meter, image in ((self._settled, now.denoised), (self._alone, now.alone)):
+            if image is not None:
+                meter.add(now.clean, image, static, self._ago)
 
     def figures(self) -> TemporalFigures | None:
         """Return the figures, or None before the first pair."""
@@ -102,6 +133,8 @@ class TemporalMeter:
             clean_flicker=flicker("clean"),
             noisy_flicker=flicker("noisy"),
             denoised_flicker=flicker("denoised", self._denoises),
+            settled=self._settled.figures(),
+            alone=self._alone.figures(),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -239,3 +239,26 @@ def test_the_frames_of_a_clip_are_remembered_at_each_noise_level_apart() -> None
     backend.given.clear()
     evaluate(backend, clip, LEVELS)
     assert backend.given == []
+
+
+class Recalling(Counting):
+    """A backend that is right with a memory, and one step off without."""
+
+    def step(self, image: Planes, memory: int | None) -> tuple[Answer, int]:
+        answer, seen = super().step(image, memory)
+        return (answer if memory is None else replace(answer, denoised=CLEAN)), seen
+
+
+def test_a_memory_is_compared_with_frames_alone() -> None:
+    clip = Listed([Sample(str(i), i, CLEAN, sequence="one") for i in range(6)])
+    for figures in evaluate(Recalling(), clip, LEVELS, clip=True).figures:
+        temporal = figures.temporal
+        assert temporal is not None
+        assert temporal.settled is not None
+        assert temporal.alone is not None
+        assert (temporal.settled.frames, temporal.settled.psnr_db) == (2, 100.0)
+        assert temporal.alone.psnr_db == pytest.approx(20 * math.log10(255), abs=0.01)
+    single = evaluate(Fixed(), clip, LEVELS, clip=True).figures[0].temporal
+    assert single is not None
+    assert single.settled is not None
+    assert single.alone is None

@@ -79,3 +79,37 @@ def test_a_scene_without_static_pixels_has_no_flicker() -> None:
     assert figures.static_share == 0.0
     assert figures.denoised_flicker is None
     assert figures.label_change_share is None
+
+
+def test_settled_frames_are_told_apart_by_what_moves() -> None:
+    meter = TemporalMeter()
+    for number in range(8):
+        clean = _grey(100)
+        # A pixel that flashes in the fifth frame: moving in two pairs, uncovered in the last two.
+        clean[:, 0, 0] = 200 if number == 4 else 100
+        out = clean.copy()
+        out[:, 0, 0] -= 10
+        out[:, 1, 1] += 1
+        meter.add(Moment("a", clean, clean, out, None, alone=clean))
+    figures = meter.figures()
+    assert figures is not None
+    settled, alone = figures.settled, figures.alone
+    assert settled is not None
+    assert alone is not None
+    assert settled.frames == alone.frames == 4
+    assert settled.moving_psnr_db == pytest.approx(20 * np.log10(255 / 10))
+    assert settled.uncovered_psnr_db == settled.moving_psnr_db
+    mean = (2 * 100 + 4 * 1) / (4 * 8 - 2)
+    assert settled.still_psnr_db == pytest.approx(20 * np.log10(255) - 10 * np.log10(mean))
+    assert settled.psnr_db == pytest.approx(20 * np.log10(255) - 10 * np.log10(101 / 8))
+    assert alone.psnr_db == alone.still_psnr_db == 100.0
+
+
+def test_a_short_clip_has_not_settled() -> None:
+    meter = TemporalMeter()
+    for name in ("a", "b"):
+        for _ in range(4):
+            meter.add(_moment(_grey(100), _grey(101), sequence=name))
+    figures = meter.figures()
+    assert figures is not None
+    assert (figures.pairs, figures.settled, figures.alone) == (6, None, None)
