@@ -8,6 +8,7 @@ from html import escape
 
 from edgeunet.evaluate.evaluation import Figures
 from edgeunet.evaluate.forms_report import WINDOW, Candidate, Colour, Scene
+from edgeunet.evaluate.gain_chart import gain_charts
 from edgeunet.evaluate.protocol import level_in_words
 from edgeunet.evaluate.report_document import Evaluated, Report
 from edgeunet.evaluate.report_measures import MEASURES, Measure
@@ -36,6 +37,7 @@ def page_of(report: Report) -> str:
         parts.append(f"<h2>{escape(entry.name)}: {counted(entry.images, entry.kind)}</h2>")
         parts += [f'<p class="legend">{escape(text)}</p>' for text in _notes(entry)]
         parts += [_measure(report.candidates, number, measure) for measure in MEASURES]
+        parts.append(gain_charts(report.candidates, number))
         if any(report.scenes[number]):
             parts.append(_legend(report.colours))
         for candidate, scenes in zip(report.candidates, report.scenes[number], strict=True):

@@ -233,6 +233,12 @@ def test_a_clip_has_its_flicker_on_the_page(place: Path) -> None:
     assert [level["flicker"] for level in given] == [w["denoised_flicker"] for w in wanted]
     assert [level["flicker_noisy"] for level in given] == [w["noisy_flicker"] for w in wanted]
     assert all(level["flicker"] < level["flicker_noisy"] for level in given)
+    text = (place / "report.html").read_text(encoding="utf-8")
+    frames = len(list((place / "street" / "images").iterdir()))
+    lines = re.findall(r'<polyline [^>]*points="([^"]*)"', text)
+    # Two networks at two noise levels.
+    assert [len(line.split()) for line in lines] == [frames] * 4
+    assert text.count("Gain of every frame") == 2
     changes = [level["label_change_share"] for level in given]
     assert changes == [w["label_change_share"] for w in wanted]
     words = _Page((place / "report.html").read_text()).words
