@@ -16,6 +16,7 @@ from edgeunet.convert.parity import ParityFigure, check_parity, parity_sheets
 from edgeunet.convert.remembering_parity import clip_of
 from edgeunet.foreign.house_form import to_house_form
 from edgeunet.foreign.network_file import NetworkFile
+from edgeunet.graph.divided_means import divide_means
 from edgeunet.graph.fold import fold
 from edgeunet.graph.half import to_half
 from edgeunet.graph.opset import for_older_readers
@@ -73,10 +74,25 @@ class ForeignGraphs:
 
     def reference(self, height: int, width: int) -> ForeignReference:
         size = (height, width)
-        shapes = self._file.shapes(*size)
-        return ForeignReference(
-            self._open_run(size), self._network, shapes, self._file.dtypes(*size), self._title
-        )
+        return self._reference(size, self._open_run(size), lambda: self._in_doubles(size))
+
+    def _in_doubles(self, size: tuple[int, int]) -> ForeignReference | None:
+        model = self._file.in_doubles(*size)
+        if model is None:
+            return None
+        with tempfile.TemporaryDirectory(prefix="edgeunet-") as folder:
+            path = Path(folder) / "doubles.onnx"
+            write_model(model, path)
+            return self._reference(size, self._open_original(path))
+
+    def _reference(
+        self,
+        size: tuple[int, int],
+        run: RunNetwork,
+        in_doubles: Callable[[], ForeignReference | None] = lambda: None,
+    ) -> ForeignReference:
+        shapes, dtypes = self._file.shapes(*size), self._file.dtypes(*size)
+        return ForeignReference(run, self._network, shapes, dtypes, self._title, in_doubles)
 
     def further_parity(self, height: int, width: int) -> list[ParityFigure]:
         """Compare at the size that is written into the file, where another one is exported."""
@@ -121,6 +137,7 @@ class ForeignGraphs:
             model = self._file.canonical(height, width).clone()
             to_house_form(model, self._network, height, width, self._frame_type)
             fold(model)
+            divide_means(model)
             reread_inputs(model, joined=self._network.remembers)
             self._known[size] = model
         return self._known[size]

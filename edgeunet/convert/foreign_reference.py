@@ -32,12 +32,15 @@ class ForeignReference:
         shapes: Mapping[str, tuple[int, ...]],
         dtypes: Mapping[str, str],
         title: str,
+        in_doubles: Callable[[], ForeignReference | None] = lambda: None,
     ) -> None:
         """Store the network.
 
         shapes, dtypes: of its inputs, by name.
         title: for messages.
+        in_doubles: opens the same network with its sums over the frame in float64.
         """
+        self._open_in_doubles = in_doubles
         self._run, self._network = run, network
         self._shapes, self._dtypes = shapes, dtypes
         self.title = title
@@ -46,6 +49,13 @@ class ForeignReference:
     def follow(self, earlier: Sequence[NDArray[np.uint8]], kept: Mapping[str, Array]) -> None:
         """See ``remembering_parity.ClipReference``. What was kept is not used: it is checked."""
         self._earlier = tuple(earlier)
+
+    def in_doubles(self) -> ForeignReference | None:
+        """See ``parity.Reference``. It follows the same frames."""
+        found = self._open_in_doubles()
+        if found is not None:
+            found.follow(self._earlier, {})
+        return found
 
     def answers(self, image: NDArray[np.uint8]) -> Iterator[tuple[str, Array | None, Array]]:
         """See ``parity.Reference``."""

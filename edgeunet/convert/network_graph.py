@@ -223,21 +223,29 @@ class NetworkGraphs:
         base = self._export(*self.base_size)
         return resized(base, self.base_size, (height, width))
 
-    def recalling(self, height: int, width: int, precision: Precision) -> tuple[ir.Model, ir.Model]:
-        """Return the graphs of the parts before a network that remembers: align, and fuse.
+    def aligning(self, height: int, width: int) -> ir.Model:
+        """Return the graph that aligns the memory of a network that remembers.
 
-        height, width: of the padded frame. ``align`` is for frames of this size only, and always
-        in FP32, because it counts pixels. ``fuse`` is for the base size.
+        height, width: of the frame, or of a window of it. The graph is for this size only, and
+        always in FP32, because it counts pixels.
         Raises ValueError for a network that remembers nothing.
         """
         if self.parts is None:
             raise ValueError("a network without temporal has no parts before it")
-        aligning = self._export_before("align", self.parts.align, height, width)
+        return self._export_before("align", self.parts.align, height, width)
+
+    def fusing(self, precision: Precision) -> ir.Model:
+        """Return the graph that fuses the memory of a network that remembers, of the base size.
+
+        Raises ValueError for a network that remembers nothing.
+        """
+        if self.parts is None:
+            raise ValueError("a network without temporal has no parts before it")
         fusing = self._export_before("fuse", self.parts.fuse, *self.base_size)
         if precision is Precision.FP16:
             to_half(fusing, fp32_ops=self.recipe.export.fp32_ops)
         prefix_names(fusing, "fuse.")
-        return aligning, fusing
+        return fusing
 
     def _export_before(
         self, name: str, part: AlignModule | FuseModule, height: int, width: int

@@ -21,6 +21,7 @@ from edgeunet.errors import UsageError
 from edgeunet.graph.for_engine import finish
 from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.graph.summary import view_of_model, write_model
+from edgeunet.models.alignment import BLOCK, HALO
 from edgeunet.planning.frame_plan import FramePlan
 from edgeunet.planning.planner import Planner, choose_plan
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest, WindowSize
@@ -89,11 +90,13 @@ def _stages_before(
     if not isinstance(graphs, NetworkGraphs) or graphs.parts is None:
         return [], []
     rows, columns = (-(-side // graphs.multiple) * graphs.multiple for side in (height, width))
-    align, fuse = graphs.recalling(rows, columns, precision)
-    aligning, fusing = FrameGraph(align).stage("align", windowed=False), FrameGraph(fuse)
+    align = FrameGraph(graphs.aligning(rows, columns)).stage("align", windowed=False)
+    fusing = FrameGraph(graphs.fusing(precision))
     parts = fusing.cut(_FUSE_LEVEL, recompute=_FUSE_RECOMPUTE)
     parts = tuple(replace(part, name=f"fuse-{part.name}") for part in parts)
-    return [aligning, *parts], [aligning, fusing.stage("fuse", windowed=False)]
+    # A window's blocks are matched as those of a frame are: its graph is that of a small frame.
+    in_windows = align.in_windows(BLOCK, HALO, graphs.aligning)
+    return [in_windows, *parts], [align, fusing.stage("fuse", windowed=False)]
 
 
 def plan_frames(

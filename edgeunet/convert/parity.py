@@ -64,6 +64,13 @@ class Reference(Protocol):
         """
         ...
 
+    def in_doubles(self) -> Reference | None:
+        """Return the same network with its sums over the frame in float64.
+
+        None for a network that has no such sums, or is exact in them as it is.
+        """
+        ...
+
 
 Field = tuple[slice, slice]
 """Rows and columns of a frame."""
@@ -75,6 +82,8 @@ _SMALLEST_FIELD = 128
 _FIELDS_ASIDE = 3
 FIELDS = "fields"
 """What answers about a whole frame of several fields, such as classes, are called."""
+DOUBLES = "sums in float64"
+"""What is added to the name of a frame on which the network itself lost digits."""
 
 
 @dataclass(frozen=True)
@@ -157,33 +166,65 @@ def check_parity(
     run: what is checked, from a frame to its outputs by name, in bytes whatever the graph has.
     An output that is no picture, such as probabilities of classes, has one figure per sheet.
 
+    A network with means over the frame loses digits in float32, more than parity allows. A graph
+    that loses fewer is right all the same: where it misses a limit, it is compared with the network
+    whose sums are in float64, and that figure counts.
+
     Raises ParityError when the network's own answer is not finite: as bytes it would look like
     an answer, and the graph might well agree with it.
     """
     figures = []
     for sheet in sheets:
-        wanted: dict[str, Array] = {}
-        said: dict[str, Array | None] = {}
-        for output, floats, answer in network.answers(sheet.image):
-            if floats is not None and not np.isfinite(floats).all():
-                raise ParityError(
-                    f"the network's own {output!r} is not finite on the {sheet.name} frame",
-                    hint="its weights are no good: train again, or export others",
-                )
-            wanted[output], said[output] = answer, floats
+        answers = list(network.answers(sheet.image))
         given = run(sheet.image)
-        for pathway in facts.pathways:
-            one = pathway.output
-            whole = {sheet.name: WHOLE} if pathway.head is Task.CLASSIFY else sheet.fields
-            for name, field in whole.items():
-                part, reference, float_part = (
-                    None if array is None else _within(array, field, pathway)
-                    for array in (given[one], wanted[one], said[one])
-                )
-                if part is None or reference is None:
-                    raise RuntimeError(f"the output {one!r} has no answer")
-                figure = _figure(name, pathway, part, reference, float_part, facts, precision)
-                figures.append(figure if demanded(name, precision) else replace(figure, limit=None))
+        found = _figures(answers, given, facts, precision, sheet)
+        if not all(figure.holds for figure in found):
+            closer = network.in_doubles()
+            if closer is not None:
+                answers = list(closer.answers(sheet.image))
+                others = _figures(answers, given, facts, precision, sheet)
+                found = [
+                    figure if figure.holds else replace(other, frame=f"{other.frame}, {DOUBLES}")
+                    for figure, other in zip(found, others, strict=True)
+                ]
+        figures += found
+    return figures
+
+
+def _figures(
+    answers: Sequence[tuple[str, Array | None, Array]],
+    given: Mapping[str, Array],
+    facts: NetworkFacts,
+    precision: Precision,
+    sheet: Sheet,
+) -> list[ParityFigure]:
+    """Return a figure per field and output of one sheet.
+
+    answers: of the reference. given: what is checked gives.
+    Raises ParityError when the network's own answer is not finite.
+    """
+    figures = []
+    wanted: dict[str, Array] = {}
+    said: dict[str, Array | None] = {}
+    for output, floats, answer in answers:
+        if floats is not None and not np.isfinite(floats).all():
+            raise ParityError(
+                f"the network's own {output!r} is not finite on the {sheet.name} frame",
+                hint="its weights are no good: train again, or export others",
+            )
+        wanted[output], said[output] = answer, floats
+    for pathway in facts.pathways:
+        one = pathway.output
+        whole = {sheet.name: WHOLE} if pathway.head is Task.CLASSIFY else sheet.fields
+        for name, field in whole.items():
+            part, reference, float_part = (
+                None if array is None else _within(array, field, pathway)
+                for array in (given[one], wanted[one], said[one])
+            )
+            if part is None or reference is None:
+                raise RuntimeError(f"the output {one!r} has no answer")
+            figure = _figure(name, pathway, part, reference, float_part, facts, precision)
+            figures.append(figure if demanded(name, precision) else replace(figure, limit=None))
     return figures
 
 

@@ -13,6 +13,7 @@ from edgeunet.files import sha256_of
 from edgeunet.foreign.another_size import at_another_size
 from edgeunet.foreign.canonical import SizeError, canonical
 from edgeunet.foreign.contract_text import NOTHING_SAID, SaidContract
+from edgeunet.foreign.double_sums import with_double_sums
 from edgeunet.foreign.finding_inputs import find_inputs, open_shape
 from edgeunet.foreign.finding_outputs import find_outputs
 from edgeunet.foreign.reading import prepared, read_network
@@ -141,6 +142,15 @@ class NetworkFile:
             else:
                 self._known[size] = self._resized(own, size)
         return self._known[size]
+
+    def in_doubles(self, height: int, width: int) -> ir.Model | None:
+        """Return the file's graph with its sums over the frame in float64, None without any.
+
+        Raises GraphError as ``canonical`` does.
+        """
+        size = (height, width)
+        own = self.own_size in (None, size)
+        return with_double_sums(self._model if own else self.canonical(*size), self.shapes(*size))
 
     def _near_sizes(self, height: int, width: int) -> list[str]:
         """Return the nearest sizes, below and above, that the network takes."""

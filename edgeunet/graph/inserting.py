@@ -52,7 +52,7 @@ class Inserter:
         self,
         kind: str,
         inputs: Sequence[ir.Value],
-        shape: Iterable[int],
+        shape: Iterable[int | ir.SymbolicDim],
         attributes: Sequence[ir.Attr] = (),
     ) -> ir.Value:
         name = f"{self._name}_{self._count}"

@@ -17,6 +17,12 @@ def macs_of(model: ir.Model) -> int:
     return sum(macs_of_node(node) for node in model.graph)
 
 
+def elements_of(model: ir.Model) -> int:
+    """Return the elements that all operators of a graph make: its arithmetic without products."""
+    made = (static_shape(value) for node in model.graph for value in node.outputs)
+    return sum(math.prod(shape) for shape in made if shape is not None)
+
+
 def macs_of_node(node: ir.Node) -> int:
     """Return the multiply-accumulates of one operator, 0 for all but convolutions and products."""
     weight = node.inputs[1] if len(node.inputs) > 1 else None

@@ -6,7 +6,7 @@ All positions are in full-resolution pixels of the padded frame. Intervals are h
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from edgeunet.errors import GraphError
 from edgeunet.frame_windows import Halo
+from edgeunet.graph.divided_norms import with_divided_norms
 from edgeunet.graph.element_ranges import Axes
 from edgeunet.graph.geometry import Geometry
 from edgeunet.graph.halos import align_of, halos_of
@@ -68,6 +69,8 @@ class StageGraph:
     base: (height, width) in pixels of the frame that ``model`` was made for.
     operators: of a stage that runs once, those that no window can run.
     chain: the name of the chain that the stage takes turns in; empty for none.
+    make: makes the graph for a window of (height, width) pixels, where that does not follow from
+        the places of its tensors; None where it does.
     """
 
     name: str
@@ -82,6 +85,15 @@ class StageGraph:
     base: tuple[int, int]
     operators: tuple[WholeOperator, ...] = ()
     chain: str = ""
+    make: Callable[[int, int], ir.Model] | None = None
+
+    @property
+    def growing(self) -> frozenset[str]:
+        """The names of the tensors that grow with the window."""
+        if self.make is None:
+            return frozenset(self.places)
+        made = (value.name or "" for node in self.model.graph for value in node.outputs)
+        return frozenset((*self.places, *made))
 
     @property
     def cellwise(self) -> bool:
@@ -98,10 +110,22 @@ class StageGraph:
         nothing = Halo(0, 0)
         return replace(self, windowed=False, align=1, halo_rows=nothing, halo_columns=nothing)
 
+    def in_windows(self, align: int, halo: int, make: Callable[[int, int], ir.Model]) -> StageGraph:
+        """Return the same stage in windows whose graphs are made anew.
+
+        align: see above. halo: pixels at every end of a window that come out wrong.
+        """
+        around = Halo(halo, halo)
+        return replace(
+            self, windowed=True, align=align, halo_rows=around, halo_columns=around, make=make
+        )
+
     def at(self, height: int, width: int) -> ir.Model:
         """Return the graph for a window of (height, width) pixels."""
         if (height, width) == self.base:
             model = self.model.clone()
+        elif self.windowed and self.make is not None:
+            model = self.make(height, width)
         elif self.windowed:
             model = in_window(self.model, self.places, self.base, (height, width))
         else:
@@ -173,7 +197,7 @@ class FrameGraph:
 
     @functools.cached_property
     def _geometry(self) -> Geometry:
-        return Geometry(self._model)
+        return Geometry(with_divided_norms(self._model))
 
     @functools.cached_property
     def _base(self) -> tuple[int, int]:
@@ -202,7 +226,8 @@ class FrameGraph:
         if windowed:
             align = align_of(places)
             rows, columns = halos_of(graph, places, align, self._base, self._sources)
-        operators = () if windowed else whole_operators(self._geometry, tuple(graph))
+        nodes = self._geometry.nodes if part is self._model else tuple(graph)
+        operators = () if windowed else whole_operators(self._geometry, nodes)
         return StageGraph(
             name,
             part,

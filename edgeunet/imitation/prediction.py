@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgeunet.graph.for_engine import finish
 from edgeunet.graph.integer import with_integer_kernels
-from edgeunet.graph.macs import macs_of
+from edgeunet.graph.macs import elements_of, macs_of
 from edgeunet.graph.stages import Border, StageGraph
 from edgeunet.graph.summary import GraphView, view_of_model
 from edgeunet.imitation.allocations import Allocations, allocations_of
@@ -88,7 +88,7 @@ def cost_of(
     """
     pixels = stage.base[0] * stage.base[1]
     model = finish(stage.model.clone(), engine, processors)
-    placed = set(stage.places)
+    placed = set(stage.growing)
     known = {value.name for node in stage.model.graph for value in node.outputs}
     view = with_integer_kernels(view_of_model(model))
     if engine is Engine.TENSORRT:
@@ -112,7 +112,8 @@ def cost_of(
         tuple(slope for slope, _ in lines),
         tuple(constant for _, constant in lines),
         borders / pixels,
-        macs_of(stage.model) / pixels,
+        # Comparing pixels takes no products, and overlapping windows repeat it all the same.
+        (elements_of if stage.make is not None else macs_of)(stage.model) / pixels,
     )
 
 

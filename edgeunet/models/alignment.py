@@ -23,6 +23,15 @@ REACH = _COARSE_RADIUS * _COARSE + 2 + 1
 # A coarse match is judged on this many pixels of the quarter, around each block.
 _SUPPORT = 6
 
+_SEARCHED = ((_SUPPORT - BLOCK // _COARSE) // 2 + _COARSE_RADIUS) * _COARSE
+
+HALO = -(-max(_SEARCHED, REACH) // BLOCK) * BLOCK
+"""Pixels around a block that its motion, and what is fetched for it, depend on at most.
+
+The search on a quarter of the size reads the farthest: what a match is judged on, and the radius.
+Whole blocks of pixels, because windows start at whole blocks.
+"""
+
 # A motion must be better than staying by this share, or noise would move flat areas.
 _STAYS = 1 - 1 / 8
 

@@ -329,7 +329,8 @@ class Planner:
 
     @functools.cached_property
     def _whole_work(self) -> float:
-        return self._whole_cut.costs[0].macs_per_pixel * self.height * self.width
+        per_pixel = sum(cost.macs_per_pixel for cost in self._whole_cut.costs)
+        return per_pixel * self.height * self.width
 
     def _room_beside(self, cut: Cut, budget_bytes: int) -> int:
         """Return the bytes left for window buffers, the engine, and relayed tensors."""

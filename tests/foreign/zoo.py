@@ -15,6 +15,7 @@ from torch import nn
 
 from edgeunet.foreign.house_form import to_house_form
 from edgeunet.foreign.network_file import NetworkFile
+from edgeunet.graph.divided_means import divide_means
 from edgeunet.graph.fold import fold
 from edgeunet.graph.rematerialise import reread_inputs
 from tests.foreign import plain_networks as plain
@@ -147,6 +148,7 @@ def house_graph(path: Path, size: tuple[int, int]) -> ir.Model:
     model = file.canonical(*size).clone()
     to_house_form(model, file.network(*size), *size)
     fold(model)
+    divide_means(model)
     reread_inputs(model)
     return _in_floats(model)
 
