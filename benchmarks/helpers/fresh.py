@@ -47,8 +47,8 @@ def answers_of(
         return dict(stored), found["seconds"]
 
 
-def measurement_of(order: Order) -> Measurement:
-    return Measurement.read(_ask({**order, "task": "measure"}))
+def measurement_of(order: Order, frames: int = FRAMES) -> Measurement:
+    return Measurement.read(_ask({**order, "task": "measure", "frames": frames}))
 
 
 def heap_bytes_of(order: Order) -> int:
@@ -120,7 +120,7 @@ def _main(text: str) -> int:
         elif order["task"] == "heap":
             answer = _heap(order)
         else:
-            answer = asdict(measure_runs(_opened(order), order["run"], FRAMES))
+            answer = asdict(measure_runs(_opened(order), order["run"], order["frames"]))
     except EdgeUnetError as error:
         answer = {"error": error.message, "hint": error.hint}
     sys.stdout.write("\n" + json.dumps(answer) + "\n")

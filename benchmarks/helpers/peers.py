@@ -86,11 +86,20 @@ def _onnxruntime(order: Mapping[str, Any], frame: Array) -> Run:
         order["graph"], options, providers=["CPUExecutionProvider"]
     )
     names = [output.name for output in session.get_outputs()]
+    given = session.get_inputs()[0]
+    # A network of somebody else takes RGB planes of 0..1.
+    feed = frame if given.name == FRAME else _planes(frame)[:, : given.shape[1]]
 
     def run() -> Mapping[str, Array]:
-        return dict(zip(names, session.run(names, {FRAME: frame}), strict=True))
+        return dict(zip(names, session.run(names, {given.name: feed}), strict=True))
 
     return run
+
+
+def _planes(frame: Array) -> Array:
+    """Return (1, H, W, 3) uint8 BGR as (1, 3, H, W) float32 RGB, 0..1."""
+    planes: Array = frame[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
+    return np.ascontiguousarray(planes)
 
 
 def _openvino(order: Mapping[str, Any], frame: Array) -> Run:

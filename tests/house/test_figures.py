@@ -11,6 +11,7 @@ import pytest
 from edgeunet.recipes import load_recipe, recipe_names
 from tests.house import quoted
 from tests.house.quoted import Rows, kodak, one_row, rounded, rows_of, table_below
+from tests.house.quoted_foreign import foreign_networks
 from tests.house.source import ROOT
 
 README = ROOT / "README.md"
@@ -38,6 +39,7 @@ _KODAK = re.compile(r"Kodak.*?((?:\d+\.\d+ / )+\d+\.\d+) dB at sigma ([\d/ ]+)")
         (FINDINGS / "int8.md", "## What is lost", quoted.int8_quality),
         (FINDINGS / "int8.md", "## What is saved and gained", quoted.int8_costs),
         (FINDINGS / "qat.md", "# Does a fine-tune with 8 bits pay?", quoted.qat),
+        (FINDINGS / "foreign-networks.md", "## Twelve networks", foreign_networks),
         (FINDINGS / "tensorrt-memory.md", "## Plans", quoted.tensorrt_plans),
         (ROOT / "docs" / "video.md", "## Speed", quoted.video_files),
         (

@@ -1,0 +1,18 @@
+"""The table of networks of others as its source says it; see ``quoted.py``."""
+
+from __future__ import annotations
+
+from tests.house.quoted import Rows, mib, rows_of
+
+
+def foreign_networks() -> Rows:
+    """Networks of others: onnxruntime's own, whole and in windows."""
+    found = []
+    for name in dict.fromkeys(row["network"] for row in rows_of("foreign")):
+        own, whole, tiled = (row for row in rows_of("foreign") if row["network"] == name)
+        sizes = [own["measured_bytes"]]
+        for row in (whole, tiled):
+            sizes += [row["predicted_bytes"], row["measured_bytes"]]
+        times = [whole["time_ratio"], tiled["time_ratio"]]
+        found.append([name, tiled["levels"], *map(mib, sizes), tiled["to_default"], *times])
+    return found
