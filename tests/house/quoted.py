@@ -372,19 +372,3 @@ def video_files() -> Rows:
             cells.append(" / ".join(rounded(one, digits) for one in pair if one))
         table.append(cells)
     return table
-
-
-def streaming() -> Rows:
-    """How a stream overlaps its stages, and whether its memory stays the same."""
-    overlap, steady = (one_row("streaming", what=what) for what in ("overlap", "steady"))
-    return [
-        ["reading a frame alone (ms)", overlap["read_ms"]],
-        ["the network, which only waits (ms)", overlap["network_ms"]],
-        ["writing a frame alone (ms)", overlap["write_ms"]],
-        ["share of a bare loop's rate", overlap["share_of_bare_loop"]],
-        ["frames of the camera", steady["frames"]],
-        ["times that it was lost", steady["reconnections"]],
-        ["memory per 1000 frames, second half (KiB)", steady["slope_kib_per_1000_frames"]],
-        ["threads at the half, at the end", f"{steady['threads_half']}, {steady['threads_end']}"],
-        ["open files at the half, at the end", f"{steady['files_half']}, {steady['files_end']}"],
-    ]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgeunet.recipes import load_recipe, recipe_names
-from tests.house import quoted
+from tests.house import quoted, quoted_streams
 from tests.house.quoted import Rows, kodak, one_row, rounded, rows_of, table_below
 from tests.house.quoted_foreign import foreign_networks
 from tests.house.source import ROOT
@@ -45,8 +45,9 @@ _KODAK = re.compile(r"Kodak.*?((?:\d+\.\d+ / )+\d+\.\d+) dB at sigma ([\d/ ]+)")
         (
             FINDINGS / "streaming.md",
             "# Does a stream overlap its stages, and stay the same?",
-            quoted.streaming,
+            quoted_streams.streaming,
         ),
+        (FINDINGS / "streaming.md", "## How old a live frame is", quoted_streams.live_age),
         (
             FINDINGS / "bursts.md",
             "# Is training on bursts as good as training on clean images?",
