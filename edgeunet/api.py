@@ -272,8 +272,9 @@ def frames(
                 frame = opened.read()
             if frame is None:
                 report = opened.report()
-                for line in filter(None, (*report.warnings, *report.skipped, report.damage())):
-                    warnings.warn(f"{opened.name}: {line}", stacklevel=2)
+                damage = f"{opened.name}: {report.damage()}" if report.damaged else ""
+                for line in filter(None, (*report.warnings, *report.skipped, damage)):
+                    warnings.warn(line, stacklevel=2)
                 if report.broken_off:
                     raise SourceError(report.broken_off, hint="check the file or the camera")
                 return

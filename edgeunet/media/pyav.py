@@ -11,8 +11,11 @@ from typing import Any, BinaryIO, cast
 from edgeunet.errors import MissingPackageError
 from edgeunet.names import path_to_read
 
-OLDEST = 17
-"""First version of PyAV that is used. Older ones convert colours in another way."""
+OLDEST = "17.1"
+"""First version of PyAV that is used. 17.0 crashes on a cut FLV file, and those before convert
+colours in another way."""
+
+_FIRST_WITH_BT2020 = 18
 
 # libavformat of FFmpeg 8.1. Before, an MP4 of this kind with a single fragment is not readable.
 _HYBRID = (62, 12)
@@ -93,6 +96,11 @@ def has_hybrid_mp4() -> bool:
     return tuple(_library().library_versions["libavformat"]) >= _HYBRID
 
 
+def knows_bt2020() -> bool:
+    """Return whether colours by BT.2020's matrix are converted rightly. PyAV 17 takes BT.601's."""
+    return _version(_library().__version__) >= (_FIRST_WITH_BT2020,)
+
+
 def can_encode(name: str) -> bool:
     """Return whether this PyAV has an encoder."""
     av = _library()
@@ -129,6 +137,10 @@ def _library() -> Any:
         av = importlib.import_module("av")
     except ImportError as error:
         raise missing from error
-    if int(av.__version__.partition(".")[0]) < OLDEST:
+    if _version(av.__version__) < _version(OLDEST):
         raise missing
     return av
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".")[:2] if part.isdecimal())

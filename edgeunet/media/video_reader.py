@@ -27,7 +27,7 @@ _MICROSECONDS = 1_000_000
 
 # Codes of ITU-T H.273 that swscale converts rightly. 0 is RGB.
 _MATRICES = {0, 1, UNSAID, 4, 5, 6, 7, 9}
-_BT601 = 5
+_BT601, _BT2020 = 5, 9
 _FULL_RANGE = 2
 
 _ATTACHED_PICTURE = 0x400  # of FFmpeg's dispositions
@@ -197,7 +197,8 @@ class VideoReader:
     def _bgr(self, frame: Any) -> Image:
         """Return a frame as (H, W, 3) uint8 BGR, by the matrix and the range that it names."""
         matrix, is_rgb = int(frame.colorspace), frame.format.is_rgb
-        if matrix not in _MATRICES and not is_rgb:
+        unknown = matrix not in _MATRICES or (matrix == _BT2020 and not pyav.knows_bt2020())
+        if unknown and not is_rgb:
             raise SourceError(
                 f"the colours of {shown(self._path)!r} are coded by matrix {matrix} of ITU-T "
                 "H.273, which is not converted rightly here",

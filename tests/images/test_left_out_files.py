@@ -104,7 +104,7 @@ def test_pictures_of_other_kinds_are_named(
     if verb in ("bursts", "clips"):
         where = f" in {str(tmp_path / 'in' / 'one')!r}"
     told = f"4 files{where} are of kinds that are not read there: {', '.join(OTHERS)}"
-    assert line.removeprefix(f"{tmp_path / 'in'}: ") == told
+    assert line == told
 
 
 @pytest.mark.parametrize("verb", ["eval", "train"])

@@ -155,6 +155,10 @@ def write_colours(path: Path, matrix: int, tagged: int, *, full: bool, bits: int
 @pytest.mark.parametrize("matrix", WEIGHTS)
 def test_matrix_and_range_are_honoured_and_kept(tmp_path: Path, matrix: int, full: bool) -> None:
     path = write_colours(tmp_path / "clip.mp4", matrix, matrix, full=full)
+    if matrix == 9 and av.__version__.startswith("17."):
+        with pytest.raises(SourceError, match="coded by matrix 9 of ITU-T H.273"):
+            first_image(path)
+        return
     images, _ = copy(path, tmp_path / "out.mp4")
     assert [centre(image) for image in images] == [
         pytest.approx(list(colour), abs=3) for colour in COLOURS

@@ -43,8 +43,8 @@ def test_a_video_goes_through_and_says_what_is_not_known(tmp_path: Path, suffix:
     sink.finish()
     assert listing(tmp_path) == [path.name]
     assert sink.warnings() == (
-        f"{path} is written without PyAV 17: at 12.5 frames per second throughout, and without "
-        "sound (pip install 'av>=17')",
+        f"{path} is written without PyAV 17.1: at 12.5 frames per second throughout, and without "
+        "sound (pip install 'av>=17.1')",
     )
     source = open_source(str(path))
     assert isinstance(source, PlainVideoSource)
@@ -57,8 +57,8 @@ def test_a_video_goes_through_and_says_what_is_not_known(tmp_path: Path, suffix:
     report = source.report()
     assert (report.complete, report.ended) == (True, True)
     assert report.warnings == (
-        f"{path} is read without PyAV 17: its frames are taken to come at equal intervals, and "
-        "damage and changes of the frame size go unseen (pip install 'av>=17')",
+        f"{path} is read without PyAV 17.1: its frames are taken to come at equal intervals, and "
+        "damage and changes of the frame size go unseen (pip install 'av>=17.1')",
     )
 
 

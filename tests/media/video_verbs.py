@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,8 +36,11 @@ def by_run(path: Path) -> Read:
 
 
 def by_frames(path: Path) -> Read:
-    """``edgeunet.frames``, which warns."""
-    return list(frames(path)), []
+    """``edgeunet.frames``."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        images = list(frames(path))
+    return images, [str(one.message) for one in caught]
 
 
 def by_eval(path: Path) -> Read:
