@@ -49,6 +49,7 @@ HEAVY = (
     "evaluate/evaluation.py",
     "evaluate/interval.py",
     "evaluate/forms_report.py",
+    "evaluate/gain_chart.py",
     "evaluate/report_document.py",
     "evaluate/report_measures.py",
     "evaluate/report_page.py",
