@@ -20,6 +20,7 @@ class Frame:
     name: file stem to write it under, when the source is a set of image files.
     arrived_s: when a live frame arrived in this process, by ``time.monotonic``; None for files.
     duration_s: how long it is shown, in seconds; None where the source does not say.
+    reconnections: how often a live source was lost and came back before this frame.
     """
 
     index: int
@@ -28,6 +29,7 @@ class Frame:
     name: str | None = None
     arrived_s: float | None = None
     duration_s: float | None = None
+    reconnections: int = 0
 
 
 @dataclass(frozen=True)

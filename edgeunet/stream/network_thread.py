@@ -71,6 +71,7 @@ class NetworkThread:
         self._on_event = on_event
         self._limit = options.frame_limit
         self._forgets = not options.temporal
+        self._reconnections = 0
         self._asked_to_stop = stop
         self._ending = threading.Event()
         self.done = threading.Event()
@@ -157,8 +158,10 @@ class NetworkThread:
         seen = frame.image if self._noise is None else self._noise.add(frame.image)
         with self._activity.at_work("the network"):
             before_s = time.perf_counter()
-            if self._forgets:
+            # What a camera saw before it was lost says nothing about what it sees now.
+            if self._forgets or frame.reconnections != self._reconnections:
                 self._opened.executor.restart()
+                self._reconnections = frame.reconnections
             outputs = self._opened.executor.run(seen)
             self.meter.add_latency(_MS_PER_S * (time.perf_counter() - before_s))
         if frame.arrived_s is not None:

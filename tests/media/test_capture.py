@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +11,9 @@ from edgeunet.errors import SourceError
 from edgeunet.media.capture import LiveSource, ReadAhead
 from edgeunet.media.clip_facts import ClipFacts
 from edgeunet.media.frames import Frame, SourceReport
+from edgeunet.media.live import reconnecting
+from edgeunet.media.live.live_inputs import Loss, LostInputError, Picture
+from edgeunet.media.live.reconnecting import Patience, ReconnectingSource
 from edgeunet.media.sources import open_source
 from tests.media.clips import picture
 
@@ -170,3 +174,32 @@ def test_a_failure_comes_after_the_frames_before_it() -> None:
     with pytest.raises(SourceError, match="the disk is gone"):
         ahead.read()
     ahead.close()
+
+
+class TwoFrames:
+    """An input that is lost after two frames."""
+
+    frame_rate, damaged = 25.0, 0
+
+    def __init__(self) -> None:
+        self.left = 2
+
+    def read(self) -> Picture:
+        if not self.left:
+            raise LostInputError(Loss.ERROR, "lost", hint="wait")
+        self.left -= 1
+        return Picture(picture(0), None)
+
+    def interrupt(self) -> None:
+        return None
+
+    def close(self) -> None:
+        return None
+
+
+def test_frames_say_how_often_their_camera_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconnecting, "_Waits", lambda: SimpleNamespace(next_s=lambda loss: 0.0))
+    source = ReconnectingSource("camera", TwoFrames, Patience(1.0, 5.0))
+    frames = [source.read() for _ in range(5)]
+    source.close()
+    assert [frame and frame.reconnections for frame in frames] == [0, 0, 1, 1, 2]

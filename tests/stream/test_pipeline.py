@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,10 @@ from edgeunet.bundle import Bundle
 from edgeunet.errors import EngineError, SinkError, SourceError, UsageError
 from edgeunet.media.frames import Frame
 from edgeunet.media.sinks.video import VideoSink
+from edgeunet.media.sources.pattern import PatternSource
 from edgeunet.metrics import psnr_db
 from edgeunet.run.executor import Executor
-from edgeunet.specs import Image, Task
+from edgeunet.specs import Array, Image, Task
 from edgeunet.stream import RunOptions, RunSummary, opening, run_pipeline, slots
 from edgeunet.stream.opening import StoppedWhileOpening
 from tests.bundle.tiny import tiny_bundle
@@ -306,6 +309,27 @@ def test_a_viewer_may_close_the_window(bundle: Bundle, monkeypatch: pytest.Monke
     assert (summary.complete, summary.interrupted) == (False, False)
     assert [(sink.written, sink.closed) for sink in summary.sinks] == [(1, True)]
     assert summary.frames < 9
+
+
+def test_a_camera_that_comes_back_starts_anew(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    read, answer = PatternSource.read, Executor.run
+
+    def with_losses(self: PatternSource) -> Frame | None:
+        frame = read(self)
+        return frame and dataclasses.replace(frame, reconnections=frame.index // 3)
+
+    def noted(self: Executor, image: Image) -> Mapping[str, Array]:
+        seen.append("frame")
+        return answer(self, image)
+
+    monkeypatch.setattr(PatternSource, "read", with_losses)
+    monkeypatch.setattr(Executor, "run", noted)
+    monkeypatch.setattr(Executor, "restart", lambda self: seen.append("anew"))
+    run(bundle, "test://?frames=7")
+    assert seen == [*["frame"] * 3, "anew", *["frame"] * 3, "anew", "frame"]
 
 
 def test_many_skipped_images_are_not_all_listed(bundle: Bundle, tmp_path: Path) -> None:

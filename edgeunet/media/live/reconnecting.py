@@ -139,6 +139,7 @@ class ReconnectingSource:
             self._clock.time_s(picture.time_s, arrived_s),
             picture.image,
             arrived_s=arrived_s,
+            reconnections=self._returns,
         )
         self._delivered += 1
         return frame
