@@ -134,6 +134,11 @@ def _picture(graph: ir.Graph, value: ir.Value, said: Said, file: str) -> Foreign
         raise GraphError(f"{file} takes no picture", hint=_NO_FRAMES_HINT)
     layout = said.layout or found or "nchw"
     shape = value.shape
+    if shape is not None and isinstance(shape[0], int) and shape[0] != 1:
+        raise GraphError(
+            f"{file} takes {shape[0]} pictures at a time: {said.name!r} is {shape_text(value)}",
+            hint="export it again for one, or with an open (dynamic) first axis",
+        )
     channels = _read_channels(value)
     if shape is not None:
         own = shape[1 if layout == "nchw" else 3]

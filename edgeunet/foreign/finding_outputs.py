@@ -87,7 +87,13 @@ def _kind_of(
 ) -> OutputKind | None:
     """Return what an output is likely to be, or None."""
     whole = value.dtype is not None and value.dtype.is_integer()
-    if len(shape) in (2, 3, 4) and whole and shape[-2:] == frame and set(shape[:-2]) == {1}:
+    mask = value.dtype is ir.DataType.BOOL and len(shape) == 3
+    if (
+        len(shape) in (2, 3, 4)
+        and (whole or mask)
+        and shape[-2:] == frame
+        and set(shape[:-2]) == {1}
+    ):
         return OutputKind.LABELS
     flat = shape[:1] == (1,) and len(shape) in (2, 4) and all(n == 1 for n in shape[2:])
     if flat and 1 <= shape[1] <= _MOST_CLASSES * 256:

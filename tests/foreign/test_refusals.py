@@ -83,6 +83,12 @@ def burst(path: Path) -> Path:
     return saved(path, [("frames", shape)], [node], [("y", [1, 3, 32, 48])], {"w": [3, 15, 3, 3]})
 
 
+def batch(path: Path) -> Path:
+    node = helper.make_node("Relu", ["x"], ["y"])
+    shape: list[int | str] = [4, 3, 32, 48]
+    return saved(path, [("x", shape)], [node], [("y", shape)])
+
+
 def loop(path: Path) -> Path:
     body = helper.make_graph(
         [
@@ -131,6 +137,11 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     "boxes": (boxes, "has 2 inputs, and nothing says what 'shape' (1, 1)", "--input shape=fill"),
     "anchors": (anchors, "its output 'y' is (1, 64, 7) for a frame of 64x64", "--output y=image"),
     "burst": (burst, "takes 5 pictures at once: its input is 'frames' (1, 15,", "frames=5 if"),
+    "batch": (
+        batch,
+        "takes 4 pictures at a time: 'x' is (4, 3, 32, 48)",
+        "export it again for one",
+    ),
     "loop": (loop, "the operator Loop", "export the network without control flow"),
     "own operator": (own_operator, "operator maker.FancyConv", "operators of ONNX alone"),
     "pickle": (pickle, "is not an ONNX model: it is a zip file", "torch.onnx.export"),
@@ -179,3 +190,18 @@ def test_parity_that_misses_is_enforced(tmp_path: Path, monkeypatch: pytest.Monk
     message, _ = ran.failure
     assert message.startswith("the exported graph differs from net.onnx: image on the astronaut")
     assert not target.exists()
+
+
+def test_a_mask_is_a_label_map(tmp_path: Path) -> None:
+    path = tmp_path / "mask.onnx"
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["most"], axes=[1], keepdims=0),
+        helper.make_node("Greater", ["most", "half"], ["y"]),
+    ]
+    saved(path, [("x", [1, 3, 32, 48])], nodes, [("y", [1, 32, 48])], {"half": [1]})
+    model = onnx.load(path)
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.BOOL
+    onnx.save(model, path)
+    ran = edgeunet("export", "--onnx", path, "--out", tmp_path / "mask.bundle")
+    assert ran.code == 0, ran.err
+    assert "labels, 32x48 class numbers" in ran.out
