@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from edgeunet.run.engine_choice import (
 from edgeunet.run.export_command import export_command
 from edgeunet.run.float_frames import Rounding
 from edgeunet.run.promises import FirstFrame
-from edgeunet.run.spaces import Call, Space
+from edgeunet.run.spaces import Call, HostSpace, OnRows, Space
 from edgeunet.run.windows import StageRunner, scratch_bytes
 from edgeunet.run.workers import Workers
 from edgeunet.specs import FRAME, Array, Engine, FrameType, Image, TensorSpec
@@ -52,6 +53,7 @@ class Executor:
     on_note: called with one line about the chosen engine, about what it cannot do here, and about
         memory beyond the budget or the prediction; after the first frame as well.
     integer_kernels: False computes INT8 in floats, on onnxruntime, to compare with.
+    in_rows: the name of an image that is handed on in rows, where it can be, and not returned.
     The output arrays must not be used after ``close``. Any thread may run a frame, one at a time.
     """
 
@@ -64,6 +66,7 @@ class Executor:
         workers: int | None = None,
         on_note: Note | None = None,
         integer_kernels: bool = True,
+        in_rows: str | None = None,
     ) -> None:
         manifest = bundle.manifest
         self.height, self.width = manifest.height, manifest.width
@@ -73,6 +76,7 @@ class Executor:
         self._states: dict[str, Any] = {}
         self._repeating = [s.name for s in manifest.states if s.repeats_first]
         self._first_of_clip = True
+        self._in_rows = in_rows
         floats = manifest.frame_type is FrameType.FLOAT32
         self._rounding = Rounding(manifest) if floats else None
         notes: list[str] = []
@@ -104,9 +108,10 @@ class Executor:
             promised += (opened.workers - manifest.plan.workers) * manifest.plan.worker_bytes
         self._first: FirstFrame | None = None if on_note is None else FirstFrame(promised)
 
-    def run(self, image: Image) -> Mapping[str, Array]:
+    def run(self, image: Image, on_rows: OnRows | None = None) -> Mapping[str, Array]:
         """Run every stage on a frame. The next run overwrites the returned arrays.
 
+        on_rows: takes the image ``in_rows`` from its top to its bottom, if ``gives_rows``.
         Raises SourceError when the frame does not have the bundle's size, and EngineError after
         ``close`` or while another thread runs a frame, because both would use the same buffers.
         """
@@ -125,6 +130,8 @@ class Executor:
             if self._closed:
                 raise EngineError(f"{self._name} was closed", hint="open it again")
             try:
+                if isinstance(self._space, HostSpace):
+                    self._space.on_rows = on_rows
                 if self._first_of_clip:
                     self._repeat(image)
                 answers = self._space.run(image)
@@ -149,6 +156,14 @@ class Executor:
     def device_use(self) -> DeviceUse | None:
         """The GPU memory it has taken; None on the CPU."""
         return self._space.use if isinstance(self._space, DeviceSpace) else None
+
+    @property
+    def gives_rows(self) -> bool:
+        """Whether the image ``in_rows`` comes in rows.
+
+        It does on onnxruntime, one window at a time, where its last stage runs in windows.
+        """
+        return bool(self._band)
 
     @property
     def remembers(self) -> bool:
@@ -219,10 +234,11 @@ class Executor:
     def _calls(self, manifest: Manifest) -> list[Call]:
         """Open every stage for every worker, and return the calls of a frame."""
         turns = turns_of_stages(manifest)
+        self._band = self._band_of(manifest)
         buffers = self._buffers(manifest)
         # One worker after the other, because each sets an arena up.
         lanes = [
-            self._runners(manifest, buffers, turns.held_rows, lane)
+            self._runners(manifest, buffers, {**turns.held_rows, **self._band}, lane)
             for lane in range(self._workers.count)
         ]
         calls: list[Call] = []
@@ -272,7 +288,10 @@ class Executor:
     def _buffers(self, manifest: Manifest) -> dict[str, Any]:
         """Allocate a whole buffer for the frame, every held tensor and every output."""
         space, size, kind = self._space, (self.height, self.width), manifest.frame_type
-        outputs = {entry.name: space.output(entry.spec(*size, kind)) for entry in manifest.outputs}
+        outputs = {
+            entry.name: space.output(self._in_band(entry.spec(*size, kind)))
+            for entry in manifest.outputs
+        }
         plan = manifest.plan
         padded = size if plan is None else (plan.height, plan.width)
         spec = TensorSpec(FRAME, (1, *padded, 3), str(kind))
@@ -285,6 +304,33 @@ class Executor:
         arena = space.block(layout.arena_bytes, HELD)
         views = {spec.name: space.view(arena, layout.offsets[spec.name], spec) for spec in held}
         return {FRAME: frame, **views, **self._kept, **outputs}
+
+    def _band_of(self, manifest: Manifest) -> Mapping[str, int]:
+        """Return how many of the frame's rows the image ``in_rows`` has in memory at a time.
+
+        Empty where it is made whole.
+        """
+        name, plan, space = self._in_rows, manifest.plan, self._space
+        if name is None or plan is None or not isinstance(space, HostSpace):
+            return {}
+        window = next(s.window for s in manifest.stages if name in [e.name for e in s.outputs])
+        padded = (plan.height, plan.width) != (self.height, self.width)
+        if window is None or padded or self._workers.count > 1 or self._rounding is not None:
+            return {}
+        if any(state.made_by == name for state in manifest.states):
+            return {}
+        rows = window.cover(plan.height, plan.width)[0]
+        if len(rows) == 1:
+            return {}
+        space.give_rows(name)
+        return {name: max(row.last - row.first for row in rows)}
+
+    def _in_band(self, spec: TensorSpec) -> TensorSpec:
+        """Return an output's spec with the rows that are in memory at a time."""
+        if spec.name not in self._band:
+            return spec
+        count, rows, *others = spec.shape
+        return replace(spec, shape=(count, self._band[spec.name] * rows // self.height, *others))
 
     def _keep(self, manifest: Manifest, shown: Mapping[str, Any]) -> None:
         """Allocate the states. What takes the place of one is written there, or copied at the end.

@@ -6,6 +6,7 @@ list of calls without arguments, the same for all engines.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -14,8 +15,11 @@ import numpy as np
 
 from edgeunet.bundle.manifest import StageEntry
 from edgeunet.specs import FRAME, Array, Image, Session, TensorSpec
+from edgeunet.window_turns import pieces_of
 
 Call = Callable[[], object]
+OnRows = Callable[[int, Image], None]
+"""Takes the number of the first row, and rows of an image, (rows, W, 3) uint8 BGR; keeps none."""
 Index = tuple[slice, ...]
 OpenStage = Callable[[StageEntry, Mapping[str, Array]], Session]
 """Opens a stage's session; the mapping holds the arrays that its outputs are written to."""
@@ -152,6 +156,7 @@ class HostSpace:
     """A ``Space`` of numpy arrays.
 
     The caller's frame is used without a copy, unless it must be padded or converted to floats.
+    on_rows: called with the rows of the output that ``give_rows`` named, as soon as they are final.
     """
 
     alignment_bytes = 64
@@ -161,6 +166,8 @@ class HostSpace:
         self._open_stage = open_stage
         self._sessions: list[Session] = []
         self._outputs: dict[str, Array] = {}
+        self._in_rows = ""
+        self.on_rows: OnRows | None = None
         self._pixels: Array | None = None
         # Feeds whose frame is replaced by the caller's array in every run.
         self._feeds_with_frame: list[dict[str, Array]] = []
@@ -215,8 +222,20 @@ class HostSpace:
     def arrival(self, rows: int) -> Call | None:
         return None
 
+    def give_rows(self, name: str) -> None:
+        """Hand rows of an output on in place of the output, whose array holds some rows only."""
+        self._in_rows = name
+
     def departure(self, name: str, rows: tuple[int, int] | None) -> Call | None:
-        return None
+        if name != self._in_rows or rows is None:
+            return None
+        return functools.partial(self._hand_on, *rows)
+
+    def _hand_on(self, start: int, stop: int) -> None:
+        array = self._outputs[self._in_rows]
+        for first, last, place in pieces_of(start, stop, array.shape[1]):
+            if self.on_rows is not None:
+                self.on_rows(first, array[0, place : place + last - first])
 
     def ready(self, calls: Sequence[Call]) -> None:
         self._calls = tuple(calls)
@@ -230,6 +249,8 @@ class HostSpace:
             feeds[FRAME] = given
         for call in self._calls:
             call()
+        if self._in_rows:
+            return {name: a for name, a in self._outputs.items() if name != self._in_rows}
         return self._outputs
 
     def close(self) -> None:

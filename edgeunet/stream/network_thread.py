@@ -5,14 +5,15 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from edgeunet.media.capture import LiveSource, ReadAhead
 from edgeunet.media.frames import Frame
-from edgeunet.specs import Image, Task
+from edgeunet.media.sinks.row_pictures import RowPicture
+from edgeunet.specs import Array, Image, Task
 from edgeunet.stream.activity import Activity
 from edgeunet.stream.added_noise import GaussianNoise
 from edgeunet.stream.class_events import ClassEvent
@@ -162,7 +163,7 @@ class NetworkThread:
             if self._forgets or frame.reconnections != self._reconnections:
                 self._opened.executor.restart()
                 self._reconnections = frame.reconnections
-            outputs = self._opened.executor.run(seen)
+            outputs = self._run(frame, seen, slot)
             self.meter.add_latency(_MS_PER_S * (time.perf_counter() - before_s))
         if frame.arrived_s is not None:
             self.meter.add_age(_MS_PER_S * (time.monotonic() - frame.arrived_s))
@@ -170,6 +171,21 @@ class NetworkThread:
         self._last_s = time.monotonic()
         self.frames += 1
         self._answered.put(slot)
+
+    def _run(self, frame: Frame, seen: Image, slot: Slot) -> Mapping[str, Array]:
+        """Run the network; where the sink takes rows, they are written as they come."""
+        opened = self._opened
+        if opened.row_sink is None:
+            return opened.executor.run(seen)
+        path = opened.row_sink.path_of(frame)
+        picture = RowPicture(path, opened.shape.height, opened.shape.width)
+        try:
+            outputs = opened.executor.run(seen, picture.add)
+        except BaseException:
+            picture.drop()
+            raise
+        slot.picture = picture
+        return outputs
 
     def _deliver(self) -> None:
         try:

@@ -15,6 +15,7 @@ from edgeunet.media.frames import Sink, Source, StreamShape
 from edgeunet.media.live.addresses import known_password
 from edgeunet.media.sinks import is_path, open_sink
 from edgeunet.media.sinks.claims import Claim
+from edgeunet.media.sinks.images import FolderSink, ImageSink
 from edgeunet.media.sinks.leftovers import recover
 from edgeunet.media.sources import LiveOptions, check_source, is_live, open_source
 from edgeunet.run.engine_choice import Note
@@ -22,6 +23,7 @@ from edgeunet.run.executor import Executor, check_size
 from edgeunet.stream.class_events import EventWatcher
 from edgeunet.stream.compose import Composer, View, choose_view
 from edgeunet.stream.preview.preview_options import PreviewOptions
+from edgeunet.stream.row_image import image_in_rows
 from edgeunet.stream.run_options import RunOptions
 from edgeunet.stream.strength import FULL, Blender
 from edgeunet.units import format_size
@@ -44,6 +46,7 @@ class Opened:
     """What a run works with, ready for the first frame.
 
     hung: to be set where the engine hangs in a frame, so that it is left open.
+    row_sink: the sink that the network's image is written to row by row; None where it is whole.
     """
 
     bundle: Bundle
@@ -55,6 +58,7 @@ class Opened:
     preview: PreviewServer | None
     watcher: EventWatcher | None
     hung: threading.Event
+    row_sink: FolderSink | ImageSink | None = None
 
 
 def opened_run(
@@ -128,7 +132,8 @@ def _open(options: RunOptions, stack: contextlib.ExitStack, on_note: Note | None
     source = open_source(options.source, (manifest.height, manifest.width), live)
     stack.callback(source.close)
     check_size(bundle, source.name, source.height, source.width)
-    executor = executor or _engine(options, bundle, stack, on_note, hung)
+    in_rows = image_in_rows(options, manifest, view)
+    executor = executor or _engine(options, bundle, stack, on_note, hung, in_rows)
     composer = Composer(manifest, view)
     counts = [count for count in (source.frame_count, options.frame_limit) if count is not None]
     shape = StreamShape(
@@ -155,7 +160,12 @@ def _open(options: RunOptions, stack: contextlib.ExitStack, on_note: Note | None
         for sink in sinks:
             sink.discard()
         raise
-    return Opened(bundle, view, executor, source, shape, tuple(sinks), server, watcher, hung)
+    row_sink = next((s for s in sinks if isinstance(s, (FolderSink, ImageSink))), None)
+    if not executor.gives_rows:
+        row_sink = None
+    return Opened(
+        bundle, view, executor, source, shape, tuple(sinks), server, watcher, hung, row_sink
+    )
 
 
 def _preview(
@@ -179,6 +189,7 @@ def _engine(
     stack: contextlib.ExitStack,
     on_note: Note | None,
     hung: threading.Event,
+    in_rows: str | None = None,
 ) -> Executor:
     executor = Executor(
         bundle,
@@ -186,6 +197,7 @@ def _engine(
         threads=options.threads,
         workers=options.workers,
         on_note=on_note,
+        in_rows=in_rows,
     )
     # Closing an engine waits for its frame, and one that hangs never ends.
     stack.callback(lambda: None if hung.is_set() else executor.close())

@@ -9,6 +9,7 @@ import numpy as np
 
 from edgeunet.bundle.manifest import Manifest
 from edgeunet.media.frames import Frame
+from edgeunet.media.sinks.row_pictures import RowPicture
 from edgeunet.specs import Array, Image
 from edgeunet.stream.compose import Composer, View
 from edgeunet.stream.strength import FULL, Blender
@@ -21,6 +22,7 @@ class Slot:
     seen: what the network saw, (H, W, 3) uint8 BGR: the frame, or the frame with noise added.
     outputs: the network's outputs by name; denoised ones are mixed by the run's strength.
     image: the view that sinks write, (h, w, 3) uint8 BGR, after ``compose``.
+    picture: the file that the view was written to row by row; None where it is in ``image``.
     users: how many still need it; the pool counts them.
     """
 
@@ -38,6 +40,7 @@ class Slot:
             entry.name: entry.spec(*size).empty() for entry in manifest.outputs
         }
         self.outputs: Mapping[str, Array] = self._buffers
+        self.picture: RowPicture | None = None
         self.users = 0
 
     def fill(self, frame: Frame, seen: Image, outputs: Mapping[str, Array]) -> None:
@@ -48,7 +51,8 @@ class Slot:
             np.copyto(self._noisy, seen)
             self.seen = self._noisy
         for name, buffer in self._buffers.items():
-            np.copyto(buffer, outputs[name])
+            if name in outputs:
+                np.copyto(buffer, outputs[name])
 
     def blend(self) -> None:
         """Mix the denoised output with the frame by the run's strength."""
@@ -57,8 +61,9 @@ class Slot:
             self.outputs = self._blender.blended(self.seen, self._buffers)
 
     def compose(self) -> None:
-        """Make ``image``."""
-        self.image = self._composer.image(self.seen, self.outputs)
+        """Make ``image``, unless it was written row by row."""
+        if self.picture is None:
+            self.image = self._composer.image(self.seen, self.outputs)
 
 
 class SlotPool:
@@ -91,6 +96,10 @@ class SlotPool:
         with self._changed:
             slot.users -= 1
             if slot.users == 0:
+                if slot.picture is not None:
+                    # Of a sink that ended early; a complete one stays.
+                    slot.picture.drop()
+                    slot.picture = None
                 self._free.append(slot)
                 self._changed.notify_all()
 

@@ -9,6 +9,7 @@ from edgeunet.errors import SinkError
 from edgeunet.files import replacing_file
 from edgeunet.media import opencv
 from edgeunet.media.frames import Frame
+from edgeunet.media.sinks.row_pictures import RowPicture
 from edgeunet.names import shown
 from edgeunet.specs import Image
 
@@ -28,10 +29,23 @@ class FolderSink:
             raise _cannot_write(folder, error, 0) from error
 
     def write(self, image: Image, frame: Frame) -> bool:
+        path = self.path_of(frame)
+        _write(path, image, self._written)
+        return self._wrote(path)
+
+    def path_of(self, frame: Frame) -> Path:
+        """Return the file that a frame is written to."""
         name = frame.name or f"frame_{frame.index + 1:06d}"
         # Not with_suffix: it would cut a stem that has dots.
-        _write(self._folder / f"{name}.png", image, self._written)
-        self._stale.discard(f"{name}.png")
+        return self._folder / f"{name}.png"
+
+    def keep(self, picture: RowPicture, frame: Frame) -> bool:
+        """Complete a frame's picture, all rows of which are written."""
+        picture.keep()
+        return self._wrote(self.path_of(frame))
+
+    def _wrote(self, path: Path) -> bool:
+        self._stale.discard(path.name)
         self._written += 1
         return True
 
@@ -60,6 +74,15 @@ class ImageSink:
 
     def write(self, image: Image, frame: Frame) -> bool:
         _write(self._path, image, 0)
+        return True
+
+    def path_of(self, frame: Frame) -> Path:
+        """Return the file that a frame is written to."""
+        return self._path
+
+    def keep(self, picture: RowPicture, frame: Frame) -> bool:
+        """Complete a frame's picture, all rows of which are written."""
+        picture.keep()
         return True
 
     def finish(self) -> None:
