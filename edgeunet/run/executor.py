@@ -108,10 +108,15 @@ class Executor:
             promised += (opened.workers - manifest.plan.workers) * manifest.plan.worker_bytes
         self._first: FirstFrame | None = None if on_note is None else FirstFrame(promised)
 
-    def run(self, image: Image, on_rows: OnRows | None = None) -> Mapping[str, Array]:
+    def run_in_rows(self, image: Image, on_rows: OnRows) -> Mapping[str, Array]:
+        """Run a frame, and hand the image ``in_rows`` on, if ``gives_rows``; else as ``run``."""
+        if isinstance(self._space, HostSpace):
+            self._space.on_rows = on_rows
+        return self.run(image)
+
+    def run(self, image: Image) -> Mapping[str, Array]:
         """Run every stage on a frame. The next run overwrites the returned arrays.
 
-        on_rows: takes the image ``in_rows`` from its top to its bottom, if ``gives_rows``.
         Raises SourceError when the frame does not have the bundle's size, and EngineError after
         ``close`` or while another thread runs a frame, because both would use the same buffers.
         """
@@ -130,8 +135,6 @@ class Executor:
             if self._closed:
                 raise EngineError(f"{self._name} was closed", hint="open it again")
             try:
-                if isinstance(self._space, HostSpace):
-                    self._space.on_rows = on_rows
                 if self._first_of_clip:
                     self._repeat(image)
                 answers = self._space.run(image)
@@ -159,10 +162,7 @@ class Executor:
 
     @property
     def gives_rows(self) -> bool:
-        """Whether the image ``in_rows`` comes in rows.
-
-        It does on onnxruntime, one window at a time, where its last stage runs in windows.
-        """
+        """Whether ``in_rows`` comes in rows: of windows on onnxruntime, one at a time."""
         return bool(self._band)
 
     @property
@@ -306,21 +306,16 @@ class Executor:
         return {FRAME: frame, **views, **self._kept, **outputs}
 
     def _band_of(self, manifest: Manifest) -> Mapping[str, int]:
-        """Return how many of the frame's rows the image ``in_rows`` has in memory at a time.
-
-        Empty where it is made whole.
-        """
+        """Return how many rows ``in_rows`` has in memory at a time; empty where it is whole."""
         name, plan, space = self._in_rows, manifest.plan, self._space
         if name is None or plan is None or not isinstance(space, HostSpace):
             return {}
         window = next(s.window for s in manifest.stages if name in [e.name for e in s.outputs])
         padded = (plan.height, plan.width) != (self.height, self.width)
-        if window is None or padded or self._workers.count > 1 or self._rounding is not None:
-            return {}
-        if any(state.made_by == name for state in manifest.states):
+        if window is None or padded or self._workers.count > 1 or manifest.states:
             return {}
         rows = window.cover(plan.height, plan.width)[0]
-        if len(rows) == 1:
+        if len(rows) == 1 or self._rounding is not None:
             return {}
         space.give_rows(name)
         return {name: max(row.last - row.first for row in rows)}

@@ -180,7 +180,7 @@ class NetworkThread:
         path = opened.row_sink.path_of(frame)
         picture = RowPicture(path, opened.shape.height, opened.shape.width)
         try:
-            outputs = opened.executor.run(seen, picture.add)
+            outputs = opened.executor.run_in_rows(seen, picture.add)
         except BaseException:
             picture.drop()
             raise

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from edgeunet.media import opencv
 from tests.cli.command import edgeunet
@@ -15,7 +17,7 @@ from tests.foreign.plain_networks import ESPCN, DnCNN, UNet
 from tests.media.clips import write_frames
 
 SIZE = (32, 48)
-NETWORKS = {
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "segmenter": lambda: with_random_statistics(UNet()),
     "times2": lambda: ESPCN(2),
     "grey": lambda: with_random_statistics(DnCNN(1)),

@@ -57,7 +57,7 @@ def test_rows_are_those_of_the_whole_image(bundle: Path) -> None:
         for frame, wanted in zip(frames, whole, strict=True):
             taken = Taken()
 
-            assert executor.run(frame, taken) == {}
+            assert executor.run_in_rows(frame, taken) == {}
             assert taken.starts == [0, *np.cumsum([len(part) for part in taken.parts])[:-1]]
             assert max(len(part) for part in taken.parts) < 3 * SIZE[0] // 2
             assert np.array_equal(np.concatenate(taken.parts), wanted)
