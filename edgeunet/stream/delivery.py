@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 from edgeunet.errors import EdgeUnetError, SinkError
 from edgeunet.media.frames import Sink
 from edgeunet.media.sinks import WINDOWS
-from edgeunet.media.sinks.images import FolderSink, ImageSink
+from edgeunet.media.sinks.row_pictures import TakesRows
 from edgeunet.stream.activity import Activity
 from edgeunet.stream.slots import Slot, SlotPool
 
@@ -149,7 +149,7 @@ class SinkThread:
     def _write(self, slot: Slot) -> bool:
         if isinstance(self.sink, SlotSink):
             return self.sink.show(slot)
-        if slot.picture is not None and isinstance(self.sink, (FolderSink, ImageSink)):
+        if slot.picture is not None and isinstance(self.sink, TakesRows):
             return self.sink.keep(slot.picture, slot.frame)
         return self.sink.write(slot.image, slot.frame)
 

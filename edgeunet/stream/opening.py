@@ -15,8 +15,8 @@ from edgeunet.media.frames import Sink, Source, StreamShape
 from edgeunet.media.live.addresses import known_password
 from edgeunet.media.sinks import is_path, open_sink
 from edgeunet.media.sinks.claims import Claim
-from edgeunet.media.sinks.images import FolderSink, ImageSink
 from edgeunet.media.sinks.leftovers import recover
+from edgeunet.media.sinks.row_pictures import TakesRows
 from edgeunet.media.sources import LiveOptions, check_source, is_live, open_source
 from edgeunet.run.engine_choice import Note
 from edgeunet.run.executor import Executor, check_size
@@ -58,7 +58,7 @@ class Opened:
     preview: PreviewServer | None
     watcher: EventWatcher | None
     hung: threading.Event
-    row_sink: FolderSink | ImageSink | None = None
+    row_sink: TakesRows | None = None
 
 
 def opened_run(
@@ -160,7 +160,7 @@ def _open(options: RunOptions, stack: contextlib.ExitStack, on_note: Note | None
         for sink in sinks:
             sink.discard()
         raise
-    row_sink = next((s for s in sinks if isinstance(s, (FolderSink, ImageSink))), None)
+    row_sink = next((s for s in sinks if isinstance(s, TakesRows)), None)
     if not executor.gives_rows:
         row_sink = None
     return Opened(

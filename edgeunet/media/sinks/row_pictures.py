@@ -9,12 +9,13 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol, runtime_checkable
 
 import numpy as np
 
 from edgeunet.errors import SinkError
 from edgeunet.files import replacing_file
+from edgeunet.media.frames import Frame
 from edgeunet.media.sinks.pending_file import PendingFile
 from edgeunet.specs import Image
 
@@ -90,3 +91,16 @@ class RowPicture:
             f"cannot write {str(self._path)!r}: {error.strerror}",
             hint="choose a folder that you may write to, on a disk with space left",
         )
+
+
+@runtime_checkable
+class TakesRows(Protocol):
+    """A sink of picture files that takes a frame's picture row by row."""
+
+    def path_of(self, frame: Frame) -> Path:
+        """Return the file that a frame is written to."""
+        ...
+
+    def keep(self, picture: RowPicture, frame: Frame) -> bool:
+        """Complete a frame's picture, all rows of which are written; see ``Sink.write``."""
+        ...
