@@ -1,8 +1,8 @@
-"""The table of videos in docs/findings/files.md: what every verb makes of kinds of video files.
+"""Prints what every verb makes of kinds of video files. docs/findings/files.md sums it up.
 
     python -m tests.media.verb_table FFMPEG
 
-writes it. The files are made, and their frames and times told, by the programs ffmpeg and ffprobe.
+prints it. The files are made, and their frames and times told, by the programs ffmpeg and ffprobe.
 FFMPEG: the first; ffprobe lies beside it.
 """
 
