@@ -26,7 +26,7 @@ from edgeunet.cli.memory_bundle import (
 )
 from edgeunet.cli.memory_device import device_document, print_device, print_fit
 from edgeunet.cli.memory_tables import print_report, why_whole
-from edgeunet.cli.options import AsJson, Budget, Cpu, Size, Tile, Width
+from edgeunet.cli.options import AsJson, Budget, Cpu, Size, Tile, Width, Workers
 from edgeunet.cli.tensorrt_table import predicted_bytes
 from edgeunet.errors import UsageError
 from edgeunet.specs import Precision
@@ -50,6 +50,7 @@ def command(
     budget: Budget = None,
     cpu: Cpu = None,
     tile: Tile = None,
+    workers: Workers = None,
     board: Annotated[
         str | None,
         typer.Option(
@@ -84,6 +85,7 @@ def command(
         windows=read_windows(tile),
         board=board,
         cpu=cpu_choice(cpu, board),
+        workers=workers,
     )
     if engine != "auto" and not measure:
         raise UsageError(

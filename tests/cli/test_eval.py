@@ -368,3 +368,11 @@ def test_a_bundle_without_a_denoise_head(tmp_path: Path, images: Path) -> None:
     assert msgspec.structs.asdict(made.manifest.outputs[0])["task"] is Task.SEGMENT
     (result,) = _document(edgeunet("eval", made.path, images, "--json"))["data"][0]["results"]
     assert (result["sigma"], result["psnr_db"], result["labels"]) == (0.0, None, None)
+
+
+@pytest.mark.parametrize("option", ["--threads", "--workers"])
+def test_options_of_an_engine_are_for_bundles(option: str, tmp_path: Path) -> None:
+    assert edgeunet("eval", "unetmm", tmp_path, option, 2).failure == (
+        f"{option} is for a BUNDLE: torch runs a MODEL in its own way",
+        f"leave {option} out, or export a bundle",
+    )

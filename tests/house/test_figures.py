@@ -34,6 +34,17 @@ _KODAK = re.compile(r"Kodak.*?((?:\d+\.\d+ / )+\d+\.\d+) dB at sigma ([\d/ ]+)")
             quoted.frames_whole_and_in_windows,
         ),
         (FINDINGS / "windows.md", "## Beside other engines", quoted.peers),
+        (
+            FINDINGS / "latency.md",
+            "## Two threads",
+            lambda: quoted_latency.latency("2", "wall_ratio"),
+        ),
+        (
+            FINDINGS / "latency.md",
+            "## One thread",
+            lambda: quoted_latency.latency("1", "processor_ratio"),
+        ),
+        (FINDINGS / "latency.md", "## Workers", quoted_latency.workers),
         (FINDINGS / "joint.md", "## Through a camera, and in white noise", quoted.joint_in_noise),
         (FINDINGS / "joint.md", "## One network or two", quoted.joint_and_pair),
         (FINDINGS / "int8.md", "## What is lost", quoted.int8_quality),
@@ -59,6 +70,32 @@ def test_a_table_is_that_of_its_source(
     document: Path, heading: str, expected: Callable[[], Rows]
 ) -> None:
     assert table_below(document, heading) == expected()
+
+
+def test_spans_of_times_are_those_of_their_source() -> None:
+    span = quoted_latency.latency_span
+    whole = span("2", "wall_ratio", precision="fp32", windows="none")
+    two = {
+        name: span("2", "wall_ratio", precision=name, windows="auto", workers="2")
+        for name in ("fp32", "int8")
+    }
+    readme = " ".join(README.read_text(encoding="utf-8").split())
+    said = f"{whole} of the time of onnxruntime's defaults, `--tile auto --workers 2` {two['fp32']}"
+    assert f"a whole frame takes {said}, and that in INT8 {two['int8']}" in readme
+    goals = {
+        "two threads, wall time: whole": whole,
+        "`--tile auto`, two workers": two["fp32"],
+        "INT8, `--tile auto`, two workers": two["int8"],
+    }
+    for precision, title in (("fp32", "`--tile auto`"), ("int8", "INT8, `--tile auto`")):
+        goals[f"{title}, one worker"] = span(
+            "2", "wall_ratio", precision=precision, windows="auto", workers="1"
+        )
+    goals["one thread, processor time: `--tile auto`"] = span(
+        "1", "processor_ratio", precision="fp32", windows="auto"
+    )
+    table = table_below(FINDINGS / "latency.md", "## Beside the goals")
+    assert {title: found for title, _, found in table} == goals
 
 
 def test_the_readme_quotes_its_sources() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgeunet.bundle import Bundle
+from edgeunet.choosing.memory import Wanted
 from edgeunet.choosing.plan_choice import plan_request
 from edgeunet.convert.exporting import ExportOrder, draft_bundle
 from edgeunet.errors import EngineError, UsageError
@@ -198,3 +199,10 @@ def test_a_window_runs_after_those_that_it_waits_for() -> None:
     workers.together(lanes, touched)()
     workers.close()
     assert order == [2, 0, 1]
+
+
+def test_an_analysis_can_plan_for_several() -> None:
+    request = Wanted(windows=(48, 64), workers=2).request()
+    assert request is not None
+    assert request.workers == 2
+    assert Wanted(workers=1).fixed
