@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgeunet.recipes import load_recipe, recipe_names
-from tests.house import quoted, quoted_streams
+from tests.house import quoted, quoted_latency, quoted_streams
 from tests.house.quoted import Rows, kodak, one_row, rounded, rows_of, table_below
 from tests.house.quoted_foreign import foreign_networks
 from tests.house.source import ROOT
