@@ -46,7 +46,7 @@ class Drawn:
         kind = self.one_of(
             "conv", "conv", "conv", "up", "pool", "mean", "shuffle", "unshuffle", "resize", "crop",
             "pad", "group", "pointwise", "pointwise", "join", "join", "join", "attend", "norm",
-            "rows", "softmax",
+            "rows", "softmax", "normgroup",
         )  # fmt: skip
         x = self.draw(st.sampled_from(list(self.sizes)[-4:]))
         found = getattr(self, f"_{kind}")(x, *self.sizes[x])
@@ -179,6 +179,16 @@ class Drawn:
             size[0],
             size[1],
         )
+
+    def _normgroup(self, x: str, *size: int) -> tuple[str, tuple[int, int]]:
+        """Normalise joined channels, as exporters write GroupNormalization."""
+        net = self.net
+        groups, epsilon = self.number(1, 2), self.draw(st.sampled_from([0.01, 1.0]))
+        y = net.conv(x, 4, 1)
+        y = net.op("Reshape", y, net.ints(1, groups, -1))
+        scale, bias = net.const(np.ones(groups)), net.const(np.zeros(groups))
+        y = net.op("InstanceNormalization", y, scale, bias, epsilon=epsilon)
+        return net.op("Reshape", y, net.ints(1, 4, *size), channels=4), (size[0], size[1])
 
     def _rows(self, x: str, *size: int) -> tuple[str, tuple[int, int]]:
         content = self.net.generator.standard_normal((size[0], 1))
