@@ -102,8 +102,7 @@ class MemoryReport:
     frame: (height, width) of the input frame; None when no input looks like one.
     skip_bytes: encoder tensors alive while the bottleneck's first node runs, held only for the
         decoder; 0 for a graph without a bottleneck.
-    peak_live_bytes: the largest sum of live activations: the least that an engine needs which runs
-        operator by operator. One that fuses operators may need less.
+    peak_live_bytes: the largest sum of live activations; an engine that fuses may take less.
     arena_bytes: the same with real, aligned offsets, as in ``layout``.
     io_bytes: inputs and outputs of the graph, in buffers of the caller; not part of the peak.
     weight_bytes: weights as stored in the file; not part of any other figure.
