@@ -20,7 +20,7 @@ from edgeunet.choosing.export_subject import NetworkOptions, choose_network
 from edgeunet.choosing.int8 import int8_order
 from edgeunet.choosing.memory import TorchModule, Wanted, subject_of
 from edgeunet.choosing.networks import missing_package
-from edgeunet.choosing.plan_choice import Windows, cpu_choice, plan_request
+from edgeunet.choosing.plan_choice import Windows, cpu_choice, plan_request, planned_engine
 from edgeunet.errors import EdgeUnetError, SourceError, UsageError, near_match
 from edgeunet.images.stated_bits import stating_bits
 from edgeunet.media.sources import open_source
@@ -97,14 +97,15 @@ def memory(
     Raises UsageError for what cannot be asked, BudgetError when nothing fits, GraphError for a
     file that is no network, RecipeError for a network that is not known.
     """
+    kind = None if precision is None else _member(Precision, precision, "precision")
     wanted = Wanted(
         size=_size(size),
-        precision=None if precision is None else _member(Precision, precision, "precision"),
+        precision=kind,
         width=width,
         budget_bytes=_bytes(budget),
         windows=windows,
         board=board,
-        cpu=cpu_choice(cpu, board),
+        cpu=cpu_choice(cpu, board, planned_engine(kind)),
     )
     return subject_of(str(target) if isinstance(target, Path) else target, wanted).report
 
@@ -188,7 +189,7 @@ def export(
             f"calibration and max_drop_db are for INT8, and the export is {kind}",
             hint='add precision="int8", or leave them out',
         )
-    target_engine = Engine.TENSORRT if kind is Precision.FP16 else Engine.ONNXRUNTIME
+    target_engine = planned_engine(kind)
     if int8 is not None:
         target_engine = int8.engine
     chosen_cpu = cpu_choice(cpu, board, target_engine)

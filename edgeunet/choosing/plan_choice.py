@@ -7,7 +7,7 @@ from typing import Literal
 from edgeunet.errors import UsageError
 from edgeunet.planning.request import MOST_WORKERS, WHOLE_FRAME, PlanRequest, WindowSize
 from edgeunet.processors import processors_of
-from edgeunet.specs import Engine
+from edgeunet.specs import Engine, Precision
 from edgeunet.units import format_size
 
 Windows = WindowSize | Literal["auto", "none"]
@@ -98,6 +98,11 @@ def _check_workers(
             f"whole frames have no windows that {workers} workers could share",
             hint="add a budget, or --tile auto",
         )
+
+
+def planned_engine(precision: Precision | None) -> Engine:
+    """Return the engine that a plan is for, unless INT8 names another; None stands for FP32."""
+    return Engine.TENSORRT if precision is Precision.FP16 else Engine.ONNXRUNTIME
 
 
 def cpu_choice(

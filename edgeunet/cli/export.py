@@ -10,7 +10,7 @@ import typer
 from edgeunet.choosing.export_subject import NetworkOptions, choose_network
 from edgeunet.choosing.foreign import ForeignChoice, is_onnx_file
 from edgeunet.choosing.networks import missing_package
-from edgeunet.choosing.plan_choice import cpu_choice
+from edgeunet.choosing.plan_choice import cpu_choice, planned_engine
 from edgeunet.cli.build import (
     build_with_defaults,
     check_buildable,
@@ -28,7 +28,7 @@ from edgeunet.cli.int8 import read_int8, write_sensitivity
 from edgeunet.cli.options import AsJson, Budget, Cpu, Size, Tile, Weights, Width, Workers
 from edgeunet.cli.triton import check_served, serve_bundle
 from edgeunet.errors import UsageError, near_match
-from edgeunet.specs import Engine, FrameType, Precision
+from edgeunet.specs import FrameType, Precision
 from edgeunet.units import parse_size
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def command(
     if out is None and frame_type is FrameType.FLOAT32:
         target = target.with_name(f"{target.stem}-float{target.suffix}")
     served = None if triton is None else check_served(triton, target, request)
-    engine = Engine.TENSORRT if precision is Precision.FP16 else Engine.ONNXRUNTIME
+    engine = planned_engine(precision)
     if int8_wanted is not None:
         engine = int8_wanted.engine
     chosen_cpu = cpu_choice(cpu, board, engine)

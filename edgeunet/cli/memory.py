@@ -15,7 +15,7 @@ from edgeunet.boards import find_board
 from edgeunet.bundle import open_bundle
 from edgeunet.choosing.memory import Wanted, subject_of
 from edgeunet.choosing.networks import is_bundle, missing_package
-from edgeunet.choosing.plan_choice import cpu_choice
+from edgeunet.choosing.plan_choice import cpu_choice, planned_engine
 from edgeunet.cli.choices import read_width, read_windows
 from edgeunet.cli.console import note, print_json
 from edgeunet.cli.memory_bundle import (
@@ -84,7 +84,7 @@ def command(
         budget_bytes=None if budget is None else parse_bytes(budget),
         windows=read_windows(tile),
         board=board,
-        cpu=cpu_choice(cpu, board),
+        cpu=cpu_choice(cpu, board, planned_engine(precision)),
         workers=workers,
     )
     if engine != "auto" and not measure:

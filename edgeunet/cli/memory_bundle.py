@@ -180,5 +180,10 @@ def _refuse_contradictions(name: str, manifest: Manifest, wanted: Wanted) -> Non
             f"precision {wanted.precision} contradicts {name}, which is {manifest.precision}",
             hint=hint,
         )
-    if wanted.fixed or wanted.width is not None:
-        raise UsageError(f"{name} is planned already, and its channels are fixed", hint=hint)
+    if wanted.fixed:
+        raise UsageError(
+            f"a budget, windows or processors cannot change {name}: it is planned already",
+            hint=hint,
+        )
+    if wanted.width is not None:
+        raise UsageError(f"a width cannot change {name}: its channels are fixed", hint=hint)

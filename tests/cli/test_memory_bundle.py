@@ -62,4 +62,6 @@ def test_a_budget_contradicts_a_bundle_there_too(
     ran = edgeunet("memory", bundle, "--budget", "5MiB")
 
     assert ran.code == 2
-    assert ran.failure[0].startswith("planned.bundle is planned already")
+    assert ran.failure[0] == (
+        "a budget, windows or processors cannot change planned.bundle: it is planned already"
+    )
