@@ -8,7 +8,8 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeunet.contracts import ForeignInput
-from edgeunet.graph.inserting import TO_FIRST, TO_LAST, Inserter, as_column
+from edgeunet.graph.inserting import Inserter, as_column
+from edgeunet.graph.summary import TO_FIRST, TO_LAST
 from edgeunet.graph.values import add_initializer, constant_of, static_shape
 from edgeunet.specs import FRAME
 

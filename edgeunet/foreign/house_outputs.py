@@ -9,7 +9,8 @@ import onnx_ir as ir
 
 from edgeunet.contracts import ForeignOutput, OutputKind, ValueRange
 from edgeunet.errors import GraphError
-from edgeunet.graph.inserting import TO_FIRST, TO_LAST, Inserter
+from edgeunet.graph.inserting import Inserter
+from edgeunet.graph.summary import TO_FIRST, TO_LAST
 from edgeunet.graph.values import add_initializer, constant_of, static_shape
 from edgeunet.specs import Task
 

@@ -8,10 +8,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from edgeunet.graph.summary import TO_FIRST, TO_LAST
 from edgeunet.graph.values import Floats, add_initializer, static_shape
-
-TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
-"""Permutations from (N, C, H, W) to (N, H, W, C), and back."""
 
 
 def replace(graph: ir.Graph, node: ir.Node, value: ir.Value) -> None:

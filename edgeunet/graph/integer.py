@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from edgeunet.graph.summary import GraphNode, GraphTensor, GraphView, TensorKind
+from edgeunet.graph.summary import TO_FIRST, TO_LAST, GraphNode, GraphTensor, GraphView, TensorKind
 
 _DEQUANTIZE, _QUANTIZE = "DequantizeLinear", "QuantizeLinear"
 _CONVOLUTIONS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
@@ -102,14 +102,10 @@ class _Joining:
 
     def _is_undone(self, node: GraphNode) -> bool:
         """Return whether a node only moves the channels of 8-bit data to the first or last axis."""
-        if node.op_type != "Transpose":
+        if node.op_type != "Transpose" or node.perm not in (TO_LAST, TO_FIRST):
             return False
-        before, after = (self._view.tensor(name) for name in (node.inputs[0], node.outputs[0]))
-        from_bits = before.dtype in BITS or self._bits(before.name) is not None
-        if len(before.shape) != 4 or not from_bits:
-            return False
-        count, one, two, three = before.shape
-        return after.shape in ((count, two, three, one), (count, three, one, two))
+        before = self._view.tensor(node.inputs[0])
+        return before.dtype in BITS or self._bits(before.name) is not None
 
     def _swept(self, nodes: list[GraphNode]) -> GraphView:
         """Return the graph without unread DequantizeLinear nodes and without unused tensors."""

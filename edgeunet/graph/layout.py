@@ -28,7 +28,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgeunet.graph.convolutions import group_of, is_dense, over_columns
-from edgeunet.graph.inserting import TO_FIRST, TO_LAST, Inserter, copied_order, replace
+from edgeunet.graph.inserting import Inserter, copied_order, replace
+from edgeunet.graph.summary import TO_FIRST, TO_LAST
 from edgeunet.graph.values import (
     Floats,
     add_initializer,

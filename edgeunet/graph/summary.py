@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # TensorRT both let the output share the input's buffer.
 VIEW_OPS = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"})
 
+TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
+"""Permutations from (N, C, H, W) to (N, H, W, C), and back."""
+
 # Their result is known from shapes, so it is a constant and keeps no tensor alive.
 _SHAPE_OPS = frozenset({"Shape", "Size"})
 
@@ -69,6 +72,7 @@ class GraphNode:
 
     index: its position in the execution order.
     inputs, outputs: tensor names; optional ones that are left out are skipped.
+    perm: of a Transpose, the axis of the input that each axis of the output is.
     """
 
     index: int
@@ -76,6 +80,7 @@ class GraphNode:
     op_type: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    perm: tuple[int, ...] = ()
 
     @property
     def label(self) -> str:
@@ -183,7 +188,9 @@ def _view(graph: ir.Graph, title: str) -> GraphView:
                 kind = TensorKind.CONSTANT if folded else TensorKind.ACTIVATION
             _add(tensors, value, kind)
         names = tuple(value.name or "" for value in made)
-        nodes.append(GraphNode(index, node.name or "", node.op_type, reads, names))
+        given = node.attributes.get("perm")
+        perm = () if given is None else tuple(given.as_ints())
+        nodes.append(GraphNode(index, node.name or "", node.op_type, reads, names, perm))
     unmade = sorted(str(name) for name in outputs if name not in tensors)
     if unmade:
         raise GraphError(

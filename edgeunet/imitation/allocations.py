@@ -24,7 +24,8 @@ class Buffer:
 
     least_bytes: it is never smaller. until_bytes: a size that it never reaches; in windows where it
         would, ``beyond_bytes`` are taken instead.
-    threads: the number of threads that share it, if every further one takes as much again.
+    threads: the number of threads that share it, if every further one takes as much again, up to
+        ``most_threads``; 0 for other buffers.
     """
 
     slope: float
@@ -33,6 +34,20 @@ class Buffer:
     until_bytes: int | None = None
     beyond_bytes: int = 0
     threads: int = 0
+    most_threads: int = 0
+
+    def with_threads(self, threads: int) -> Buffer:
+        """Return the same for another number of threads."""
+        if not self.threads:
+            return self
+        count = min(threads, self.most_threads)
+        if self.until_bytes is not None:
+            beyond = self.beyond_bytes // self.threads * count
+            return replace(self, beyond_bytes=beyond, threads=count)
+        slope = self.slope / self.threads * count
+        constant = self.constant // self.threads * count
+        least = self.least_bytes // self.threads * count
+        return replace(self, slope=slope, constant=constant, least_bytes=least, threads=count)
 
     def size_bytes(self, pixels: int) -> int:
         """Return the size for a window of this many pixels."""
@@ -54,11 +69,14 @@ class Allocations:
     buffers: all buffers, numbered by their position.
     steps: for every step, (buffers allocated before it, buffers freed after it).
     kept_bytes: sizes of the blocks that weights take in the arena when the graph is loaded.
+    others: the same graph in the other orders that the engine may run it in. A region has to do
+        for all of them; peaks are those of this one.
     """
 
     buffers: tuple[Buffer, ...]
     steps: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
     kept_bytes: tuple[int, ...]
+    others: tuple[Allocations, ...] = ()
 
     def load(self, arena: Arena) -> None:
         """Allocate what stays allocated from loading on."""
@@ -80,7 +98,8 @@ class Allocations:
         if pixels not in self._extents:
             arena = Arena(_NO_END, DEAD_BYTES)
             self.replay(arena, pixels)
-            self._extents[pixels] = arena.extent_bytes
+            ends = [arena.extent_bytes, *(one.extent_bytes(pixels) for one in self.others)]
+            self._extents[pixels] = max(ends)
         return self._extents[pixels]
 
     def fits(self, pixels: int, region_bytes: int) -> bool:
@@ -90,11 +109,19 @@ class Allocations:
             return True
         arena = Arena(max(region_bytes, 1), DEAD_BYTES)
         self.replay(arena, pixels)
-        return arena.reserved_bytes <= region_bytes
+        alone = arena.reserved_bytes <= region_bytes
+        return alone and all(one.fits(pixels, region_bytes) for one in self.others)
 
     def peak_bytes(self, pixels: int) -> int:
         """Return the largest number of bytes in use at once for a window of this many pixels."""
         return max((math.ceil(s * pixels) + c for s, c in self._live_lines), default=0)
+
+    def with_threads(self, threads: int) -> Allocations:
+        """Return the same for another number of threads."""
+        others = tuple(one.with_threads(threads) for one in self.others)
+        return replace(
+            self, buffers=tuple(one.with_threads(threads) for one in self.buffers), others=others
+        )
 
     def thread_bytes(self, pixels: int) -> int:
         """Return what one more thread takes, for a window of this many pixels."""
@@ -137,8 +164,8 @@ def allocations_of(
     placed: the tensors that grow with the window.
     processor, threads: of the CPU, for onnxruntime.
     in_place: whether kernels may overwrite an input that they read last, as engines do.
-    onnxruntime may run the kernels in several orders; the one with the highest peak is taken. Other
-    engines run the nodes in the order of the graph.
+    onnxruntime may run the kernels in several orders; the one with the highest peak is returned,
+    with the others beside it. Other engines run the nodes in the order of the graph.
     """
     onnxruntime = engine is Engine.ONNXRUNTIME
     orders = orders_of(view, processor, threads) if onnxruntime else [nodes_of(view)]
@@ -147,7 +174,8 @@ def allocations_of(
         for kernel in itertools.chain(*orders):
             kernel.over = kernel.over if kernel.is_view else None
     found = [_allocations(kernels, view, placed, pixels, block) for kernels in orders]
-    return max(found, key=lambda one: one.peak_bytes(pixels))
+    highest = max(found, key=lambda one: one.peak_bytes(pixels))
+    return replace(highest, others=tuple(one for one in found if one is not highest))
 
 
 def _allocations(
@@ -221,4 +249,5 @@ def _scratch(scratch: Scratch, grows: bool, pixels: int) -> Buffer:
         until_bytes=scratch.until_bytes,
         beyond_bytes=scratch.beyond_bytes,
         threads=scratch.threads,
+        most_threads=scratch.most_threads,
     )

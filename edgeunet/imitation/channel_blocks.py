@@ -11,6 +11,7 @@ import collections
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from edgeunet.graph.integer import BITS
 from edgeunet.graph.summary import GraphView
 from edgeunet.imitation.kernels import Kernel, in_blocks, in_order
 
@@ -135,6 +136,8 @@ class ChannelBlocks:
 
     def _pool(self, kernel: Kernel) -> bool:
         if kernel.op_type not in _POOLS or not self._aligned(kernel.inputs):
+            return False
+        if self.view.tensor(kernel.inputs[0]).dtype in BITS:
             return False
         self._make(kernel, [self._entered(kernel.inputs[0])])
         return True

@@ -43,7 +43,8 @@ def float_scratch(
         count = min(threads, groups)
         piece = max(columns, filters) * pixels * _FLOAT
         size_bytes = count * max(piece, _PIECE_BYTES)
-        return (Scratch(size_bytes, least_bytes=count * _PIECE_BYTES, threads=count),)
+        least_bytes = count * _PIECE_BYTES
+        return (Scratch(size_bytes, least_bytes, threads=count, most_threads=groups),)
     count = min(threads, _MOST_THREADS)
     # What is copied at once is smaller than this.
     until = filters * columns * _FLOAT
@@ -53,6 +54,7 @@ def float_scratch(
             until_bytes=until,
             beyond_bytes=count * _PIECE_BYTES,
             threads=count,
+            most_threads=_MOST_THREADS,
         ),
     )
 

@@ -17,7 +17,8 @@ class Scratch:
     size_bytes: at the graph's size; it grows with the window if the kernel's result does.
     least_bytes: it is never smaller. until_bytes: a size that it never reaches; in windows where it
         would, ``beyond_bytes`` are taken instead.
-    threads: the number of threads that share it, if every further one takes as much again.
+    threads: the number of threads that share it, if every further one takes as much again, up to
+        ``most_threads``; 0 for other memory.
     """
 
     size_bytes: int
@@ -25,6 +26,7 @@ class Scratch:
     until_bytes: int | None = None
     beyond_bytes: int = 0
     threads: int = 0
+    most_threads: int = 0
 
 
 @dataclass

@@ -21,6 +21,7 @@ from edgeunet.imitation.convolution_memory import (
     pool_scratch,
     transposed_scratch,
 )
+from edgeunet.imitation.integer_kernels import is_copy
 from edgeunet.imitation.kernels import Kernel, in_order, is_blocked, source_of
 from edgeunet.processors import ProcessorClass
 
@@ -64,11 +65,15 @@ def orders_of(view: GraphView, processor: ProcessorClass, threads: int = 1) -> l
 
 
 def _renumber(kernels: Sequence[Kernel]) -> None:
-    """Give integer kernels new ranks: the library creates them late, and its convolutions twice."""
+    """Give integer kernels new ranks: the library creates them late, and its convolutions twice.
+
+    With these it creates the copies that change the order of channels.
+    """
     for again in (_INTEGER, _INTEGER_CONVOLUTION):
         rank = max((kernel.rank for kernel in kernels), default=0)
         for kernel in in_order(kernels):
-            if kernel.op_type.startswith(again):
+            late = again == _INTEGER_CONVOLUTION and is_copy(kernel.outputs[0])
+            if late or kernel.op_type.startswith(again):
                 rank += 1
                 kernel.rank = rank
 

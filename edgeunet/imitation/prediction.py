@@ -34,14 +34,18 @@ _FIXED_BYTES = 5 << 18
 _BOOKKEEPING = 1 / 32
 # Usual ratio of arena to live bytes; only steers the search.
 _USUAL_FRAGMENTATION = 1.15
-# Factor by which a region that is too small is enlarged.
-_GROWTH = 1.03
-_TRIALS = 12
+# Regions are tried in steps of this factor, up to so many times what is never too small.
+_STEP = 1.01
+_ENOUGH = 1.4
+
+OTHER_THREADS = (1, 2, 8, 16)
+"""Numbers of threads that a region is tried with, beside those of the prediction."""
+
 # Vectors of channels are smaller.
 _SMALL_BYTES = 4096
-# Small tensors that are not in the graph: once, 1 % was missing under a hard limit.
-_MARGIN = 1.015
-_MARGIN_BYTES = 64 << 10
+# Scalars and vectors that are not in the graph: at most 1 KiB was seen at a time.
+_MARGIN = 1.01
+_MARGIN_BYTES = 16 << 10
 
 
 @dataclass(frozen=True)
@@ -160,9 +164,12 @@ def least_bytes(engine: Engine, live_bytes: int) -> int:
     return int(sure) + WORKSPACE_BYTES
 
 
-def region_bytes(runs: Sequence[tuple[Allocations, int]]) -> int:
+def region_bytes(
+    runs: Sequence[tuple[Allocations, int]], other_threads: Sequence[int] = OTHER_THREADS
+) -> int:
     """Return the smallest region found in which onnxruntime's arena can run all stages.
 
+    other_threads: numbers of threads for which it has to do as well; see ``_with_threads``.
     A stage frees all that it allocates, so each stage starts with one free piece behind the
     weights. So each stage can be imitated alone, once.
     """
@@ -170,14 +177,38 @@ def region_bytes(runs: Sequence[tuple[Allocations, int]]) -> int:
     behind = sum(map(up_to_pieces, kept))
     ends = [behind - up_to_pieces(kept[-1]) + kept[-1]] if kept else [0]
     ends += [behind + one.extent_bytes(pixels) for one, pixels in runs if one.steps]
-    size_bytes = max(ends)
-    for _ in range(_TRIALS):
-        # A larger region changes the placement, and may fail where a smaller one works, so both
-        # sizes are checked.
-        if all(_serves(size, kept, runs) for size in (size_bytes, _with_margin(size_bytes))):
-            break
-        size_bytes = math.ceil(size_bytes * _GROWTH)
+    variants = [(runs, 0), *_with_threads(runs, other_threads)]
+    peak = max((one.peak_bytes(pixels) for one, pixels in runs), default=0)
+    # Buffers lie closer together in a small region than in one without a limit.
+    size_bytes, enough = max(ends[0], behind + peak), max(ends) * _ENOUGH
+    # A larger region changes the placement, and may fail where a smaller one works, so that every
+    # size in question is tried.
+    while size_bytes < enough and not all(
+        _serves(size, kept, variant)
+        for variant, more in variants
+        for size in (size_bytes + more, _with_margin(size_bytes) + more)
+    ):
+        size_bytes = math.ceil(size_bytes * _STEP)
     return _with_margin(size_bytes)
+
+
+def _with_threads(
+    runs: Sequence[tuple[Allocations, int]], other_threads: Sequence[int]
+) -> list[tuple[list[tuple[Allocations, int]], int]]:
+    """Return the runs with other numbers of threads, and what their region is larger by.
+
+    A device that has more threads adds ``thread_bytes`` for each; one with fewer adds nothing.
+    """
+    each = max((one.thread_bytes(pixels) for one, pixels in runs), default=0)
+    if not each:
+        return []
+    return [
+        (
+            [(one.with_threads(count), pixels) for one, pixels in runs],
+            max(0, count - THREADS) * each,
+        )
+        for count in other_threads
+    ]
 
 
 def whole_allocations(

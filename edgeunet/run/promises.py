@@ -15,8 +15,8 @@ from edgeunet.run.export_command import export_command
 from edgeunet.specs import Engine, Pool
 from edgeunet.units import format_bytes
 
-KNOWN_VERSIONS = ("1.31", "1.32")
-"""The releases of onnxruntime whose memory was held against the predictions."""
+KNOWN_VERSIONS = ("1.32",)
+"""The releases of onnxruntime whose allocations were traced and are those predicted."""
 
 # Set aside on top of a prediction for what was not measured.
 _MARGIN = 1.25

@@ -11,17 +11,21 @@ CPUID alone. That needs a processor which has what the class has.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from edgeunet.processors import (
     ARM64,
@@ -37,11 +41,12 @@ from edgeunet.processors import (
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".emulated"
+_DEBIAN = CACHE / "arm64"
 _HERE = Path(__file__).parent
 _TEXTS = ROOT / "tests" / "cpuinfo"
 
 # qemu 7.2, Debian 12's, crashes with onnxruntime 1.32.
-_DEBIAN = "trixie"
+_RELEASE = "trixie"
 _KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _DEBS = (
     "qemu-user:amd64",
@@ -58,9 +63,19 @@ _DEBS = (
     "libbz2-1.0:arm64",
     "liblzma5:arm64",
     "libzstd1:arm64",
+    # What OpenCV's wheel takes from the system.
+    *("libgl1:arm64", "libglx0:arm64", "libglvnd0:arm64", "libx11-6:arm64", "libxcb1:arm64"),
+    *("libxau6:arm64", "libxdmcp6:arm64", "libbsd0:arm64", "libmd0:arm64", "libsm6:arm64"),
+    *("libice6:arm64", "libxext6:arm64", "libuuid1:arm64", "libglib2.0-0t64:arm64"),
+    "libpcre2-8-0:arm64",
 )
 _ARM_PYTHON = "3.13"
-_ARM_TAGS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux2014_aarch64")
+_ARM_TAGS = (
+    "manylinux_2_28_aarch64",
+    "manylinux_2_27_aarch64",
+    "manylinux2014_aarch64",
+    "manylinux_2_17_aarch64",
+)
 # What edgeunet's device install needs, without what only the command line prints with.
 _ARM_WHEELS = ("numpy", "msgspec", "flatbuffers", "protobuf", "packaging", "typing-extensions")
 
@@ -70,6 +85,8 @@ _NO_AVX512 = "7:0:b:dc230000 7:0:c:00005842 7:0:d:03c0010c 7:1:a:00000020 7:1:d:
 _NO_AVX_VNNI = "7:1:a:00000010"
 _NO_AVX2 = "7:0:b:00000020 1:0:c:00001000"
 _OLD_CPUINFO = "flags : sse4_1 sse4_2 avx"
+
+Ask = Callable[[Mapping[str, object]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -89,17 +106,47 @@ class Machine:
     cpuinfo: str | None = None
 
     def run(
-        self, module: str, *arguments: str, timeout_seconds: float
+        self, module: str, *arguments: str, timeout_seconds: float, folder: Path = ROOT
     ) -> subprocess.CompletedProcess[str]:
-        """Run ``python -m module`` there."""
+        """Run ``python -m module`` there, in a folder, whose modules are found first."""
         return subprocess.run(
             [*self.prefix, self.python, "-m", module, *arguments],
+            cwd=folder,
             env={**os.environ, **self.environment},
             capture_output=True,
             text=True,
             timeout=timeout_seconds,
             check=False,
         )
+
+    @contextlib.contextmanager
+    def serving(self, module: str, *arguments: str) -> Iterator[Ask]:
+        """Run ``python -m module`` there for as long as it lasts; it answers order after order.
+
+        An order and its answer are a line of JSON each. Raises RuntimeError when it ends instead.
+        """
+        process = subprocess.Popen(
+            [*self.prefix, self.python, "-m", module, *arguments],
+            env={**os.environ, **self.environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+        def ask(order: Mapping[str, object]) -> dict[str, Any]:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            print(json.dumps(order), file=process.stdin, flush=True)
+            answer: dict[str, Any] = json.loads(process.stdout.readline() or "{}")
+            if not answer:
+                raise RuntimeError(f"{self.name}: {module} ended with {process.wait()}")
+            return answer
+
+        with process:
+            try:
+                yield ask
+            finally:
+                process.terminate()
 
     def lacking(self) -> str | None:
         """Return in words what keeps it from running here; None if it can."""
@@ -137,15 +184,20 @@ def _masked(
     )
 
 
-def _arm(name: str, kind: ProcessorClass, model: str) -> Machine:
-    debian = CACHE / "arm64"
+def _arm(model: str, kind: ProcessorClass) -> Machine:
+    """Return an ARM64 machine. ``sys.executable`` there is a script that starts another qemu."""
+    script = str(_script_of(model))
     return Machine(
-        name,
+        model,
         kind,
-        (str(CACHE / "qemu/usr/bin/qemu-aarch64"), "-cpu", model, "-L", str(debian)),
-        python=str(debian / f"usr/bin/python{_ARM_PYTHON}"),
+        (str(CACHE / "qemu/usr/bin/qemu-aarch64"), "-cpu", model, "-L", str(_DEBIAN), "-0", script),
+        python=str(_DEBIAN / f"usr/bin/python{_ARM_PYTHON}"),
         environment={"PYTHONPATH": f"{CACHE / 'arm64-packages'}:{ROOT}"},
     )
+
+
+def _script_of(model: str) -> Path:
+    return _DEBIAN / f"usr/bin/python-{model}"
 
 
 _AVX512_FLAGS = ("avx512f", "avx512bw", "avx512dq", "avx512vl")
@@ -162,8 +214,8 @@ MACHINES = (
         environment={"PYTHONPATH": str(ROOT)},
         cpuinfo=_recorded("xeon-e5-2686"),
     ),
-    _arm("cortex-a76", ARM64_FP16_DOT, "cortex-a76"),
-    _arm("cortex-a72", ARM64, "cortex-a72"),
+    _arm("cortex-a76", ARM64_FP16_DOT),
+    _arm("cortex-a72", ARM64),
 )
 
 
@@ -175,14 +227,14 @@ def machine(name: str) -> Machine:
 def main() -> None:
     """Fetch and make what is not there yet."""
     version = metadata.version("onnxruntime")
-    ready = CACHE / f"ready-{version}"
-    if ready.is_file():
+    ready, wanted = CACHE / "ready", " ".join((version, *_DEBS, *_ARM_WHEELS))
+    if ready.is_file() and ready.read_text() == wanted:
         return
     CACHE.mkdir(exist_ok=True)
-    for step in (_fetch_debian, _fetch_wheels, _mask_onnxruntime):
+    for step in (_fetch_debian, _write_scripts, _fetch_wheels, _mask_onnxruntime):
         print(f"{(step.__doc__ or '').splitlines()[0]}", flush=True)
         step(version)
-    ready.touch()
+    ready.write_text(wanted)
 
 
 def _fetch_debian(version: str) -> None:
@@ -191,7 +243,7 @@ def _fetch_debian(version: str) -> None:
     for folder in (apt / "lists/partial", apt / "archives/partial", debs):
         folder.mkdir(parents=True, exist_ok=True)
     (apt / "status").touch()
-    (apt / "sources.list").write_text(f"deb [signed-by={_KEYS}] {_mirror()} {_DEBIAN} main\n")
+    (apt / "sources.list").write_text(f"deb [signed-by={_KEYS}] {_mirror()} {_RELEASE} main\n")
     (apt / "apt.conf").write_text(
         f'Dir::State "{apt}";\nDir::State::status "{apt}/status";\nDir::Cache "{apt}";\n'
         f'Dir::Etc::sourcelist "{apt}/sources.list";\nDir::Etc::sourceparts "/dev/null";\n'
@@ -201,10 +253,10 @@ def _fetch_debian(version: str) -> None:
     _call("apt-get", "-qq", "update", environment=settings)
     _call("apt-get", "-qq", "download", *_DEBS, environment=settings, folder=debs)
     for deb in debs.glob("*.deb"):
-        target = CACHE / ("qemu" if deb.name.startswith("qemu") else "arm64")
+        target = CACHE / "qemu" if deb.name.startswith("qemu") else _DEBIAN
         target.mkdir(exist_ok=True)
         _call("dpkg-deb", "-x", str(deb), str(target))
-    loader = CACHE / "arm64/lib"
+    loader = _DEBIAN / "lib"
     if not loader.exists():
         loader.symlink_to("usr/lib")
     shutil.rmtree(debs)
@@ -220,14 +272,38 @@ def _mirror() -> str:
     raise SystemExit("error: apt lists no Debian packages\nhint: apt-get update, on Debian")
 
 
+def _write_scripts(version: str) -> None:
+    """Let a Python on ARM64 start others: the system runs no ARM64 programs by itself."""
+    for one in MACHINES:
+        script = _script_of(one.name)
+        if str(script) in one.prefix:
+            words = " ".join(map(shlex.quote, (*one.prefix, one.python)))
+            script.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+            script.chmod(0o755)
+
+
 def _fetch_wheels(version: str) -> None:
     """Install ARM64 wheels, of the same onnxruntime as here."""
+    _install(CACHE / "arm64-packages", "--no-deps", *_ARM_WHEELS, f"onnxruntime=={version}")
+
+
+def install_wheel(wheel: Path, extras: str) -> Machine:
+    """Return a Cortex-A76 that has a wheel of this project with some extras, and not the checkout.
+
+    extras: such as ``cpu,video``. Packages are downloaded with pip.
+    """
+    target = CACHE / "device"
+    shutil.rmtree(target, ignore_errors=True)
+    _install(target, f"{wheel}[{extras}]")
+    return replace(machine("cortex-a76"), environment={"PYTHONPATH": str(target)})
+
+
+def _install(target: Path, *packages: str) -> None:
     tags = [word for tag in _ARM_TAGS for word in ("--platform", tag)]
     _call(
         *(sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"),
-        *("--target", str(CACHE / "arm64-packages"), "--upgrade", "--no-deps", *tags),
-        *("--python-version", _ARM_PYTHON, "--only-binary=:all:"),
-        *(*_ARM_WHEELS, f"onnxruntime=={version}"),
+        *("--target", str(target), "--upgrade", *tags),
+        *("--python-version", _ARM_PYTHON, "--only-binary=:all:", *packages),
     )
 
 
