@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgeunet.recipes import load_recipe, recipe_names
-from tests.house import quoted, quoted_latency, quoted_streams
+from tests.house import quoted, quoted_latency, quoted_processors, quoted_streams
 from tests.house.quoted import Rows, kodak, one_row, rounded, rows_of, table_below
 from tests.house.quoted_foreign import foreign_networks
 from tests.house.source import ROOT
@@ -53,6 +53,13 @@ _KODAK = re.compile(r"Kodak.*?((?:\d+\.\d+ / )+\d+\.\d+) dB at sigma ([\d/ ]+)")
         (FINDINGS / "foreign-networks.md", "## Twelve networks", foreign_networks),
         (FINDINGS / "tensorrt-memory.md", "## Plans", quoted.tensorrt_plans),
         (ROOT / "docs" / "video.md", "## Speed", quoted.video_files),
+        (FINDINGS / "processors.md", "## Answers", quoted_processors.answers),
+        (FINDINGS / "processors.md", "## Memory", quoted_processors.predicted_over_needed),
+        (
+            FINDINGS / "processors.md",
+            "## INT8's layout on ARM64",
+            quoted_processors.integer_layout,
+        ),
         (
             FINDINGS / "streaming.md",
             "# Does a stream overlap its stages, and stay the same?",
