@@ -1,148 +1,172 @@
-"""Does a run keep to its byte limit, and is the prediction it was accepted on right?
+"""Does a run keep to its byte limit, and is a refusal right?
 
-    python -m benchmarks.budgets [--networks A,B] [--sizes 480x640] [--budgets 64,128] [--resume]
+    python -m benchmarks.budgets [--cases unetmm:fp32:240x320,joint:int8:240x320] [--resume]
 
-For every network, frame size and budget: the plan, or the refusal. Every accepted plan runs in a
-fresh process to be measured, and in another one under a hard limit: onnxruntime's arena may take
-what the budget leaves beside the plan's own buffers, and a run that asks for more fails. Where a
-budget is refused, the smallest plan is measured: if it took 15 % less than the refused budget, the
-refusal would have been wrong. Untrained weights: memory does not depend on them.
+For every network, precision and frame size: budgets from the least that fits to one for the whole
+frame, and two that are refused. Plans are for this processor (``--cpu here``), so that nothing is
+to spare because another one takes more. Every accepted plan runs in a fresh process. It keeps its
+budget if what it took is within it, and if onnxruntime's arena asked the system for no second
+region: a limit that is hard for INT8, too (``helpers/regions.py``). A refusal is wrong if the
+smallest plan took 15 % less than was refused.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import statistics
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
-from edgeunet.cli.console import print_table
+from benchmarks.helpers.regions import Taken, taken_by
+from edgeunet.calibration import calibration_path, read_set
+from edgeunet.choosing.shipped_weights import shipped_weights
+from edgeunet.cli.console import note, print_table
 from edgeunet.convert.exporting import ExportOrder, draft_bundle
+from edgeunet.convert.int8_order import Int8Order
 from edgeunet.convert.network_graph import graphs_of_recipe
 from edgeunet.convert.network_plan import planner_of
-from edgeunet.engine.onnxruntime_arenas import ARENA_LIMIT
-from edgeunet.errors import BudgetError, EdgeUnetError, EngineError
+from edgeunet.convert.quantizing import make_quantizer
+from edgeunet.errors import BudgetError, EdgeUnetError
 from edgeunet.planning.frame_plan import FramePlan
 from edgeunet.planning.planner import Planner
 from edgeunet.planning.request import PlanRequest
-from edgeunet.recipes import Recipe, load_recipe
-from edgeunet.run.measured import FEWEST_FRAMES, measure
-from edgeunet.specs import Precision
+from edgeunet.processors import processors_of
+from edgeunet.recipes import load_recipe
+from edgeunet.specs import Engine, Precision
 from edgeunet.units import MIB, format_size, parse_size
 
-NETWORKS = ("unetmm", "joint", "addunet", "unetmm-naf")
-SIZES = ("480x640", "720x1280", "1080x1920")
-BUDGETS_MIB = (48, 56, 64, 80, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
-WIDTH = 16
+CASES = (
+    *(
+        f"{name}:{kind}:240x320"
+        for name in ("unetmm", "joint", "unetmm-naf")
+        for kind in ("fp32", "int8")
+    ),
+    "unet:fp32:240x320",
+    *(f"unetmm:{kind}:480x640" for kind in ("fp32", "int8")),
+    *(f"joint:{kind}:480x640" for kind in ("fp32", "int8")),
+    *(f"unetmm:{kind}:720x1280" for kind in ("fp32", "int8")),
+)
+SET = "photographs"
 THREADS = 2
+# Accepted budgets of a case, and the shares of the least that are refused.
+_ACCEPTED = 6
+_REFUSED = (0.99, 0.85)
 _ENOUGH_SHARE = 0.85
+
+Row = dict[str, object]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--networks", default=",".join(NETWORKS))
-    parser.add_argument("--sizes", default=",".join(SIZES))
-    parser.add_argument("--budgets", default=",".join(map(str, BUDGETS_MIB)), help="in MiB")
+    parser.add_argument("--cases", default=",".join(CASES))
     parser.add_argument("--resume", action="store_true", help="keep the rows that are there")
     arguments = parser.parse_args()
     facts = provenance()
     path = RESULTS / "budgets.csv"
     rows = read_csv(path) if arguments.resume and path.is_file() else []
-    done = {(row["model"], row["size"], str(row["budget_mib"])) for row in rows}
-    for size in arguments.sizes.split(","):
-        for name in arguments.networks.split(","):
-            asked = map(int, arguments.budgets.split(","))
-            left = [b for b in asked if (name, size, str(b)) not in done]
-            if not left:
-                continue
-            recipe = load_recipe(name).with_width(WIDTH)
-            graphs = graphs_of_recipe(recipe)
-            planner = planner_of(graphs, *parse_size(size), Precision.FP32)
-            known: dict[tuple[object, ...], dict[str, object]] = {}
-            for budget in left:
-                rows.append(_row(planner, recipe, size, budget, known))
-                write_csv(path, rows, facts)
-                print(*rows[-1].values(), flush=True)
+    done = {f"{row['model']}:{row['precision']}:{row['size']}" for row in rows}
+    for case in arguments.cases.split(","):
+        if case in done:
+            continue
+        note(case)
+        with tempfile.TemporaryDirectory(prefix="edgeunet-") as folder:
+            rows += _Case(case, Path(folder)).rows()
+        write_csv(path, rows, facts)
     _summarise(rows)
 
 
-def _row(
-    planner: Planner,
-    recipe: Recipe,
-    size: str,
-    budget_mib: int,
-    known: dict[tuple[object, ...], dict[str, object]],
-) -> dict[str, object]:
-    """Plan and run one budget; plans that several budgets share are measured once."""
-    budget = budget_mib << 20
-    row: dict[str, object] = {"model": recipe.name, "size": size, "budget_mib": budget_mib}
-    try:
-        plan = planner.fitting(budget)
-        accepted = True
-    except BudgetError:
-        plan, accepted = planner.smallest(), False
-    key = tuple((one.stage.name, one.window) for one in plan.stages), plan.level, plan.recompute
-    with tempfile.TemporaryDirectory() as folder:
-        order = ExportOrder(recipe, *parse_size(size), Precision.FP32, request=PlanRequest(budget))
-        bundle = draft_bundle(order, Path(folder) / "plan.bundle", plan=plan).path
-        if key not in known:
-            known[key] = _measured(bundle, plan)
-        row |= {"answer": "accepted" if accepted else "refused", **known[key]}
-        if accepted:
-            row["under_cap"] = _under_cap(bundle, plan, budget)
-            row["verdict"] = "held" if row["under_cap"] == "ran" else "BROKEN"
+class _Case:
+    """A network in a precision, at a frame size; plans that budgets share are measured once."""
+
+    def __init__(self, words: str, folder: Path) -> None:
+        name, precision, size = words.split(":")
+        self._recipe, self._size = load_recipe(name), parse_size(size)
+        self._precision, self._folder = Precision(precision), folder
+        weights = shipped_weights(name, self._recipe)
+        int8 = None
+        if self._precision is Precision.INT8:
+            calibration = calibration_path(SET)
+            frames = read_set(calibration)
+            int8 = Int8Order(frames, folder, Engine.ONNXRUNTIME, None, None, calibration.parent)
+        self._order = ExportOrder(
+            self._recipe,
+            *self._size,
+            self._precision,
+            weights=weights,
+            request=PlanRequest(auto=True),
+            int8=int8,
+            cpu="here",
+        )
+        self._graphs = graphs_of_recipe(self._recipe, weights)
+        quantizer = None if int8 is None else make_quantizer(int8, self._graphs)
+        self._planner: Planner = planner_of(
+            self._graphs, *self._size, self._precision, quantizer, processors_of("here")
+        )
+        self._known: dict[object, Taken] = {}
+
+    def rows(self) -> list[Row]:
+        return [self._row(budget) for budget in self._budgets()]
+
+    def _budgets(self) -> Iterator[int]:
+        least = self._planner.smallest().prediction.total_bytes
+        most = self._planner.whole().prediction.total_bytes
+        yield from (int(least * share) for share in _REFUSED)
+        for step in range(_ACCEPTED):
+            yield round(least * (most / least) ** (step / (_ACCEPTED - 1)))
+
+    def _row(self, budget_bytes: int) -> Row:
+        try:
+            plan, answer = self._planner.fitting(budget_bytes), "accepted"
+        except BudgetError:
+            plan, answer = self._planner.smallest(), "refused"
+        taken = self._taken_by(plan)
+        if answer == "accepted":
+            kept = len(taken.regions_bytes) == 1 and taken.measured_bytes <= budget_bytes
+            verdict = "kept" if kept else "BROKEN"
         else:
-            took = float(str(row["measured_mib"]))
-            row["under_cap"] = ""
-            row["verdict"] = "right" if took > _ENOUGH_SHARE * budget_mib else "WRONG"
-    return row
+            verdict = "right" if taken.measured_bytes > _ENOUGH_SHARE * budget_bytes else "WRONG"
+        return {
+            "model": self._recipe.name,
+            "precision": str(self._precision),
+            "size": format_size(*self._size),
+            "budget_mib": round(budget_bytes / MIB, 3),
+            "answer": answer,
+            "stages": len(plan.stages),
+            "recompute_ratio": round(plan.recompute_ratio, 3),
+            "predicted_mib": round(taken.predicted_bytes / MIB, 2),
+            "measured_mib": round(taken.measured_bytes / MIB, 2),
+            "prediction_ratio": round(taken.predicted_bytes / taken.measured_bytes, 4),
+            "regions": len(taken.regions_bytes),
+            "verdict": verdict,
+        }
+
+    def _taken_by(self, plan: FramePlan) -> Taken:
+        key = plan.level, plan.relays, *((one.stage.name, one.window) for one in plan.stages)
+        if key not in self._known:
+            target = self._folder / f"{len(self._known)}.bundle"
+            bundle = draft_bundle(self._order, target, graphs=self._graphs, plan=plan)
+            self._known[key] = taken_by(bundle.path, THREADS)
+            shutil.rmtree(target)
+        return self._known[key]
 
 
-def _measured(bundle: Path, plan: FramePlan) -> dict[str, object]:
-    found = measure(bundle, threads=THREADS, frames=FEWEST_FRAMES)
-    predicted = plan.prediction.total_bytes
-    return {
-        "level": plan.level,
-        "tile": "whole" if not plan.windowed else format_size(*_largest(plan)),
-        "recompute_ratio": round(plan.recompute_ratio, 3),
-        "predicted_mib": round(predicted / MIB, 2),
-        "measured_mib": round(found.measured_bytes / MIB, 2),
-        "prediction_ratio": round(predicted / found.measured_bytes, 4),
-        "seconds": round(statistics.median(found.frames_seconds[1:]), 3),
-    }
-
-
-def _largest(plan: FramePlan) -> tuple[int, int]:
-    windows = [stage.window for stage in plan.stages if stage.window is not None]
-    return max(windows, key=lambda window: window[0] * window[1])
-
-
-def _under_cap(bundle: Path, plan: FramePlan, budget: int) -> str:
-    """Run where the arena cannot take more than the budget leaves beside the other buffers."""
-    # What the arena itself adds for bookkeeping is in no limit of its own.
-    beside = plan.prediction.total_bytes - plan.region_bytes
-    limit = {ARENA_LIMIT: str(budget - beside)}
-    try:
-        measure(bundle, threads=THREADS, frames=FEWEST_FRAMES, environment=limit)
-    except EngineError as error:
-        return f"failed: {error.message}"
-    return "ran"
-
-
-def _summarise(rows: list[dict[str, object]]) -> None:
+def _summarise(rows: list[Row]) -> None:
     accepted = [row for row in rows if row["answer"] == "accepted"]
-    plans = {(row["model"], row["size"], row["tile"], row["predicted_mib"]): row for row in rows}
-    errors = sorted(abs(float(str(row["prediction_ratio"])) - 1) for row in plans.values())
+    errors = sorted(
+        abs(float(error) - 1) for error in {str(row["prediction_ratio"]): None for row in rows}
+    )
     broken = [row for row in rows if row["verdict"] in ("BROKEN", "WRONG")]
     print_table(
-        "budgets, onnxruntime, fp32",
+        "budgets on onnxruntime, this processor",
         ("question", "answer"),
         [
-            ("budgets accepted, run under their cap", str(len(accepted))),
+            ("budgets accepted", str(len(accepted))),
             ("budgets refused", str(len(rows) - len(accepted))),
-            ("caps broken, refusals wrong", str(len(broken))),
-            ("different plans measured", str(len(plans))),
+            ("broken, or wrongly refused", str(len(broken))),
+            ("different plans", str(len(errors))),
             ("prediction, median error", f"{statistics.median(errors):.1%}"),
             ("prediction, largest error", f"{errors[-1]:.1%}"),
         ],

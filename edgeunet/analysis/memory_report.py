@@ -113,7 +113,7 @@ class MemoryReport:
     halo: the largest halo, in pixels.
     held_bytes, state_bytes: held for later stages at the peak, and kept from frame to frame.
     recompute_ratio: arithmetic of the plan over that of the whole frame.
-    predicted_bytes: memory that ``engine`` is predicted to take.
+    predicted_bytes: what ``engine`` is predicted to take, on the processor that takes most.
     planned: the stages.
     gains: the predicted bytes after each measure.
     """
@@ -189,11 +189,7 @@ class MemoryReport:
         )
         held = "handed from stage to stage, within peak and arena"
         rows = [
-            (
-                "skip",
-                "encoder tensors held for the decoder when the bottleneck starts",
-                self.skip_bytes,
-            ),
+            ("skip", "encoder tensors held when the bottleneck starts", self.skip_bytes),
             (
                 "peak live",
                 f"most that is alive at once, a lower bound{reshapes}",
@@ -207,7 +203,9 @@ class MemoryReport:
         if self.state_bytes:
             rows.insert(-2, ("state", "kept from frame to frame", self.state_bytes))
         if self.predicted_bytes is not None:
-            rows.append(("predicted", f"what {self.engine} will take", self.predicted_bytes))
+            rows.append(
+                ("predicted", f"what {self.engine} will take at most", self.predicted_bytes)
+            )
         return rows
 
     def stage_table(self) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:

@@ -21,11 +21,13 @@ _FRAMES = 3
 class Taken:
     """Bytes beside the weights, predicted and measured.
 
+    predicted_bytes: on this processor; None if nothing is known of it. The byte limit holds for the
+        processor that takes most.
     measured_bytes: None if it cannot be measured on this system.
     """
 
     bundle: str
-    predicted_bytes: int
+    predicted_bytes: int | None
     measured_bytes: int | None
 
 
@@ -72,7 +74,6 @@ def run_within_budget(
     """Export whole frames and windows in FP32, run both on camera frames, and measure both."""
     from edgeunet.convert.exporting import ExportOrder, export_bundle
     from edgeunet.convert.network_graph import graphs_of_recipe
-    from edgeunet.convert.network_plan import plan_frames
     from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
     from edgeunet.run.executor import Executor
     from edgeunet.specs import Precision
@@ -88,16 +89,13 @@ def run_within_budget(
         exported = export_bundle(order, target, open_runner=Executor, graphs=graphs)
         bundles.append(exported.bundle)
     whole, windows = bundles
-    plan = plan_frames(graphs, *size, Precision.FP32, WHOLE_FRAME)
-    windowed = windows.manifest.plan
-    predicted = plan.prediction.total_bytes if windowed is None else windowed.predicted_bytes
     differing, largest = _difference(whole, windows, _frames(size))
     return Budgeted(
         size,
         budget_bytes,
         _FRAMES,
-        Taken(whole.path.name, plan.prediction.total_bytes, _measured(whole)),
-        Taken(windows.path.name, predicted, _measured(windows)),
+        _taken(whole),
+        _taken(windows),
         differing,
         largest,
     )
@@ -111,13 +109,15 @@ def print_budgeted(found: Budgeted) -> None:
     print_table(
         f"fp32 at {format_size(*found.size)}, bytes beside the weights; the outputs of "
         f"{found.frames} frames {same}",
-        ("bundle", "byte limit", "predicted", "measured"),
+        ("bundle", "byte limit", "predicted here", "measured"),
         [
             (
                 one.bundle,
                 limit,
-                format_bytes(one.predicted_bytes),
-                "-" if one.measured_bytes is None else format_bytes(one.measured_bytes),
+                *(
+                    "-" if size is None else format_bytes(size)
+                    for size in (one.predicted_bytes, one.measured_bytes)
+                ),
             )
             for one, limit in (
                 (found.whole, "none"),
@@ -125,6 +125,13 @@ def print_budgeted(found: Budgeted) -> None:
             )
         ],
     )
+
+
+def _taken(bundle: Bundle) -> Taken:
+    from edgeunet.run.promises import promise_of
+
+    predicted = promise_of(bundle.manifest).predicted_bytes
+    return Taken(bundle.path.name, predicted, _measured(bundle))
 
 
 def _frames(size: tuple[int, int]) -> list[Image]:

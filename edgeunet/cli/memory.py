@@ -29,6 +29,7 @@ from edgeunet.cli.memory_tables import print_report, why_whole
 from edgeunet.cli.options import AsJson, Budget, Cpu, Size, Tile, Width, Workers
 from edgeunet.cli.tensorrt_table import predicted_bytes
 from edgeunet.errors import UsageError
+from edgeunet.run.promises import promise_of
 from edgeunet.specs import Precision
 from edgeunet.units import parse_bytes, parse_size
 
@@ -108,12 +109,14 @@ def command(
             note(subject.taken)
         if subject.runs_whole is not None and subject.report.frame is not None:
             note(why_whole(subject.runs_whole, subject.report.frame))
-        measured = None
+        measured = predicted_here = None
         if measure and subject.runnable is not None:
             from edgeunet.run.measured import measure as measure_frames
 
             note("measuring: running frames in a process of its own ...")
             measured = measure_frames(subject.runnable, engine=engine)
+            if measured.engine == "onnxruntime" and is_bundle(str(subject.runnable)):
+                predicted_here = promise_of(open_bundle(subject.runnable).manifest).predicted_bytes
             if measured.engine == "onnxruntime" and subject.report.precision is Precision.FP16:
                 note("onnxruntime computes fp16 in fp32 on most CPUs: the estimate is for a GPU")
     if pictures:
@@ -138,9 +141,10 @@ def command(
             if device is not None:
                 document["device"] = device_document(device, plans)
             document["measured_bytes"] = measured.measured_bytes
+            document["predicted_here_bytes"] = predicted_here
         print_json(document)
         return
-    print_report(subject.report, measured)
+    print_report(subject.report, measured, predicted_here)
     if manifest is not None:
         print_promise(manifest)
     if device is not None:

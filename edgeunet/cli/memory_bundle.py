@@ -144,7 +144,7 @@ def _print(manifest: Manifest, predicted: int | None, measured: Measurement | No
         )
     print_promise(manifest)
     if measured is not None:
-        print_measured(measured)
+        print_measured(measured, predicted)
 
 
 def _document(manifest: Manifest, predicted: int | None) -> dict[str, Any]:

@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 _BAR_CELLS = 24
 
 
-def print_report(report: MemoryReport, measured: Measurement | None) -> None:
-    """Print every figure of a report; measured ones have a table of their own."""
+def print_report(
+    report: MemoryReport, measured: Measurement | None, predicted_bytes: int | None = None
+) -> None:
+    """Print every figure of a report; measured ones have a table of their own.
+
+    predicted_bytes: on this processor, if it was measured.
+    """
     print_table(
         f"{report.facts}: estimated from the graph",
         ("figure", "what it is", "estimated"),
@@ -30,20 +35,26 @@ def print_report(report: MemoryReport, measured: Measurement | None) -> None:
     if report.gains:
         _print_gains(report.gains)
     if measured is not None:
-        print_measured(measured)
+        print_measured(measured, predicted_bytes)
     _print_peak(report)
     _print_timeline(report)
 
 
-def print_measured(measured: Measurement) -> None:
-    """Print what the engine took."""
+def print_measured(measured: Measurement, predicted_bytes: int | None) -> None:
+    """Print what the engine took, beside what is predicted for this processor, if it is known."""
+    predicted = "-" if predicted_bytes is None else format_bytes(predicted_bytes)
     above = "process high-water mark above the loaded engine, outputs included"
     print_table(
         f"measured: {measured.engine}, {len(measured.frames_bytes)} frames, a process of its own",
-        ("figure", "what it is", "measured"),
+        ("figure", "what it is", "predicted here", "measured"),
         [
-            ("first frame", above, format_bytes(measured.first_frame_bytes)),
-            ("later frames", "the same, the highest of them", format_bytes(measured.steady_bytes)),
+            ("first frame", above, predicted, format_bytes(measured.first_frame_bytes)),
+            (
+                "later frames",
+                "the same, the highest of them",
+                predicted,
+                format_bytes(measured.steady_bytes),
+            ),
         ],
         text_columns=2,
     )

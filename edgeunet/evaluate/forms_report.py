@@ -15,6 +15,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeunet.bundle.manifest import Manifest
 from edgeunet.errors import UsageError
 from edgeunet.evaluate.backends import Answer, Backend, BundleBackend, Head, head_of
 from edgeunet.evaluate.evaluation import Levels, Result, Row, noisy_image
@@ -22,6 +23,7 @@ from edgeunet.evaluate.protocol import NoiseKind, level_in_words
 from edgeunet.evaluate.truth import DataSet, Sample
 from edgeunet.network_facts import NetworkFacts
 from edgeunet.pixels import as_bytes
+from edgeunet.run.promises import promise_of
 from edgeunet.specs import Task
 from edgeunet.stream.meter import IDENTICAL_DB
 from edgeunet.units import format_size
@@ -42,7 +44,7 @@ class Costs:
 
     disk: all files of the bundle.
     weights, skip, held, peak_live, arena: computed from the graphs, see ARCHITECTURE.md.
-    predicted: expected memory of a run on the engine that the plan was made for.
+    predicted: expected memory of a run: on this processor, or on the GPU that the plan is for.
     """
 
     disk: int | None = None
@@ -178,6 +180,12 @@ def check_alike(first: Backend, other: Backend) -> None:
         )
 
 
+def _predicted(manifest: Manifest) -> int | None:
+    if manifest.cpu is None:
+        return manifest.plan.predicted_bytes if manifest.plan else None
+    return promise_of(manifest).predicted_bytes
+
+
 def candidate_of(backend: Timed, results: Sequence[Result]) -> Candidate:
     """Return the candidate of a backend that was evaluated on every data set."""
     source = backend.backend
@@ -192,7 +200,7 @@ def candidate_of(backend: Timed, results: Sequence[Result]) -> Candidate:
             held=memory.held_bytes if manifest.plan else None,
             peak_live=memory.peak_live_bytes,
             arena=memory.arena_bytes,
-            predicted=manifest.plan.predicted_bytes if manifest.plan else None,
+            predicted=_predicted(manifest),
         )
         if quantization is not None:
             share, target = quantization.macs_share, quantization.target

@@ -67,7 +67,7 @@ _SIZES = {
     "held": ("held", "tensors that one stage of windows makes for a later one"),
     "peak_live": ("peak live", "the largest sum of activations alive at once"),
     "arena": ("arena", "the same, laid out in memory"),
-    "predicted": ("predicted", "what a run is expected to take on its engine"),
+    "predicted": ("predicted", "what a run is expected to take: on this processor, or on a GPU"),
 }
 
 

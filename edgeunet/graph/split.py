@@ -9,8 +9,9 @@ What windows cannot run above the level, such as a mean over the whole frame (NA
 attention), runs once in a part of its own, between two passes of windows. The result is exact, and
 what it reads and makes is held.
 
-Encode and decode can also be divided by level into a chain: stages that take turns, row of windows
-by row (``window_turns.py``). Each stage of a chain has a smaller halo than the whole part has.
+Encode and decode can also be divided by level into chains: stages that take turns, row of windows
+by row (``window_turns.py``). Each stage of a chain has a smaller halo than the whole part has. If
+the core runs in windows too, one chain goes through the whole network, and nothing is held whole.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 import collections
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import onnx_ir as ir
@@ -31,6 +32,9 @@ from edgeunet.graph.phases import Kind, kinds_of, phases_of
 CHAINS = ("encode", "decode")
 """The parts that can be divided into chains, in execution order; they are called so where each is a
 single pass of windows."""
+
+THROUGH = "through"
+"""The name of the chain of all stages."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,12 @@ def split_at(
     """Cut a whole-frame graph so that levels 0..level-1 run window by window.
 
     recompute: number of levels, from the finest, whose encoder values later windows compute again
-        instead of reading them. relays: levels, in ascending order and below ``level``, at which
-        encode and decode are divided into chains. Raises GraphError when there is nothing to cut at
-        this level, when a window cannot compute the encoder values again, or when no part can be
-        divided at these levels.
+        instead of reading them.
+    relays: levels, in ascending order and up to ``level``, at which encode and decode are divided
+        into chains; with ``level`` itself the core runs in windows as well, and all stages are one
+        chain.
+    Raises GraphError when there is nothing to cut at this level, when a window cannot compute the
+    encoder values again, or when no part can be divided at these levels.
     """
     kinds = kinds_of(whole, level)
     if level > whole.levels or Kind.WINDOWED not in kinds.values():
@@ -93,6 +99,8 @@ def split_at(
     groups = _named(list(_groups(whole, level, kinds, phases, cores)))
     if relays:
         groups = [one for group in groups for one in _chained(whole, group, relays)]
+        if level in relays:
+            groups = _one_chain(whole, groups)
         if not any(group.chain for group in groups):
             raise GraphError(
                 f"nothing runs in turns at the levels {relays}",
@@ -249,6 +257,21 @@ def _chained(whole: Geometry, group: _Group, relays: tuple[int, ...]) -> list[_G
         _Group(f"{group.name}-{number}", True, nodes, chain=group.name)
         for number, nodes in enumerate([*pieces, left], 1)
     ]
+
+
+def _one_chain(whole: Geometry, groups: list[_Group]) -> list[_Group]:
+    """Put all groups into one chain, in which the core runs in windows as well.
+
+    Raises GraphError when there is not one core, or when it has operators that no window can run.
+    """
+    once = [group for group in groups if not group.windowed]
+    unable = {*whole.whole_nodes, *whole.vector_nodes}
+    if [group.name for group in once] != ["core"] or once[0].nodes & unable:
+        raise GraphError(
+            "not everything can run in windows, so the stages cannot be one chain",
+            hint="divide it at finer levels alone",
+        )
+    return [replace(group, windowed=True, chain=THROUGH) for group in groups]
 
 
 def _parts(whole: Geometry, groups: list[_Group], again: set[ir.Value]) -> tuple[Part, ...]:

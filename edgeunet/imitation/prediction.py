@@ -28,8 +28,10 @@ from edgeunet.specs import Engine
 
 Areas = NDArray[np.int64]
 
-# Thread stacks, scratch of kernels, and bookkeeping of the session: measured, for every window.
-_FIXED_BYTES = 5 << 18
+# Measured: bookkeeping and scratch that are in no arena, and of every stage's session its threads'
+# stacks. In FP32 up to 1.5 MiB were taken for five stages; in INT8 less.
+_FIXED_BYTES = 20 << 16
+_STAGE_BYTES = 1 << 16
 # The arena keeps 8 bytes of bookkeeping for every 256 of its region.
 _BOOKKEEPING = 1 / 32
 # Usual ratio of arena to live bytes; only steers the search.
@@ -152,7 +154,8 @@ def engine_bytes(engine: Engine, runs: Sequence[tuple[Allocations, int]]) -> int
 def bytes_beside_weights(region: int, runs: Sequence[tuple[Allocations, int]]) -> int:
     """Return what onnxruntime takes with an arena of this region, without packed weights."""
     kept = sum(sum(one.kept_bytes) for one, _ in runs)
-    return region - kept + math.ceil(region * _BOOKKEEPING) + _FIXED_BYTES
+    fixed = _FIXED_BYTES + len(runs) * _STAGE_BYTES
+    return region - kept + math.ceil(region * _BOOKKEEPING) + fixed
 
 
 def least_bytes(engine: Engine, live_bytes: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from edgeunet.window_turns import StageRows, relayed_names, turns_of
 
 # Number of ways in which the budget is divided between window buffers and the engine.
 _SHARES = 48
+# Rooms that are tried are powers of this.
+_SIZE_STEP = 1.025
 
 
 class Cut:
@@ -42,7 +44,7 @@ class Cut:
         """Store the stages of a cut.
 
         size: (rows, columns) of the padded frame. outputs: the names of the frame's outputs.
-        relays: the levels at which encode and decode are divided into chains.
+        relays: the levels that the graph is divided at into chains; see graph/split.py.
         workers: how many windows run at a time.
         """
         self._workers = workers
@@ -73,8 +75,11 @@ class Cut:
     @functools.cached_property
     def least_held_bytes(self) -> int:
         """The bytes of held tensors without those that are relayed."""
-        fixed = self._held(dict.fromkeys(self.relayed, 0))
-        return lay_out_held(self._borders, fixed).arena_bytes
+        return self._without_relayed.arena_bytes
+
+    @functools.cached_property
+    def _without_relayed(self) -> HeldLayout:
+        return lay_out_held(self._borders, self._held(dict.fromkeys(self.relayed, 0)))
 
     @functools.cached_property
     def relayed(self) -> frozenset[str]:
@@ -198,7 +203,20 @@ class Cut:
 
     @functools.cached_property
     def _relay_choices(self) -> RelayChoices:
-        return RelayChoices(self.sized, self.relayed, self._size, self.engine, self._workers)
+        fixed = self._without_relayed
+        spare = {
+            stage.chain: fixed.arena_bytes - taken
+            for stage, taken in zip(self.stages, fixed.live_bytes, strict=True)
+        }
+        return RelayChoices(
+            self.sized,
+            self.relayed,
+            spare,
+            self._size,
+            self.engine,
+            self._live_once,
+            self._workers,
+        )
 
     def smallest_window_size(self) -> WindowSize:
         """Return the smallest (rows, columns) that every windowed stage can run on."""
@@ -230,7 +248,7 @@ class Cut:
     def smallest(self, window: WindowSize | None) -> list[WindowSize | None]:
         """Return the windows with which this cut takes the least memory."""
         if self.relays:
-            return self._relay_choices.smallest(self._live_once)
+            return self._relay_choices.smallest()
         chosen: list[WindowSize | None] = []
         for one in self.sized:
             if not one.stage.windowed:
@@ -258,16 +276,37 @@ class Cut:
             chosen.append(options.window(int(np.argmin(np.where(fits, options.work, np.inf)))))
         return chosen
 
+    def all_within(
+        self, room: float, window: WindowSize | None
+    ) -> Iterator[list[WindowSize | None]]:
+        """Yield windows that fit by a quick estimate, those with the least arithmetic first.
+
+        Each takes less than the one before. room: bytes for window buffers, the engine and relayed
+        tensors. window: the size of every window; None to choose it.
+        What a larger room yields includes all that a smaller one does.
+        """
+        if not self.allows(window):
+            return
+        if self.relays:
+            yield from self._relay_choices.all_within(room)
+            return
+        before = None
+        step = math.floor(math.log(room, _SIZE_STEP)) if room > 1 else 0
+        while (found := self.within(int(_SIZE_STEP**step), window)) is not None:
+            if found != before:
+                yield found
+            before = found
+            step -= 1
+
     def within(self, room: int, window: WindowSize | None) -> list[WindowSize | None] | None:
         """Return the windows with the least arithmetic that fit, None if none fit.
 
-        room: bytes for window buffers and the engine.
-        window: the size of every window; None to choose it.
+        See ``all_within``.
         """
         if not self.allows(window):
             return None
         if self.relays:
-            return self._relay_choices.within(room, self._live_once)
+            return self._relay_choices.within(room)
         # Bytes that window buffers may take, for every way to divide the room.
         shares = np.array([room * step // _SHARES for step in range(1, _SHARES)])
         live_rooms = np.array(
@@ -327,25 +366,28 @@ def cuts_of(
 def _relayed_cuts(
     graph: FrameGraph, cuts: Sequence[Cut], size: WindowSize, costs: Costs, workers: int
 ) -> list[Cut]:
-    """Return the cuts whose encode and decode are chains, divided at the coarsest levels.
+    """Return the cuts with chains, divided at the coarsest levels.
 
     The finer a level, the more of it is relayed, and the smaller the halo that dividing there
-    saves. cuts: those without chains.
+    saves. Of the coarsest cut, whose core is the smallest, the core is in a chain as well or not.
+    cuts: those without chains.
     """
     found = []
+    coarsest = max((cut.level for cut in cuts), default=0)
     for plain in cuts:
         single = any(stage.name in CHAINS for stage in plain.stages)
         # What is kept from frame to frame is read while later stages write over it.
         divided = single and not plain.recompute and not plain.states
-        for first in reversed(range(1, plain.level)) if divided else ():
-            relays = tuple(range(first, plain.level))
-            try:
-                stages = graph.cut(plain.level, relays=relays)
-            except GraphError:
-                break
-            sized = [StageWindowChoices(stage, size, costs) for stage in stages]
-            outputs = graph.outputs
-            cut = Cut(plain.level, 0, sized, size, plain.engine, outputs, relays, workers)
-            if cut.relays_whole_elements:
-                found.append(cut)
+        level = plain.level
+        for first in reversed(range(1, level)) if divided else ():
+            for last in (level, level + 1) if level == coarsest else (level,):
+                relays = tuple(range(first, last))
+                try:
+                    stages = graph.cut(level, relays=relays)
+                except GraphError:
+                    continue
+                sized = [StageWindowChoices(stage, size, costs) for stage in stages]
+                cut = Cut(level, 0, sized, size, plain.engine, graph.outputs, relays, workers)
+                if cut.relays_whole_elements:
+                    found.append(cut)
     return found

@@ -65,7 +65,7 @@ class FramePlan:
     frame: (height, width) in pixels.
     level: the level that the graph is cut at; 0 for a whole frame.
     recompute: the number of skip levels that decode makes again.
-    relays: the levels at which encode and decode are divided into chains; see graph/split.py.
+    relays: the levels that the graph is divided at into chains; see graph/split.py.
     height, width: of the padded frame, in pixels.
     held: the tensors that stages hold for later ones.
     states: the tensors that are kept from frame to frame.

@@ -1,16 +1,15 @@
 """Choose the frame plan for a byte limit: the cut, the recomputation and the windows.
 
 Every cut of the graph is tried. A cut determines the held tensors and the memory of the core. The
-rest
-of the budget goes to windows: the larger they are, the less is computed twice. The plan with the
-    least arithmetic is chosen. All sizes are in bytes, all lengths in full-resolution pixels.
+rest of the budget goes to windows: the larger they are, the less is computed twice. The plan with
+the least arithmetic is chosen. All sizes are in bytes, all lengths in full-resolution pixels.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from edgeunet.errors import BudgetError, UsageError
@@ -31,10 +30,11 @@ from edgeunet.units import format_bytes, format_size
 
 # Default limit of the arithmetic, relative to that of the whole frame.
 COMFORTABLE_RATIO = 1.25
-# The quick estimate and the imitation of the engine differ. So the estimate is asked for sizes that
-# are _SIZE_STEP apart, up to _MOST_ASKED times the room.
-_SIZE_STEP = 1.05
+_NEARLY = 1.05
+# The quick estimate may be this much higher than the imitation of the engine.
 _MOST_ASKED = 2.0
+# Of every cut with chains, how many plans with about the most arithmetic are tried.
+_NEAR = 8
 
 # The graph of a whole frame also pads and crops, which takes this much more (measured).
 _PADDED_WHOLE = 1.06
@@ -125,7 +125,7 @@ class Planner:
         # The largest room of a cut gives a lower bound on its work.
         ranked: list[tuple[float, int, Cut]] = []
         for cut in self._cuts:
-            found = cut.within(_size_below(self._most_asked(cut, budget_bytes)), window)
+            found = next(cut.all_within(self._most_asked(cut, budget_bytes), window), None)
             if found is not None:
                 ranked.append((cut.work(found), len(ranked), cut))
         for work, _, cut in sorted(ranked, key=lambda entry: entry[:2]):
@@ -155,7 +155,10 @@ class Planner:
         return min([*plans, self.whole()] if window is None else plans, key=_size)
 
     def comfortable(self, window: WindowSize | None = None) -> FramePlan:
-        """Return the plan with the least memory whose ratio is at most COMFORTABLE_RATIO."""
+        """Return a plan with about the least memory whose ratio is at most COMFORTABLE_RATIO.
+
+        It takes up to _NEARLY times the least memory, where that saves arithmetic.
+        """
         if window is not None:
             plans = self._smallest_of_each_cut(window)
             little = [plan for plan in plans if plan.recompute_ratio <= COMFORTABLE_RATIO]
@@ -169,7 +172,22 @@ class Planner:
                 best, high = plan, middle
             else:
                 low = middle
-        return best
+        least = min([best, *self._near(COMFORTABLE_RATIO, best)], key=_size)
+        return self.fitting(int(least.prediction.total_bytes * _NEARLY))
+
+    def _near(self, ratio: float, best: FramePlan) -> Iterator[FramePlan]:
+        """Yield plans with chains that do the most arithmetic up to a ratio, and may take less.
+
+        A search by bytes passes over them where a smaller budget has no plan within the ratio. The
+        imitation of the engine goes up and down, so several are tried.
+        """
+        most = best.prediction.total_bytes
+        for cut in (cut for cut in self._cuts if cut.relays):
+            found = list(cut.all_within(self._most_asked(cut, most), None))
+            little = [one for one in found if cut.work(one) <= ratio * self._whole_work]
+            for windows in little[-_NEAR:]:
+                if self._at_least(cut, windows) < most:
+                    yield self._plan(cut, windows)
 
     def in_windows(self, areas: Sequence[int]) -> list[FramePlan]:
         """Return, for every cut without chains and area, a plan with windows of at most that area.
@@ -302,20 +320,12 @@ class Planner:
         return replace(found, engine_bytes=int(found.engine_bytes * _PADDED_WHOLE))
 
     def _refined(self, cut: Cut, budget_bytes: int, window: WindowSize | None) -> FramePlan | None:
-        """Return a cut's plan with the least arithmetic that fits by the engine's imitation.
-
-        The quick estimate is asked for the same sizes at every budget, so that a larger budget
-        never loses a plan.
-        """
-        tried = None
-        asked = _size_below(self._most_asked(cut, budget_bytes))
-        while (windows := cut.within(asked, window)) is not None:
-            if windows != tried and self._at_least(cut, windows) <= budget_bytes:
+        """Return a cut's plan with the least arithmetic that fits by the engine's imitation."""
+        for windows in cut.all_within(self._most_asked(cut, budget_bytes), window):
+            if self._at_least(cut, windows) <= budget_bytes:
                 plan = self._plan(cut, windows)
                 if plan.prediction.total_bytes <= budget_bytes:
                     return plan
-            tried = windows
-            asked = _size_below(asked / _SIZE_STEP**0.5)
         return None
 
     def _at_least(self, cut: Cut, windows: Sequence[WindowSize | None]) -> int:
@@ -380,8 +390,3 @@ def _rank(plan: FramePlan) -> tuple[float, int]:
 
 def _size(plan: FramePlan) -> tuple[int, float]:
     return plan.prediction.total_bytes, plan.recompute_ratio
-
-
-def _size_below(limit: float) -> int:
-    """Return the largest power of _SIZE_STEP, in bytes, that is at most ``limit``."""
-    return int(_SIZE_STEP ** math.floor(math.log(limit, _SIZE_STEP))) if limit > 1 else 0

@@ -210,7 +210,8 @@ def test_the_document_of_an_export_has_its_plan(recipe: Path, there: Path) -> No
     assert plan["budget_bytes"] == 2 * MIB >= plan["predicted_bytes"]
     assert plan["recompute_ratio"] >= 1
     assert plan["engine"] == "onnxruntime"
-    assert [stage["name"] for stage in plan["stages"]] == ["encode", "core", "decode"]
+    parts = [stage["name"].partition("-")[0] for stage in plan["stages"]]
+    assert list(dict.fromkeys(parts)) == ["encode", "core", "decode"]
     assert [path.name for path in there.iterdir()] == [json.loads(ran.out)["bundle"]]
 
 

@@ -208,3 +208,25 @@ def test_chains_take_less_memory_for_the_same_arithmetic() -> None:
         plain = other.comfortable()
     assert not plain.relays
     assert plan.prediction.total_bytes < 0.9 * plain.prediction.total_bytes
+
+
+def test_one_chain_goes_through_the_core_and_holds_nothing_whole() -> None:
+    through = chained((1, 2, 3))
+    assert [stage.name for stage in through.stages] == [stage.name for stage in chained().stages]
+    assert {(stage.chain, stage.windowed) for stage in through.stages} == {("through", True)}
+    assert through.least_held_bytes == 0
+    windows = through.smallest(None)
+    assert all(window is not None for window in windows)
+    held, whole = through.held(windows), through.held([SIZE] * len(windows))
+    assert {spec.name for spec in held} == through.relayed
+    assert all(a.size_bytes < b.size_bytes for a, b in zip(held, whole, strict=True))
+
+
+def test_windows_of_a_chain_come_with_the_least_arithmetic_first_and_each_takes_less() -> None:
+    found = list(chained().all_within(8 * MIB, None))
+    assert len(found) > 10
+    work = [chained().work(windows) for windows in found]
+    assert work == sorted(work)
+    fewer = list(chained().all_within(4 * MIB, None))
+    assert fewer == found[-len(fewer) :], "a larger room has all that a smaller one has"
+    assert found[-1] == chained().smallest(None)

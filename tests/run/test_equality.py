@@ -66,7 +66,7 @@ class Combination:
     gain: scale of the weights.
     frame: (height, width).
     level, recompute: where the plan cuts, and the levels that are computed again.
-    relays: the levels at which encode and decode are divided into chains.
+    relays: the levels that the graph is divided at into chains.
     windows: (height, width) of every stage's windows; None runs it once.
     floats: also compare the floats before rounding.
     """
@@ -182,7 +182,9 @@ def combinations(name: str) -> Iterator[Combination]:
         if index == 0:
             frame = (16, 16)
         gain, floats = (TRAINED, LARGE)[index % 3 == 2], bool(index % 2)
-        relays = relays_of(name, level, recompute, index)
+        stages = stages_of(name, gain, floats, level, recompute, ())
+        once = [(stage.name, stage.operators) for stage in stages if not stage.windowed]
+        relays = relays_of(name, level, recompute, index, through=once == [("core", ())])
         cut = Combination(name, gain, frame, level, recompute, relays, (), floats, index)
         stages = stages_of(name, gain, floats, level, recompute, relays)
         kind = ("windows", "windows", "smallest", "strips", "one")[int(generator.integers(5))]
@@ -193,11 +195,17 @@ def combinations(name: str) -> Iterator[Combination]:
         yield replace(cut, windows=windows)
 
 
-def relays_of(name: str, level: int, recompute: int, index: int) -> tuple[int, ...]:
-    """Return some levels to divide at; none where the parts cannot be divided."""
+def relays_of(
+    name: str, level: int, recompute: int, index: int, *, through: bool
+) -> tuple[int, ...]:
+    """Return some levels to divide at; none where the parts cannot be divided.
+
+    through: whether the core can be in a chain.
+    """
     if recompute or level < 2 or name in MEANS:
         return ()
-    subsets = [s for n in range(level) for s in itertools.combinations(range(1, level), n)]
+    levels = range(1, level + through)
+    subsets = [s for n in range(level + through) for s in itertools.combinations(levels, n)]
     return subsets[index % len(subsets)]
 
 
