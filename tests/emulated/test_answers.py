@@ -33,8 +33,8 @@ BUNDLES = [
 ]
 # FP32 sums in another order: another rounding. Nothing was seen beyond 0.0033 % of the bytes.
 FLOAT_SHARE = 1e-4
-# Convolutions kept in floats round otherwise: up to 3.7 % was seen on ARM64, by one step.
-INT8_SHARE = 0.06
+# Sums of two tensors round halves otherwise: 12 % of `joint` was seen on ARM64, by one step.
+INT8_SHARE = 0.15
 LARGEST, WEIGHT, CHANNELS = 255, 127, 16
 
 
