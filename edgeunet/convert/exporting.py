@@ -55,7 +55,7 @@ from edgeunet.convert.remembering_parity import ClipReference, check_clips
 from edgeunet.convert.staging import cpu_entry, memory_entry, plan_entry, write_stages, write_whole
 from edgeunet.errors import UsageError
 from edgeunet.files import check_writable, naming
-from edgeunet.graph.for_engine import finish
+from edgeunet.graph.for_engine import finish, read_frame_late
 from edgeunet.graph.summary import view_of_model
 from edgeunet.network_facts import NetworkFacts
 from edgeunet.planning.frame_plan import FramePlan
@@ -274,9 +274,10 @@ def _draft(
                 size = (order.height, order.width)
                 model = graphs.at(*size, order.precision, quantizer)
                 finish(model, engine, processors)
+                figures = analyse(view_of_model(model), model=facts.name)
+                read_frame_late(model, engine)
                 stages = write_whole(model, folder)
                 view = view_of_model(model)
-                figures = analyse(view, model=facts.name)
                 taken = memory_of_graph(view, processors) if on_cpu else ()
                 entry = None
             else:

@@ -18,7 +18,7 @@ from edgeunet.convert.network_graph import (
 )
 from edgeunet.convert.quantizing import Quantizer
 from edgeunet.errors import UsageError
-from edgeunet.graph.for_engine import finish
+from edgeunet.graph.for_engine import finish, read_frame_late
 from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.graph.summary import view_of_model, write_model
 from edgeunet.models.alignment import BLOCK, HALO
@@ -124,7 +124,8 @@ def plan_frames(
 
         def time_stage(stage: StageGraph, window: WindowSize) -> float:
             path = Path(folder) / "stage.onnx"
-            write_model(finish(stage.at(*window), planner.engine, processors), path)
+            model = finish(stage.at(*window), planner.engine, processors)
+            write_model(read_frame_late(model, planner.engine), path)
             return time_graph(path)
 
         return fastest_plan(planner, planner.activation_budget(request), time_stage)

@@ -25,19 +25,23 @@ def finish(
         if any(one.channel_block is not None for one in processors):
             lay_out_for_cpu(model)
         lay_out_integers(model)
-        _read_frame_late(model.graph)
     return model
 
 
-def _read_frame_late(graph: ir.Graph) -> None:
+def read_frame_late(model: ir.Model, engine: Engine) -> ir.Model:
     """Let the copies of the frame into floats run as late as they can.
 
     Of the kernels that could run next, onnxruntime runs the one that is last in the file. So the
     first ones wait until what reads them has all its other inputs, and no float copy of the frame
-    is held for long.
+    is held for long. The order in the file is then no longer that in which they run, so figures
+    that follow the file are computed before. Changes the graph in place, and returns it.
     """
+    graph = model.graph
+    if engine is not Engine.ONNXRUNTIME:
+        return model
     first = graph[0]
     for node in list(graph):
         source = node.inputs[0] if node.op_type == "Cast" else None
         if source is not None and source.is_graph_input() and node is not first:
             graph.insert_before(first, node)
+    return model

@@ -8,7 +8,7 @@ import onnxruntime as ort
 import pytest
 from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
-from edgeunet.graph.for_engine import finish
+from edgeunet.graph.for_engine import read_frame_late
 from edgeunet.graph.half import to_half
 from edgeunet.graph.layout import LayoutCounts, lay_out_for_cpu
 from edgeunet.graph.stages import FrameGraph
@@ -124,7 +124,7 @@ def test_columns_together_before_a_crop() -> None:
 
 
 def test_the_frame_is_read_late() -> None:
-    model = finish(base("unetmm").clone(), Engine.ONNXRUNTIME)
+    model = read_frame_late(base("unetmm").clone(), Engine.ONNXRUNTIME)
     first = [node.op_type for node in model.graph][:3]
     assert first == ["Cast"] * 3
     assert all(node.inputs[0].is_graph_input() for node in list(model.graph)[:3] if node.inputs[0])

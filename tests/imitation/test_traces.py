@@ -16,7 +16,7 @@ pytest.importorskip("torch")
 pytest.importorskip("onnx_ir")
 
 from edgeunet.convert.network_graph import graphs_of_recipe
-from edgeunet.graph.for_engine import finish
+from edgeunet.graph.for_engine import finish, read_frame_late
 from edgeunet.graph.summary import GraphView, view_of_model
 from edgeunet.imitation.allocations import Allocations
 from edgeunet.imitation.allocations import _allocations as allocations_in_order
@@ -38,7 +38,8 @@ CASES = [(name, network) for name, traces in TRACES.items() for network in trace
 @functools.cache
 def view_of(network: str) -> GraphView:
     graphs = graphs_of_recipe(load_recipe(network))
-    return view_of_model(finish(graphs.at(*SIZE, Precision.FP32), Engine.ONNXRUNTIME))
+    model = finish(graphs.at(*SIZE, Precision.FP32), Engine.ONNXRUNTIME)
+    return view_of_model(read_frame_late(model, Engine.ONNXRUNTIME))
 
 
 @pytest.mark.parametrize(("name", "network"), CASES)
