@@ -1,6 +1,6 @@
 """What does INT8 lose of trained networks of others, with ranges of one's own frames?
 
-    python -m benchmarks.foreign_int8 --own BSD --held-out KODAK [--steps 2000] [--size 192x256]
+    python -m benchmarks.foreign_int8 --own BSD --held-out KODAK [--steps 300] [--size 192x256]
 
 Four networks: the text detector in the wheel of rapidocr-onnxruntime (exported by PaddlePaddle),
 our shipped ``unetmm`` and ``addunet`` as torch modules that somebody brings, and ESPCN for twice
@@ -149,7 +149,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--own", required=True, help="folder of one's own pictures")
     parser.add_argument("--held-out", required=True, help="folder of pictures to measure on")
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--size", default="192x256")
     parser.add_argument("--frames", type=int, default=32, help="of the calibration set")
     parser.add_argument("--only", nargs="*", default=(), help="networks, by name; keeps the others")
