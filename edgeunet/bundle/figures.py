@@ -10,7 +10,7 @@ from edgeunet.analysis.plan_report import FramePlanFacts, StageReport, report_of
 from edgeunet.bundle.folder import Bundle
 from edgeunet.bundle.manifest import FramePlanEntry, StageEntry
 from edgeunet.bundle.tensors import buffer_bytes, held_specs, stage_borders, state_specs
-from edgeunet.graph.summary import GraphView, view_of_file
+from edgeunet.graph.summary import in_running_order, view_of_file
 
 
 def report_of_bundle(bundle: Bundle) -> MemoryReport:
@@ -20,7 +20,7 @@ def report_of_bundle(bundle: Bundle) -> MemoryReport:
     if plan is None:
         graph = bundle.file(manifest.stages[0].graph)
         return replace(
-            analyse(_running(view_of_file(graph)), model=manifest.name),
+            analyse(in_running_order(view_of_file(graph)), model=manifest.name),
             frame=(manifest.height, manifest.width),
             precision=manifest.precision,
         )
@@ -47,31 +47,9 @@ def _figures(bundle: Bundle, stage: StageEntry, plan: FramePlanEntry) -> StageRe
     own = [e for e in (*stage.inputs, *stage.outputs) if e.shape != whole[e.name]]
     return StageReport(
         name=stage.name,
-        report=analyse(_running(view_of_file(bundle.file(stage.graph)))),
+        report=analyse(in_running_order(view_of_file(bundle.file(stage.graph)))),
         window=None if window is None else (window.height, window.width),
         halo=0 if window is None else max(*window.halo_rows, *window.halo_columns),
         window_count=len(rows) * len(columns),
         window_bytes=sum(entry.spec().size_bytes for entry in own),
     )
-
-
-def _running(view: GraphView) -> GraphView:
-    """Return a graph with the nodes that copy the frame into floats just before their readers.
-
-    They are first in the file so that onnxruntime runs them late, see ``read_frame_late``.
-    """
-    first = {
-        node.outputs[0]: node
-        for node in view.nodes
-        if node.op_type == "Cast" and node.inputs[0] in view.inputs
-    }
-    moved = {node.index for node in first.values()}
-    ordered = []
-    for node in view.nodes:
-        if node.index in moved:
-            continue
-        ordered += [first.pop(name) for name in node.inputs if name in first]
-        ordered.append(node)
-    ordered += first.values()
-    nodes = tuple(replace(node, index=index) for index, node in enumerate(ordered))
-    return replace(view, nodes=nodes)

@@ -119,11 +119,11 @@ def _of_file(
     """Analyse a file as it is; with a budget, windows or another size, as it would be exported."""
     from edgeunet.analysis.memory_report import analyse
     from edgeunet.graph.onnx_file import check_weights, read_onnx, with_fixed_axes
-    from edgeunet.graph.summary import view_of_model
+    from edgeunet.graph.summary import in_running_order, view_of_model
 
     name = shown(path.name)
     model, axes = read_onnx(path, wanted.size)
-    report = analyse(view_of_model(model, name=path.stem), model=name)
+    report = analyse(in_running_order(view_of_model(model, name=path.stem)), model=name)
     other_size = report.frame is not None and wanted.size not in (None, report.frame)
     if wanted.width is None and (wanted.fixed or other_size):
         return _of_foreign(path, wanted, request, folder, compares=compares)

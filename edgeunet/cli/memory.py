@@ -140,8 +140,9 @@ def command(
         if measured is not None:
             if device is not None:
                 document["device"] = device_document(device, plans)
+            if predicted_here is not None:
+                document["predicted_here_bytes"] = predicted_here
             document["measured_bytes"] = measured.measured_bytes
-            document["predicted_here_bytes"] = predicted_here
         print_json(document)
         return
     print_report(subject.report, measured, predicted_here)

@@ -10,7 +10,7 @@ import enum
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -151,6 +151,28 @@ def view_of_model(model: ir.Model, name: str | None = None) -> GraphView:
         except ModuleNotFoundError as error:
             raise missing(error) from error
     return _view(model.graph, title)
+
+
+def in_running_order(view: GraphView) -> GraphView:
+    """Return a graph with the nodes that copy the frame into floats just before their readers.
+
+    In our own files they are first, so that onnxruntime runs them late, see ``for_engine``.
+    """
+    first = {
+        node.outputs[0]: node
+        for node in view.nodes
+        if node.op_type == "Cast" and node.inputs[0] in view.inputs
+    }
+    moved = {node.index for node in first.values()}
+    ordered = []
+    for node in view.nodes:
+        if node.index in moved:
+            continue
+        ordered += [first.pop(name) for name in node.inputs if name in first]
+        ordered.append(node)
+    ordered += first.values()
+    nodes = tuple(replace(node, index=index) for index, node in enumerate(ordered))
+    return replace(view, nodes=nodes)
 
 
 def _view(graph: ir.Graph, title: str) -> GraphView:

@@ -56,7 +56,7 @@ NOTHING = (Allocations((), (), ()),)
 FLOAT_TOLERANCE = 1e-5
 # Of all bytes of all networks with weights of a trained scale, and of one network's.
 ROUNDED_OTHERWISE = 1e-5
-ROUNDED_OTHERWISE_IN_ONE = 5e-5
+ROUNDED_OTHERWISE_IN_ONE = 1e-4
 
 
 @dataclass(frozen=True)
