@@ -25,6 +25,7 @@ EXPECTED = {
     "unetmm-base",
     "unetmm-full",
     "unetmm-naf",
+    "unetmm-video",
 }
 
 

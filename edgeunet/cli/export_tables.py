@@ -84,7 +84,10 @@ def print_export(
     print_promise(manifest)
     if plan is None and not order.request.whole:
         note(why_whole(order.request, size, tuned=tuned))
-    advice = None if manifest.cpu is None else about_int8(order.precision, processors_of(order.cpu))
+    advice = None
+    # INT8 of a network that remembers is refused.
+    if manifest.cpu is not None and not order.network.remembers:
+        advice = about_int8(order.precision, processors_of(order.cpu))
     if advice is not None:
         note(advice)
     if order.precision is Precision.FP16:

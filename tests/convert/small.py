@@ -6,13 +6,15 @@ import functools
 from collections.abc import Collection
 
 import msgspec
+import numpy as np
 import onnx_ir as ir
 
 from edgeunet.convert.network_graph import graph_of_recipe
 from edgeunet.graph.int8_placement import Points
 from edgeunet.graph.quantized import quantize
+from edgeunet.graph.values import Floats, static_shape
 from edgeunet.recipes import Recipe, load_recipe, recipe_names
-from edgeunet.specs import Engine, Precision
+from edgeunet.specs import COUNT_NEXT, Engine, Precision
 
 
 def small(name: str, width: int = 8) -> Recipe:
@@ -31,6 +33,9 @@ def graph(name: str, precision: Precision) -> ir.Model:
     return graph_of_recipe(small(name), 32, 48, precision)
 
 
+SINGLE_FRAMES = tuple(n for n in recipe_names() if not load_recipe(n).remembers)
+"""Networks that remember nothing: their graph reads the frame alone."""
+
 BASE = 64
 MEANS = tuple(n for n in recipe_names() if load_recipe(n).network.attention == "all")
 """Networks whose encoder averages the whole frame: no window can make its values again."""
@@ -40,6 +45,23 @@ MEANS = tuple(n for n in recipe_names() if load_recipe(n).network.attention == "
 def base(name: str) -> ir.Model:
     """The graph that stages are cut from: a frame that needs no padding. None changes it."""
     return graph_of_recipe(small(name), BASE, BASE, Precision.FP32)
+
+
+LEAST_COUNT = 8
+"""The count of frames that a memory hands on is one frame at least, in eighths."""
+
+
+def bytes_for(model: ir.Model, seed: int) -> dict[str, Floats]:
+    """Return random bytes for every input: the frame, and the state of one that remembers."""
+    generator = np.random.default_rng(seed)
+    found = {}
+    for value in model.graph.inputs:
+        shape = static_shape(value)
+        assert shape is not None
+        assert value.dtype is ir.DataType.UINT8
+        least = LEAST_COUNT if value.name == COUNT_NEXT else 0
+        found[value.name or ""] = generator.integers(least, 256, shape, dtype=np.uint8)
+    return found
 
 
 def quantized_copy(model: ir.Model, engine: Engine, kept: Collection[int] = ()) -> ir.Model:

@@ -22,7 +22,7 @@ from edgeunet.errors import EngineError, UsageError
 from edgeunet.models.network import build_network
 from edgeunet.models.weights import save_weights
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
-from edgeunet.recipes import Recipe, TemporalKind, load_recipe
+from edgeunet.recipes import Recipe, TemporalKind, folder, load_recipe
 from edgeunet.run.executor import Executor
 from edgeunet.specs import FrameType, Image, Precision
 from tests.bundle.tiny import tiny_bundle
@@ -198,6 +198,16 @@ def test_an_export_compares_clips_with_torch(
         ("count", "count_next"),
         *([("fused", "fused_next")] if kind == "fuse" else []),
     ]
+
+
+def test_the_shipped_weights_are_exported_with_parity(tmp_path: Path) -> None:
+    recipe = load_recipe("unetmm-video").with_width(8)
+    weights = recipe.trained_weights(folder("export"))
+    assert weights is not None
+    order = ExportOrder(recipe, 48, 64, Precision.FP16, weights)
+    exported = export_bundle(order, tmp_path / "it.bundle", open_runner=Executor)
+    assert {"black, third frame", "noise, third frame"} <= {one.frame for one in exported.parity}
+    assert all(figure.holds for figure in exported.parity)
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from edgeunet.recipes import recipe_names
+from edgeunet.recipes import load_recipe, recipe_names
 from edgeunet.specs import Precision, Task
 from tests.convert.compiling import compiled, parsed, the_logger
 from tests.convert.small import graph, small
@@ -20,16 +20,19 @@ NUMPY_NAMES = {trt.uint8: "uint8", trt.float32: "float32"}
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16])
 @pytest.mark.parametrize("name", recipe_names())
 def test_tensorrt_compiles_the_graph(name: str, precision: Precision) -> None:
-    made = parsed(graph(name, precision))
+    model = graph(name, precision)
+    made = parsed(model)
     network = made.network
     height, width = 32, 48
     frame = network.get_input(0)
-    assert network.num_inputs == 1
     assert (frame.name, frame.dtype, tuple(frame.shape)) == (
         "frame",
         trt.uint8,
         (1, height, width, 3),
     )
+    read = [network.get_input(index) for index in range(network.num_inputs)]
+    assert {tensor.name for tensor in read} == {value.name for value in model.graph.inputs}
+    assert (len(read) > 1) == load_recipe(name).remembers
     given = [network.get_output(index) for index in range(network.num_outputs)]
     wanted = []
     for pathway in small(name).pathways:

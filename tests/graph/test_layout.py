@@ -14,8 +14,8 @@ from edgeunet.graph.layout import LayoutCounts, lay_out_for_cpu
 from edgeunet.graph.stages import FrameGraph
 from edgeunet.graph.values import Floats, add_initializer, constant_of, set_input, static_shape
 from edgeunet.recipes import recipe_names
-from edgeunet.specs import Engine
-from tests.convert.small import base
+from edgeunet.specs import COUNT_NEXT, Engine
+from tests.convert.small import LEAST_COUNT, base
 
 BY_RUNS = ["Transpose", "Reshape", "Transpose", "Reshape", "Transpose"]
 BY_PRODUCT = ["Transpose", "Flatten", "Reshape", "MatMul", "Reshape", "Transpose"]
@@ -336,7 +336,9 @@ def run(model: ir.Model) -> list[Floats]:
     )
     generator = np.random.default_rng(2)
     feeds = {
-        node.name: generator.integers(0, 256, node.shape).astype(np.uint8)
+        node.name: generator.integers(
+            LEAST_COUNT if node.name == COUNT_NEXT else 0, 256, node.shape
+        ).astype(np.uint8)
         if node.type == "tensor(uint8)"
         else generator.standard_normal(node.shape).astype(np.float32)
         for node in session.get_inputs()

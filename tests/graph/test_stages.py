@@ -15,8 +15,8 @@ from edgeunet.frame_windows import Halo, recompute_ratio, windows
 from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.graph.values import Floats
 from edgeunet.recipes import recipe_names
-from edgeunet.specs import FRAME
-from tests.convert.small import MEANS, base
+from edgeunet.specs import COUNT_NEXT, FRAME
+from tests.convert.small import LEAST_COUNT, MEANS, base
 from tests.graph.plain_windows import run_in_windows
 
 
@@ -39,11 +39,21 @@ def test_windows_give_what_the_whole_frame_gives(
 ) -> None:
     stages = FrameGraph(base(name)).cut(level, recompute=recompute)
     (whole,) = FrameGraph(base(name)).cut(0)
-    frame = np.random.default_rng(level).integers(0, 256, (1, *size, 3), dtype=np.uint8)
-    tensors: dict[str, Floats] = {FRAME: frame}
+    generator = np.random.default_rng(level)
+    # A network that remembers reads its state beside the frame, in bytes as well.
+    feeds: dict[str, Floats] = {
+        border.name: generator.integers(
+            LEAST_COUNT if border.name == COUNT_NEXT else 0,
+            256,
+            border.shape_at(*size),
+            dtype=np.uint8,
+        )
+        for border in whole.inputs
+    }
+    tensors = dict(feeds)
     for stage in stages:
         run_in_windows(stage, tensors, size, window)
-    wanted: dict[str, Floats] = {FRAME: frame}
+    wanted = dict(feeds)
     run_in_windows(whole, wanted, size, size)
     for border in whole.outputs:
         given, reference = tensors[border.name], wanted[border.name]

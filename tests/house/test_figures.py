@@ -12,6 +12,7 @@ from edgeunet.recipes import load_recipe, recipe_names
 from tests.house import quoted, quoted_latency, quoted_processors, quoted_streams
 from tests.house.quoted import Rows, kodak, one_row, rounded, rows_of, table_below
 from tests.house.quoted_foreign import foreign_networks
+from tests.house.quoted_video import measured_gains, quoted_gains, video_networks
 from tests.house.source import ROOT
 
 README = ROOT / "README.md"
@@ -52,6 +53,7 @@ _KODAK = re.compile(r"Kodak.*?((?:\d+\.\d+ / )+\d+\.\d+) dB at sigma ([\d/ ]+)")
         (FINDINGS / "qat.md", "# Does a fine-tune with 8 bits pay?", quoted.qat),
         (FINDINGS / "foreign-networks.md", "## Twelve networks", foreign_networks),
         (FINDINGS / "tensorrt-memory.md", "## Plans", quoted.tensorrt_plans),
+        (FINDINGS / "video-networks.md", "## Measured", video_networks),
         (ROOT / "docs" / "video.md", "## Speed", quoted.video_files),
         (FINDINGS / "processors.md", "## Answers", quoted_processors.answers),
         (FINDINGS / "processors.md", "## Memory", quoted_processors.predicted_over_needed),
@@ -128,6 +130,7 @@ _WHOLE = {"size": "1080x1920", "precision": "fp32", "run": "whole"}
 def test_the_quality_of_a_recipe_is_that_of_its_source(name: str) -> None:
     for width, text in load_recipe(name).quality.items():
         _check_kodak(f"{name}-{width}", text)
+        assert quoted_gains(text) == measured_gains(text, width)
         gain = re.search(r"real pairs ([+-][\d.]+) dB", text)
         if gain:
             assert float(gain[1]) == round(quoted.camera_gain(f"{name}-{width}"), 2)
@@ -137,6 +140,8 @@ def test_the_quality_of_a_recipe_is_that_of_its_source(name: str) -> None:
 def test_a_model_card_quotes_its_sources(card: Path) -> None:
     text = card.read_text(encoding="utf-8")
     _check_kodak(card.stem, text)
+    width = card.stem.rpartition("-")[2]
+    assert quoted_gains(text) == measured_gains(text, width)
     gain = re.search(r"answer ([\d.]+) dB \(([+-][\d.]+)\)", text)
     if gain:
         row = one_row("camera", noise="camera", subset="all", method=card.stem)

@@ -5,12 +5,19 @@ from __future__ import annotations
 import pytest
 import torch
 
-from edgeunet.models import build_network
+from edgeunet.models import Network, build_network
 from edgeunet.models.counts import count, skip_elements_per_pixel
 from edgeunet.recipes import load_recipe, recipe_names
 from edgeunet.specs import Task
 
 NAMES = recipe_names()
+
+
+def heads(network: Network, image: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return the heads' tensors; those of a first frame for a network that remembers."""
+    if network.recurrence is None:
+        return dict(network.heads(image))
+    return dict(network.heads(image, recalled=network.recall(image, None)))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -39,7 +46,7 @@ def test_padding_is_only_at_the_right_and_bottom(name: str) -> None:
     bottom, right = (-side % network.multiple for side in (30, 37))
     padded = torch.nn.functional.pad(image, (0, right, 0, bottom))
     with torch.no_grad():
-        cropped, whole = dict(network.heads(image)), dict(network.heads(padded))
+        cropped, whole = heads(network, image), heads(network, padded)
     for output, tensor in cropped.items():
         expected = whole[output]
         if tensor.ndim == 4:
@@ -70,7 +77,10 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
         for parameter_name, parameter in network.named_parameters():
             if parameter_name.endswith(("beta", "gamma")):
                 parameter.fill_(0.5)  # zero at the start, as published: nothing would flow
-    outputs = network(torch.rand(2, 3, 32, 32))
+    image = torch.rand(2, 3, 32, 32)
+    outputs = network(image)
+    if network.recurrence is not None:
+        outputs = network.step(image, network.step(image, None)[1])[0]
     sum(tensor.square().mean() for tensor in outputs.values()).backward()
     missing = [n for n, p in network.named_parameters() if p.grad is None]
     assert missing == []

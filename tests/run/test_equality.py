@@ -2,7 +2,8 @@
 
 Floats are compared before the network's last rounding, which could hide a seam. Networks have
 random
-weights, at the scale of a trained network and at a much larger one.
+weights, at the scale of a trained network and at a much larger one. Networks that remember are
+compared over many frames in tests/convert/test_remembering.py.
 """
 
 from __future__ import annotations
@@ -38,11 +39,10 @@ from edgeunet.planning.processor_memory import ProcessorMemory
 from edgeunet.planning.request import PlanRequest, WindowSize
 from edgeunet.planning.window_choices import STEP
 from edgeunet.processors import PROCESSOR_CLASSES
-from edgeunet.recipes import recipe_names
 from edgeunet.run.executor import Executor
 from edgeunet.specs import FRAME, Array, Engine, FrameType, Precision, Task, TensorSpec
 from tests.bundle.tiny import tiny_manifest
-from tests.convert.small import MEANS, small
+from tests.convert.small import MEANS, SINGLE_FRAMES, small
 
 WIDTH = 4
 BASE = 64
@@ -169,7 +169,7 @@ def stages_of(
 
 def combinations(name: str) -> Iterator[Combination]:
     # ``unetmm-awgn`` is the network of ``unetmm``.
-    others = [other for other in recipe_names() if other != "unetmm-awgn"]
+    others = [other for other in SINGLE_FRAMES if other != "unetmm-awgn"]
     generator = np.random.default_rng(others.index(name.removesuffix("-awgn")))
     for index in range(COMBINATIONS):
         level = min(int(generator.choice([1, 1, 2, 2, 3, 4])), small(name).network.levels)
@@ -289,12 +289,12 @@ def tally() -> Iterator[dict[str, tuple[int, int]]]:
     """Counts of bytes that differ and of bytes compared, by network; checked at the end."""
     found: dict[str, tuple[int, int]] = {}
     yield found
-    if len(found) == len(recipe_names()):
+    if len(found) == len(SINGLE_FRAMES):
         otherwise, values = (sum(column) for column in zip(*found.values(), strict=True))
         assert otherwise < ROUNDED_OTHERWISE * values, found
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", SINGLE_FRAMES)
 def test_a_frame_in_windows_is_the_whole_frame(
     name: str, tmp_path: Path, tally: dict[str, tuple[int, int]]
 ) -> None:
