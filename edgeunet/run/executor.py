@@ -27,6 +27,7 @@ from edgeunet.run.engine_choice import (
 from edgeunet.run.export_command import export_command
 from edgeunet.run.float_frames import Rounding
 from edgeunet.run.promises import FirstFrame
+from edgeunet.run.scene_cut import SceneCut
 from edgeunet.run.spaces import Call, HostSpace, OnRows, Space
 from edgeunet.run.windows import StageRunner, scratch_bytes
 from edgeunet.run.workers import Workers
@@ -75,6 +76,7 @@ class Executor:
         self._closed = False
         self._states: dict[str, Any] = {}
         self._repeating = [s.name for s in manifest.states if s.repeats_first]
+        self._cut = SceneCut(looks=bool(manifest.states) and not self._repeating)
         self._first_of_clip = True
         self._in_rows = in_rows
         floats = manifest.frame_type is FrameType.FLOAT32
@@ -135,6 +137,8 @@ class Executor:
             if self._closed:
                 raise EngineError(f"{self._name} was closed", hint="open it again")
             try:
+                if self._cut.is_cut(image):
+                    self._forget()
                 if self._first_of_clip:
                     self._repeat(image)
                 answers = self._space.run(image)
@@ -143,17 +147,13 @@ class Executor:
                 with contextlib.suppress(EngineError):
                     self._forget()
                 raise
-            if self._first is not None:
-                self._check_first(self._first.note())
+            if self._first is not None and self._on_note is not None:
+                note, self._first = self._first.note(), None
+                if note is not None:
+                    self._on_note(note)
             return answers if self._rounding is None else self._rounding.of(answers)
         finally:
             self._busy.release()
-
-    def _check_first(self, note: str | None) -> None:
-        """Tell what the first frame took, if that is more than was predicted."""
-        self._first = None
-        if note is not None and self._on_note is not None:
-            self._on_note(note)
 
     @property
     def device_use(self) -> DeviceUse | None:
@@ -174,6 +174,7 @@ class Executor:
         """Forget all frames: the next one is a first frame."""
         with self._busy:
             self._forget()
+            self._cut.forget()
 
     def memory(self) -> dict[str, Array]:
         """Return a copy of what is kept of the frames before, by name; empty for most networks.
@@ -197,6 +198,7 @@ class Executor:
             for name, tensor in self._states.items():
                 self._space.write(tensor, np.ascontiguousarray(memory[name], np.uint8))
             self._first_of_clip = False
+            self._cut.forget()
 
     def close(self) -> None:
         """Free everything. A frame that another thread runs is finished first."""

@@ -259,3 +259,15 @@ def test_a_network_without_memory_has_none_to_switch_off(tmp_path: Path) -> None
     assert ran.code == 2
     assert "remembers no frames" in ran.err
     assert "leave --temporal out" in ran.err
+
+
+def test_after_a_cut_the_first_frame_is_taken_alone(whole: Bundle) -> None:
+    executor = Executor(whole, "onnxruntime", threads=1)
+    bright = np.tile(np.linspace(0, 255, WIDTH, dtype=np.uint8)[None, :, None], (HEIGHT, 1, 3))
+    dark = bright[:, ::-1].copy()
+    alone = executor.run(dark)["denoised"].copy()
+    executor.restart()
+    for _ in range(3):
+        executor.run(bright)
+    assert np.array_equal(executor.run(dark)["denoised"], alone)
+    assert not np.array_equal(executor.run(dark)["denoised"], alone)
