@@ -123,7 +123,7 @@ def test_a_server_that_never_answers_holds_nobody() -> None:
         assert time.monotonic() - started_s < 1
         poster.close(0.2)
         assert time.monotonic() - started_s < 2
-    assert notes[-1].startswith("warning: 250 messages about events never reached http://127")
+        assert notes[-1].startswith("warning: 250 messages about events never reached http://127")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,7 +141,8 @@ class _Rounds:
                         future.cancel()
                 if not stopped:
                     self._begin_more()
-                self._take(wait(self._running, _LOOK_S, FIRST_COMPLETED).done)
+                done = wait(self._running, _LOOK_S, FIRST_COMPLETED).done
+                self._take([future for future in self._running if future in done])
         finally:
             self._workers.close()
         return self._results
@@ -164,7 +165,7 @@ class _Rounds:
             if not self._running:
                 self._workers.renew()
 
-    def _take(self, done: set[Future[FileResult]]) -> None:
+    def _take(self, done: Sequence[Future[FileResult]]) -> None:
         broken = False
         for future in done:
             job = self._running.pop(future)
