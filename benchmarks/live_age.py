@@ -36,10 +36,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.helpers.record import provenance, write_csv
+from benchmarks.helpers.waiting_network import network_that_waits
 from edgeunet.cli.console import note, print_table
 from edgeunet.media.frames import Frame
 from edgeunet.media.sinks import NoSink
-from edgeunet.run.executor import Executor
 from edgeunet.specs import Array, Image
 from edgeunet.stream import RunOptions, RunSummary, opening, run_pipeline
 from tests.bundle.tiny import tiny_bundle
@@ -125,20 +125,11 @@ def _plain(out: TextIO, *words: str) -> subprocess.Popen[bytes]:
 
 def edgeunet(address: str, folder: Path, seconds: float, sink: Watched) -> RunSummary:
     """Run the stream for so long through a network that only waits."""
-    original = Executor.run
-    answers: dict[str, Array] = {}
-
-    def waiting(self: Executor, image: Image) -> dict[str, Array]:
-        time.sleep(WAIT_S)
-        if not answers:
-            answers.update({name: array.copy() for name, array in original(self, image).items()})
-        return answers
-
     stop = threading.Event()
     timer = threading.Timer(seconds, stop.set)
     bundle = tiny_bundle(folder, 48, 64)
     with (
-        mock.patch.object(Executor, "run", waiting),
+        network_that_waits(WAIT_S),
         mock.patch.object(opening, "open_sink", return_value=sink),
     ):
         timer.start()

@@ -41,6 +41,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
+from benchmarks.helpers.waiting_network import network_that_waits
 from edgeunet.bundle import Bundle, open_bundle
 from edgeunet.cli import main as cli_main
 from edgeunet.cli.console import note, print_table
@@ -150,18 +151,8 @@ def overlap(bundle: Bundle, folder: Path, frames: int) -> dict[str, object]:
     clip = folder / "clip.mkv"
     source = sources.open_source(f"test://?size={SIZE[0]}x{SIZE[1]}&frames={frames}")
     read_s, write_s = _alone(source, clip, frames)
-    original = Executor.run
-    answers: dict[str, Array] = {}
-
-    def waiting(self: Executor, image: Image) -> dict[str, Array]:
-        time.sleep(WAIT_S)
-        if not answers:
-            answers.update({name: array.copy() for name, array in original(self, image).items()})
-        return answers
-
     shares = []
-    Executor.run = waiting  # type: ignore[method-assign]
-    try:
+    with network_that_waits(WAIT_S):
         for turn in range(3):
             start_s = time.perf_counter()
             for _ in range(frames):
@@ -172,8 +163,6 @@ def overlap(bundle: Bundle, folder: Path, frames: int) -> dict[str, object]:
             if not summary.complete or summary.sinks[0].written != frames:
                 raise SystemExit(f"only {summary.sinks[0].written} of {frames} frames were written")
             shares.append(summary.frames_per_second * bare_s / frames)
-    finally:
-        Executor.run = original  # type: ignore[method-assign]
     return {
         "what": "overlap",
         "frames": frames,

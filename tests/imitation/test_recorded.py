@@ -15,6 +15,7 @@ from edgeunet.imitation.allocations import Allocations
 from edgeunet.imitation.prediction import region_bytes, whole_allocations
 from tests.emulated.machines import machine
 from tests.house.quoted import one_row
+from tests.imitation.ordered_sizes import ordered, sizes_of
 from tests.imitation.recorded import Record, read_record
 
 MACHINES = ("here", "avx2", "cortex-a76", "cortex-a72")
@@ -48,8 +49,8 @@ def test_every_allocation_is_predicted(name: str, case: str) -> None:
     for stage, trace in zip(predicted(name, case), record().traces[f"{name}-{case}"], strict=True):
         assert sorted(stage.kept_bytes) == sorted(trace.kept)
         sizes = [e if e > 0 else -trace.events[-1 - e] for e in trace.events]
-        orders = [in_turn(one) for one in (stage, *stage.others)]
-        assert ordered(sizes) in orders
+        orders = [sizes_of(one, LEAST_BYTES) for one in (stage, *stage.others)]
+        assert ordered(sizes, LEAST_BYTES) in orders
 
 
 def test_regions_are_as_large_as_needed_and_little_larger() -> None:
@@ -64,28 +65,3 @@ def test_regions_are_as_large_as_needed_and_little_larger() -> None:
         ratios.append(region / int(row["needed_region_bytes"]))
         assert 1 <= ratios[-1] <= LARGEST_RATIO, (name, case)
     assert statistics.median(ratios) <= LARGEST_MEDIAN
-
-
-def in_turn(found: Allocations) -> list[int]:
-    """Return sizes in bytes, negative where they are freed."""
-    sizes = [buffer.size_bytes(1) for buffer in found.buffers]
-    events = []
-    for taken, given in found.steps:
-        events += [sizes[index] for index in taken]
-        events += [-sizes[index] for index in given]
-    return ordered(events)
-
-
-def ordered(sizes: list[int]) -> list[int]:
-    """Return the sizes that count; what is freed in a row is sorted."""
-    found: list[int] = []
-    freed: list[int] = []
-    for size in sizes:
-        if abs(size) < LEAST_BYTES:
-            continue
-        if size < 0:
-            freed.append(size)
-            continue
-        found += [*sorted(freed), size]
-        freed.clear()
-    return [*found, *sorted(freed)]

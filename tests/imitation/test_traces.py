@@ -18,13 +18,13 @@ pytest.importorskip("onnx_ir")
 from edgeunet.convert.network_graph import graphs_of_recipe
 from edgeunet.graph.for_engine import finish, read_frame_late
 from edgeunet.graph.summary import GraphView, view_of_model
-from edgeunet.imitation.allocations import Allocations
 from edgeunet.imitation.allocations import _allocations as allocations_in_order
 from edgeunet.imitation.onnxruntime_kernels import orders_of
 from edgeunet.processors import ProcessorClass
 from edgeunet.recipes import load_recipe
 from edgeunet.specs import Engine, Precision
 from tests.emulated.machines import machine
+from tests.imitation.ordered_sizes import ordered, sizes_of
 
 SIZE = (128, 160)
 # Smaller tensors than this are not compared: scalars, which the prediction leaves out.
@@ -48,7 +48,7 @@ def test_allocations_are_those_that_were_seen(name: str, network: str) -> None:
     kind: ProcessorClass = machine(name).kind
     view = view_of(network)
     predicted = [
-        imitated(allocations_in_order(kernels, view, (), 1, kind.channel_block))
+        sizes_of(allocations_in_order(kernels, view, (), 1, kind.channel_block), LEAST_BYTES)
         for kernels in orders_of(view, kind)
     ]
     assert seen in predicted
@@ -56,27 +56,4 @@ def test_allocations_are_those_that_were_seen(name: str, network: str) -> None:
 
 def in_turn(events: list[int]) -> list[int]:
     """Return sizes, negative where they are freed; frees in a row are sorted."""
-    return ordered([event if event > 0 else -events[-1 - event] for event in events])
-
-
-def imitated(found: Allocations) -> list[int]:
-    sizes = [buffer.size_bytes(1) for buffer in found.buffers]
-    events = []
-    for taken, given in found.steps:
-        events += [sizes[index] for index in taken]
-        events += [-sizes[index] for index in given]
-    return ordered(events)
-
-
-def ordered(sizes: list[int]) -> list[int]:
-    found: list[int] = []
-    freed: list[int] = []
-    for size in sizes:
-        if abs(size) < LEAST_BYTES:
-            continue
-        if size < 0:
-            freed.append(size)
-            continue
-        found += [*sorted(freed), size]
-        freed.clear()
-    return [*found, *sorted(freed)]
+    return ordered([event if event > 0 else -events[-1 - event] for event in events], LEAST_BYTES)
