@@ -16,7 +16,7 @@ from edgeunet.analysis.memory_report import MemoryReport
 from edgeunet.bundle import open_bundle as _verified
 from edgeunet.bundle.folder import Bundle
 from edgeunet.calibration import FOLDER
-from edgeunet.choosing.export_subject import NetworkOptions, choose_network
+from edgeunet.choosing.export_subject import NetworkOptions, choose_network, export_order
 from edgeunet.choosing.int8 import int8_order
 from edgeunet.choosing.memory import TorchModule, Wanted, subject_of
 from edgeunet.choosing.networks import missing_package
@@ -189,26 +189,18 @@ def export(
             f"calibration and max_drop_db are for INT8, and the export is {kind}",
             hint='add precision="int8", or leave them out',
         )
-    target_engine = planned_engine(kind)
-    if int8 is not None:
-        target_engine = int8.engine
-    chosen_cpu = cpu_choice(cpu, board, target_engine)
-    try:
-        from edgeunet.convert.exporting import ExportOrder, export_bundle
-    except ModuleNotFoundError as error:
-        raise missing_package(error, purpose="exporting", extra="export") from error
-    from edgeunet.run.executor import Executor
-
-    order = ExportOrder(
-        chosen.network,
-        *chosen.size,
+    order = export_order(
+        chosen,
         kind,
-        weights=chosen.weights,
         request=request,
         int8=int8,
+        cpu=cpu,
+        board=board,
         frame_type=_member(FrameType, frame_type, "frame type"),
-        cpu=chosen_cpu,
     )
+    from edgeunet.convert.exporting import export_bundle
+    from edgeunet.run.executor import Executor
+
     tell = on_note or _ignore
     return export_bundle(
         order, target, open_runner=Executor, graphs=chosen.graphs, report=tell

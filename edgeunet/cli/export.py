@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeunet.choosing.export_subject import NetworkOptions, choose_network
+from edgeunet.choosing.export_subject import NetworkOptions, choose_network, export_order
 from edgeunet.choosing.foreign import ForeignChoice, is_onnx_file
-from edgeunet.choosing.networks import missing_package
-from edgeunet.choosing.plan_choice import cpu_choice, planned_engine
 from edgeunet.cli.build import (
     build_with_defaults,
     check_buildable,
@@ -187,28 +185,21 @@ def command(
     if out is None and frame_type is FrameType.FLOAT32:
         target = target.with_name(f"{target.stem}-float{target.suffix}")
     served = None if triton is None else check_served(triton, target, request)
-    engine = planned_engine(precision)
-    if int8_wanted is not None:
-        engine = int8_wanted.engine
-    chosen_cpu = cpu_choice(cpu, board, engine)
-    try:
-        from edgeunet.convert.exporting import ExportOrder, export_bundle
-    except ModuleNotFoundError as error:
-        raise missing_package(error, purpose="exporting", extra="export") from error
-    from edgeunet.run.executor import Executor
     from edgeunet.run.timing import time_graph
 
-    order = ExportOrder(
-        wanted.network,
-        *wanted.size,
+    order = export_order(
+        wanted,
         precision,
-        weights=wanted.weights,
         request=request,
-        time_graph=time_graph if tune else None,
         int8=int8_wanted,
+        cpu=cpu,
+        board=board,
         frame_type=frame_type,
-        cpu=chosen_cpu,
+        time_graph=time_graph if tune else None,
     )
+    from edgeunet.convert.exporting import export_bundle
+    from edgeunet.run.executor import Executor
+
     exported = export_bundle(
         order,
         target,
