@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,9 @@ from edgeunet.units import format_size
 
 if TYPE_CHECKING:
     from edgeunet.stream.preview.web_server import PreviewServer
+
+# How long a stopped run waits for sinks that are being opened.
+_SINKS_S = 0.5
 
 
 class StoppedWhileOpening(EdgeUnetError):  # noqa: N818
@@ -70,21 +74,28 @@ def opened_run(
     """Open bundle, engine, source and sinks; ``stack`` closes engine and source.
 
     Opening a camera or an engine may take long or hang in a library. Once ``stop`` is set this
-    raises StoppedWhileOpening without waiting for it; what is opened later is closed at once.
+    raises StoppedWhileOpening without waiting for it; what is opened later is closed at once. Only
+    sinks that are being opened are waited for, so that none of their files is left.
     Raises the errors of what is opened.
     """
     finished = threading.Event()
+    opening_sinks = threading.Event()
     lock = threading.Lock()
     mine = contextlib.ExitStack()
     found: list[Opened] = []
     failures: list[BaseException] = []
     abandoned = False
 
+    def before_sinks() -> None:
+        with lock:
+            if abandoned:
+                raise StoppedWhileOpening
+            opening_sinks.set()
+
     def work() -> None:
-        nonlocal abandoned
         with contextlib.ExitStack() as here:
             try:
-                opened = _open(options, here, on_note)
+                opened = _open(options, here, on_note, before_sinks)
                 with lock:
                     if not abandoned:
                         found.append(opened)
@@ -104,6 +115,8 @@ def opened_run(
     finally:
         with lock:
             abandoned = not found
+        if abandoned and opening_sinks.is_set():
+            finished.wait(_SINKS_S)
         stack.push(mine.pop_all())
     if failures:
         raise failures[0]
@@ -114,7 +127,12 @@ def opened_run(
     return found[0]
 
 
-def _open(options: RunOptions, stack: contextlib.ExitStack, on_note: Note | None) -> Opened:
+def _open(
+    options: RunOptions,
+    stack: contextlib.ExitStack,
+    on_note: Note | None,
+    before_sinks: Callable[[], None],
+) -> Opened:
     check_source(options.source)
     bundle = open_bundle(options.bundle)
     manifest = bundle.manifest
@@ -143,6 +161,7 @@ def _open(options: RunOptions, stack: contextlib.ExitStack, on_note: Note | None
         min(counts) if counts else None,
         source.clip,
     )
+    before_sinks()
     sinks: list[Sink] = []
     try:
         for text in (sink for sink in options.sinks if sink != "none"):
