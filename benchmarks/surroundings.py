@@ -31,13 +31,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet.cli import main as edgeunet
 from edgeunet.cli.console import note, print_table
 from edgeunet.recipes import folder as shipped_folder
 from tests.bundle.tiny import tiny_bundle
+from tests.foreign.exported import write_onnx
 from tests.images.image_writers import by_opencv
+from tests.media.clips import write_video
 from tests.noise_profile.scenes import ramp, shots
 
 NAME = "surroundings"
@@ -46,35 +49,72 @@ _SMALL_BYTES = tuple(size * _KIB for size in (4, 16, 64, 256, 512))
 _MOST_MIB = 24
 
 BUNDLE, SMALL = "{there}/tiny.bundle", ("--width", "8", "--size", "32x48", "--random-weights")
+SIZED = ("--size", "32x48")
 VERBS: dict[str, tuple[str, ...]] = {
     "run image": ("run", "{there}/in/0.png", "{out}/o.png", "--bundle", BUNDLE),
     "run folder": ("run", "{there}/in", "{out}/frames/", "--bundle", BUNDLE),
     "run video": ("run", "test://?size=32x48&frames=300", "{out}/v.mp4", "--bundle", BUNDLE),
     "run json": ("run", "{there}/in/0.png", "none", "--bundle", BUNDLE, "--json"),
+    "run jobs": ("run", "{there}/clips", "{out}/videos/", "--bundle", BUNDLE, "--jobs", "2"),
+    "run config": ("run", "--config", "{there}/run.toml", "{there}/in/0.png", "{out}/o.png"),
+    "run segments": (
+        "run", "test://?size=32x48&frames=300", "{out}/parts/", "--bundle", BUNDLE,
+        "--segment", "2s", "--event", "red>1%", "--event-images", "{out}/events", "--json-lines",
+    ),
     "eval": ("eval", BUNDLE, "{there}/in", "--sigma", "25", "--csv", "{out}/a.csv"),
     "eval report": ("eval", BUNDLE, "{there}/in", "--sigma", "25", "--report", "{out}/r.html"),
+    "eval clips": (
+        "eval", BUNDLE, "{there}/clips/0.mkv", "{there}/clips/1.mkv", "--clip", "--sigma", "25",
+        "--csv", "{out}/a.csv", "--json",
+    ),
     "calibrate": (
         "calibrate", "{there}/in", "--name", "c", "--size", "24x32", "--frames", "5",
         "--sigma", "0", "--copy", "--out", "{out}/sets",
     ),
+    "calibrate clips": (
+        "calibrate", "{there}/clips/0.mkv", "--name", "c", "--size", "24x32", "--frames", "5",
+        "--copy", "--out", "{out}/sets",
+    ),
     "noise": ("noise", "{there}/shots", "--profile", "{out}/n.toml", "--plot", "{out}/n.png"),
     "train": ("train", "{there}/mine.toml", "--data", "{there}/in", "--out", "{out}/run"),
+    "train resume": (
+        "train", "{there}/mine.toml", "--data", "{there}/in", "--out", "{out}/run", "--resume",
+    ),
+    "train clips": (
+        "train", "{there}/frames.toml", "--clips", "{there}/clips", "--out", "{out}/run",
+        "--steps", "2",
+    ),
     "export": ("export", "--model", "unetmm", *SMALL, "--out", "{out}/e.bundle"),
+    "export onnx": ("export", "--onnx", "{there}/net.onnx", *SIZED, "--out", "{out}/n.bundle"),
+    "export budget": (
+        "export", "--model", "unetmm", "--width", "8", "--size", "128x192", "--random-weights",
+        "--budget", "2MiB", "--out", "{out}/w.bundle",
+    ),
+    "memory onnx": ("memory", "{there}/net.onnx", *SIZED, "--budget", "2MiB"),
     "memory plot": (
         "memory", BUNDLE, "--plot", "{out}/m.png", "--plot", "{out}/m.svg",
     ),
     "memory measure": ("memory", "{there}/tiny.bundle/graph.onnx", "--measure"),
     "memory json": ("memory", BUNDLE, "--json"),
     "triton": ("triton", BUNDLE, "{out}/repository"),
+    "service": (
+        "service", "install", "--config", "{there}/service.toml", "--user", "daemon",
+        "--name", "camera", "--units", "{out}",
+    ),
+    "service show": ("service", "show", "--config", "{there}/service.toml", "--user", "daemon"),
     "build": ("build", BUNDLE),
     "models": ("models",),
+    "models json": ("models", "--json"),
     "doctor": ("doctor",),
+    "doctor json": ("doctor", "--json"),
     "help": ("--help",),
     "wrong option": ("run", "--sized"),
 }  # fmt: skip
 _PRELOADED = ("torch", "onnxruntime", "cv2", "matplotlib.figure", "onnxscript", "skimage.io")
 # What these refuse whatever surrounds them: there is no GPU, and no such option.
 REFUSED = ("build", "wrong option")
+BEGUN = {"train resume": ("run",)}
+"""Folders of the inputs that are copied to where a verb writes, before it begins."""
 DEMO = {"demo": ("demo", "--out", "{out}/demo")}
 
 
@@ -161,12 +201,13 @@ def main() -> int:
             for surrounding in SURROUNDINGS:
                 out = root / "out"
                 inputs = odd if surrounding.odd_names else there
+                _begin(name, there, out)
                 ending = _run(words, surrounding, inputs, out, root)
                 shutil.rmtree(out, ignore_errors=True)
                 if surrounding is SURROUNDINGS[0] and ending[0] and name not in REFUSED:
                     ending = ending[0], "refused where nothing is in its way"
                 rows.append(_row(name, surrounding.name, ending))
-            rows.append(_row(name, "started anew", _started_anew(words, there, root)))
+            rows.append(_row(name, "started anew", _started_anew(name, words, there, root)))
             rows.extend(_on_small_disks(name, words, there, root))
             note(" | ".join(_summary(name, [row for row in rows if row["verb"] == name])))
     faults = [row for row in rows if row["fault"]]
@@ -199,10 +240,29 @@ def _make_inputs(there: Path) -> None:
         (there / "in" / f"{number}.png").write_bytes(content)
     for number, shot in enumerate(shots(ramp(64, 96), 3)):
         (there / "shots" / f"{number}.png").write_bytes(by_opencv(shot, ".png"))
-    text = (shipped_folder("export") / "unetmm-awgn.toml").read_text().partition("[train]")[0]
-    text = text.replace('name = "unetmm-awgn"', 'name = "mine"').replace("width = 16", "width = 4")
-    text = text.replace("[1, 1, 1, 1]", "[1]")
-    (there / "mine.toml").write_text(f"{text}[train]\nsteps = 3\nbatch = 2\ncrop = 16\n")
+    (there / "clips").mkdir()
+    for number in range(2):
+        write_video(there / "clips" / f"{number}.mkv", 8, 32, 48)
+    write_onnx(
+        nn.Conv2d(3, 3, kernel_size=3, padding=1), there / "net.onnx", (32, 48), dynamic=True
+    )
+    (there / "run.toml").write_text('bundle = "tiny.bundle"\nthreads = 1\n')
+    (there / "service.toml").write_text(
+        'bundle = "tiny.bundle"\nsource = "in"\nsinks = ["recordings/"]\n'
+    )
+    for recipe, base, clips in (
+        ("mine", "unetmm-awgn", ""),
+        ("frames", "unetmm-video", "[train.clips]\nframes = [2, 2]\ngate_steps = 1\n"),
+    ):
+        text = (shipped_folder("export") / f"{base}.toml").read_text().partition("[train]")[0]
+        text = text.replace(f'name = "{base}"', f'name = "{recipe}"')
+        text = text.replace("width = 16", "width = 4").replace("[1, 1, 1, 1]", "[1]")
+        text = f"{text}[train]\nsteps = 3\nbatch = 2\ncrop = 16\n{clips}"
+        (there / f"{recipe}.toml").write_text(text)
+    begun = ("train", str(there / "mine.toml"), "--data", str(there / "in"))
+    subprocess.run(
+        [sys.executable, "-m", "edgeunet", *begun, "--out", str(there / "run")], check=True
+    )
 
 
 def _row(verb: str, surrounding: str, ending: tuple[int, str]) -> dict[str, object]:
@@ -211,11 +271,21 @@ def _row(verb: str, surrounding: str, ending: tuple[int, str]) -> dict[str, obje
     return {"verb": verb, "surrounding": surrounding, "code": ending[0], "fault": ending[1]}
 
 
+def _begin(name: str, there: Path, out: Path) -> bool:
+    """Put what a verb goes on with where it writes. Returns whether there was room for it."""
+    out.mkdir(exist_ok=True)
+    try:
+        for folder in BEGUN.get(name, ()):
+            shutil.copytree(there / folder, out / folder)
+    except OSError:
+        return False
+    return True
+
+
 def _run(
     words: tuple[str, ...], surrounding: Surrounding, there: Path, out: Path, root: Path
 ) -> tuple[int, str]:
     """Run a verb in a child, and return its code and what is wrong with how it ended."""
-    out.mkdir(exist_ok=True)
     told, broken = root / "stderr", root / "broken"
     broken.unlink(missing_ok=True)
     child = os.fork()
@@ -276,10 +346,10 @@ def _fault(code: int, text: str | None, out: Path) -> str:
     return f"left {left[0]}" if left else ""
 
 
-def _started_anew(words: tuple[str, ...], there: Path, root: Path) -> tuple[int, str]:
+def _started_anew(name: str, words: tuple[str, ...], there: Path, root: Path) -> tuple[int, str]:
     """Run a verb as a process of its own in the locale C, and without UTF-8 mode."""
     out = root / "out"
-    out.mkdir(exist_ok=True)
+    _begin(name, there, out)
     locale = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     ran = subprocess.run(
         [sys.executable, "-m", "edgeunet", *(w.format(there=there, out=out) for w in words)],
@@ -303,6 +373,8 @@ def _on_small_disks(
     sizes = (*_SMALL_BYTES, *(mib * _MIB for mib in range(1, _MOST_MIB + 1)))
     for size_bytes in sizes:
         with _disk(root / "disk", size_bytes) as disk:
+            if not _begin(name, there, disk):
+                continue
             ending = _run(words, SURROUNDINGS[0], there, disk, root)
         yield _row(name, f"disk of {size_bytes // _KIB} KiB", ending)
         if ending == (0, ""):

@@ -8,14 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgeunet.errors import SourceError
 from edgeunet.media import pyav
-from edgeunet.media.clip_facts import UNSAID, ClipFacts, ColourTags
+from edgeunet.media.clip_facts import ClipFacts, ColourTags
 from edgeunet.media.clock import ForwardClock
+from edgeunet.media.frame_colours import FrameColours
 from edgeunet.media.turning import Turn, turn_of
-from edgeunet.names import shown
 from edgeunet.specs import Image
 
 # The clock of these containers begins anywhere, often hours after zero.
@@ -25,9 +23,6 @@ _FREE_CLOCK_S = 10
 _ATTEMPTS = 16
 _MICROSECONDS = 1_000_000
 
-# Codes of ITU-T H.273 that swscale converts rightly. 0 is RGB.
-_MATRICES = {0, 1, UNSAID, 4, 5, 6, 7, 9}
-_BT601, _BT2020 = 5, 9
 _FULL_RANGE = 2
 
 _ATTACHED_PICTURE = 0x400  # of FFmpeg's dispositions
@@ -63,7 +58,7 @@ class VideoReader:
     def __init__(self, path: Path) -> None:
         """Open a file. Raises SourceError when it is no video, or is one without a picture."""
         self._path = path
-        self._converter = pyav.converter()
+        self._colours = FrameColours(str(path))
         self._failures = pyav.failures()
         try:
             self._container = pyav.open_to_read(path)
@@ -127,7 +122,10 @@ class VideoReader:
         if frame.rotation != self._rotation:
             # Side data and their frame refer to each other, so PyAV frees such a frame late.
             self._rotation, self.turn = frame.rotation, turn_of(frame)
-        return TimedImage(self.turn.applied(self._bgr(frame)), time, duration)
+        image = self._colours.bgr(frame)
+        if self._delivered == 1:
+            self.colours = self._tags(frame)
+        return TimedImage(self.turn.applied(image), time, duration)
 
     def facts(self, path: Path, first: TimedImage) -> ClipFacts:
         """Return what the file says of its frames. first: its first frame."""
@@ -194,34 +192,11 @@ class VideoReader:
         if self.damaged_s is None and time is not None:
             self.damaged_s = float((time - self._shift) * self.time_base)
 
-    def _bgr(self, frame: Any) -> Image:
-        """Return a frame as (H, W, 3) uint8 BGR, by the matrix and the range that it names."""
-        matrix, is_rgb = int(frame.colorspace), frame.format.is_rgb
-        unknown = matrix not in _MATRICES or (matrix == _BT2020 and not pyav.knows_bt2020())
-        if unknown and not is_rgb:
-            raise SourceError(
-                f"the colours of {shown(self._path)!r} are coded by matrix {matrix} of ITU-T "
-                "H.273, which is not converted rightly here",
-                hint="convert it first: ffmpeg -i IN -vf scale=out_color_matrix=bt709 OUT",
-            )
-        if self._delivered == 1:
-            self.colours = self._tags(frame, matrix)
-        # What does not name its matrix is BT.601, as for FFmpeg and OpenCV.
-        named = _BT601 if matrix in (UNSAID, 0, 6) else matrix
-        source = {} if is_rgb else {"src_colorspace": named}
-        converted = self._converter.reformat(
-            frame, format="bgr24", src_color_range=int(frame.color_range), **source
-        )
-        plane = converted.planes[0]
-        height, width = converted.height, converted.width
-        rows: Image = np.frombuffer(plane, np.uint8)[: height * plane.line_size].reshape(height, -1)
-        return rows[:, : 3 * width].reshape(height, width, 3)
-
-    def _tags(self, frame: Any, matrix: int) -> ColourTags:
+    def _tags(self, frame: Any) -> ColourTags:
         context = self._stream.codec_context
         full = {1: False, _FULL_RANGE: True}.get(int(frame.color_range))
         return ColourTags(
-            matrix=0 if frame.format.is_rgb else matrix,
+            matrix=0 if frame.format.is_rgb else int(frame.colorspace),
             primaries=int(context.color_primaries),
             transfer=int(context.color_trc),
             full_range=full,

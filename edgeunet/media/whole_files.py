@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from edgeunet.media.container_parts import CLUSTER, EBML, SEGMENT, box_header, element_header
 from edgeunet.units import format_bytes
 
 _HEAD_BYTES = 4096
@@ -19,9 +20,6 @@ _TS_PACKET_BYTES = 188
 
 # ISO/IEC 14496-12: kinds of boxes that a file can begin with.
 _BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"moof", b"uuid")
-
-# Matroska (RFC 9559).
-_EBML, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
 
 # Advanced Systems Format: the object with the file's properties.
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
@@ -50,10 +48,7 @@ def _boxes(stream: BinaryIO, head: bytes, size: int) -> str:
     at, kind = 0, b""
     while at + 8 <= size:
         stream.seek(at)
-        header = stream.read(16)
-        length, kind = int.from_bytes(header[:4], "big"), header[4:8]
-        if length == 1 and len(header) == 16:
-            length = int.from_bytes(header[8:], "big")
+        length, kind, _ = box_header(stream.read(16))
         if length == 0:  # up to the end of the file
             return ""
         if length < 8:
@@ -70,7 +65,7 @@ def _elements(stream: BinaryIO, head: bytes, size: int) -> str:
     while at < size:
         stream.seek(at)
         header = stream.read(12)
-        found = _element(header)
+        found = element_header(header)
         if found is None:
             # The longest header has twelve bytes, so a shorter rest may be the start of one.
             return _missing(1) if inside and len(header) < 12 else ""
@@ -78,33 +73,12 @@ def _elements(stream: BinaryIO, head: bytes, size: int) -> str:
         at += header_bytes
         if length is not None:
             at += length
-        elif kind in (_SEGMENT, _CLUSTER):
+        elif kind in (SEGMENT, CLUSTER):
             # Its length was not known when it was written, so its parts are gone through.
             inside = True
         else:
             return ""
     return _missing(at - size) if at > size else ""
-
-
-def _element(header: bytes) -> tuple[int, int | None, int] | None:
-    """Return (kind, length or None for unknown, bytes of the header); None for no element."""
-    kind_bytes = _leading(header[0]) if header else 9
-    if kind_bytes > 4 or len(header) <= kind_bytes:
-        return None
-    length_bytes = _leading(header[kind_bytes])
-    if length_bytes > 8 or len(header) < kind_bytes + length_bytes:
-        return None
-    kind = int.from_bytes(header[:kind_bytes], "big")
-    bits = 7 * length_bytes
-    value = int.from_bytes(header[kind_bytes : kind_bytes + length_bytes], "big")
-    length = value & ((1 << bits) - 1)
-    unknown = length == (1 << bits) - 1
-    return kind, None if unknown else length, kind_bytes + length_bytes
-
-
-def _leading(first: int) -> int:
-    """Return the number of bytes of a number whose first byte is given; 9 for none."""
-    return 9 - first.bit_length()
 
 
 def _chunks(stream: BinaryIO, head: bytes, size: int) -> str:
@@ -166,7 +140,7 @@ def _asf_size(stream: BinaryIO, head: bytes, size: int) -> str:
 _Examine = Callable[[BinaryIO, bytes, int], str]
 _CONTAINERS: tuple[tuple[Callable[[bytes], bool], _Examine], ...] = (
     (lambda head: head[4:8] in _BOXES, _boxes),
-    (lambda head: head[:4] == _EBML.to_bytes(4, "big"), _elements),
+    (lambda head: head[:4] == EBML.to_bytes(4, "big"), _elements),
     (lambda head: head[:4] == b"RIFF" and head[8:12] == b"AVI ", _chunks),
     (lambda head: head[:1] == b"G" and head[_TS_PACKET_BYTES:][:1] == b"G", _transport_packets),
     (lambda head: head[:3] == b"FLV", _flash_tags),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -41,6 +42,25 @@ def unit(config: Path, *words: str) -> str:
     ran = edgeunet("service", "show", "--config", config, "--user", "daemon", *words)
     assert ran.code == 0, ran.err
     return ran.out
+
+
+def test_a_dollar_sign_in_a_name_is_doubled_in_the_command_only(config: Path) -> None:
+    folder = config.parent / "a$b"
+    folder.mkdir()
+    tiny_bundle(folder)
+    text = unit(config.rename(folder / config.name))
+    assert f"WorkingDirectory={folder}\n" in text
+    assert f'--config "{config.parent}/a$$b/{config.name}"' in text
+
+
+def test_names_that_a_unit_cannot_hold(config: Path) -> None:
+    for name in (os.fsdecode(b"l\xdf.toml"), "two\nlines.toml"):
+        odd = config.rename(config.parent / name)
+        ran = edgeunet("service", "show", "--config", odd, "--user", "daemon", "--name", "a")
+        assert ran.code == 2
+        assert "a systemd unit cannot hold the name" in ran.failure[0]
+        assert ran.failure[1] == "rename the file or its folder"
+        config = odd
 
 
 def test_the_unit_says_what_it_should(config: Path) -> None:

@@ -1,4 +1,4 @@
-"""The table of networks that remember, as its CSV file says it."""
+"""What pages say of videos and of networks that remember them, as CSV files say it."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ def video_networks() -> Rows:
             rounded(row["flicker_ratio"], 2),
         ]
         for row in rows_of("video_networks")
+    ]
+
+
+def video_colours() -> Rows:
+    """Return findings/files.md: where colours lie, what the file says, and the PSNR."""
+    return [
+        [row["bits"], row["colours_lie"], row["file_says"], row["psnr_db"]]
+        for row in rows_of("video_colours")
     ]
 
 

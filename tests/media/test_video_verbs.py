@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.media.clips import cut, picture
-from tests.media.video_cases import Made, steady, turn, write_clip
+from tests.media.video_cases import Made, give_aperture, steady, turn, write_clip
 from tests.media.video_verbs import VERBS
 
 LOSSLESS: dict[str, Any] = {
@@ -37,6 +37,11 @@ def _odd(folder: Path) -> Made:
     )
 
 
+def _apertured(folder: Path) -> Made:
+    made = write_clip(folder / "clip.mp4", **LOSSLESS)
+    return Made(give_aperture(made.path, 48, 40, 0, -2), made.times_s)
+
+
 def _cut_off(folder: Path) -> Made:
     made = write_clip(folder / "clip.mkv", codec="ffv1", pixels="bgr0", options={})
     return Made(cut(made.path, 0.6), made.times_s)
@@ -57,6 +62,7 @@ CASES: dict[str, tuple[Callable[[Path], Made], str]] = {
         lambda folder: write_clip(folder / "clip.mp4", prepare=_wide, **LOSSLESS),
         "1.33",
     ),
+    "aperture": (_apertured, "2 at the top, 6 at the bottom, 8 on the left, 8 on the right"),
     "cut off": (_cut_off, "is cut off after"),
 }
 

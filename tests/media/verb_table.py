@@ -102,6 +102,20 @@ COPIES: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 """The same for copies of the first kind."""
 
+SAID = {
+    "H.264, 10 bits": "scale=in_h_chr_pos=0",
+    "HEVC, 10 bits": "scale=in_h_chr_pos=0",
+    "HEVC, 12 bits": "scale=in_h_chr_pos=0",
+    "H.264, interlaced": "scale=interl=1",
+    "MPEG-2, interlaced, in a program stream": "scale=interl=1",
+}
+"""What a file of a kind says of where its colours lie, as options of ffmpeg.
+
+PyAV's FFmpeg follows what files say: H.264 and HEVC put colours on every second column (ITU-T
+H.264, E.2.1), and those of an interlaced frame belong to its fields. The program ffmpeg has to be
+told, fields in every version, and columns in those before 7.1.
+"""
+
 # A conversion of colours in two versions of FFmpeg, on the sharp edges of a drawn scene.
 _MOST_APART, _MEAN_APART = 3, 0.5
 
@@ -131,7 +145,7 @@ def _call(ffmpeg: str, options: str, out: Path) -> None:
 
 
 def _row(ffmpeg: str, kind: str, path: Path) -> list[str]:
-    truth, times_s = _frames(ffmpeg, path), _times_s(ffmpeg, path)
+    truth, times_s = _frames(ffmpeg, path, SAID.get(kind, "null")), _times_s(ffmpeg, path)
     outcomes, told = [], []
     for read in VERBS.values():
         try:
@@ -167,9 +181,12 @@ def _of_times(path: Path, wanted_s: list[float]) -> str:
     return "right" if apart.max() <= half_s else "wrong"
 
 
-def _frames(ffmpeg: str, path: Path) -> NDArray[np.uint8]:
-    """Return the frames that ffmpeg decodes, (N, H, W, 3) uint8 BGR, turned upright."""
-    one = [ffmpeg, "-v", "error", "-i", str(path), "-map", "0:V:0"]
+def _frames(ffmpeg: str, path: Path, filtered: str) -> NDArray[np.uint8]:
+    """Return the frames that ffmpeg decodes, (N, H, W, 3) uint8 BGR, turned upright.
+
+    filtered: by a filter of ffmpeg.
+    """
+    one = [ffmpeg, "-v", "error", "-i", str(path), "-map", "0:V:0", "-vf", filtered]
     first = subprocess.run(
         [*one, "-frames:v", "1", "-f", "image2pipe", "-c:v", "ppm", "-"],
         capture_output=True,

@@ -152,6 +152,34 @@ def turn(path: Path, a: int, b: int, c: int, d: int) -> Path:
     return path
 
 
+def give_aperture(path: Path, wide: int, high: int, right: int, down: int) -> Path:
+    """Give an MP4's video a clean aperture of a size, that far from the centre (clap).
+
+    Its index has to lie behind its frames, so that none of them moves.
+    """
+    data = bytearray(path.read_bytes())
+    numbers = (wide, 1, high, 1, right, 1, down, 1)
+    content = b"clap" + b"".join(number.to_bytes(4, "big", signed=True) for number in numbers)
+    box = (len(content) + 4).to_bytes(4, "big") + content
+    begin, end, places = 0, len(data), []
+    # What lies in a box before the boxes in it.
+    for kind, skipped in (
+        *((kind, 0) for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl")),
+        (b"stsd", 8),
+        (b"avc1", 78),
+    ):
+        while data[begin + 4 : begin + 8] != kind:
+            begin += int.from_bytes(data[begin : begin + 4], "big")
+        places.append(begin)
+        begin, end = begin + 8 + skipped, begin + int.from_bytes(data[begin : begin + 4], "big")
+    data[end:end] = box
+    for place in places:
+        length = int.from_bytes(data[place : place + 4], "big") + len(box)
+        data[place : place + 4] = length.to_bytes(4, "big")
+    path.write_bytes(bytes(data))
+    return path
+
+
 def spoil(path: Path, numbers: Sequence[int], header: int = 16) -> Path:
     """Overwrite the content of some packets, by their number in the file, with random bytes.
 

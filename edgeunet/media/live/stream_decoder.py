@@ -11,9 +11,9 @@ from collections.abc import Generator
 import numpy as np
 
 from edgeunet.errors import MissingPackageError
+from edgeunet.media.frame_colours import FrameColours
 from edgeunet.media.live.addresses import encoded, scrubbed
 from edgeunet.media.live.live_inputs import Loss, LostInputError, Picture, absent, refused, silent
-from edgeunet.specs import Image
 
 try:
     import av
@@ -58,10 +58,14 @@ class StreamDecoder:
         self.frame_rate = float(stream.average_rate or stream.guessed_rate or 0)
         # A file that a server hands out has a length; a live stream has none.
         self._has_end = bool(self._container.duration)
+        self._colours = FrameColours(name)
         self._pictures = self._decode()
 
     def read(self) -> Picture:
-        """Wait for the next frame. Raises LostInputError as the protocol says."""
+        """Wait for the next frame. Raises LostInputError as the protocol says.
+
+        Raises SourceError for colours that are not converted rightly.
+        """
         try:
             return next(self._pictures)
         except StopIteration:
@@ -94,7 +98,7 @@ class StreamDecoder:
                     self.damaged += 1
                     continue
                 fresh_s = time.monotonic()
-                yield Picture(_bgr(frame), frame.time)
+                yield Picture(np.ascontiguousarray(self._colours.bgr(frame)), frame.time)
             if self._interrupted or time.monotonic() - fresh_s > self._timeout_s:
                 raise silent(self._name, self._timeout_s)
 
@@ -114,8 +118,3 @@ class StreamDecoder:
             f"{self._name!r} cannot be read: {reason}",
             hint="check the address, the camera and the network",
         )
-
-
-def _bgr(frame: av.VideoFrame) -> Image:
-    """Return a frame as (H, W, 3) uint8 BGR, by the colour matrix that it is tagged with."""
-    return np.ascontiguousarray(frame.to_ndarray(format="bgr24"))

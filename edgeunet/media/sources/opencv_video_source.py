@@ -9,6 +9,7 @@ from edgeunet.media import opencv
 from edgeunet.media.clip_facts import ClipFacts
 from edgeunet.media.frames import SourceReport
 from edgeunet.media.pyav import OLDEST
+from edgeunet.media.shown_part import cropping_notices
 from edgeunet.media.sources.captured import CapturedFrames
 from edgeunet.media.whole_files import cut_off
 from edgeunet.names import shown
@@ -35,6 +36,7 @@ class PlainVideoSource(CapturedFrames):
             )
         super().__init__(name, capture, first, DEFAULT_FRAME_RATE)
         self.paths = (path,)
+        self._cropping = cropping_notices(name, path)
         self.frame_count = capture.frame_count if capture.frame_count > 0 else None
 
     def report(self) -> SourceReport:
@@ -42,7 +44,8 @@ class PlainVideoSource(CapturedFrames):
         warnings = [
             f"{name} is read without PyAV {OLDEST}: its frames are taken to come at equal "
             "intervals, and damage and changes of the frame size go unseen "
-            f"(pip install 'av>={OLDEST}')"
+            f"(pip install 'av>={OLDEST}')",
+            *self._cropping,
         ]
         if not self._rate_known:
             warnings.append(f"{name} has no frame rate; {DEFAULT_FRAME_RATE:g} is assumed")

@@ -7,6 +7,7 @@ from pathlib import Path
 from edgeunet.errors import SourceError
 from edgeunet.media.clip_facts import ClipFacts
 from edgeunet.media.frames import Frame, SourceReport
+from edgeunet.media.shown_part import cropping_notices
 from edgeunet.media.video_reader import TimedImage, VideoReader
 from edgeunet.media.whole_files import cut_off
 from edgeunet.names import shown
@@ -46,6 +47,7 @@ class VideoSource:
         self._first: TimedImage | None = first
         self._start = first.time
         self.height, self.width = first.image.shape[:2]
+        self._cropping = cropping_notices(name, path)
         self.clip: ClipFacts | None = self._reader.facts(path, first)
         rate = self._reader.average_rate
         self._rate_known = 0 < rate < _FASTEST
@@ -143,6 +145,7 @@ class VideoSource:
                 f"the pixels of {name} are {float(aspect):.3g} times as wide as high; frames are "
                 "worked on as they are stored"
             )
+        said.extend(self._cropping)
         curve = _HDR.get(reader.colours.transfer)
         if curve:
             said.append(

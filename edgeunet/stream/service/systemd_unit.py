@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeunet.bundle.manifest import Manifest
+from edgeunet.errors import UsageError
+from edgeunet.names import is_utf8, shown
 from edgeunet.units import MIB
 
 WATCHDOG_S = 60
@@ -58,11 +60,14 @@ def unit_of(service: Service) -> str:
 
     Type=notify: it counts as started with its first frame. It is restarted whatever happens, but
     for a configuration that is wrong (exit code 2), which a restart does not mend.
+    Raises UsageError for a name that a unit cannot hold: no UTF-8, or more than one line.
     """
+    for path in (service.python, service.config, *service.outputs):
+        _check(str(path))
     writable = " ".join(_quoted(str(path)) for path in service.outputs)
     lines = [
         "[Unit]",
-        f"Description=edgeunet: {_one_line(service.source)}",
+        f"Description=edgeunet: {_escaped(' '.join(service.source.split()))}",
         "Wants=network-online.target",
         "After=network-online.target",
         "StartLimitIntervalSec=0",
@@ -70,13 +75,14 @@ def unit_of(service: Service) -> str:
         "[Service]",
         "Type=notify",
         "NotifyAccess=main",
+        # Only in a command is a dollar sign the beginning of a variable.
         f"ExecStart={_quoted(str(service.python))} -m edgeunet run "
-        f"--config {_quoted(str(service.config))} --json-lines",
-        f"WorkingDirectory={_one_line(str(service.config.parent))}",
+        f"--config {_quoted(str(service.config)).replace('$', '$$')} --json-lines",
+        f"WorkingDirectory={_escaped(str(service.config.parent))}",
         f"User={service.user}",
         "SupplementaryGroups=video",
         "Environment=PYTHONUNBUFFERED=1",
-        f"EnvironmentFile=-{_one_line(str(service.config.with_suffix('.env')))}",
+        f"EnvironmentFile=-{_escaped(str(service.config.with_suffix('.env')))}",
         "Restart=always",
         "RestartSec=5",
         "RestartPreventExitStatus=2",
@@ -96,10 +102,19 @@ def unit_of(service: Service) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _check(text: str) -> None:
+    if not is_utf8(text) or "\n" in text or "\r" in text:
+        raise UsageError(
+            f"a systemd unit cannot hold the name {shown(text)!r}: a unit is UTF-8, and a name "
+            "in it is one line",
+            hint="rename the file or its folder",
+        )
+
+
 def _quoted(text: str) -> str:
     """Return a word for a unit: in quotes, with what systemd would replace escaped."""
-    return '"' + _one_line(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return '"' + _escaped(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split("\n")).replace("%", "%%").replace("$", "$$")
+def _escaped(text: str) -> str:
+    return text.replace("%", "%%")
