@@ -44,9 +44,9 @@ from edgeunet import api
 from edgeunet.bundle import Bundle, open_bundle
 from edgeunet.choosing.networks import choose_weights
 from edgeunet.cli.console import note, print_table
-from edgeunet.engine.onnxruntime_session import SPINNING
 from edgeunet.errors import BudgetError, UsageError
 from edgeunet.metrics import psnr_db
+from edgeunet.ort.onnxruntime_session import SPINNING
 from edgeunet.photographs import fill_frame, shipped_photographs
 from edgeunet.recipes import Recipe, load_recipe
 from edgeunet.run.executor import Executor

@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet import api
 from edgeunet.cli.console import note, print_table
-from edgeunet.engine.onnxruntime_session import SPINNING
+from edgeunet.ort.onnxruntime_session import SPINNING
 from edgeunet.run.executor import Executor
 from edgeunet.units import parse_size
 

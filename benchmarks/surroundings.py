@@ -56,7 +56,10 @@ VERBS: dict[str, tuple[str, ...]] = {
     "run video": ("run", "test://?size=32x48&frames=300", "{out}/v.mp4", "--bundle", BUNDLE),
     "run json": ("run", "{there}/in/0.png", "none", "--bundle", BUNDLE, "--json"),
     "run jobs": ("run", "{there}/clips", "{out}/videos/", "--bundle", BUNDLE, "--jobs", "2"),
-    "run config": ("run", "--config", "{there}/run.toml", "{there}/in/0.png", "{out}/o.png"),
+    "run config": (
+        "run", "{there}/in/0.png", "{out}/o.png", "--bundle", BUNDLE,
+        "--config", "{there}/run.toml",
+    ),
     "run segments": (
         "run", "test://?size=32x48&frames=300", "{out}/parts/", "--bundle", BUNDLE,
         "--segment", "2s", "--event", "red>1%", "--event-images", "{out}/events", "--json-lines",
@@ -246,7 +249,7 @@ def _make_inputs(there: Path) -> None:
     write_onnx(
         nn.Conv2d(3, 3, kernel_size=3, padding=1), there / "net.onnx", (32, 48), dynamic=True
     )
-    (there / "run.toml").write_text('bundle = "tiny.bundle"\nthreads = 1\n')
+    (there / "run.toml").write_text("threads = 1\n")
     (there / "service.toml").write_text(
         'bundle = "tiny.bundle"\nsource = "in"\nsinks = ["recordings/"]\n'
     )

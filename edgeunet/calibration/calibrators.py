@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgeunet.calibration.histograms import Histogram
-from edgeunet.calibration.onnxruntime_calls import collected
+from edgeunet.ort.library_calibrators import collected
 from edgeunet.specs import Calibrator, Engine
 
 Interval = tuple[float, float]

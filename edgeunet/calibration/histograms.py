@@ -3,7 +3,7 @@
 There are two passes: first the smallest and largest value of every tensor, then counts between
 them. The collectors of onnxruntime.quantization take one pass and widen a histogram by adding bins,
 so that a bright frame after a dark one can add millions. The percentile and entropy methods are the
-library's (see onnxruntime_calls.py).
+library's (see library_calibrators.py).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeunet.calibration.onnxruntime_calls import runner_of
 from edgeunet.errors import EngineError
+from edgeunet.ort.frame_runner import runner_of
 from edgeunet.specs import Array
 
 BINS = 2048

@@ -64,7 +64,7 @@ def choose_module(
     try:
         from edgeunet.convert.foreign_graphs import ForeignGraphs
         from edgeunet.convert.foreign_module import file_of_module, run_of_module
-        from edgeunet.engine.plain_session import open_plain
+        from edgeunet.ort.plain_session import open_plain
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="exporting a module", extra="export") from error
     file = file_of_module(module, size, said)
@@ -95,8 +95,8 @@ def choose_file(
     """
     try:
         from edgeunet.convert.foreign_graphs import ForeignGraphs, open_file
-        from edgeunet.engine.plain_session import open_plain
         from edgeunet.foreign.network_file import NetworkFile
+        from edgeunet.ort.plain_session import open_plain
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="exporting", extra="export") from error
     file = NetworkFile.read(path, said)

@@ -14,7 +14,6 @@ from edgeunet.bundle.manifest import QuantizationEntry
 from edgeunet.calibration import FEWEST_MEMBERS
 from edgeunet.calibration.calibrators import interval_of
 from edgeunet.calibration.histograms import Frames, channel_reaches, histograms_of
-from edgeunet.calibration.onnxruntime_calls import runner_of
 from edgeunet.calibration.ranges import (
     SCHEMA_VERSION,
     Ranges,
@@ -45,6 +44,7 @@ from edgeunet.graph.quantized import Interval, quantize
 from edgeunet.graph.summary import write_model
 from edgeunet.metrics import psnr_of_error_db
 from edgeunet.network_facts import NetworkFacts
+from edgeunet.ort.frame_runner import runner_of
 from edgeunet.specs import Array, Calibrator, Engine, Precision
 from edgeunet.units import format_size
 

@@ -17,7 +17,6 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeunet.calibration import CalibrationSet
-from edgeunet.calibration.onnxruntime_calls import runner_of
 from edgeunet.calibration.ranges import held_back
 from edgeunet.calibration.set_frames import Frame, pairs
 from edgeunet.errors import RecipeError, UsageError
@@ -27,6 +26,7 @@ from edgeunet.graph.quantized import Interval, quantize
 from edgeunet.graph.summary import write_model
 from edgeunet.metrics import ConfusionMatrix, psnr_of_error_db
 from edgeunet.network_facts import NetworkFacts
+from edgeunet.ort.frame_runner import runner_of
 from edgeunet.specs import Array, Engine, Task
 
 

@@ -1,4 +1,4 @@
-"""Engines that run a graph. Each engine's package is imported in one file only.
+"""Engines that run a graph. Each engine's package is imported in one place only.
 
 ``open_session`` loads an ONNX file into an engine.
 """
@@ -69,7 +69,7 @@ def open_session(
     """
     choose_engine(engine)
     # Imported here because this file must be importable where no engine is installed.
-    from edgeunet.engine.onnxruntime_session import OnnxRuntimeSession
+    from edgeunet.ort.onnxruntime_session import OnnxRuntimeSession
 
     return OnnxRuntimeSession(
         graph,

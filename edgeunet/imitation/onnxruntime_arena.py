@@ -17,7 +17,7 @@ from edgeunet.specs import Pool
 
 _PIECE_BYTES = 256
 _LARGEST_REGION_BYTES = 1 << 30
-# The library's defaults; see engine/onnxruntime_session.py for what is used here.
+# The library's defaults; see ort/onnxruntime_session.py for what is used here.
 _FIRST_REGION_BYTES = 1 << 20
 _DEAD_BYTES = 128 << 20
 

@@ -15,7 +15,6 @@ pytest.importorskip("torch")
 
 from edgeunet.bundle import open_bundle
 from edgeunet.calibration import load_calibration_set
-from edgeunet.calibration.onnxruntime_calls import runner_of
 from edgeunet.calibration.ranges import Ranges, write_ranges
 from edgeunet.calibration.set_frames import frames
 from edgeunet.charts import CHARTS
@@ -26,6 +25,7 @@ from edgeunet.graph.int8_placement import Points
 from edgeunet.graph.summary import write_model
 from edgeunet.models import build_network
 from edgeunet.models.weights import save_weights
+from edgeunet.ort.frame_runner import runner_of
 from edgeunet.recipes import load_recipe
 from edgeunet.run.executor import Executor
 from edgeunet.specs import Engine, Precision

@@ -12,13 +12,13 @@ pytest.importorskip("torch")
 
 from edgeunet.bundle import open_bundle
 from edgeunet.calibration import load_calibration_set
-from edgeunet.calibration.onnxruntime_calls import runner_of
 from edgeunet.calibration.ranges import held_back
 from edgeunet.calibration.set_frames import pairs
 from edgeunet.convert.network_graph import graphs_of_recipe
 from edgeunet.graph.summary import write_model
 from edgeunet.models import build_network
 from edgeunet.models.weights import save_weights
+from edgeunet.ort.frame_runner import runner_of
 from edgeunet.recipes import load_recipe
 from edgeunet.run.executor import Executor
 from edgeunet.specs import Array, Precision

@@ -18,8 +18,8 @@ from edgeunet.bundle.tensors import held_specs, stage_borders
 from edgeunet.convert.exporting import ExportOrder, draft_bundle
 from edgeunet.convert.network_graph import graphs_of_recipe
 from edgeunet.convert.network_plan import report_of_frame, report_of_request, target_of
-from edgeunet.engine.onnxruntime_arenas import ARENA_LIMIT
 from edgeunet.errors import EngineError
+from edgeunet.ort.onnxruntime_arenas import ARENA_LIMIT
 from edgeunet.planning.frame_plan import FramePlan
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
 from edgeunet.recipes import Recipe

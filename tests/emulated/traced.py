@@ -21,9 +21,9 @@ import numpy as np
 
 from edgeunet import processors
 from edgeunet.bundle import open_bundle
-from edgeunet.engine import onnxruntime_session
-from edgeunet.engine.onnxruntime_session import OnnxRuntimeSession
 from edgeunet.imitation.onnxruntime_arena import pool_for, up_to_pieces
+from edgeunet.ort import onnxruntime_session
+from edgeunet.ort.onnxruntime_session import OnnxRuntimeSession
 from edgeunet.run import engine_choice
 from edgeunet.run.executor import Executor
 from edgeunet.specs import Array, Session

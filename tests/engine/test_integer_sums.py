@@ -11,8 +11,8 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from edgeunet.bundle import Bundle, write_bundle
-from edgeunet.engine import onnxruntime_session
-from edgeunet.engine.onnxruntime_session import _options
+from edgeunet.ort import onnxruntime_session
+from edgeunet.ort.onnxruntime_session import _options
 from edgeunet.processors import (
     ARM64,
     ARM64_FP16,

@@ -120,11 +120,13 @@ def _read_labels(path: Path) -> object:
 def _graphs() -> list[bytes]:
     from tests.bundle.tiny import tiny_graph
     from tests.graph import test_onnx_file as files
+    from tests.graph.onnx_models import model_of, value
+    from tests.graph.test_open_axes import resized_by_shape
 
     made = [
-        files.resized_by_shape(), files.sequence(), files.sparse_weights(), files.texts(),
+        resized_by_shape(), files.sequence(), files.sparse_weights(), files.texts(),
         files.calls_itself(), files.sparse_constant(), files.not_fitting(),
-        files.model_of([files.value("x", ["n", 3, "h", "w"])]),
+        model_of([value("x", ["n", 3, "h", "w"])]),
     ]  # fmt: skip
     return [tiny_graph(32, 48), *(model.SerializeToString() for model in made)]
 

@@ -10,10 +10,10 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 
-from edgeunet.engine.onnxruntime_session import DISABLED_OPTIMIZERS
 from edgeunet.graph.integer_layout import IntegerLayoutCounts, lay_out_integers
 from edgeunet.graph.stages import FrameGraph
 from edgeunet.graph.values import Floats, static_shape
+from edgeunet.ort.onnxruntime_session import DISABLED_OPTIMIZERS
 from edgeunet.specs import Engine
 from tests.convert.small import base, quantized_copy
 

@@ -12,7 +12,6 @@ import onnxruntime
 import pytest
 
 from edgeunet.analysis.memory_report import analyse
-from edgeunet.engine.onnxruntime_session import DISABLED_OPTIMIZERS
 from edgeunet.graph.int8_placement import (
     Points,
     makers_of_images,
@@ -24,6 +23,7 @@ from edgeunet.graph.int8_placement import (
 from edgeunet.graph.integer import with_integer_kernels
 from edgeunet.graph.quantized import quantize
 from edgeunet.graph.summary import view_of_model
+from edgeunet.ort.onnxruntime_session import DISABLED_OPTIMIZERS
 from edgeunet.specs import Engine, Precision
 from tests.convert.compiling import compiled, parsed
 from tests.convert.small import graph, quantized_copy

@@ -26,9 +26,9 @@ HEAVY = (
     "graph/",
     "foreign/",
     "qat/",
+    "ort/",
     "calibration/calibrators.py",
     "calibration/histograms.py",
-    "calibration/onnxruntime_calls.py",
     "calibration/ranges.py",
     "calibration/sensitivity_plot.py",
     "planning/cuts.py",
@@ -43,9 +43,6 @@ HEAVY = (
     "planning/tuning.py",
     "noise_profile/matching.py",
     "noise_profile/curves_plot.py",
-    "engine/onnxruntime_arenas.py",
-    "engine/onnxruntime_session.py",
-    "engine/plain_session.py",
     "evaluate/evaluation.py",
     "evaluate/interval.py",
     "evaluate/forms_report.py",
@@ -80,6 +77,7 @@ LIGHT_ALL_THE_SAME = (
     "graph/__init__.py",
     "graph/integer.py",
     "graph/summary.py",
+    "ort/__init__.py",
 )
 
 _MAIN = "from edgeunet.cli import main\nsys.exit(main())\n"

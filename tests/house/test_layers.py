@@ -15,7 +15,7 @@ LAYERS = (
         *("units", "specs", "files", "names", "suffixes", "notebook", "frame_windows"),
         *("pixels", "html_page", "processors"),
     ),
-    ("schedules", "images", "label_colours", "window_turns"),
+    ("schedules", "images", "label_colours", "window_turns", "ort"),
     ("recipes", "boards", "charts", "photographs", "noise_models", "metrics"),
     (
         *("camera", "pairs", "label_maps", "media", "graph", "models", "doctor"),

@@ -14,7 +14,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "onnx": ("graph/", "foreign/", "convert/", "qat/"),
     "onnx_ir": ("graph/", "foreign/", "convert/", "qat/"),
     "onnxscript": ("graph/", "foreign/", "convert/", "qat/"),
-    "onnxruntime": ("engine/", "calibration/onnxruntime_calls.py"),
+    "onnxruntime": ("ort/",),
     "tensorrt": ("engine/trt/provider.py",),
     "tensorrt_rtx": ("engine/trt/provider.py",),
     "pycuda": ("engine/cuda/pycuda_device.py",),

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 
 from edgeunet.convert.network_graph import graph_of_recipe
-from edgeunet.engine.onnxruntime_session import _load, _options
 from edgeunet.graph.for_engine import finish
 from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.graph.summary import GraphView, view_of_model, write_model
 from edgeunet.imitation.kernels import Kernel, bytes_of, in_order, nodes_of, source_of
 from edgeunet.imitation.onnxruntime_kernels import kernels_of as kernels_on
+from edgeunet.ort.onnxruntime_session import _load, _options
 from edgeunet.processors import AVX512_VNNI
 from edgeunet.specs import Engine, Precision
 from tests.analysis.graphs import Builder, random_views

@@ -18,7 +18,6 @@ import torch
 from torch import nn
 
 from edgeunet.calibration import read_set
-from edgeunet.calibration.onnxruntime_calls import runner_of
 from edgeunet.convert.int8_order import Int8Order
 from edgeunet.convert.quantizing import Quantizer
 from edgeunet.errors import GraphError, RecipeError
@@ -27,6 +26,7 @@ from edgeunet.graph.quantized import quantize
 from edgeunet.graph.summary import write_model
 from edgeunet.models import Network, build_network
 from edgeunet.models.blocks import LayerNorm2d
+from edgeunet.ort.frame_runner import runner_of
 from edgeunet.qat import bound_weights, exported_bits
 from edgeunet.qat.bound_weights import bind, trained_names
 from edgeunet.qat.exported_bits import ExportedBits, absorb_offsets, graph_for_replay

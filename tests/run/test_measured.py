@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeunet.engine.onnxruntime_arenas import ARENA_LIMIT
 from edgeunet.errors import EdgeUnetError, EngineError
+from edgeunet.ort.onnxruntime_arenas import ARENA_LIMIT
 from edgeunet.run import measured as module
 from edgeunet.run.measured import Measurement, measure
 from edgeunet.specs import Task

@@ -15,7 +15,7 @@ from tests.bundle.tiny import windowed_bundle, windowed_files, windowed_manifest
 
 pytest.importorskip("onnxruntime")
 
-from edgeunet.engine import onnxruntime_arenas
+from edgeunet.ort import onnxruntime_arenas
 from edgeunet.run.executor import Executor
 
 MIB = 1 << 20

@@ -34,8 +34,8 @@ from types import TracebackType
 
 import onnxruntime
 
-from edgeunet.engine.onnxruntime_arenas import arena_for
 from edgeunet.errors import EngineError, UsageError
+from edgeunet.ort.onnxruntime_arenas import arena_for
 from edgeunet.processors import this_processor, usable_cores
 from edgeunet.specs import Array, Engine, Pool, TensorSpec
 

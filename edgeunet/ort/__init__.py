@@ -1,0 +1,1 @@
+"""All that is asked of onnxruntime. Only this room imports it, and nothing here knows a bundle."""
