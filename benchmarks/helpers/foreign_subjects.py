@@ -22,8 +22,9 @@ from edgeunet.foreign.contract_text import NOTHING_SAID
 from edgeunet.graph.geometry import Geometry
 from edgeunet.graph.stages import FrameGraph
 from edgeunet.planning.frame_plan import FramePlan
-from edgeunet.planning.planner import Planner, choose_plan
+from edgeunet.planning.planner import Planner
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
+from edgeunet.planning.requested_plan import choose_plan
 from edgeunet.run.executor import Executor
 from edgeunet.run.measured import FEWEST_FRAMES
 from edgeunet.specs import Precision

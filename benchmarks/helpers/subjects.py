@@ -17,8 +17,9 @@ from edgeunet.convert.network_plan import planner_of
 from edgeunet.models import build_network
 from edgeunet.models.weights import save_weights
 from edgeunet.planning.frame_plan import FramePlan
-from edgeunet.planning.planner import Planner, choose_plan
+from edgeunet.planning.planner import Planner
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
+from edgeunet.planning.requested_plan import choose_plan
 from edgeunet.recipes import load_recipe
 from edgeunet.specs import Array, Precision, Task
 from edgeunet.units import format_size, parse_bytes

@@ -23,8 +23,9 @@ from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.graph.summary import view_of_model, write_model
 from edgeunet.models.alignment import BLOCK, HALO
 from edgeunet.planning.frame_plan import FramePlan
-from edgeunet.planning.planner import Planner, choose_plan
+from edgeunet.planning.planner import Planner
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest, WindowSize
+from edgeunet.planning.requested_plan import choose_plan
 from edgeunet.planning.savings import gains_of
 from edgeunet.planning.tuning import fastest_plan
 from edgeunet.processors import PROCESSOR_CLASSES, ProcessorClass

@@ -51,7 +51,7 @@ class TensorKind(str, enum.Enum):
         return self.value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GraphTensor:
     """One tensor.
 
@@ -66,7 +66,7 @@ class GraphTensor:
     kind: TensorKind
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GraphNode:
     """One operator.
 

@@ -70,7 +70,8 @@ def drop_unused_initializers(graph: ir.Graph) -> None:
 
 def static_shape(value: ir.Value) -> tuple[int, ...] | None:
     """Return a value's shape, or None unless every dimension is a number."""
-    if value.shape is None:
+    shape = value.shape
+    if shape is None:
         return None
-    dimensions = [d for d in value.shape if isinstance(d, int)]
-    return tuple(dimensions) if len(dimensions) == len(value.shape) else None
+    dimensions = tuple(d for d in shape.dims if isinstance(d, int))
+    return dimensions if len(dimensions) == len(shape) else None

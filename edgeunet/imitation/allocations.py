@@ -5,12 +5,16 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgeunet.graph.summary import GraphView, TensorKind
 from edgeunet.imitation.kernels import Kernel, Scratch, bytes_of, nodes_of, source_of
-from edgeunet.imitation.onnxruntime_arena import DEAD_BYTES, Arena, up_to_pieces
+from edgeunet.imitation.one_region import Events, extent_bytes
+from edgeunet.imitation.onnxruntime_arena import Arena
 from edgeunet.imitation.onnxruntime_kernels import orders_of
 from edgeunet.processors import AVX512_VNNI, ProcessorClass
 from edgeunet.specs import Engine
@@ -93,51 +97,35 @@ class Allocations:
             for index in given:
                 arena.give(pieces.pop(index))
 
+    def events(self, pixels: int, threads: int | None = None) -> tuple[Events, ...]:
+        """Return what a window of this many pixels allocates and frees, in each order once.
+
+        threads: another number of threads than the buffers are for.
+        """
+        found = self._events.get((pixels, threads))
+        if found is None:
+            sizes = self._sizes(threads).bytes_at(pixels)
+            buffers, freed = self._order
+            own = np.where(freed < 0, freed, sizes[buffers]) if len(freed) else freed
+            others = (events for one in self.others for events in one.events(pixels, threads))
+            found = tuple(dict.fromkeys([tuple(own.tolist()), *others]))
+            self._events[pixels, threads] = found
+        return found
+
     def extent_bytes(self, pixels: int) -> int:
         """Return the end of the bytes that a window takes in a region without a limit."""
-        if pixels not in self._extents:
-            arena = Arena(_NO_END, DEAD_BYTES)
-            self.replay(arena, pixels)
-            ends = [arena.extent_bytes, *(one.extent_bytes(pixels) for one in self.others)]
-            self._extents[pixels] = max(ends)
-        return self._extents[pixels]
-
-    def fits(self, pixels: int, region_bytes: int) -> bool:
-        """Return whether a free region is enough for a window, without a further region."""
-        # In a region of twice the size, the end of the region never influences the placement.
-        if 2 * up_to_pieces(self.extent_bytes(pixels)) <= region_bytes:
-            return True
-        arena = Arena(max(region_bytes, 1), DEAD_BYTES)
-        self.replay(arena, pixels)
-        alone = arena.reserved_bytes <= region_bytes
-        return alone and all(one.fits(pixels, region_bytes) for one in self.others)
+        return max(extent_bytes(events) for events in self.events(pixels))
 
     def peak_bytes(self, pixels: int) -> int:
         """Return the largest number of bytes in use at once for a window of this many pixels."""
-        return max((math.ceil(s * pixels) + c for s, c in self._live_lines), default=0)
-
-    def with_threads(self, threads: int) -> Allocations:
-        """Return the same for another number of threads."""
-        others = tuple(one.with_threads(threads) for one in self.others)
-        return replace(
-            self, buffers=tuple(one.with_threads(threads) for one in self.buffers), others=others
-        )
+        return max((math.ceil(s * pixels) + c for s, c in self.highest_lines), default=0)
 
     def thread_bytes(self, pixels: int) -> int:
         """Return what one more thread takes, for a window of this many pixels."""
-        shared = (one for one in self.buffers if one.threads)
-        return max((-(-one.size_bytes(pixels) // one.threads) for one in shared), default=0)
+        return max((-(-one.size_bytes(pixels) // one.threads) for one in self._shared), default=0)
 
     def live_lines(self) -> tuple[tuple[float, int], ...]:
         """Return, per step, the live bytes as (bytes per pixel, constant bytes)."""
-        return self._live_lines
-
-    @functools.cached_property
-    def _extents(self) -> dict[int, int]:
-        return {}
-
-    @functools.cached_property
-    def _live_lines(self) -> tuple[tuple[float, int], ...]:
         found = []
         slope, constant = 0.0, 0
         for taken, given in self.steps:
@@ -147,6 +135,85 @@ class Allocations:
             slope -= sum(self.buffers[index].line[0] for index in given)
             constant -= sum(self.buffers[index].line[1] for index in given)
         return tuple(found)
+
+    @functools.cached_property
+    def highest_lines(self) -> tuple[tuple[float, int], ...]:
+        """The live bytes of those steps that are not below another one in every window."""
+        return highest(self.live_lines())
+
+    @functools.cached_property
+    def _shared(self) -> tuple[Buffer, ...]:
+        """The buffers that threads share."""
+        return tuple(dict.fromkeys(one for one in self.buffers if one.threads))
+
+    @functools.cached_property
+    def _events(self) -> dict[tuple[int, int | None], tuple[Events, ...]]:
+        return {}
+
+    @functools.cached_property
+    def _sizes_of_threads(self) -> dict[int | None, _Sizes]:
+        return {}
+
+    def _sizes(self, threads: int | None) -> _Sizes:
+        if threads not in self._sizes_of_threads:
+            buffers = self.buffers
+            if threads is not None:
+                buffers = tuple(one.with_threads(threads) for one in buffers)
+            self._sizes_of_threads[threads] = _Sizes.of(buffers)
+        return self._sizes_of_threads[threads]
+
+    @functools.cached_property
+    def _order(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Of every event, the buffer that is allocated, and what stands for one that is freed."""
+        buffers: list[int] = []
+        freed: list[int] = []
+        position = {}
+        for taken, given in self.steps:
+            for index in taken:
+                position[index] = len(buffers)
+                buffers.append(index)
+                freed.append(0)
+            for index in given:
+                buffers.append(0)
+                freed.append(-1 - position[index])
+        return np.array(buffers, np.int64), np.array(freed, np.int64)
+
+
+def highest(lines: Iterable[tuple[float, int]]) -> tuple[tuple[float, int], ...]:
+    """Return the lines (slope, constant) that are not below another line at every area."""
+    kept: list[tuple[float, int]] = []
+    for slope, constant in sorted(set(lines), reverse=True):
+        if not kept or constant > kept[-1][1]:
+            kept.append((slope, constant))
+    return tuple(kept)
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """The sizes of buffers as columns of equal length; see ``Buffer``."""
+
+    slopes: NDArray[np.float64]
+    constants: NDArray[np.int64]
+    least: NDArray[np.int64]
+    until: NDArray[np.int64]
+    beyond: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, buffers: Sequence[Buffer]) -> _Sizes:
+        ends = [_NO_END if one.until_bytes is None else one.until_bytes for one in buffers]
+        return cls(
+            np.array([one.slope for one in buffers], np.float64),
+            np.array([one.constant for one in buffers], np.int64),
+            np.array([one.least_bytes for one in buffers], np.int64),
+            np.array(ends, np.int64),
+            np.array([one.beyond_bytes for one in buffers], np.int64),
+        )
+
+    def bytes_at(self, pixels: int) -> NDArray[np.int64]:
+        """Return ``Buffer.size_bytes`` of every buffer."""
+        grown = np.ceil(self.slopes * pixels).astype(np.int64) + self.constants
+        sizes: NDArray[np.int64] = np.maximum(grown, self.least)
+        return np.where(sizes >= self.until, self.beyond, sizes)
 
 
 def allocations_of(

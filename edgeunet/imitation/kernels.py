@@ -29,7 +29,7 @@ class Scratch:
     most_threads: int = 0
 
 
-@dataclass
+@dataclass(slots=True)
 class Kernel:
     """One kernel as it runs.
 
@@ -107,6 +107,8 @@ def in_order(kernels: Sequence[Kernel]) -> list[Kernel]:
             continue
         seen.add(id(kernel))
         stack.append((kernel, True))
-        before = {id(makers[name]): makers[name] for name in kernel.inputs if name in makers}
-        stack += [(one, False) for one in sorted(before.values(), key=lambda one: one.rank)]
+        before = [makers[name] for name in kernel.inputs if name in makers]
+        if len(before) > 1:
+            before.sort(key=lambda one: one.rank)
+        stack += [(one, False) for one in before]
     return done

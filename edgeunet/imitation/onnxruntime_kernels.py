@@ -69,6 +69,8 @@ def _renumber(kernels: Sequence[Kernel]) -> None:
 
     With these it creates the copies that change the order of channels.
     """
+    if not any(kernel.op_type.startswith(_INTEGER) for kernel in kernels):
+        return
     for again in (_INTEGER, _INTEGER_CONVOLUTION):
         rank = max((kernel.rank for kernel in kernels), default=0)
         for kernel in in_order(kernels):

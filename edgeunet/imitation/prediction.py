@@ -19,9 +19,10 @@ from edgeunet.graph.integer import with_integer_kernels
 from edgeunet.graph.macs import elements_of, macs_of
 from edgeunet.graph.stages import Border, StageGraph
 from edgeunet.graph.summary import GraphView, view_of_model
-from edgeunet.imitation.allocations import Allocations, allocations_of
+from edgeunet.imitation.allocations import Allocations, allocations_of, highest
 from edgeunet.imitation.integer_kernels import with_channels_last
-from edgeunet.imitation.onnxruntime_arena import DEAD_BYTES, Arena, up_to_pieces
+from edgeunet.imitation.one_region import Events, fits, free_behind
+from edgeunet.imitation.onnxruntime_arena import up_to_pieces
 from edgeunet.imitation.tensorrt_compiler import WORKSPACE_BYTES, compiled_view, grow_with
 from edgeunet.processors import AVX512_VNNI, THREADS, ProcessorClass
 from edgeunet.specs import Engine
@@ -110,7 +111,7 @@ def cost_of(
         allocations_of(view, placed, pixels, engine, processor, threads=THREADS)
         for processor in processors
     )
-    lines = _highest({line for one in allocations for line in one.live_lines()})
+    lines = highest(line for one in allocations for line in one.highest_lines)
     borders = sum(border_size(border, *stage.base) for border in (*stage.inputs, *stage.outputs))
     return StageCost(
         stage,
@@ -172,46 +173,59 @@ def region_bytes(
 ) -> int:
     """Return the smallest region found in which onnxruntime's arena can run all stages.
 
-    other_threads: numbers of threads for which it has to do as well; see ``_with_threads``.
+    other_threads: numbers of threads for which it has to do as well; see ``_demands``.
     A stage frees all that it allocates, so each stage starts with one free piece behind the
     weights. So each stage can be imitated alone, once.
     """
     kept = [size_bytes for one, _ in runs for size_bytes in one.kept_bytes]
     behind = sum(map(up_to_pieces, kept))
-    ends = [behind - up_to_pieces(kept[-1]) + kept[-1]] if kept else [0]
-    ends += [behind + one.extent_bytes(pixels) for one, pixels in runs if one.steps]
-    variants = [(runs, 0), *_with_threads(runs, other_threads)]
+    weights_end = behind - up_to_pieces(kept[-1]) + kept[-1] if kept else 0
     peak = max((one.peak_bytes(pixels) for one, pixels in runs), default=0)
+    demands = _demands(runs, other_threads)
     # Buffers lie closer together in a small region than in one without a limit.
-    size_bytes, enough = max(ends[0], behind + peak), max(ends) * _ENOUGH
+    size_bytes = max(weights_end, behind + peak)
+    extents = (one.extent_bytes(pixels) for one, pixels in runs if one.steps)
+    enough = max(weights_end, behind + max(extents, default=-behind)) * _ENOUGH
     # A larger region changes the placement, and may fail where a smaller one works, so that every
     # size in question is tried.
-    while size_bytes < enough and not all(
-        _serves(size, kept, variant)
-        for variant, more in variants
-        for size in (size_bytes + more, _with_margin(size_bytes) + more)
-    ):
+    while size_bytes < enough:
+        failing = _failing(size_bytes, kept, demands)
+        if failing is None:
+            break
+        # What fails usually fails in the next size, too.
+        demands.insert(0, demands.pop(failing))
         size_bytes = math.ceil(size_bytes * _STEP)
     return _with_margin(size_bytes)
 
 
-def _with_threads(
+def _demands(
     runs: Sequence[tuple[Allocations, int]], other_threads: Sequence[int]
-) -> list[tuple[list[tuple[Allocations, int]], int]]:
-    """Return the runs with other numbers of threads, and what their region is larger by.
+) -> list[tuple[Events, int]]:
+    """Return what a region has to serve, each once, and what it is larger by when it does.
 
     A device that has more threads adds ``thread_bytes`` for each; one with fewer adds nothing.
     """
+    found = [(events, 0) for one, pixels in runs for events in one.events(pixels)]
     each = max((one.thread_bytes(pixels) for one, pixels in runs), default=0)
-    if not each:
-        return []
-    return [
-        (
-            [(one.with_threads(count), pixels) for one, pixels in runs],
-            max(0, count - THREADS) * each,
-        )
-        for count in other_threads
-    ]
+    for count in other_threads if each else ():
+        more = max(0, count - THREADS) * each
+        found += [(e, more) for one, pixels in runs for e in one.events(pixels, count)]
+    return list(dict.fromkeys(found))
+
+
+def _failing(
+    size_bytes: int, kept: Sequence[int], demands: Sequence[tuple[Events, int]]
+) -> int | None:
+    """Return the position of a demand that a region does not meet, with or without the margin."""
+    for tried in (size_bytes, _with_margin(size_bytes)):
+        free_bytes: dict[int, int | None] = {}
+        for index, (events, more) in enumerate(demands):
+            if more not in free_bytes:
+                free_bytes[more] = free_behind(kept, tried + more)
+            room = free_bytes[more]
+            if room is None or not fits(events, room):
+                return index
+    return None
 
 
 def whole_allocations(
@@ -226,25 +240,6 @@ def _with_margin(size_bytes: int) -> int:
     return math.ceil(size_bytes * _MARGIN) + _MARGIN_BYTES
 
 
-def _serves(size_bytes: int, kept: Sequence[int], runs: Sequence[tuple[Allocations, int]]) -> bool:
-    arena = Arena(max(size_bytes, 1), DEAD_BYTES)
-    for kept_bytes in kept:
-        arena.take(kept_bytes)
-    if arena.regions > 1:
-        return False
-    free_bytes = arena.free_bytes if kept else size_bytes
-    return all(one.fits(pixels, free_bytes) for one, pixels in runs)
-
-
 def border_size(border: Border, height: int, width: int) -> int:
     """Return the bytes of a border tensor for a window or frame of (height, width) pixels."""
     return math.prod(border.shape_at(height, width)) * np.dtype(border.dtype).itemsize
-
-
-def _highest(lines: set[tuple[float, int]]) -> list[tuple[float, int]]:
-    """Return the lines that are not below another line at every area."""
-    kept: list[tuple[float, int]] = []
-    for slope, constant in sorted(lines, reverse=True):
-        if not kept or constant > kept[-1][1]:
-            kept.append((slope, constant))
-    return kept

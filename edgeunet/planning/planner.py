@@ -74,7 +74,7 @@ class Planner:
         self.engine = engine
         self.groups = kernel_groups(engine, processors, integers=graph.has_integers)
         self._plans: dict[tuple[Cut, tuple[WindowSize | None, ...]], FramePlan] = {}
-        self._smallest: dict[WindowSize | None, list[FramePlan]] = {}
+        self._smallest: dict[WindowSize | None, FramePlan] = {}
 
     @functools.cached_property
     def weight_bytes(self) -> int:
@@ -151,8 +151,22 @@ class Planner:
 
     def smallest(self, window: WindowSize | None = None) -> FramePlan:
         """Return the plan that takes the least memory, whatever its arithmetic."""
-        plans = self._smallest_of_each_cut(window)
-        return min([*plans, self.whole()] if window is None else plans, key=_size)
+        if window not in self._smallest:
+            self._smallest[window] = self._smallest_of(window)
+        return self._smallest[window]
+
+    def _smallest_of(self, window: WindowSize | None) -> FramePlan:
+        """Return the smallest plan. What surely takes more than another one is not imitated."""
+        best = self.whole() if window is None else None
+        chosen = [(cut, cut.smallest(side)) for cut, side in self._allowing(window)]
+        least = [self._at_least(cut, windows) for cut, windows in chosen]
+        for index in sorted(range(len(chosen)), key=lambda index: least[index]):
+            if best is not None and least[index] > best.prediction.total_bytes:
+                break
+            plan = self._plan(*chosen[index])
+            best = plan if best is None else min(best, plan, key=_size)
+        assert best is not None
+        return best
 
     def comfortable(self, window: WindowSize | None = None) -> FramePlan:
         """Return a plan with about the least memory whose ratio is at most COMFORTABLE_RATIO.
@@ -160,7 +174,7 @@ class Planner:
         It takes up to _NEARLY times the least memory, where that saves arithmetic.
         """
         if window is not None:
-            plans = self._smallest_of_each_cut(window)
+            plans = [self._plan(cut, cut.smallest(side)) for cut, side in self._allowing(window)]
             little = [plan for plan in plans if plan.recompute_ratio <= COMFORTABLE_RATIO]
             return min(little, key=_size) if little else min(plans, key=_rank)
         low, high = self.smallest().prediction.total_bytes, self.whole().prediction.total_bytes
@@ -203,14 +217,16 @@ class Planner:
             if windows is not None
         ]
 
-    def _smallest_of_each_cut(self, window: WindowSize | None) -> list[FramePlan]:
-        if window not in self._smallest:
-            side = over_the_end(window, self._frame, (self.height, self.width))
-            cuts = [cut for cut in self._cuts if cut.allows(side)]
-            if not cuts and window is not None:
-                raise self._no_window(window)
-            self._smallest[window] = [self._plan(cut, cut.smallest(side)) for cut in cuts]
-        return self._smallest[window]
+    def _allowing(self, window: WindowSize | None) -> list[tuple[Cut, WindowSize | None]]:
+        """Return the cuts that can run in windows of a size, with what to ask of them.
+
+        Raises UsageError when there are none for a window that is given.
+        """
+        side = over_the_end(window, self._frame, (self.height, self.width))
+        found = [(cut, side) for cut in self._cuts if cut.allows(side)]
+        if not found and window is not None:
+            raise self._no_window(window)
+        return found
 
     @functools.cached_property
     def _whole_cut(self) -> Cut:
@@ -361,27 +377,6 @@ class Planner:
             f"windows of {format_size(*window)} are {problem}, so {self._name} cannot run in them",
             hint=f"use {format_size(*least)} or more, in multiples of {step}",
         )
-
-
-def choose_plan(planner: Planner, request: PlanRequest) -> FramePlan:
-    """Return the plan with the least arithmetic that a request allows.
-
-    Raises BudgetError when nothing fits, and UsageError for windows that no stage can run on.
-    """
-    budget = planner.activation_budget(request)
-    if request.whole:
-        plan = planner.whole()
-        if budget is None or plan.prediction.total_bytes <= budget:
-            return plan
-        raise BudgetError(
-            f"whole frames are predicted to take {format_bytes(plan.prediction.total_bytes)}, "
-            f"more than {format_bytes(budget)}",
-            hint=f"a budget of {-(-plan.prediction.total_bytes >> 20)}MiB fits them; "
-            "without --tile none, windows may fit this one",
-        )
-    if budget is None:
-        return planner.comfortable(request.window)
-    return planner.fitting(budget, request.window)
 
 
 def _rank(plan: FramePlan) -> tuple[float, int]:

@@ -35,6 +35,7 @@ HEAVY = (
     "planning/frame_plan.py",
     "planning/savings.py",
     "planning/window_choices.py",
+    "planning/requested_plan.py",
     "planning/planner.py",
     "planning/processor_memory.py",
     "planning/relay_choices.py",

@@ -135,16 +135,3 @@ def test_stages_imitated_alone_need_what_they_need_in_turn(side: int) -> None:
     behind = sum(-(-size // 256) * 256 for size in kept)
     alone = [one.extent_bytes(pixels) for one, pixels in runs]
     assert endless.extent_bytes == behind + max(alone)
-
-
-def test_a_region_fits_exactly_when_a_replay_stays_in_it() -> None:
-    """The quick answer for regions that are twice as large is that of the imitation."""
-    for one in taken(Engine.ONNXRUNTIME):
-        pixels = 96 * 96
-        extent = one.extent_bytes(pixels)
-        for size in (extent // 2, extent, int(extent * 1.5), 2 * extent + 512, 3 * extent):
-            arena = Arena(size, DEAD_BYTES)
-            one.replay(arena, pixels)
-            assert one.fits(pixels, size) == (arena.reserved_bytes <= size)
-        assert not one.fits(pixels, extent // 2)
-        assert one.fits(pixels, 3 * extent)

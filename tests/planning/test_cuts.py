@@ -11,8 +11,9 @@ import onnx_ir as ir
 from edgeunet.frame_windows import windows
 from edgeunet.graph.stages import FrameGraph
 from edgeunet.planning.cuts import Cut
-from edgeunet.planning.planner import Planner, choose_plan
+from edgeunet.planning.planner import Planner
 from edgeunet.planning.request import PlanRequest
+from edgeunet.planning.requested_plan import choose_plan
 from edgeunet.planning.window_choices import STEP, Costs, StageWindowChoices
 from edgeunet.processors import AVX512_VNNI
 from edgeunet.specs import Engine

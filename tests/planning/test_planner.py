@@ -19,8 +19,9 @@ from edgeunet.graph.stages import FrameGraph
 from edgeunet.imitation import prediction
 from edgeunet.planning import window_choices as options
 from edgeunet.planning.frame_plan import FramePlan
-from edgeunet.planning.planner import COMFORTABLE_RATIO, Planner, choose_plan
+from edgeunet.planning.planner import COMFORTABLE_RATIO, Planner
 from edgeunet.planning.request import PlanRequest
+from edgeunet.planning.requested_plan import choose_plan
 from edgeunet.specs import Engine
 from edgeunet.units import MIB
 from tests.analysis.plans import FRAME, PADDED, planner

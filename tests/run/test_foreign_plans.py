@@ -18,8 +18,9 @@ from edgeunet.errors import BudgetError
 from edgeunet.graph.stages import FrameGraph
 from edgeunet.graph.values import static_shape
 from edgeunet.planning.frame_plan import FramePlan
-from edgeunet.planning.planner import Planner, choose_plan
+from edgeunet.planning.planner import Planner
 from edgeunet.planning.request import PlanRequest
+from edgeunet.planning.requested_plan import choose_plan
 from edgeunet.run.executor import Executor
 from edgeunet.specs import Array, Task
 from tests.bundle.tiny import tiny_manifest
