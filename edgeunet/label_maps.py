@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.errors import SourceError
-from edgeunet.images.folders import files_with
+from edgeunet.images.folders import files_with, has_both
 from edgeunet.images.label_file import read_label_file
 from edgeunet.label_colours import VOID, numbers_by_colour, numbers_of
 from edgeunet.names import natural_order, shown
@@ -54,8 +54,11 @@ class Labelled:
 
 
 def has_labels(folder: Path) -> bool:
-    """Return whether a folder has ``images/`` beside ``labels/``."""
-    return (folder / IMAGES).is_dir() and (folder / LABELS).is_dir()
+    """Return whether a folder has ``images/`` beside ``labels/``.
+
+    Raises SourceError for a folder that has only the latter, or both with other capitals.
+    """
+    return has_both(folder, LABELS, IMAGES)
 
 
 def pair_labels(folder: Path, *, notice: Callable[[str], None]) -> list[Labelled]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.errors import SourceError
-from edgeunet.images.folders import files_with
+from edgeunet.images.folders import files_with, has_both
 from edgeunet.names import shown
 from edgeunet.photographs import Photograph, read_photograph
 from edgeunet.units import format_size
@@ -70,8 +70,11 @@ class Pairing:
 
 
 def has_pairs(folder: Path) -> bool:
-    """Return whether a folder has ``noisy/`` and ``clean/``."""
-    return (folder / NOISY).is_dir() and (folder / CLEAN).is_dir()
+    """Return whether a folder has ``noisy/`` and ``clean/``.
+
+    Raises SourceError for a folder that has only the first, or both with other capitals.
+    """
+    return has_both(folder, NOISY, CLEAN)
 
 
 def find_pairs(

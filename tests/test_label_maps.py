@@ -12,7 +12,7 @@ from PIL import Image
 
 from edgeunet.errors import SourceError
 from edgeunet.label_colours import VOID, colour_table, numbers_by_colour
-from edgeunet.label_maps import Census, pair_labels, read_labels
+from edgeunet.label_maps import Census, has_labels, pair_labels, read_labels
 from edgeunet.specs import ClassLabel
 from tests.images.image_writers import EXIF_ORIENTATION, oriented, picture, png, stored_for
 
@@ -127,6 +127,14 @@ def test_labels_of_the_stored_pixels_are_named_as_such(tmp_path: Path) -> None:
         read(path)
     assert caught.value.message == "the labels of a.jpg are 16x12, the image is 12x16"
     assert caught.value.hint.endswith("after the image is turned upright by its EXIF orientation")
+
+
+@pytest.mark.parametrize("names", [["labels"], ["Images", "labels"]])
+def test_labels_without_images_are_no_images(tmp_path: Path, names: list[str]) -> None:
+    for name in names:
+        (tmp_path / name).mkdir()
+    with pytest.raises(SourceError, match="has labels/, and no images/|has labels/ and Images/"):
+        has_labels(tmp_path)
 
 
 def test_images_and_labels_pair_by_relative_name(tmp_path: Path) -> None:

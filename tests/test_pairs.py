@@ -43,10 +43,27 @@ def test_files_of_one_relative_name_are_a_pair(tmp_path: Path) -> None:
 
 
 def test_both_folders_make_a_set_of_pairs(tmp_path: Path) -> None:
-    touch(tmp_path / "noisy" / "a.png")
-    assert not has_pairs(tmp_path)
     touch(tmp_path / "clean" / "a.png")
+    assert not has_pairs(tmp_path)
+    assert not has_pairs(tmp_path / "nowhere")
+    touch(tmp_path / "noisy" / "a.png")
     assert has_pairs(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["noisy"], "has noisy/, and no clean/ beside it"),
+        (["Noisy"], "has Noisy/, and no clean/ beside it"),
+        (["noisy", "Clean"], "has noisy/ and Clean/"),
+    ],
+)
+def test_half_a_set_of_pairs_is_no_set_of_clean_images(
+    tmp_path: Path, names: list[str], said: str
+) -> None:
+    touch(*(tmp_path / name / "a.png" for name in names))
+    with pytest.raises(SourceError, match=said):
+        has_pairs(tmp_path)
 
 
 def test_files_without_a_partner_are_named(tmp_path: Path) -> None:

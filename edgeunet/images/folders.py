@@ -62,3 +62,26 @@ def _of_other_kinds(paths: Sequence[Path], root: Path | None) -> str:
     if len(names) == 1:
         return f"{named}{where} is of a kind that is not read there"
     return f"{len(names)} files{where} are of kinds that are not read there: {named}{more}"
+
+
+def has_both(folder: Path, telling: str, other: str) -> bool:
+    """Return whether a folder has two sub-folders that belong together.
+
+    telling: the one that no ordinary folder of images has, such as ``labels``.
+    Raises SourceError where ``telling`` is there without ``other``, or the two are spelled with
+    other capitals. Their files would otherwise be taken for images of one kind.
+    """
+    if (folder / telling).is_dir() and (folder / other).is_dir():
+        return True
+    if not folder.is_dir():
+        return False
+    there = {path.name.lower(): path.name for path in folder.iterdir() if path.is_dir()}
+    if telling not in there:
+        return False
+    if other in there:
+        found = f"{shown(there[telling])}/ and {shown(there[other])}/"
+        hint = f"name them {telling} and {other}"
+    else:
+        found = f"{shown(there[telling])}/, and no {other}/ beside it"
+        hint = f"add {other}/, or give a folder of images that are all of one kind"
+    raise SourceError(f"{shown(str(folder))!r} has {found}", hint=hint)
