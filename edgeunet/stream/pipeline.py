@@ -21,7 +21,11 @@ from edgeunet.stream.opening import Opened, opened_run
 from edgeunet.stream.run_options import RunOptions
 from edgeunet.stream.run_summary import RunStatus, RunSummary, kept, warnings_about
 from edgeunet.stream.status_document import resident_bytes
-from edgeunet.stream.steady_memory import GIVE_BACK_EVERY_S, give_back_free_memory
+from edgeunet.stream.steady_memory import (
+    GIVE_BACK_EVERY_S,
+    give_back_free_memory,
+    only_new_objects_watched,
+)
 
 _WATCH_S = 1.0
 _LAST_CHANCE_S = 5.0
@@ -59,6 +63,8 @@ def run_pipeline(
         opened = opened_run(options, stack, on_note, stop)
         if opened.preview is not None and on_note is not None:
             on_note(f"the preview is at {opened.preview.address}")
+        if opened.source.live:
+            stack.enter_context(only_new_objects_watched())
         run = _Run(options, opened, stack, stop, on_event)
         return run.watch(on_frame, on_note, on_status)
 

@@ -54,13 +54,17 @@ class RtspServer:
     """A server in a process of its own, on a port of loopback."""
 
     def __init__(
-        self, size: str = "48x64", user: tuple[str, str] | None = None, port: int | None = None
+        self,
+        size: str = "48x64",
+        user: tuple[str, str] | None = None,
+        port: int | None = None,
+        codec: str = "h264",
     ) -> None:
         self.port = port or free_port()
         self.address = f"rtsp://127.0.0.1:{self.port}/cam"
         script = Path(__file__).with_name("rtsp_server.py")
         self._process = subprocess.Popen(
-            [interpreter() or "", str(script), str(self.port), size, *(user or ())],
+            [interpreter() or "", str(script), str(self.port), size, codec, *(user or ())],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

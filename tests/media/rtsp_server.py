@@ -1,6 +1,7 @@
 """A real RTSP server for tests, run by the system's Python: GStreamer's gst-rtsp-server.
 
-Arguments: PORT HEIGHTxWIDTH [USER PASSWORD]. It prints "ready" and serves /cam on loopback. On
+Arguments: PORT HEIGHTxWIDTH CODEC [USER PASSWORD]. CODEC is h264 or jpeg. A password is asked for
+by a digest, so that it is not sent. The server prints "ready" and serves /cam on loopback. On
 SIGUSR1 its frames become half as wide.
 """
 
@@ -12,28 +13,30 @@ import sys
 import gi
 
 gi.require_version("Gst", "1.0")
+gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
-PIPELINE = (
-    "( videotestsrc is-live=true pattern=ball ! capsfilter name=size ! "
-    "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! "
-    "rtph264pay name=pay0 config-interval=-1 )"
-)
+CODERS = {
+    "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! "
+    "rtph264pay name=pay0 config-interval=-1",
+    "jpeg": "videoconvert ! video/x-raw,format=I420 ! jpegenc ! rtpjpegpay name=pay0",
+}
+PIPELINE = "( videotestsrc is-live=true pattern=ball ! capsfilter name=size ! {coder} )"
 
 
 def caps(height: int, width: int) -> Gst.Caps:
     return Gst.Caps.from_string(f"video/x-raw,width={width},height={height},framerate=30/1")
 
 
-def main(port: str, size: str, *user: str) -> None:
+def main(port: str, size: str, codec: str, *user: str) -> None:
     Gst.init(None)
     height, width = (int(side) for side in size.split("x"))
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(port)
     factory = GstRtspServer.RTSPMediaFactory()
-    factory.set_launch(PIPELINE)
+    factory.set_launch(PIPELINE.format(coder=CODERS[codec]))
     factory.set_shared(True)
     filters = []
 
@@ -48,7 +51,8 @@ def main(port: str, size: str, *user: str) -> None:
         auth = GstRtspServer.RTSPAuth()
         token = GstRtspServer.RTSPToken()
         token.set_string("media.factory.role", "viewer")
-        auth.add_basic(GstRtspServer.RTSPAuth.make_basic(name, password), token)
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+        auth.add_digest(name, password, token)
         server.set_auth(auth)
         permissions = GstRtspServer.RTSPPermissions()
         permissions.add_permission_for_role("viewer", "media.factory.access", True)

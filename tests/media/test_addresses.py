@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,22 @@ SECRET = "s3c@r/e?t"
             "gst://rtspsrc location=rtsp://h user-id=me user-pw=*** ! appsink",
         ),
         ("srt://h:9000?passphrase=s3cret", "srt://h:9000?passphrase=***"),
+        ("rtsp://me@home.org:s3cret@10.0.0.7/live", "rtsp://me@home.org:***@10.0.0.7/live"),
+        ("rtsp://me:s'3\" s3c@ret@h/x", "rtsp://me:***@h/x"),
+        ("rtsp://me:%40s3c%2F@h/x?p=s3c@r/e't", "rtsp://me:***@h/x?p=***"),
+        ("http://h/x?user=me&pwd=a's3c!r;e&x=1", "http://h/x?user=me&pwd=***&x=1"),
+        (
+            r'gst://rtspsrc location="rtsp://me:a\"s3cret@h/x" user-pw="a \"s3cret" ! appsink',
+            'gst://rtspsrc location="rtsp://me:***@h/x" user-pw=*** ! appsink',
+        ),
+        (
+            "gst://rtspsrc location=rtsp://h:554/x user-pw=a!s3cret ! appsink",
+            "gst://rtspsrc location=rtsp://h:554/x user-pw=*** ! appsink",
+        ),
+        (
+            "gst://rtspsrc location=rtsp://me:a ! s3cret@h/x ! appsink",
+            "gst://rtspsrc location=rtsp://me:***@h/x ! appsink",
+        ),
     ],
 )
 def test_what_is_shown(text: str, shown: str) -> None:
@@ -62,6 +79,8 @@ def test_what_is_shown(text: str, shown: str) -> None:
         ("rtsp://me:p?ss@cam.local/x", "rtsp://me:p%3Fss@cam.local/x"),
         ("rtsp://me:pass@cam.local/a@b.c/d", "rtsp://me:pass@cam.local/a@b.c/d"),
         ("rtsp://me:pass@h:554/x?to=a@b.c", "rtsp://me:pass@h:554/x?to=a@b.c"),
+        ("rtsp://me@home.org:p@ss@10.0.0.7/x", "rtsp://me%40home.org:p%40ss@10.0.0.7/x"),
+        ("http://cam/x?user=me&pass=s3@c/ret", "http://cam/x?user=me&pass=s3@c/ret"),
     ],
 )
 def test_what_a_library_is_given(address: str, given: str) -> None:
@@ -105,3 +124,6 @@ def test_messages_of_libraries_are_scrubbed() -> None:
     address = "rtsp://me:p%40ss@h/x"
     for text in ("cannot open rtsp://me:p%40ss@h/x", "wrong password p@ss", "p%40ss"):
         assert "ss" not in scrubbed(text, address).replace("password", "")
+    pipeline = r'rtspsrc location="rtsp://me:p%40ss@h/x" user-pw="a \"s3cret" ! appsink'
+    for text in ('no property "a "s3cret"', "p@ss is wrong", 'could not set "a \\"s3cret"'):
+        assert "s" not in re.sub("is|no property|set", "", scrubbed(text, pipeline))

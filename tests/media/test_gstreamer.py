@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
-from tests.media.gstreamer_here import needs_gstreamer, run_with_gstreamer
+from tests.media.gstreamer_here import free_port, needs_gstreamer, run_with_gstreamer
 from tests.media.test_rtsp import follow
 
 pytestmark = needs_gstreamer
@@ -55,6 +57,29 @@ def test_an_error_while_running_is_given() -> None:
 def test_a_pipeline_without_its_end() -> None:
     told = follow("gst://videotestsrc ! appsink ! fakesink")
     assert told[0]["message"] == "the GStreamer pipeline does not end in an appsink"
+
+
+def test_srt_is_received() -> None:
+    needs = "from edgeunet.media.gstreamer_binding import has_element as has; "
+    if "True" not in run_with_gstreamer(needs + "print(has('srtsink'))"):
+        pytest.skip("needs SRT in Debian's gstreamer1.0-plugins-bad")
+    port = free_port()
+    words = (
+        "videotestsrc is-live=true ! video/x-raw,width=64,height=48,framerate=30/1 ! "
+        "x264enc tune=zerolatency key-int-max=10 ! mpegtsmux ! "
+        f"srtsink uri=srt://:{port}?mode=listener wait-for-connection=false"
+    )
+    with subprocess.Popen(
+        ["gst-launch-1.0", "-q", *words.split()],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as sender:
+        try:
+            told = follow(f"srt://127.0.0.1:{port}", timeout_s=20, frames=3)
+        finally:
+            sender.kill()
+    assert told[0]["size"] == [48, 64]
+    assert told[1]["frames"] == 3
 
 
 HANGS = """

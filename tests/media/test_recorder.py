@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,39 @@ def test_a_clock_that_is_set_back_loses_nothing(tmp_path: Path) -> None:
     assert sum(len(times_of(path)) for path in recorder.segments()) == 40
     assert "rec-20260921T131320Z.mp4" in names(tmp_path)
     assert "rec-20260921T141320Z-2.mp4" in names(tmp_path)
+
+
+@pytest.mark.parametrize("step_s", [-3600.0, 50 * 365 * 86400.0], ids=["back", "on"])
+@pytest.mark.parametrize("by_age", [False, True])
+def test_a_clock_that_is_set_removes_nothing_new(
+    tmp_path: Path, step_s: float, by_age: bool
+) -> None:
+    """A limit removes what was recorded first, not what has the smallest date in its name."""
+    times_s = [index / 10 for index in range(60)]
+    moments = [START_S + (step_s if second > 2 else 0) + second for second in range(9)]
+    seconds = [0]
+
+    def now_s() -> float:
+        return moments[min(seconds[0], 8)]
+
+    options = RecordingOptions(1.0, least_free_bytes=0, keep_s=2.5 if by_age else None)
+    if not by_age:
+        size = record(tmp_path / "one", times_s[:10], options).segments()[0].stat().st_size
+        options = RecordingOptions(1.0, 3 * size + size // 2, least_free_bytes=0)
+    folder = tmp_path / "out"
+    recorder = Recorder(folder, SHAPE, options, now_s=now_s)
+    for index, time_s in enumerate(times_s):
+        seconds[0] = int(time_s)
+        recorder.write(picture(index), Frame(index, time_s, picture(index)))
+    recorder.finish()
+    found = recorder.segments()
+    assert len(found) == 3
+    assert all(path.stem >= moment_name(moments[3]) for path in found)
+    assert all(path.stem <= moment_name(moments[5]) for path in found)
+
+
+def moment_name(second: float) -> str:
+    return datetime.fromtimestamp(second, timezone.utc).strftime("rec-%Y%m%dT%H%M%SZ")
 
 
 def test_only_so_much_is_kept(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def patient(timeout_s: float, reconnect_s: float, events: list[str]) -> LiveOpti
 
 
 def test_a_server_that_is_killed_and_started_again() -> None:
+    """It comes back with another codec, as after somebody changed the camera's settings."""
     events: list[str] = []
     port = free_port()
     with RtspServer(port=port) as first:
@@ -88,7 +89,7 @@ def test_a_server_that_is_killed_and_started_again() -> None:
 
         threading.Thread(target=read_on, daemon=True).start()
         time.sleep(2)
-        with RtspServer(port=port):
+        with RtspServer(port=port, codec="jpeg"):
             assert again.wait(30)
             source.close()
     assert found
@@ -148,6 +149,16 @@ def test_the_password_is_given_to_the_camera() -> None:
         assert source.read() is not None
         assert source.name == address
         source.close()
+
+
+@pytest.mark.parametrize("user", ["me", "me@home.org"])
+def test_the_password_reaches_the_camera_through_gstreamer(user: str) -> None:
+    with RtspServer(user=(user, "s3c@r/et%")) as server:
+        address = f"rtsp://{user}:s3c@r/et%25@127.0.0.1:{server.port}/cam"
+        pipeline = f"gst://rtspsrc location={address} protocols=tcp ! decodebin ! appsink"
+        texts = [address, pipeline] if user == "me" else [address]
+        for text in texts:
+            assert follow(text, frames=2)[1]["frames"] == 2
 
 
 @pytest.mark.parametrize("library", ["PyAV", "GStreamer"])

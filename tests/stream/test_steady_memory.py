@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,34 @@ def test_a_run_does_so_again_and_again(tmp_path: Path, monkeypatch: pytest.Monke
     source = "test://?size=48x64&frames=20&fps=20&live=1"
     run_pipeline(RunOptions(source, tiny_bundle(tmp_path).path))
     assert len(calls) >= 2
+
+
+class Circle:
+    """An object that only the garbage collector frees."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_circles_of_a_long_run_are_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "_WATCH_S", 0.05)
+    monkeypatch.setattr(pipeline, "GIVE_BACK_EVERY_S", 0.1)
+    known: list[weakref.ref[Circle]] = []
+
+    def make(frames: int, total: int | None, rate: float) -> None:
+        assert gc.get_freeze_count() > 0
+        if not known:
+            circle = Circle()
+            known.append(weakref.ref(circle))
+            # It is old now, so that only a look at all objects finds it.
+            gc.collect()
+            assert known[0]() is circle
+
+    source = "test://?size=48x64&frames=20&fps=20&live=1"
+    gc.disable()
+    try:
+        run_pipeline(RunOptions(source, tiny_bundle(tmp_path).path), on_frame=make)
+    finally:
+        gc.enable()
+    assert known[0]() is None
+    assert gc.get_freeze_count() == 0

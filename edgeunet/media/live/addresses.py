@@ -13,31 +13,60 @@ PASSWORD_VARIABLE = "EDGEUNET_PASSWORD"
 PLACEHOLDER = "{password}"
 _HIDDEN = "***"
 
-# An address in a text such as a GStreamer pipeline ends at a blank, or at the quote before it.
-_ADDRESS = re.compile(r"""(?<=")\w+://[^"]*|(?<=')\w+://[^']*|\w+://[^\s"']*""")
+# An address in a text such as a GStreamer pipeline ends at the quote that it began with, or at a
+# blank. Where a password has a blank in it, no port follows the user, and it goes on to an @.
+_ADDRESS = re.compile(
+    r"""(?<=")\w+://(?:\\.|[^"\\])*|(?<=')\w+://[^']*"""
+    r"""|\w+://[^\s/:@]*:(?!\d*(?:[/?#\s"']|\Z))[^@]*@\S*|\w+://\S*""",
+    re.DOTALL,
+)
+_WORD = r"""[\w-]*(?:passw|passphrase|pwd|token|secret|api_?key|auth|(?<![a-z])pass|(?<![a-z])pw)"""
 _SECRET_KEY = re.compile(
-    r"""(?i)([\w-]*(?:passw|passphrase|pwd|token|secret|api_?key|auth|(?<![a-z])pass|(?<![a-z])pw)"""
-    r"""[\w-]*\s*=\s*)("[^"]*"|'[^']*'|[^\s&"';!]+)"""
+    rf"""(?i)(?P<key>{_WORD}[\w-]*\s*=\s*)(?P<value>"(?:\\.|[^"\\])*"|'[^']*'|[^\s&]+)"""
+)
+# In a query these are secrets, too, and a value goes on to the next key.
+_SECRET_IN_QUERY = re.compile(
+    rf"""(?i)(?P<key>[?&](?:{_WORD}[\w-]*|p|key|sig|signature|credentials?)=)(?P<value>[^&]+)"""
 )
 _HOST = re.compile(r"(?:\[[\da-fA-F:.]+\]|[\w-]+(?:\.[\w-]+)+|localhost)(?::\d+)?|[\w-]+:\d+")
-_USER = re.compile(r"(?P<scheme>\w+://)(?P<user>[^/@:]*):(?P<rest>.*)", re.DOTALL)
+_AUTHORITY = re.compile(r"[/?#]")
+_USER = re.compile(r"(?P<scheme>\w+://)(?P<user>[^/:]*):(?P<rest>.*)", re.DOTALL)
+_ALONE = re.compile(r"\w+://.+", re.DOTALL)
+_PIPELINE = "gst://"
 
 
 def without_passwords(text: str) -> str:
     """Return a source as it may be shown: every password in it is ``***``.
 
-    Passwords may contain ``@``, ``/`` and ``?``. Where a text can be read in two ways, more is
-    hidden than need be: everything up to the last ``@`` may belong to the password.
+    Passwords may contain ``@``, ``/``, ``?``, quotes and blanks. Where a text can be read in two
+    ways, more is hidden than need be: everything up to the last ``@`` may belong to the password.
     """
-    hidden = _ADDRESS.sub(lambda found: _hide(found.group()), text)
-    return _SECRET_KEY.sub(lambda found: found.group(1) + _HIDDEN, hidden)
+    return _hidden(text)[0]
 
 
-def _hide(address: str) -> str:
-    match = _USER.fullmatch(address)
-    if match is None or "@" not in match["rest"]:
+def _hidden(text: str) -> tuple[str, set[str]]:
+    """Return a text without its passwords, and the passwords."""
+    found: set[str] = set()
+
+    def hide_value(match: re.Match[str]) -> str:
+        if match["value"] != _HIDDEN:
+            found.add(match["value"])
+        return match["key"] + _HIDDEN
+
+    def hide_address(match: re.Match[str]) -> str:
+        address = _SECRET_IN_QUERY.sub(hide_value, match.group())
+        split = _USER.fullmatch(address)
+        if split is not None and "@" in split["rest"]:
+            password, _, rest = split["rest"].rpartition("@")
+            found.add(password)
+            address = f"{split['scheme']}{split['user']}:{_HIDDEN}@{rest}"
         return address
-    return f"{match['scheme']}{match['user']}:{_HIDDEN}@{match['rest'].rpartition('@')[2]}"
+
+    if _ALONE.fullmatch(text) and not text.startswith(_PIPELINE):
+        shown = _ALONE.sub(hide_address, text)
+    else:
+        shown = _ADDRESS.sub(hide_address, text)
+    return _SECRET_KEY.sub(hide_value, shown), found
 
 
 def known_password(file: Path | None) -> str | None:
@@ -104,6 +133,11 @@ def encoded(address: str) -> str:
     return f"{scheme}{separator}{who}@{rest[split + 1 :]}"
 
 
+def with_encoded_addresses(pipeline: str) -> str:
+    """Return a pipeline in whose addresses user and password are percent-encoded."""
+    return _ADDRESS.sub(lambda found: encoded(found.group()), pipeline)
+
+
 def _end_of_password(rest: str) -> int | None:
     """Return the position of the ``@`` before the host; None when there is no user.
 
@@ -111,10 +145,12 @@ def _end_of_password(rest: str) -> int | None:
     """
     ends = [index for index, letter in enumerate(rest.partition("?")[0]) if letter == "@"]
     ends += [index for index, letter in enumerate(rest) if letter == "@" and index not in ends]
-    authority = rest.partition("/")[0]
-    if not ends or ("@" not in authority and _HOST.fullmatch(authority)):
+    authority = _AUTHORITY.split(rest)[0]
+    # Without a colon no password begins in front of the path.
+    alone = ":" not in authority or _HOST.fullmatch(authority)
+    if not ends or ("@" not in authority and alone):
         return None
-    likely = (end for end in ends if _HOST.fullmatch(rest[end + 1 :].partition("/")[0]))
+    likely = (end for end in ends if _HOST.fullmatch(_AUTHORITY.split(rest[end + 1 :])[0]))
     in_authority = [end for end in ends if end < len(authority)]
     return next(likely, in_authority[-1] if in_authority else ends[0])
 
@@ -124,11 +160,14 @@ def _quoted(text: str) -> str:
 
 
 def scrubbed(message: str, address: str) -> str:
-    """Return a library's message without the passwords of an address in it."""
+    """Return a library's message without the passwords of an address or a pipeline in it."""
     shown = message.replace(address, without_passwords(address))
+    secrets = _hidden(address)[1]
     match = _USER.match(encoded(address))
     if match is not None and "@" in match["rest"]:
-        password = match["rest"].partition("@")[0]
-        for form in {password, unquote(password)} - {""}:
-            shown = shown.replace(form, _HIDDEN)
+        secrets.add(match["rest"].partition("@")[0])
+    secrets |= {secret.strip("\"'").replace('\\"', '"') for secret in secrets}
+    secrets |= {unquote(secret) for secret in secrets}
+    for secret in sorted(secrets - {""}, key=len, reverse=True):
+        shown = shown.replace(secret, _HIDDEN)
     return without_passwords(shown)

@@ -23,6 +23,7 @@ _SLICE_NS = 100_000_000
 _NS_PER_S = 1e9
 _SINK = "edgeunet_frames"
 _APPSINK = re.compile(r"\bappsink\b(?P<properties>[^!]*)\Z")
+_REFUSED = re.compile(r"\(40[13]\)")
 _BGR = "videoconvert ! video/x-raw,format=BGR"
 _ON_JETSON = "nvvidconv"
 
@@ -75,7 +76,9 @@ class GstreamerInput:
         if "sync" not in properties:
             self._sink.set_property("sync", False)
         if location is not None:
-            self._pipeline.get_by_name("address").set_property("location", location)
+            source = self._pipeline.get_by_name("address")
+            key = "location" if source.find_property("location") is not None else "uri"
+            source.set_property(key, location)
         self._bus = self._pipeline.get_bus()
         self._pipeline.set_state(Gst.State.PLAYING)
 
@@ -115,7 +118,7 @@ class GstreamerInput:
     def _lost(self, error: Any, debug: str) -> LostInputError:
         """Return what an error message of GStreamer means."""
         resource = Gst.ResourceError.quark()
-        if error.matches(resource, Gst.ResourceError.NOT_AUTHORIZED) or "(401)" in debug:
+        if error.matches(resource, Gst.ResourceError.NOT_AUTHORIZED) or _REFUSED.search(debug):
             return refused(self._name)
         if error.matches(resource, Gst.ResourceError.NOT_FOUND) and "404" in error.message + debug:
             return absent(self._name)
@@ -148,14 +151,15 @@ class GstreamerInput:
         return Picture(image, time_s)
 
 
-def rtsp_pipeline() -> str:
-    """Return the pipeline for a network camera, by what is installed; its source is ``address``."""
+def stream_pipeline(element: str) -> str:
+    """Return the pipeline for an address, by what is installed; its source is ``address``.
+
+    element: ``rtspsrc`` or ``srtsrc``.
+    """
     Gst.init(None)
     scaler = f"{_ON_JETSON} ! video/x-raw,format=BGRx ! " if has_element(_ON_JETSON) else ""
-    return (
-        "rtspsrc name=address protocols=tcp latency=100 ! decodebin ! "
-        f"{scaler}appsink drop=true max-buffers=1"
-    )
+    source = "rtspsrc protocols=tcp latency=100" if element == "rtspsrc" else "srtsrc mode=caller"
+    return f"{source} name=address ! decodebin ! {scaler}appsink drop=true max-buffers=1"
 
 
 def _copied(data: Any, height: int, width: int) -> Image:

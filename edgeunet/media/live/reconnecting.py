@@ -216,11 +216,11 @@ class ReconnectingSource:
         waits = _Waits()
         while True:
             left_s = lost_s + self._patience.reconnect_s - time.monotonic()
-            wait_s = waits.next_s(lost.loss)
-            if wait_s > left_s:
+            if left_s <= 0:
                 lost.message += f"; it did not come back for {self._patience.reconnect_s:g} s"
                 raise lost
-            if self._stop.wait(wait_s):
+            # The last try comes when the time is over, however long the wait before it would be.
+            if self._stop.wait(min(waits.next_s(lost.loss), left_s)):
                 return None
             try:
                 picture = self._open()

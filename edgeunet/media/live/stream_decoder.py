@@ -36,6 +36,7 @@ class StreamDecoder:
     def __init__(self, name: str, address: str, timeout_s: float) -> None:
         self._name = name
         self._address = encoded(address)
+        self._scheme = address.partition("://")[0]
         self._timeout_s = timeout_s
         self._interrupted = False
         self.damaged = 0
@@ -43,6 +44,7 @@ class StreamDecoder:
         if address.startswith("rtsp"):
             options["rtsp_transport"] = "tcp"
         av.logging.set_level(None)
+        self._asked_s = time.monotonic()
         try:
             self._container = av.open(
                 self._address, options=options, timeout=(timeout_s, timeout_s)
@@ -66,6 +68,7 @@ class StreamDecoder:
 
         Raises SourceError for colours that are not converted rightly.
         """
+        self._asked_s = time.monotonic()
         try:
             return next(self._pictures)
         except StopIteration:
@@ -110,9 +113,18 @@ class StreamDecoder:
             return refused(self._name)
         if isinstance(error, av.error.HTTPNotFoundError):
             return absent(self._name)
-        # FFmpeg's word for a time that ran out is that it was told to leave at once.
-        if isinstance(error, (av.error.ExitError, TimeoutError)):
+        # FFmpeg's word for a time that ran out is that it was told to leave at once, or that what
+        # came until then is invalid.
+        ran_out = time.monotonic() - self._asked_s >= self._timeout_s
+        if isinstance(error, (av.error.ExitError, TimeoutError)) or ran_out:
             return silent(self._name, self._timeout_s)
+        if isinstance(error, av.error.ProtocolNotFoundError):
+            return LostInputError(
+                Loss.ERROR,
+                f"{self._name!r} cannot be read: this PyAV has no {self._scheme}",
+                hint="GStreamer has it: apt install python3-gi python3-gst-1.0 "
+                "gstreamer1.0-plugins-bad",
+            )
         return LostInputError(
             Loss.ERROR,
             f"{self._name!r} cannot be read: {reason}",

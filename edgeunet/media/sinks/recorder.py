@@ -60,6 +60,9 @@ class Recorder:
         self._next_check_s = 0.0
         self._adopted: list[str] = []
         self._lock = threading.Lock()
+        # Segments of this run, the oldest first, with the time of their last frame.
+        self._own: dict[Path, float] = {}
+        self._last_s = 0.0
         self._wanted: list[tuple[float, Callable[[Path], None]]] = []
         self._told: list[Callable[[Path], None]] = []
         self._removed = 0
@@ -136,13 +139,17 @@ class Recorder:
         return tuple(warnings)
 
     def segments(self, *, with_events: bool = False) -> list[Path]:
-        """Return the finished segments without events, or those with one, the oldest first."""
+        """Return the finished segments without events, or those with one, the oldest first.
+
+        Those of this run are the newest, whatever their names say: a clock may have been set back.
+        """
         found = []
+        own = {path: number for number, path in enumerate(self._own)}
         for path in self._folder.glob("rec-*.mp4"):
             match = _SEGMENT.fullmatch(path.name)
             if match is not None and bool(match[3]) == with_events:
-                found.append((match[1], int(match[2] or 1), path))
-        return [path for _, _, path in sorted(found)]
+                found.append((own.get(path, -1), match[1], int(match[2] or 1), path))
+        return [path for *_, path in sorted(found)]
 
     def _write(self, image: Image, frame: Frame) -> None:
         if self._writer is None:
@@ -150,6 +157,7 @@ class Recorder:
         if self._writer is None:  # it was just begun
             return
         self._writer.write(image, frame.timestamp_s - self._begin_s)
+        self._last_s = frame.timestamp_s
         self._mark_events(frame.timestamp_s)
         now_s = time.monotonic()
         if now_s > self._next_check_s:
@@ -197,6 +205,7 @@ class Recorder:
             self._remove_oldest()
         told, self._told = self._told, []
         if self._place(self._partial):
+            self._own[_placed(self._partial)] = self._last_s
             for call in told:
                 call(_placed(self._partial))
         self._make_room()
@@ -210,6 +219,16 @@ class Recorder:
         self._segments += 1
         return True
 
+    def _is_too_old(self, path: Path, keep_s: float, limit: str) -> bool:
+        """Return whether a segment ended longer ago than ``keep_s``.
+
+        limit: the name of one that began so long ago. A clock that is set, as on a board that
+        starts without the date, makes no segment of this run old.
+        """
+        if path in self._own:
+            return self._last_s - self._own[path] > keep_s
+        return path.name.removesuffix(".mp4") < limit
+
     def _adopt(self) -> None:
         for partial in sorted(self._folder.glob(f"rec-*{_PARTIAL}")):
             if self._place(partial):
@@ -222,7 +241,7 @@ class Recorder:
             oldest = datetime.fromtimestamp(self._now_s() - options.keep_s, timezone.utc)
             limit = oldest.strftime(_NAME)
             for path in self.segments():
-                if path.name.removesuffix(".mp4") < limit:
+                if self._is_too_old(path, options.keep_s, limit):
                     self._remove(path)
         if options.keep_bytes is not None:
             sizes = [(path, path.stat().st_size) for path in self.segments()]
@@ -251,6 +270,7 @@ class Recorder:
 
     def _remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
+        self._own.pop(path, None)
         self._removed += 1
 
     def _failure(self, error: Exception) -> SinkError:

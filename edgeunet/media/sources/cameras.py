@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING
 from edgeunet.errors import MissingPackageError, UsageError
 from edgeunet.media.capture import LiveSource
 from edgeunet.media.frames import Source
-from edgeunet.media.live.addresses import with_password, without_passwords
+from edgeunet.media.live.addresses import (
+    with_encoded_addresses,
+    with_password,
+    without_passwords,
+)
+from edgeunet.media.live.hosts import check_host, check_port
 from edgeunet.media.live.live_inputs import LiveInput, Loss, LostInputError
 from edgeunet.media.live.reconnecting import DEFAULT_PATIENCE, Patience, ReconnectingSource
 
@@ -54,8 +59,9 @@ def open_v4l2(name: str, device: str, size: tuple[int, int] | None, live: LiveOp
     def start() -> LiveInput:
         if not Path(device).exists():
             there = sorted(str(path) for path in Path("/dev").glob("video*"))
+            # Looking for it locks nobody out, so a cable that is put back is noticed soon.
             raise LostInputError(
-                Loss.ABSENT,
+                Loss.ERROR,
                 f"there is no camera {device}",
                 hint=f"cameras here: {', '.join(there)}" if there else "no camera is plugged in",
             )
@@ -102,19 +108,24 @@ def open_gstreamer(name: str, pipeline: str, live: LiveOptions) -> Source:
             hint="end it with: ! appsink; frames of any format are converted",
         )
     shown = without_passwords(name)
-    whole = with_password(pipeline, live.password)
+    whole = with_encoded_addresses(with_password(pipeline, live.password))
     failure = "the GStreamer pipeline does not start; gst-launch-1.0 says why"
     return _kept_open(shown, lambda: _pipeline(shown, whole, failure, live), live, ends=True)
 
 
 def open_stream(address: str, live: LiveOptions) -> Source:
-    """Open a network camera or stream. Raises LostInputError when it delivers no frame."""
+    """Open a network camera or stream.
+
+    Raises UsageError for a port that cannot be, LostInputError when it delivers no frame.
+    """
     shown = without_passwords(address)
     whole = with_password(address, live.password)
+    check_port(shown, whole)
 
     def start() -> LiveInput:
-        if address.startswith("rtsp"):
-            opened = _rtsp_by_gstreamer(shown, whole, live)
+        check_host(shown, whole)
+        if address.startswith(("rtsp", "srt")):
+            opened = _stream_by_gstreamer(shown, whole, live)
             if opened is not None:
                 return opened
         try:
@@ -183,8 +194,8 @@ def _by_gstreamer(name: str, pipeline: str, live: LiveOptions) -> LiveInput | No
     return GstreamerInput(name, pipeline, live.patience.timeout_s)
 
 
-def _rtsp_by_gstreamer(name: str, address: str, live: LiveOptions) -> LiveInput | None:
-    """Open a network camera by GStreamer; return None where it, or its RTSP client, is missing."""
+def _stream_by_gstreamer(name: str, address: str, live: LiveOptions) -> LiveInput | None:
+    """Open an address by GStreamer; return None where it, or the element for it, is missing."""
     try:
         from edgeunet.media import gstreamer_binding
         from edgeunet.media.live import gstreamer
@@ -192,11 +203,12 @@ def _rtsp_by_gstreamer(name: str, address: str, live: LiveOptions) -> LiveInput 
         return None
     from edgeunet.media.live.addresses import encoded
 
-    if not gstreamer_binding.has_element("rtspsrc"):
+    element = "srtsrc" if address.startswith("srt") else "rtspsrc"
+    if not gstreamer_binding.has_element(element):
         return None
     return gstreamer.GstreamerInput(
         name,
-        gstreamer.rtsp_pipeline(),
+        gstreamer.stream_pipeline(element),
         live.patience.timeout_s,
         secret=address,
         location=encoded(address),
