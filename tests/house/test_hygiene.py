@@ -16,6 +16,8 @@ _LINE_LIMIT = 400
 _SIZE_LIMIT_BYTES = 10 * 2**20
 # A path of the machine somebody works on; "network/work" is none.
 _MACHINE_PATH = re.compile(rb"(?<![\w.~-])/(?:work|root|home|Users)/[\w.]")
+# What git leaves in a file whose changes it could not join.
+_UNJOINED = re.compile(rb"(?m)^(?:<{7}|>{7}) ")
 
 
 @pytest.fixture(scope="module")
@@ -50,4 +52,9 @@ def test_no_file_names_a_path_of_somebodys_machine(tracked: list[Path]) -> None:
         match = None if b"\0" in content else _MACHINE_PATH.search(content)
         if match:
             found.append(f"{path.relative_to(ROOT)}: {match.group().decode()}")
+    assert found == []
+
+
+def test_no_file_has_the_marks_of_an_unfinished_merge(tracked: list[Path]) -> None:
+    found = [path for path in tracked if _UNJOINED.search(path.read_bytes())]
     assert found == []
