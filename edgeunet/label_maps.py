@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.errors import SourceError
+from edgeunet.images.folder_walk import paths_below
 from edgeunet.images.folders import files_with, has_both
 from edgeunet.images.label_file import read_label_file
 from edgeunet.label_colours import VOID, numbers_by_colour, numbers_of
@@ -70,7 +71,7 @@ def pair_labels(folder: Path, *, notice: Callable[[str], None]) -> list[Labelled
     images, root = folder / IMAGES, folder / LABELS
     there = {
         path.relative_to(root).with_suffix(""): path
-        for path in files_with((".png",), sorted(root.rglob("*")), root, notice=notice)
+        for path in files_with((".png",), paths_below(root), root, notice=notice)
     }
     pairs = []
     for path in sorted(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.errors import SourceError
+from edgeunet.images.folder_walk import paths_below
 from edgeunet.images.folders import files_with, has_both
 from edgeunet.names import shown
 from edgeunet.photographs import Photograph, read_photograph
@@ -89,7 +90,7 @@ def find_pairs(
     found: dict[str, dict[str, Path]] = {}
     for side in (NOISY, CLEAN):
         root = folder / side
-        paths = files_with(suffixes, sorted(root.rglob("*")), root, notice=notice)
+        paths = files_with(suffixes, paths_below(root), root, notice=notice)
         found[side] = {path.relative_to(root).as_posix(): path for path in paths}
         if not paths:
             raise SourceError(

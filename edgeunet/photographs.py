@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.errors import MissingPackageError, SourceError
+from edgeunet.images.folder_walk import paths_below
 from edgeunet.images.folders import files_with
 from edgeunet.images.reader import read_rgb
 from edgeunet.names import shown
@@ -75,7 +76,7 @@ def list_images(folder: Path, *, notice: Callable[[str], None]) -> list[Path]:
     if not folder.is_dir():
         raise SourceError(f"there is no folder {shown(folder)!r}", hint="give a folder of images")
     told: list[str] = []
-    found = files_with(IMAGE_SUFFIXES, sorted(folder.rglob("*")), folder, notice=told.append)
+    found = files_with(IMAGE_SUFFIXES, paths_below(folder), folder, notice=told.append)
     if not found:
         raise SourceError(
             "; ".join((f"there are no images in {shown(folder)!r}", *told)),

@@ -13,6 +13,7 @@ import numpy as np
 
 from edgeunet.errors import SourceError, near_match
 from edgeunet.evaluate.truth import Fit, Sample, SmallImageError, check_fit, cropped
+from edgeunet.images.folder_walk import walk
 from edgeunet.label_maps import Census, has_labels, pair_labels, read_labels
 from edgeunet.names import natural_order, shown
 from edgeunet.photographs import LabelMap, list_images, read_photograph
@@ -185,7 +186,7 @@ def _sorted(folder: Path, told: list[str]) -> list[Path]:
 
 
 def _of_class(folder: Path, told: list[str]) -> list[Path]:
-    holds_any = folder.is_dir() and any(path.is_file() for path in folder.rglob("*"))
+    holds_any = folder.is_dir() and any(path.is_file() for path in walk(folder))
     return _sorted(folder, told) if holds_any else []
 
 

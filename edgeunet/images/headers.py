@@ -188,7 +188,7 @@ def _png_chunks(data: bytes, with_pixels: bool = False) -> Iterator[tuple[bytes,
 
 
 def _jpeg(data: bytes) -> Facts:
-    depth, channels, several, orientation = 8, 0, False, UPRIGHT
+    depth, channels, several, exif = 8, 0, False, b""
     at = 2
     while at + 4 <= len(data):
         if data[at : at + 2] == b"\xff\xff":  # bytes that fill
@@ -197,14 +197,15 @@ def _jpeg(data: bytes) -> Facts:
         marker, length = struct.unpack(">HH", data[at : at + 4])
         body = data[at + 4 : at + 2 + length]
         if marker & 0xFF in JPEG_FRAMES and marker >> 8 == 0xFF:
-            return Facts("jpeg", body[0], body[5], several, orientation)
+            return Facts("jpeg", body[0], body[5], several, _orientation(exif))
+        # Of several blocks, programs take the first.
         if marker == 0xFFE1 and body.startswith(b"Exif\0\0"):
-            orientation = _orientation(body[6:])
+            exif = exif or body[6:]
         several |= marker == 0xFFE2 and body.startswith(b"MPF\0")
         if marker >> 8 != 0xFF:
             break
         at += 2 + length
-    return Facts("jpeg", depth, channels, several, orientation)
+    return Facts("jpeg", depth, channels, several, _orientation(exif))
 
 
 def _webp(data: bytes) -> Facts:

@@ -144,6 +144,8 @@ def bitmaps() -> Iterator[Kind]:
             f"pgm {name}", ".pgm", _netpbm(b"P5", most) + stored, truth, tolerance,
             without_pillow=False,
         )  # fmt: skip
+    written = _netpbm(b"P3", 255) + " ".join(map(str, shown.ravel().tolist())).encode() + b"\n"
+    yield Kind("ppm as text", ".ppm", written, shown, without_pillow=False)
     bits = np.packbits(plane <= 100, axis=1).tobytes()
     truth = planes_of((plane > 100) * np.uint8(255))
     head = b"P4\n%d %d\n" % (WIDTH, HEIGHT)
@@ -180,6 +182,12 @@ def stated_oddly() -> Iterator[Kind]:
         exif[EXIF_ORIENTATION] = orientation
         data = encoded(Image.fromarray(shown), "JPEG", exif=exif, **_JPEG)
         yield Kind(f"jpeg, orientation {orientation}", ".jpg", data, shown, 4)
+    blocks, jpegs = [], [oriented(number, "JPEG", shown, **_JPEG) for number in (6, 3)]
+    for data in jpegs:
+        at = data.index(b"\xff\xe1")
+        blocks.append(data[at : at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")])
+    two = jpegs[0].replace(blocks[0], blocks[0] + blocks[1])
+    yield Kind("jpeg, two EXIF blocks", ".jpg", two, shown, 4)
     yield Kind("webp, orientation 7", ".webp", oriented(7, "WEBP", shown, lossless=True), shown)
     turned = stored_for(6, shown)
     block = b"II*\0" + struct.pack("<IHHHI", 8, 1, EXIF_ORIENTATION, 1, 1) + b"\6\0\0\0" + bytes(4)

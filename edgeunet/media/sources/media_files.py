@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeunet.errors import SourceError
+from edgeunet.images.folder_walk import matching, walk
 from edgeunet.images.folders import files_with
 from edgeunet.images.reader import read_rgb
 from edgeunet.media import pyav
@@ -39,12 +40,11 @@ def open_path(text: str, size: tuple[int, int] | None) -> Source:
                 "; ".join((f"there are no images in the folder {text!r}", *told)),
                 hint=f"it may hold {' '.join(sorted(IMAGE_SUFFIXES))}",
             )
-        return ImageSource(text, images, size, told)
+        return ImageSource(text, images, size, [*told, *_deeper(path)])
     if path.is_file():
         return _open_file(text, path, size)
     if glob.has_magic(text):
-        # Path.glob does not support absolute patterns.
-        matched = sorted(Path(name) for name in glob.glob(text, recursive=True))  # noqa: PTH207
+        matched = matching(text)
         images = files_with(IMAGE_SUFFIXES, matched, None, notice=told.append)
         if not images:
             videos = any(found.suffix.lower() in VIDEO_SUFFIXES for found in matched)
@@ -60,6 +60,18 @@ def open_path(text: str, size: tuple[int, int] | None) -> Source:
     raise SourceError(
         f"there is no file or folder {text!r}", hint="check the path, or try test:// for a pattern"
     )
+
+
+def _deeper(folder: Path) -> list[str]:
+    """Return a line about images in folders of a folder, which are no frames of it, or none."""
+    for path in walk(folder):
+        if path.parent != folder and path.suffix.lower() in IMAGE_SUFFIXES:
+            name, pattern = shown(path.relative_to(folder)), shown(folder / "**" / "*")
+            return [
+                f"images in folders of {shown(folder)!r}, such as {name}, are left out; name them "
+                f"by {pattern!r}"
+            ]
+    return []
 
 
 def _open_file(text: str, path: Path, size: tuple[int, int] | None) -> Source:

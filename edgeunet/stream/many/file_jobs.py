@@ -12,6 +12,7 @@ from pathlib import Path
 from edgeunet.bundle import manifest
 from edgeunet.errors import EdgeUnetError, SourceError, UsageError
 from edgeunet.files import sha256_of
+from edgeunet.images.folder_walk import matching
 from edgeunet.media import sinks
 from edgeunet.media.sinks.leftovers import left_behind
 from edgeunet.names import is_inside, is_utf8, natural_order, shown
@@ -77,8 +78,7 @@ def jobs_of(options: RunOptions) -> tuple[list[FileJob], list[str]]:
             f"the folder '{shown(out)}' lies inside the source '{shown(base)}'",
             hint="its videos would be input the next time: name a folder beside the source",
         )
-    # Path.glob does not support absolute patterns.
-    matched = [Path(name) for name in glob.glob(text, recursive=True)]  # noqa: PTH207
+    matched = matching(text)
     videos = sorted(
         {path for path in matched if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()},
         key=lambda path: natural_order(str(path)),
