@@ -40,6 +40,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.helpers.priority import priority
 from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
 from benchmarks.helpers.waiting_network import network_that_waits
 from edgeunet.bundle import Bundle, open_bundle
@@ -170,6 +171,7 @@ def overlap(bundle: Bundle, folder: Path, frames: int) -> dict[str, object]:
         "network_ms": 1e3 * WAIT_S,
         "write_ms": round(1e3 * write_s, 2),
         "share_of_bare_loop": round(statistics.median(shares), 3),
+        "priority": priority(),
         "load": round(os.getloadavg()[0], 1),
     }
 

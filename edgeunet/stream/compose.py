@@ -55,6 +55,15 @@ def choose_view(name: str | None, manifest: Manifest) -> View:
     return view
 
 
+def outputs_in(view: View, manifest: Manifest) -> frozenset[str]:
+    """Return the names of the outputs that a view is composed of."""
+    tasks = {output.task for output in manifest.outputs}
+    only = {View.DENOISED: Task.DENOISE, View.LABELS: Task.SEGMENT}.get(view)
+    if view is View.SIDE_BY_SIDE and Task.DENOISE in tasks:
+        only = Task.DENOISE
+    return frozenset(output.name for output in manifest.outputs if only in (None, output.task))
+
+
 class Composer:
     """Composes images from a frame and its outputs, in buffers that are made once."""
 

@@ -17,11 +17,13 @@ from edgeunet.specs import Array, Image, Task
 from edgeunet.stream.activity import Activity
 from edgeunet.stream.added_noise import GaussianNoise
 from edgeunet.stream.class_events import ClassEvent
+from edgeunet.stream.compose import outputs_in
 from edgeunet.stream.delivery import QUEUED_FRAMES, SinkReport, SinkThread, SlotSink
 from edgeunet.stream.meter import Meter, PsnrMeter
 from edgeunet.stream.opening import Opened
 from edgeunet.stream.run_options import RunOptions
 from edgeunet.stream.slots import Slot, SlotPool
+from edgeunet.stream.strength import FULL
 
 _MS_PER_S = 1e3
 
@@ -91,9 +93,13 @@ class NetworkThread:
         self._denoised = next((out.name for out in images), None)
         # One at the network, one being composed, and per sink one written and those that wait.
         slots = 2 + (1 + QUEUED_FRAMES) * len(opened.sinks)
+        needed = self._needed_outputs(options)
         noisy = self._noise is not None
         self._pool = SlotPool(
-            [Slot(manifest, opened.view, options.strength, noisy) for _ in range(slots)]
+            [
+                Slot(manifest, opened.view, options.strength, noisy=noisy, needed=needed)
+                for _ in range(slots)
+            ]
         )
         self._answered: queue.SimpleQueue[Slot | None] = queue.SimpleQueue()
         self.sinks = [
@@ -134,6 +140,20 @@ class NetworkThread:
     def fresh_s(self) -> float | None:
         """Return the seconds since the network's last frame; None before the first."""
         return None if self._last_s is None else time.monotonic() - self._last_s
+
+    def _needed_outputs(self, options: RunOptions) -> frozenset[str]:
+        """Return the outputs that are copied for what comes after the network.
+
+        The network's thread copies them, and the next frame waits for it.
+        """
+        opened = self._opened
+        manifest = opened.bundle.manifest
+        if opened.watcher is not None or any(isinstance(sink, SlotSink) for sink in opened.sinks):
+            return frozenset(output.name for output in manifest.outputs)
+        needed = outputs_in(opened.view, manifest)
+        if self._denoised is not None and (self._psnr is not None or options.strength != FULL):
+            needed |= {self._denoised}
+        return needed
 
     def _infer(self, on_frame: Callable[[int, int | None, float], None] | None) -> None:
         total = self._opened.shape.frame_count

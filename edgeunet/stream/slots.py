@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -20,7 +20,8 @@ class Slot:
 
     frame: the source's frame.
     seen: what the network saw, (H, W, 3) uint8 BGR: the frame, or the frame with noise added.
-    outputs: the network's outputs by name; denoised ones are mixed by the run's strength.
+    outputs: those of the network's outputs that the run needs, by name; denoised ones are mixed by
+        the run's strength.
     image: the view that sinks write, (h, w, 3) uint8 BGR, after ``compose``.
     picture: the file that the view was written to row by row; None where it is in ``image``.
     users: how many still need it; the pool counts them.
@@ -30,14 +31,25 @@ class Slot:
     seen: Image
     image: Image
 
-    def __init__(self, manifest: Manifest, view: View, strength: float, noisy: bool) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        view: View,
+        strength: float,
+        *,
+        noisy: bool,
+        needed: Collection[str],
+    ) -> None:
+        """Make the buffers. noisy: noise is added to frames. needed: names of outputs to keep."""
         self._composer = Composer(manifest, view)
         self._blender = None if strength == FULL else Blender(strength, manifest)
         size = (manifest.height, manifest.width)
         self._noisy = np.empty((*size, 3), np.uint8) if noisy else None
         # np.empty takes no memory before it is written to: an unused slot costs nothing.
         self._buffers: dict[str, Array] = {
-            entry.name: entry.spec(*size).empty() for entry in manifest.outputs
+            entry.name: entry.spec(*size).empty()
+            for entry in manifest.outputs
+            if entry.name in needed
         }
         self.outputs: Mapping[str, Array] = self._buffers
         self.picture: RowPicture | None = None

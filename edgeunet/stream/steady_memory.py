@@ -39,7 +39,6 @@ def only_new_objects_watched() -> Iterator[None]:
     They are few, so a look takes about a millisecond. A look at all objects of the program would
     hold up every thread for a tenth of a second.
     """
-    gc.collect()
     gc.freeze()
     try:
         yield

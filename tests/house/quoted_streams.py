@@ -44,3 +44,10 @@ def live_age() -> Rows:
         ["lag of the plain loop at the end (s)", row["plain_lag_at_the_end_s"]],
         ["load average, before and after", row["load"]],
     ]
+
+
+def coding_share() -> Rows:
+    """What a run reaches of its slowest stage, where that is reading or writing."""
+    keys = ("read_ms", "network_ms", "write_ms", "run_ms")
+    shares = ("share_of_slowest", "share_of_bound", "processor_share")
+    return [[row["what"], *(row[key] for key in keys + shares)] for row in rows_of("coding_share")]

@@ -68,6 +68,11 @@ _KODAK = re.compile(r"Kodak.*?((?:\d+\.\d+ / )+\d+\.\d+) dB at sigma ([\d/ ]+)")
             "# Does a stream overlap its stages, and stay the same?",
             quoted_streams.streaming,
         ),
+        (
+            FINDINGS / "streaming.md",
+            "## Where reading or writing takes longest",
+            quoted_streams.coding_share,
+        ),
         (FINDINGS / "streaming.md", "## How old a live frame is", quoted_streams.live_age),
         (
             FINDINGS / "bursts.md",
