@@ -30,18 +30,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from torch import nn
-
 from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
+from benchmarks.helpers.verb_inputs import make_inputs
 from edgeunet.cli import main as edgeunet
 from edgeunet.cli.console import note, print_table
-from edgeunet.recipes import folder as shipped_folder
-from tests.bundle.tiny import tiny_bundle
-from tests.foreign.exported import write_onnx
-from tests.images.image_writers import by_opencv
-from tests.media.clips import write_video
-from tests.noise_profile.scenes import ramp, shots
 
 NAME = "surroundings"
 _KIB, _MIB = 1 << 10, 1 << 20
@@ -198,7 +190,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         there, odd = root / "there", root / os.fsdecode(b"l\xdf [b] \xe2\x91\xa0")
-        _make_inputs(there)
+        make_inputs(there)
         shutil.copytree(there, odd)
         for name, words in verbs.items():
             for surrounding in SURROUNDINGS:
@@ -230,42 +222,6 @@ def _summary(name: str, rows: list[dict[str, object]]) -> tuple[str, ...]:
     refused = sum(bool(row["code"]) for row in rows)
     faults = sum(bool(row["fault"]) for row in rows)
     return name, str(len(rows)), str(refused), str(faults), str(len(disks))
-
-
-def _make_inputs(there: Path) -> None:
-    (there / "in").mkdir(parents=True)
-    (there / "shots").mkdir()
-    tiny_bundle(there, 32, 48)
-    random = np.random.default_rng(0)
-    for number in range(6):
-        coarse = random.integers(0, 256, (4, 6, 3), dtype=np.uint8)
-        content = by_opencv(np.kron(coarse, np.ones((8, 8, 1), np.uint8)), ".png")
-        (there / "in" / f"{number}.png").write_bytes(content)
-    for number, shot in enumerate(shots(ramp(64, 96), 3)):
-        (there / "shots" / f"{number}.png").write_bytes(by_opencv(shot, ".png"))
-    (there / "clips").mkdir()
-    for number in range(2):
-        write_video(there / "clips" / f"{number}.mkv", 8, 32, 48)
-    write_onnx(
-        nn.Conv2d(3, 3, kernel_size=3, padding=1), there / "net.onnx", (32, 48), dynamic=True
-    )
-    (there / "run.toml").write_text("threads = 1\n")
-    (there / "service.toml").write_text(
-        'bundle = "tiny.bundle"\nsource = "in"\nsinks = ["recordings/"]\n'
-    )
-    for recipe, base, clips in (
-        ("mine", "unetmm-awgn", ""),
-        ("frames", "unetmm-video", "[train.clips]\nframes = [2, 2]\ngate_steps = 1\n"),
-    ):
-        text = (shipped_folder("export") / f"{base}.toml").read_text().partition("[train]")[0]
-        text = text.replace(f'name = "{base}"', f'name = "{recipe}"')
-        text = text.replace("width = 16", "width = 4").replace("[1, 1, 1, 1]", "[1]")
-        text = f"{text}[train]\nsteps = 3\nbatch = 2\ncrop = 16\n{clips}"
-        (there / f"{recipe}.toml").write_text(text)
-    begun = ("train", str(there / "mine.toml"), "--data", str(there / "in"))
-    subprocess.run(
-        [sys.executable, "-m", "edgeunet", *begun, "--out", str(there / "run")], check=True
-    )
 
 
 def _row(verb: str, surrounding: str, ending: tuple[int, str]) -> dict[str, object]:

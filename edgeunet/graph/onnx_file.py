@@ -7,7 +7,6 @@ shape is inferred anew. A stated shape counts only where nothing can be inferred
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from edgeunet.graph.inferred_shapes import (
     with_shapes,
 )
 from edgeunet.graph.input_axes import InputAxes, fix_input_axes
+from edgeunet.graph.onnx_content import check_content, check_versions
 from edgeunet.names import shown
 
 if TYPE_CHECKING:
@@ -48,15 +48,6 @@ _OTHER_KINDS = (
     (4, b"TFL3", "a TensorFlow Lite file", "convert it with tf2onnx"),
 )
 
-# Kinds of values besides tensors (TypeProto of ONNX).
-_UNCOUNTED = {
-    "sequence_type": "a sequence of tensors, and how many there are is not known before it runs",
-    "optional_type": "optional, and whether it is there is not known before it runs",
-    "map_type": "a map, whose number of entries is not known before it runs",
-    "sparse_tensor_type": "a sparse tensor, whose number of entries is not known before it runs",
-    "opaque_type": "of an opaque type, whose size is not known",
-}
-
 
 def read_onnx(path: Path, size: tuple[int, int] | None = None) -> tuple[ir.Model, InputAxes]:
     """Read an ONNX file, with every shape that can be known. Large weights lose their numbers.
@@ -73,14 +64,9 @@ def read_onnx(path: Path, size: tuple[int, int] | None = None) -> tuple[ir.Model
         raise missing(error) from error
     name = shown(path.name)
     proto = _parsed(path)
-    graph = proto.graph
-    if not graph.node or not graph.output:
-        raise GraphError(
-            f"{name} is not a usable ONNX model: it has no operators or no outputs", hint=_AGAIN
-        )
-    _check_versions(name, proto)
-    _check_content(name, proto)
-    _describe_large_weights(graph)
+    check_versions(name, proto)
+    check_content(name, proto)
+    _describe_large_weights(proto.graph)
     try:
         proto = _inlined(name, proto)
         _check_order(name, proto.graph)
@@ -108,16 +94,19 @@ def load_onnx(path: Path) -> ir.Model:
 
     name = shown(path.name)
     proto = _parsed(path)
-    _check_versions(name, proto)
-    _check_content(name, proto, choices=True)
+    check_versions(name, proto)
+    check_content(name, proto, choices=True)
     check_weights(path)
     try:
         with quiet_packages():
-            return ir.external_data.load_to_model(ir.load(path))
+            model = ir.external_data.load_to_model(ir.load(path))
     except Exception as error:  # both packages raise whatever a broken file leads them to
         raise GraphError(
             f"{name} is not a whole ONNX model: {reason(error)}", hint=_AGAIN
         ) from error
+    for value in model.graph.inputs:
+        _open_axes(value)
+    return model
 
 
 def check_weights(path: Path) -> None:
@@ -173,6 +162,15 @@ def with_fixed_axes(path: Path, axes: InputAxes, target: Path) -> Path:
     return target
 
 
+def _open_axes(value: ir.Value) -> None:
+    """Let axes whose length is below 1 have any length, as ``read_onnx`` takes them."""
+    import onnx_ir as ir
+
+    if value.shape is not None:
+        sides = [None if isinstance(side, int) and side < 1 else side for side in value.shape]
+        value.shape = ir.Shape(sides)
+
+
 def _parsed(path: Path) -> onnx.ModelProto:
     import onnx
 
@@ -201,73 +199,6 @@ def _parsed(path: Path) -> onnx.ModelProto:
         raise GraphError(
             f"{name} is not a whole ONNX model: {reason(error)}", hint=_AGAIN
         ) from error
-
-
-def _check_versions(name: str, proto: onnx.ModelProto) -> None:
-    """Raise GraphError for what the installed package is too old to know."""
-    import onnx
-
-    newest = int(onnx.defs.onnx_opset_version())
-    known = f"the installed onnx {onnx.__version__} knows up to"
-    hint = "install a newer onnx, or export an older opset"
-    if proto.ir_version > onnx.IR_VERSION:
-        raise GraphError(
-            f"{name} has the IR version {proto.ir_version}, and {known} {onnx.IR_VERSION}",
-            hint=hint,
-        )
-    standard = [item.version for item in proto.opset_import if item.domain in ("", "ai.onnx")]
-    if len(standard) > 1 or any(version < 1 for version in standard):
-        raise GraphError(f"{name} names no opset, or several: {standard}", hint=INVALID)
-    if standard and standard[0] > newest:
-        raise GraphError(f"{name} has the opset {standard[0]}, and {known} {newest}", hint=hint)
-
-
-def _check_content(name: str, proto: onnx.ModelProto, *, choices: bool = False) -> None:
-    """Raise GraphError for graphs in graphs, and for values that are no dense tensors.
-
-    choices: allow the graphs of If.
-    """
-    import onnx
-
-    graph = proto.graph
-    for sparse in graph.sparse_initializer:
-        _refuse_sparse(name, sparse.values.name)
-    for value in (*graph.input, *graph.output, *graph.value_info):
-        kind = value.type.WhichOneof("value")
-        if kind not in (None, "tensor_type"):
-            raise GraphError(
-                f"the value {value.name!r} is {_UNCOUNTED.get(kind, kind)}",
-                hint="only networks that hand on tensors can be analysed",
-            )
-    outputs = [value.name for value in graph.output]
-    twice = next((output for output in outputs if outputs.count(output) > 1), None)
-    if twice is not None:
-        raise GraphError(f"{name} has two outputs of the name {twice!r}", hint=INVALID)
-    kinds = onnx.AttributeProto
-    for node in _all_nodes(proto):
-        for attribute in node.attribute:
-            allowed = choices and node.op_type == "If"
-            if attribute.type in (kinds.GRAPH, kinds.GRAPHS) and not allowed:
-                raise GraphError(
-                    f"the operator {node.op_type} ({node.name or 'unnamed'}) has a graph inside "
-                    "it, so what is alive depends on the data",
-                    hint="export the network without control flow (If, Loop, Scan)",
-                )
-            if attribute.type in (kinds.SPARSE_TENSOR, kinds.SPARSE_TENSORS):
-                _refuse_sparse(name, node.output[0] if node.output else node.name)
-
-
-def _refuse_sparse(name: str, tensor: str) -> None:
-    raise GraphError(
-        f"{name} keeps {tensor!r} as a sparse tensor, which engines store in ways of their own",
-        hint="export it with dense weights",
-    )
-
-
-def _all_nodes(proto: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    yield from proto.graph.node
-    for function in proto.functions:
-        yield from function.node
 
 
 def _describe_large_weights(graph: onnx.GraphProto) -> None:

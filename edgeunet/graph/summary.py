@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeunet.errors import GraphError
+from edgeunet.graph.onnx_content import MOST_ELEMENTS, too_large
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -274,6 +275,8 @@ def _add(tensors: dict[str, GraphTensor], value: ir.Value, kind: TensorKind) -> 
     shape = _shape_of(value)
     if shape is None or dtype is None:
         raise _unknown_size(value)
+    if math.prod(shape) > MOST_ELEMENTS:
+        raise too_large("tensor", name, shape)
     # An empty weight is how a file leaves an input of an operator out.
     smallest = 0 if kind in (TensorKind.WEIGHT, TensorKind.CONSTANT) else 1
     if min(shape, default=1) < smallest:

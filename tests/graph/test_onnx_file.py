@@ -10,7 +10,7 @@ import pytest
 
 from edgeunet.analysis.memory_report import precision_of
 from edgeunet.errors import EdgeUnetError, GraphError
-from edgeunet.graph.onnx_file import read_onnx
+from edgeunet.graph.onnx_file import load_onnx, read_onnx
 from tests.graph.onnx_models import (
     BFLOAT16,
     CONV,
@@ -146,6 +146,27 @@ def not_fitting() -> Any:
     return model_of([value("x", [2, 3])], [node], [numbers("a", 1, 2, 3, 4)])
 
 
+def short_weight() -> Any:
+    model = model_of([value("x", [1, 3, 8, 8])])
+    model.graph.initializer[0].raw_data = model.graph.initializer[0].raw_data[:100]
+    return model
+
+
+def without_opset() -> Any:
+    model = model_of([value("x", [1, 3, 8, 8])])
+    del model.opset_import[:]
+    return model
+
+
+def large_result() -> Any:
+    """An input that fits, and a result that no memory holds."""
+    nodes = [
+        helper.make_node("Unsqueeze", ["x", "last"], ["r"]),
+        helper.make_node("Mul", ["r", "x"], ["y"]),
+    ]
+    return model_of([value("x", [1 << 25])], nodes, [numbers("last", 1)])
+
+
 def calls_itself() -> Any:
     body = helper.make_function(
         "own", "Loop", ["i"], ["o"], [helper.make_node("Loop", ["i"], ["o"], domain="own")],
@@ -184,6 +205,21 @@ def doubles_forty_times() -> Any:
         (sparse_constant(), "keeps 'sp' as a sparse tensor"),
         (texts(), "'x' holds STRING"),
         (same_output_twice(), "two outputs of the name 'y'"),
+        (
+            model_of([value("x", [1, 3, 8, 8]), value("x", [1, 3, 4, 4])]),
+            "two inputs of the name 'x'",
+        ),
+        (
+            model_of([value("x", [1, 3, 8, 8])], weights=[WEIGHTS] * 2),
+            "two weights of the name 'w'",
+        ),
+        (short_weight(), "keeps 100 bytes for the weight 'w' of 8x3x3x3, which needs 864"),
+        (without_opset(), "names no opset, or several: []"),
+        (
+            model_of([value("x", [1, 3, 1 << 31, 1 << 31])]),
+            "the input 'x' has the shape 1x3x2147483648x2147483648, which no memory holds",
+        ),
+        (large_result(), "the tensor 'y' has the shape 33554432x33554432, which no memory holds"),
         (unsorted(), "reads 'c' before anything makes it"),
         (calls_itself(), "the function 'Loop' calls itself"),
         (doubles_forty_times(), "1099511627776 operators once its functions are written out"),
@@ -198,6 +234,25 @@ def test_what_cannot_be_counted_is_refused_by_name(model: Any, said: str, tmp_pa
     assert said in caught.value.message
     assert "\n" not in caught.value.message
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        model_of([value("x", [1, 3, 8, 8])], nodes=[], outputs=[value("x", [1, 3, 8, 8])]),
+        short_weight(),
+        model_of([value("x", [1, 3, 1 << 31, 1 << 31])]),
+    ],
+    ids=["no operators", "short weight", "large"],
+)
+def test_exports_and_analyses_refuse_the_same(model: Any, tmp_path: Path) -> None:
+    path = saved(tmp_path, model)
+    said = []
+    for read in (read_onnx, load_onnx):
+        with pytest.raises(GraphError) as caught:
+            read(path)
+        said.append(caught.value.message)
+    assert said[0] == said[1]
 
 
 def test_a_later_file_format_is_refused(tmp_path: Path) -> None:

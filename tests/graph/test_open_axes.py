@@ -10,7 +10,7 @@ import pytest
 
 from edgeunet.analysis.memory_report import analyse
 from edgeunet.errors import GraphError, UsageError
-from edgeunet.graph.onnx_file import check_weights, read_onnx, with_fixed_axes
+from edgeunet.graph.onnx_file import check_weights, load_onnx, read_onnx, with_fixed_axes
 from edgeunet.graph.summary import view_of_file, view_of_model
 from tests.graph.onnx_models import (
     CONV,
@@ -38,6 +38,13 @@ def test_an_open_axis_is_refused_without_a_size(first: int | str | None, tmp_pat
     with pytest.raises(GraphError, match=r"'x' has the shape \(.*, 3, 64, 96\)") as caught:
         read_onnx(path)
     assert "--size 64x96; the batch is taken as 1" in caught.value.hint
+
+
+def test_axes_below_one_are_open_for_exports_as_well(tmp_path: Path) -> None:
+    model = load_onnx(saved(tmp_path, model_of([value("x", [0, 3, -5, 96])])))
+    shape = model.graph.inputs[0].shape
+    assert shape is not None
+    assert [str(side) for side in shape] == ["None", "3", "None", "96"]
 
 
 OPEN = [
