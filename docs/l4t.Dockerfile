@@ -5,7 +5,8 @@
 # A CSI camera also needs: -v /tmp/argus_socket:/tmp/argus_socket
 FROM nvcr.io/nvidia/l4t-jetpack:r36.4.0
 RUN apt-get update && apt-get install -y --no-install-recommends \
-      python3-venv python3-gi python3-gst-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
+      python3-venv python3-gi python3-gst-1.0 python3-opencv gstreamer1.0-plugins-good \
+      gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-rtsp \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --groups video edgeunet
 COPY . /opt/edgeunet-source

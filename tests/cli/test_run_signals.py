@@ -8,6 +8,7 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from tests.bundle.tiny import tiny_bundle
 from tests.cli.test_run import start, two_lines
 from tests.media.clips import listing, read_video
+from tests.media.odd_servers import cut_pictures, serving
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -71,6 +73,32 @@ def test_a_signal_while_opening_ends_it_at_once(
     )
     assert took_s < 1
     assert listing(out) == []
+
+
+def test_a_signal_while_a_lost_camera_is_awaited(bundle: str, tmp_path: Path) -> None:
+    """The camera broke off, and what took its place accepts connections and never answers."""
+    out = tmp_path / "out.mkv"
+    connections: list[bytes] = []
+    again = threading.Event()
+
+    def answer(request: bytes) -> bytes | None:
+        connections.append(request)
+        if len(connections) == 1:
+            return cut_pictures(request)
+        again.set()
+        return None
+
+    with serving(answer) as port:
+        process = start("run", f"http://127.0.0.1:{port}/cam", str(out), "--bundle", bundle)
+        assert again.wait(60)
+        started_s = time.monotonic()
+        process.terminate()
+        _, err = process.communicate(timeout=30)
+        took_s = time.monotonic() - started_s
+    assert process.returncode == 143, err
+    assert "Traceback" not in err
+    assert took_s < 4
+    assert len(read_video(out)[0]) > 0
 
 
 def test_a_closed_terminal_ends_no_recording(bundle: str, tmp_path: Path) -> None:

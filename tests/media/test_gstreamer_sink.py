@@ -94,6 +94,47 @@ def test_frames_have_their_times_and_an_encoder_is_found(tmp_path: Path) -> None
     assert worst < 6
 
 
+BOARDS = """
+import json
+from edgeunet.media.sinks import gstreamer_sink as sink
+from edgeunet.media.gstreamer_binding import Gst
+looked_up, tried = [], []
+def has_element(name):
+    looked_up.append(name)
+    return True
+sink.has_element = has_element
+def chosen(works):
+    tried.clear()
+    sink._codes = lambda encoder: tried.append(encoder) or works in encoder
+    return sink.h264_encoder()
+print(json.dumps([chosen("nvv4l2h264enc"), chosen("x264enc"), list(tried), looked_up]))
+# The pipeline's notation, with elements of this machine in the place of those of a Jetson.
+text = sink.ENCODERS[0].replace("nvvidconv", "identity")
+Gst.init(None)
+Gst.parse_launch(f"appsrc ! videoconvert ! {text.split(' ! nvv4l2')[0]} ! fakesink")
+"""
+
+
+def test_a_jetsons_encoder_is_taken_where_it_codes_and_passed_over_on_orin_nano() -> None:
+    jetson, nano, tried, looked_up = json.loads(run_with_gstreamer(BOARDS))
+    assert jetson.startswith("nvvidconv ! video/x-raw(memory:NVMM),format=NV12 ! nvv4l2h264enc ")
+    assert nano.startswith("x264enc ")
+    assert tried[0] == jetson
+    assert looked_up[:2] == ["nvvidconv", "nvv4l2h264enc"]
+
+
+STUCK = """
+from edgeunet.media.sinks import gstreamer_sink as sink
+sink._PROBE_NS = 200_000_000
+sink.ENCODERS = ("identity sleep-time=500000", "x264enc")
+print(sink.h264_encoder())
+"""
+
+
+def test_an_encoder_that_hangs_is_passed_over() -> None:
+    assert run_with_gstreamer(STUCK).strip() == "x264enc"
+
+
 def test_reasons_are_given_at_once_and_passwords_never(tmp_path: Path) -> None:
     told = feed("gst://nosuchelement ! fakesink", [0.0])
     assert (told["error"], told["message"]) == (

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 _DEFAULT_SIZE = (1080, 1920)
 _APPSINK = re.compile(r"\bappsink\b")
-_LIMITS = "OpenCV opens it, which cannot say why a camera fails, nor tell an end from an error"
+_LIMITS = (
+    "OpenCV opens it, which cannot say why a camera fails, nor tell an end from an error, squeezes "
+    "frames that change their size, and before version 5 reads BT.709 as BT.601"
+)
 
 
 @dataclass(frozen=True)
