@@ -22,7 +22,7 @@ from edgeunet.images.folder_walk import paths_below
 from edgeunet.images.folders import files_with, has_both
 from edgeunet.images.label_file import read_label_file
 from edgeunet.label_colours import VOID, numbers_by_colour, numbers_of
-from edgeunet.names import natural_order, shown
+from edgeunet.names import compared_forms, natural_order, shown
 from edgeunet.photographs import LabelMap, list_images
 from edgeunet.specs import ClassLabel
 from edgeunet.units import format_size
@@ -69,17 +69,18 @@ def pair_labels(folder: Path, *, notice: Callable[[str], None]) -> list[Labelled
     Raises SourceError when there are no images.
     """
     images, root = folder / IMAGES, folder / LABELS
-    there = {
-        path.relative_to(root).with_suffix(""): path
+    maps = {
+        str(path.relative_to(root).with_suffix("")): path
         for path in files_with((".png",), paths_below(root), root, notice=notice)
     }
-    pairs = []
-    for path in sorted(
-        list_images(images, notice=notice), key=lambda path: natural_order(str(path))
-    ):
-        stem = path.relative_to(images).with_suffix("")
-        pairs.append(Labelled(path, there.get(stem), root / f"{stem}.png"))
-    return pairs
+    forms = compared_forms(maps)
+    there = {forms[stem]: path for stem, path in maps.items()}
+    found = sorted(list_images(images, notice=notice), key=lambda path: natural_order(str(path)))
+    stems = {path: str(path.relative_to(images).with_suffix("")) for path in found}
+    forms = compared_forms(set(stems.values()))
+    return [
+        Labelled(path, there.get(forms[stem]), root / f"{stem}.png") for path, stem in stems.items()
+    ]
 
 
 def read_labels(

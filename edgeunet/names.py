@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from edgeunet.errors import SinkError, SourceError
@@ -37,6 +39,17 @@ def natural_order(text: str) -> list[tuple[int, str]]:
     """
     parts = re.findall(r"\d+|\D+", text)
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
+def compared_forms(names: Collection[str]) -> dict[str, str]:
+    """Return name -> the form that it is compared in with names of another folder.
+
+    A Mac writes é in two characters, and others in one (Unicode's NFD and NFC). So names are
+    compared in NFC, but for those that only differ in that.
+    """
+    forms = {name: unicodedata.normalize("NFC", name) for name in names}
+    often = Counter(forms.values())
+    return {name: form if often[form] == 1 else name for name, form in forms.items()}
 
 
 @contextlib.contextmanager

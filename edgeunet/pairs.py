@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgeunet.errors import SourceError
 from edgeunet.images.folder_walk import paths_below
 from edgeunet.images.folders import files_with, has_both
-from edgeunet.names import shown
+from edgeunet.names import compared_forms, shown
 from edgeunet.photographs import Photograph, read_photograph
 from edgeunet.units import format_size
 
@@ -91,7 +91,9 @@ def find_pairs(
     for side in (NOISY, CLEAN):
         root = folder / side
         paths = files_with(suffixes, paths_below(root), root, notice=notice)
-        found[side] = {path.relative_to(root).as_posix(): path for path in paths}
+        names = {path.relative_to(root).as_posix(): path for path in paths}
+        forms = compared_forms(names)
+        found[side] = {forms[name]: path for name, path in names.items()}
         if not paths:
             raise SourceError(
                 f"there is nothing to pair in {str(root)!r}",

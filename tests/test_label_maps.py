@@ -137,6 +137,16 @@ def test_labels_without_images_are_no_images(tmp_path: Path, names: list[str]) -
         has_labels(tmp_path)
 
 
+def test_labels_from_a_mac_pair_with_images_from_elsewhere(tmp_path: Path) -> None:
+    labels = tmp_path / "labels" / "e\u0301.png"
+    image = tmp_path / "images" / "\u00e9.jpg"
+    for path in (labels, image):
+        path.parent.mkdir()
+        path.write_bytes(b"")
+    (pair,) = pair_labels(tmp_path, notice=print)
+    assert (pair.image, pair.labels) == (image, labels)
+
+
 def test_images_and_labels_pair_by_relative_name(tmp_path: Path) -> None:
     for name in ("images/a/1.jpg", "images/b/1.png", "images/b/10.png", "images/b/2.x.png"):
         path = tmp_path / name

@@ -9,7 +9,14 @@ import pytest
 
 from edgeunet import names
 from edgeunet.errors import SinkError, SourceError
-from edgeunet.names import is_utf8, natural_order, path_to_read, path_to_write, shown
+from edgeunet.names import (
+    compared_forms,
+    is_utf8,
+    natural_order,
+    path_to_read,
+    path_to_write,
+    shown,
+)
 
 LATIN_1 = "v\udcdf.mp4"
 
@@ -24,6 +31,12 @@ def test_bytes_that_are_no_utf8_are_shown_by_number() -> None:
     assert shown(LATIN_1) == r"v\xdf.mp4"
     assert not is_utf8(Path(LATIN_1))
     shown(LATIN_1).encode("utf-8")
+
+
+def test_names_of_a_mac_are_compared_with_others() -> None:
+    one, two = "\u00e9", "e\u0301"
+    assert compared_forms([f"{two}.png", LATIN_1]) == {f"{two}.png": f"{one}.png", LATIN_1: LATIN_1}
+    assert compared_forms([one, two]) == {one: one, two: two}
 
 
 def test_numbers_in_names_are_sorted_as_numbers() -> None:

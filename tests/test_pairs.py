@@ -42,6 +42,13 @@ def test_files_of_one_relative_name_are_a_pair(tmp_path: Path) -> None:
     check_partners(pairing)
 
 
+def test_files_from_a_mac_pair_with_files_from_elsewhere(tmp_path: Path) -> None:
+    touch(tmp_path / "noisy" / "e\u0301.png", tmp_path / "clean" / "\u00e9.png")
+    pairing = find_pairs(tmp_path, SUFFIXES, notice=print)
+    assert [pair.noisy.name for pair in pairing.pairs] == ["e\u0301.png"]
+    assert pairing.alone == ()
+
+
 def test_both_folders_make_a_set_of_pairs(tmp_path: Path) -> None:
     touch(tmp_path / "clean" / "a.png")
     assert not has_pairs(tmp_path)
