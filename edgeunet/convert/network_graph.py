@@ -15,10 +15,10 @@ import onnx_ir as ir
 import onnxscript  # noqa: F401 - torch's exporter imports it late; without it nothing may begin
 import torch
 
+from edgeunet.convert.alignment_graph import alignment_graph
 from edgeunet.convert.frame_module import FrameModule, TorchReference
 from edgeunet.convert.parity import ParityFigure, Reference
 from edgeunet.convert.remembering_frame import (
-    AlignModule,
     FuseModule,
     RememberingModule,
     RememberingParts,
@@ -167,7 +167,7 @@ class NetworkGraphs:
         self.recipe = recipe
         self.parts = parts
         self._exported: dict[tuple[int, int], ir.Model] = {}
-        self._before: dict[tuple[str, int, int], ir.Model] = {}
+        self._fusing: ir.Model | None = None
 
     @property
     def facts(self) -> NetworkFacts:
@@ -232,7 +232,7 @@ class NetworkGraphs:
         """
         if self.parts is None:
             raise ValueError("a network without temporal has no parts before it")
-        return self._export_before("align", self.parts.align, height, width)
+        return alignment_graph(height, width, fuse=self.parts.fuse.recurrence.fuse)
 
     def fusing(self, precision: Precision) -> ir.Model:
         """Return the graph that fuses the memory of a network that remembers, of the base size.
@@ -241,19 +241,17 @@ class NetworkGraphs:
         """
         if self.parts is None:
             raise ValueError("a network without temporal has no parts before it")
-        fusing = self._export_before("fuse", self.parts.fuse, *self.base_size)
+        fusing = self._export_fusing(self.parts.fuse).clone()
         if precision is Precision.FP16:
             to_half(fusing, fp32_ops=self.recipe.export.fp32_ops)
         prefix_names(fusing, "fuse.")
         return fusing
 
-    def _export_before(
-        self, name: str, part: AlignModule | FuseModule, height: int, width: int
-    ) -> ir.Model:
-        key = (name, height, width)
-        if key not in self._before:
-            self._before[key] = _exported_part(part, part.inputs, part.outputs, height, width, name)
-        return self._before[key].clone()
+    def _export_fusing(self, part: FuseModule) -> ir.Model:
+        if self._fusing is None:
+            size = self.base_size
+            self._fusing = _exported_part(part, part.inputs, part.outputs, *size, "fuse")
+        return self._fusing
 
     def _export(self, height: int, width: int) -> ir.Model:
         size = (height, width)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeunet.convert.frame_module import FrameModule, planes
-from edgeunet.models.alignment import BLOCK, fetch, motion
+from edgeunet.models.alignment import BLOCK, fetch_between, motion
 from edgeunet.models.network import Network
 from edgeunet.models.recurrence import (
     COUNT_STEPS,
@@ -70,10 +70,10 @@ class AlignModule(nn.Module):
         moved = motion(_levels(frame), before)
         counted = fetch_count(count.to(torch.float32), moved).to(torch.uint8)
         moving = moves(moved).to(torch.uint8)
-        aligned = _bytes(fetch(before, moved))
+        aligned = _bytes(fetch_between(before, moved).round())
         if fused is None:
             return aligned, counted, moving
-        return aligned, counted, moving, _bytes(fetch(_levels(fused), moved))
+        return aligned, counted, moving, _bytes(fetch_between(_levels(fused), moved).round())
 
 
 class FuseModule(nn.Module):

@@ -73,14 +73,26 @@ class _Finding:
         self._read_inputs(graph)
         for node in graph:
             self._visit(node)
+        self._place_bytes(graph)
+
+    def _place_bytes(self, graph: ir.Graph) -> None:
+        """Place outputs in bytes as inputs are, if what makes them has hidden their place."""
+        for value in graph.outputs:
+            shape = static_shape(value)
+            if value in self.places.axes or value.dtype is not ir.DataType.UINT8 or not shape:
+                continue
+            if len(shape) == 4:
+                axes = _axes_of_end(value, shape)
+                known = self._known.get((shape[axes[0]], shape[axes[1]]))
+                if known is not None:
+                    self._put(value, Place(axes, known.stride))
 
     def _read_inputs(self, graph: ir.Graph) -> None:
         found: dict[ir.Value, Axes] = {}
         for value in graph.inputs:
             shape = static_shape(value)
             if shape is not None and len(shape) == 4:
-                frame = shape[3] == 3 and (value.name == FRAME or value.dtype is ir.DataType.UINT8)
-                found[value] = (1, 2) if frame else (2, 3)
+                found[value] = _axes_of_end(value, shape)
         sizes = {value: _size(value, axes) for value, axes in found.items()}
         self._rows, self._columns = max(sizes.values(), default=(0, 0))
         for value, axes in found.items():
@@ -168,6 +180,12 @@ class _Finding:
     def _put(self, value: ir.Value, place: Place) -> None:
         self.places.put(value, place)
         self._known.setdefault(_size(value, place.axes), place)
+
+
+def _axes_of_end(value: ir.Value, shape: tuple[int, ...]) -> Axes:
+    """Return the axes of an input or an output; see ``places_of``."""
+    frame = shape[3] == 3 and (value.name == FRAME or value.dtype is ir.DataType.UINT8)
+    return (1, 2) if frame else (2, 3)
 
 
 def _size(value: ir.Value, axes: Axes) -> tuple[int, int]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgeunet.models.alignment import BLOCK, fetch, motion
+from edgeunet.models.alignment import BLOCK, fetch, fetch_between, motion
 from edgeunet.models.judge import Judge
 from edgeunet.models.trust import MOST_COUNT, Trust, Trusted, local_mean, shifted
 
@@ -29,8 +29,8 @@ _MOST_KEPT = 0.9
 
 # A block that has moved by whole pixels is hardly worth a frame, because details between pixels are
 # lost. Where much around a block has moved, it has moved by less than a pixel.
-_MOVED_COUNT = 0.25
-_MOVED_AREA, _MOVED_SHARE, _MOVED_DOUBT = 5, 0.15, 4.0
+_MOVED_COUNT = 1.0
+_MOVED_AREA, _MOVED_SHARE, _MOVED_DOUBT = 5, 0.15, 3.0
 
 _GATE_FEATURES = 8
 
@@ -95,9 +95,10 @@ class Recurrence(nn.Module):
         frame, previous, fused: (N, 3, H', W'), 0..1, padded. Without ``fuse``, give the frame as
         ``fused``. count: see ``Memory``.
         """
-        moved = motion(frame * 255.0, previous * 255.0)
+        moved = motion(frame.detach() * 255.0, previous.detach() * 255.0)
         kept = [previous, fused] if self.fuse else [previous]
-        fetched = fetch(torch.cat(kept, dim=1), moved)
+        # Between pixels a memory is rounded again, because it is handed on in bytes.
+        fetched = _rounded(fetch_between(torch.cat(kept, dim=1), moved), 255.0)
         aligned, mean = (fetched[:, :3], fetched[:, 3:]) if self.fuse else (fetched, frame)
         return self.judged(frame, aligned, fetch_count(count, moved), moves(moved), mean)[1]
 
@@ -128,13 +129,13 @@ class Recurrence(nn.Module):
 
 
 def fetch_count(count: Tensor, moved: Tensor) -> Tensor:
-    """Return the count where it lies now. Of an odd motion, half a pixel of it is left out."""
+    """Return the count where it lies now; parts of its pixels are left out."""
     return fetch(count, torch.floor(moved * 0.5), size=BLOCK // 2)
 
 
 def moves(moved: Tensor) -> Tensor:
     """Return whether each block has moved, 0 or 1: (N, 1, H / 8, W / 8)."""
-    return moved.abs().amax(dim=1, keepdim=True).clamp(max=1.0)
+    return (moved.abs().amax(dim=1, keepdim=True) * 2.0).clamp(max=1.0)
 
 
 def _lowered(count: Tensor, moving: Tensor) -> tuple[Tensor, Tensor]:

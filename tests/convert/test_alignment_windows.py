@@ -5,17 +5,20 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
+import torch
 
+from edgeunet.convert.alignment_graph import alignment_graph
 from edgeunet.convert.network_graph import NetworkGraphs, graphs_of_recipe
 from edgeunet.convert.network_plan import planner_of
+from edgeunet.convert.remembering_frame import AlignModule
 from edgeunet.graph.stages import FrameGraph
 from edgeunet.models.alignment import BLOCK, HALO, REACH
 from edgeunet.recipes import load_recipe
 from edgeunet.specs import Array, Image, Precision
-from tests.graph.plain_windows import run_in_windows
+from tests.graph.plain_windows import run_in_windows, session
 
-SIZE = (96, 136)
-WINDOW = (72, 80)
+SIZE = (176, 216)
+WINDOW = (152, 160)
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,21 @@ def test_windows_find_the_motion_that_the_whole_frame_finds(graphs: NetworkGraph
         assert moved.mean() > 0.3
 
 
+@pytest.mark.parametrize("fuse", [True, False])
+def test_what_is_drawn_is_what_torch_computes(fuse: bool) -> None:
+    module = AlignModule(fuse=fuse)
+    runner = session(alignment_graph(*SIZE, fuse=fuse))
+    frame = noise(0)
+    count = np.random.default_rng(1).integers(0, 249, (1, 1, SIZE[0] // 2, SIZE[1] // 2))
+    for previous in (patched(frame), noise(3), np.zeros_like(frame)):
+        given = [frame, previous, count.astype(np.uint8), *([noise(4)] if fuse else [])]
+        with torch.no_grad():
+            wanted = module(*(torch.from_numpy(one) for one in given))
+        answers = runner.run(None, dict(zip(module.inputs, given, strict=True)))
+        for name, one, other in zip(module.outputs, answers, wanted, strict=True):
+            assert np.array_equal(one, other.numpy()), name
+
+
 def test_a_smaller_halo_would_be_wrong(graphs: NetworkGraphs) -> None:
     whole = FrameGraph(graphs.aligning(*SIZE)).stage("align", windowed=False)
     stage = whole.in_windows(BLOCK, BLOCK, graphs.aligning)
@@ -83,7 +101,7 @@ def test_a_smaller_halo_would_be_wrong(graphs: NetworkGraphs) -> None:
 
 
 def test_plans_count_the_arithmetic_of_aligning(graphs: NetworkGraphs) -> None:
-    planner = planner_of(graphs, 240, 320, Precision.FP32)
+    planner = planner_of(graphs, 152, 176, Precision.FP16)
     smallest, comfortable = planner.smallest(), planner.comfortable()
     assert [one.window is not None for one in smallest.stages[:2]] == [True, True]
     assert comfortable.recompute_ratio <= 1.25 < smallest.recompute_ratio

@@ -29,7 +29,7 @@ from tests.bundle.tiny import tiny_bundle
 from tests.cli.command import edgeunet
 from tests.convert.compiling import compiled, parsed
 
-HEIGHT, WIDTH = 90, 120
+HEIGHT, WIDTH = 90, 168
 
 
 class Made(NamedTuple):
@@ -78,14 +78,14 @@ def drafted(
     request: PlanRequest = WHOLE_FRAME,
     precision: Precision = Precision.FP32,
 ) -> Bundle:
-    order = ExportOrder(made.recipe, HEIGHT, WIDTH, precision, made.weights, request)
+    order = ExportOrder(made.recipe, HEIGHT, WIDTH, precision, made.weights, request, cpu="avx2")
     return draft_bundle(order, folder / "it.bundle", graphs=made.graphs)
 
 
 def frames(number: int) -> list[Image]:
     """Return noisy frames of a scene that moves."""
     generator = np.random.default_rng(4)
-    scene = np.repeat(np.repeat(generator.integers(0, 256, (16, 20, 3)), 8, 0), 8, 1)
+    scene = np.repeat(np.repeat(generator.integers(0, 256, (16, 24, 3)), 8, 0), 8, 1)
     found = []
     for index in range(number):
         moved = np.roll(scene, (index, 2 * index), (0, 1))[:HEIGHT, :WIDTH]
@@ -101,7 +101,7 @@ def whole(fuse: Made, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture(scope="module")
 def windowed(fuse: Made, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return drafted(fuse, tmp_path_factory.mktemp("windowed"), PlanRequest(window=(64, 64)))
+    return drafted(fuse, tmp_path_factory.mktemp("windowed"), PlanRequest(window=(96, 152)))
 
 
 def test_windows_say_what_whole_frames_say_over_many_frames(
@@ -161,7 +161,7 @@ def test_a_first_frame_is_that_of_the_network_without_memory(fuse: Made, whole: 
 
 
 def test_the_memory_report_counts_the_state(fuse: Made, whole: Bundle, windowed: Bundle) -> None:
-    size = 2 * 96 * 120 * 3 + 48 * 60
+    size = 2 * 96 * 168 * 3 + 48 * 84
     for report in (
         report_of_bundle(whole),
         report_of_bundle(windowed),
@@ -212,7 +212,7 @@ def test_the_shipped_weights_are_exported_with_parity(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16])
-@pytest.mark.parametrize("request_", [WHOLE_FRAME, PlanRequest(window=(64, 64))])
+@pytest.mark.parametrize("request_", [WHOLE_FRAME, PlanRequest(window=(96, 152))])
 def test_tensorrt_compiles_every_stage(
     fuse: Made, precision: Precision, request_: PlanRequest, tmp_path: Path
 ) -> None:

@@ -33,6 +33,15 @@ def video_colours() -> Rows:
     ]
 
 
+def video_robustness() -> Rows:
+    """findings/video-networks.md: what happens on clips that are made of one photograph."""
+    names = (("early", 2), ("late", 2), ("error_levels", 2))
+    return [
+        [row["width"], row["clip"], *(rounded(row[n], d) if row[n] else "" for n, d in names)]
+        for row in rows_of("video_robustness")
+    ]
+
+
 def quoted_gains(text: str) -> list[str]:
     """Return what a recipe or a model card says of the gains in white noise: "CLIP GAIN" each."""
     found = _GAINS.search(text)

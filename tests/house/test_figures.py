@@ -12,7 +12,13 @@ from edgeunet.recipes import load_recipe, recipe_names
 from tests.house import quoted, quoted_latency, quoted_processors, quoted_streams
 from tests.house.quoted import Rows, kodak, one_row, rounded, rows_of, table_below
 from tests.house.quoted_foreign import foreign_networks
-from tests.house.quoted_video import measured_gains, quoted_gains, video_colours, video_networks
+from tests.house.quoted_video import (
+    measured_gains,
+    quoted_gains,
+    video_colours,
+    video_networks,
+    video_robustness,
+)
 from tests.house.source import ROOT
 
 README = ROOT / "README.md"
@@ -54,6 +60,7 @@ _KODAK = re.compile(r"Kodak.*?((?:\d+\.\d+ / )+\d+\.\d+) dB at sigma ([\d/ ]+)")
         (FINDINGS / "foreign-networks.md", "## Twelve networks", foreign_networks),
         (FINDINGS / "tensorrt-memory.md", "## Plans", quoted.tensorrt_plans),
         (FINDINGS / "video-networks.md", "## Measured", video_networks),
+        (FINDINGS / "video-networks.md", "## Does it stay right?", video_robustness),
         (FINDINGS / "files.md", "## Where the colours of a video lie", video_colours),
         (ROOT / "docs" / "video.md", "## Speed", quoted.video_files),
         (FINDINGS / "processors.md", "## Answers", quoted_processors.answers),

@@ -104,9 +104,10 @@ def test_a_ramp_of_brightness_is_followed(sigma: float) -> None:
     assert deviation(found[-1], frames[-1]) < 0.6 * deviation(found[0], frames[0])
 
 
-def test_a_thousand_frames_do_not_drift() -> None:
+def test_many_frames_do_not_drift() -> None:
+    # A thousand frames of the shipped networks are those of benchmarks/video_robustness.py.
     clean = scene(0)
-    found = fused_frames([clean] * 1000, 20.0)
+    found = fused_frames([clean] * 300, 20.0)
     late = torch.stack(found[-20:]).mean(dim=0)
     early = torch.stack(found[60:80]).mean(dim=0)
     assert deviation(late, clean) < 1.2 * deviation(early, clean)
