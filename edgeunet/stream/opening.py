@@ -108,7 +108,8 @@ def opened_run(
             finally:
                 finished.set()
 
-    threading.Thread(target=work, name="edgeunet-open", daemon=True).start()
+    thread = threading.Thread(target=work, name="edgeunet-open", daemon=True)
+    thread.start()
     try:
         while not finished.wait(0.05) and not stop.is_set():
             pass
@@ -116,7 +117,8 @@ def opened_run(
         with lock:
             abandoned = not found
         if abandoned and opening_sinks.is_set():
-            finished.wait(_SINKS_S)
+            # Until it has closed everything, not only until it has opened it.
+            thread.join(_SINKS_S)
         stack.push(mine.pop_all())
     if failures:
         raise failures[0]

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.bundle.tiny import tiny_bundle
+from tests.cli.command import edgeunet
 from tests.cli.test_run import start, two_lines
 from tests.media.clips import listing, read_video
 from tests.media.odd_servers import cut_pictures, serving
@@ -199,8 +200,7 @@ def test_nobody_reads_the_json_lines(bundle: str, tmp_path: Path) -> None:
     ],
 )
 def test_options_that_cannot_be(bundle: str, arguments: list[str], message: str, hint: str) -> None:
-    process = start("run", "test://", "--bundle", bundle, *arguments)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert two_lines(err)[0] == message
-    assert hint in two_lines(err)[1]
+    ran = edgeunet("run", "test://", "--bundle", bundle, *arguments)
+    assert ran.code == 2
+    assert ran.failure[0] == message
+    assert hint in ran.failure[1]

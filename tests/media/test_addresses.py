@@ -120,6 +120,13 @@ def test_a_placeholder_needs_a_password() -> None:
     assert caught.value.hint == "set EDGEUNET_PASSWORD, or name a file with --password-file"
 
 
+def test_what_is_hidden_already_stays_as_it_is() -> None:
+    message = "'http://h/x?user=me&pwd=s3cret' cannot be read: refused"
+    hidden = "'http://h/x?user=me&pwd=***' cannot be read: refused"
+    assert without_passwords(message) == hidden
+    assert without_passwords(hidden) == hidden
+
+
 def test_messages_of_libraries_are_scrubbed() -> None:
     address = "rtsp://me:p%40ss@h/x"
     for text in ("cannot open rtsp://me:p%40ss@h/x", "wrong password p@ss", "p%40ss"):

@@ -22,11 +22,11 @@ _ADDRESS = re.compile(
 )
 _WORD = r"""[\w-]*(?:passw|passphrase|pwd|token|secret|api_?key|auth|(?<![a-z])pass|(?<![a-z])pw)"""
 _SECRET_KEY = re.compile(
-    rf"""(?i)(?P<key>{_WORD}[\w-]*\s*=\s*)(?P<value>"(?:\\.|[^"\\])*"|'[^']*'|[^\s&]+)"""
+    rf"""(?i)(?P<key>{_WORD}[\w-]*\s*=\s*)(?!\*\*\*)(?P<value>"(?:\\.|[^"\\])*"|'[^']*'|[^\s&]+)"""
 )
 # In a query these are secrets, too, and a value goes on to the next key.
 _SECRET_IN_QUERY = re.compile(
-    rf"""(?i)(?P<key>[?&](?:{_WORD}[\w-]*|p|key|sig|signature|credentials?)=)(?P<value>[^&]+)"""
+    rf"""(?i)(?P<key>[?&](?:{_WORD}[\w-]*|p|key|sig|signature|credentials?)=)(?!\*\*\*)(?P<value>[^&]+)"""
 )
 _HOST = re.compile(r"(?:\[[\da-fA-F:.]+\]|[\w-]+(?:\.[\w-]+)+|localhost)(?::\d+)?|[\w-]+:\d+")
 _AUTHORITY = re.compile(r"[/?#]")
@@ -49,8 +49,7 @@ def _hidden(text: str) -> tuple[str, set[str]]:
     found: set[str] = set()
 
     def hide_value(match: re.Match[str]) -> str:
-        if match["value"] != _HIDDEN:
-            found.add(match["value"])
+        found.add(match["value"])
         return match["key"] + _HIDDEN
 
     def hide_address(match: re.Match[str]) -> str:
