@@ -27,8 +27,6 @@ _LARGEST_MULTIPLE = 64
 # A network crops so many rows at most because of its kernels; a half of the frame is more.
 _LARGEST_CROP = 8
 
-_BROADCAST = frozenset({"Add", "Div", "Max", "Min", "Mul", "Pow", "Sub"})
-
 _HINT = "export the file with open (dynamic) height and width, or at this size"
 Size = tuple[int, int]
 
@@ -76,8 +74,6 @@ def _check_or_write(graph: ir.Graph, node: ir.Node, places: Places, own: Size, s
             _write(graph, node, 1, _moved(node, shape, place, own, size))
         elif node.op_type == "Reshape":
             _check_flattening(graph, node, places, own)
-        else:
-            _drop_expand(node)
     elif node.op_type == "Resize" and len(node.inputs) > 3 and node.inputs[3] is not None:
         raise _written_into(node)
     elif node.op_type == "Resize":
@@ -151,18 +147,6 @@ def _check_flattening(graph: ir.Graph, node: ir.Node, places: Places, own: Size)
     if not in_groups or place.axes != (2, 3):
         raise _written_into(node)
     _write(graph, node, 1, (1, made[1], -1))
-
-
-def _drop_expand(node: ir.Node) -> None:
-    """Let the readers of an Expand broadcast what it was made of, where they do that anyway."""
-    source, made = node.inputs[0], node.outputs[0]
-    shape = static_shape(made)
-    for use in made.uses():
-        others = [v for v in use.node.inputs if v is not None and v is not made]
-        if use.node.op_type not in _BROADCAST or all(static_shape(v) != shape for v in others):
-            return
-    if source is not None and not made.is_graph_output():
-        ir.convenience.replace_all_uses_with(made, source)
 
 
 def _check_pads(node: ir.Node, places: Places, own: Size, size: Size) -> None:

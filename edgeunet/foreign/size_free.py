@@ -11,7 +11,9 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.convenience import replace_all_uses_with
 
+from edgeunet.foreign.einsum import write_products
 from edgeunet.foreign.shuffles import join_shuffles
+from edgeunet.graph.inserting import Inserter
 from edgeunet.graph.unshuffle import join_unshuffles
 from edgeunet.graph.values import (
     add_initializer,
@@ -27,6 +29,7 @@ def take_out_sizes(model: ir.Model) -> None:
     for node in list(graph):
         if _does_nothing(node):
             _bypass(graph, node)
+    write_products(graph)
     join_unshuffles(model)
     join_shuffles(graph)
     for node in list(graph):
@@ -34,6 +37,10 @@ def take_out_sizes(model: ir.Model) -> None:
             _sizes_to_scales(graph, node)
         elif node.op_type == "Reshape":
             _free_reshape(graph, node)
+        elif node.op_type == "Expand":
+            _drop_expand(graph, node)
+        elif node.op_type == "Concat":
+            _follow_the_picture(graph, node)
     narrow_uniform_constants(graph)
     drop_unused_initializers(graph)
 
@@ -167,3 +174,44 @@ def narrow_uniform_constants(graph: ir.Graph) -> None:
                 node.replace_input_with(
                     index, add_initializer(graph, f"{value.name}_narrow", narrow)
                 )
+
+
+def _drop_expand(graph: ir.Graph, node: ir.Node) -> None:
+    """Let the readers of an Expand broadcast what it was made of, where they do that anyway."""
+    source, made = node.inputs[0], node.outputs[0]
+    shape = static_shape(made)
+    for use in made.uses():
+        others = [v for v in use.node.inputs if v is not None and v is not made]
+        if use.node.op_type not in _BROADCAST or all(static_shape(v) != shape for v in others):
+            return
+    if source is not None and not made.is_graph_output():
+        replace_all_uses_with(made, source)
+        graph.remove(node, safe=True)
+
+
+def _follow_the_picture(graph: ir.Graph, concat: ir.Node) -> None:
+    """Make maps of one number per channel, such as a noise level, of what they are joined with.
+
+    A constant map has the picture's size written into it; a part of the picture times nothing, plus
+    the number, has not.
+    """
+    picture = next((v for v in concat.inputs if v is not None and constant_of(v) is None), None)
+    shape = None if picture is None else static_shape(picture)
+    axis = concat.attributes["axis"].as_int()
+    if picture is None or shape is None or len(shape) != 4 or axis not in (1, -3):
+        return
+    for index, value in enumerate(concat.inputs):
+        content = constant_of(value)
+        if content is None or content.dtype != np.float32 or content[0, 0].size == 1:
+            continue
+        narrow = content[:, :, :1, :1]
+        if not (content == narrow).all() or picture.dtype is not ir.DataType.FLOAT:
+            continue
+        add = Inserter(graph, concat, f"{concat.outputs[0].name}_map_{index}")
+        ends = [add.constant(f"channel_{n}", np.array([n], np.int64)) for n in (0, 1)]
+        plane = (shape[0], 1, *shape[2:])
+        first = add.node("Slice", [picture, *ends, ends[1]], plane)
+        zero = add.constant("zero", np.array(0, np.float32))
+        nothing = add.node("Clip", [first, zero, zero], plane)
+        made = add.node("Add", [nothing, add.constant("numbers", narrow)], content.shape)
+        concat.replace_input_with(index, made)

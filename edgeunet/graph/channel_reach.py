@@ -7,12 +7,23 @@ the spatial axes of its first input.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
 import onnx_ir as ir
 
 from edgeunet.graph.attributes import int_of, ints_of
-from edgeunet.graph.element_ranges import Axes, Reach, needs_all, pointwise, unknown
+from edgeunet.graph.element_ranges import (
+    Axes,
+    Reach,
+    Rule,
+    from_cells_of,
+    in_cells_of,
+    needs_all,
+    pointwise,
+    same,
+    unknown,
+)
 from edgeunet.graph.values import constant_of, static_shape
 
 _LAST_BY_DEFAULT = frozenset(
@@ -82,6 +93,12 @@ def gathered(node: ir.Node, axes: Axes) -> Reach:
     return pointwise((rows, columns))
 
 
+def chosen(node: ir.Node, axes: Axes) -> Reach:
+    """Return the reach of a Gather of constants by indices that have rows and columns."""
+    first = int_of(node, "axis", 0) % len(_shape(node))
+    return pointwise((first + axes[0], first + axes[1]))
+
+
 def transposed_axes(node: ir.Node, axes: Axes) -> Reach:
     """Return the reach of a Transpose."""
     rank = len(_shape(node))
@@ -89,12 +106,31 @@ def transposed_axes(node: ir.Node, axes: Axes) -> Reach:
     return pointwise((order.index(axes[0]), order.index(axes[1])))
 
 
-def multiplied(node: ir.Node, axes: Axes) -> Reach:
-    """Return the reach of a product with a constant matrix along the last axis."""
-    matrix = constant_of(node.inputs[1])
-    if matrix is None or matrix.ndim != 2 or len(_shape(node)) - 1 in axes:
-        raise unknown(node, "it multiplies rows or columns, or its matrix is not constant")
-    return pointwise(axes)
+def multiplied(node: ir.Node, index: int, axes: Mapping[ir.Value, Axes]) -> Reach:
+    """Return the reach of a product of matrices, one or more for every row and column.
+
+    Of the left matrix, rows may be pixels as well: each is multiplied by itself.
+    """
+    shapes = [static_shape(value) if value is not None else None for value in node.inputs]
+    made = static_shape(node.outputs[0])
+    own = node.inputs[index]
+    if None in shapes or made is None or own is None:
+        raise unknown(node, "the sizes of its matrices are not known")
+    rank = len(made)
+    given, other = shapes[index] or (), shapes[1 - index] or ()
+    placed = tuple(axis + rank - len(given) for axis in axes[own])
+    mixed = {rank - 1} if index == 0 else {rank - 2}
+    theirs = axes.get(node.inputs[1 - index])  # type: ignore[arg-type]
+    if theirs is not None:
+        mixed = {rank - 2, rank - 1}
+        if tuple(axis + rank - len(other) for axis in theirs) != placed:
+            raise unknown(node, "its matrices have other rows and columns of the frame")
+    aligned = (axis - (rank - len(other)) for axis in placed if axis < rank - 2)
+    if mixed & set(placed) or (
+        theirs is None and any(axis >= 0 and other[axis] != 1 for axis in aligned)
+    ):
+        raise unknown(node, "it multiplies rows or columns")
+    return pointwise((placed[0], placed[1]))
 
 
 def reshaped(node: ir.Node, axes: Axes) -> Reach:
@@ -110,7 +146,54 @@ def reshaped(node: ir.Node, axes: Axes) -> Reach:
                 and math.prod(result[found + 2 :]) == after
             ):
                 return pointwise((found, found + 1))
-    raise unknown(node, "it does not keep rows and columns")
+    return _in_cells(node, axes, source, result)
+
+
+def _in_cells(node: ir.Node, axes: Axes, source: tuple[int, ...], result: tuple[int, ...]) -> Reach:
+    """Return the reach of a Reshape that divides rows and columns into cells, or joins cells.
+
+    Rows become (rows of cells, rows of a cell), or the other way round; the same for columns.
+    """
+    found: list[tuple[int, Rule, Fraction]] = []
+    groups = _groups(source, result)
+    for axis in axes:
+        before, after = next((g for g in groups if axis in g[0]), ((), ()))
+        if len(before) == 1 and len(after) == 1:
+            found.append((after[0], same, Fraction(1)))
+        elif len(before) == 1 and len(after) == 2:
+            found.append((after[0], in_cells_of(result[after[1]]), Fraction(result[after[1]])))
+        elif len(before) == 2 and len(after) == 1 and before[0] == axis:
+            cell = source[before[1]]
+            found.append((after[0], from_cells_of(cell), Fraction(1, cell)))
+        else:
+            raise unknown(node, "it does not keep rows and columns")
+    rows, columns = found
+    return Reach((rows[0], columns[0]), (rows[1], columns[1]), (rows[2], columns[2]))
+
+
+def _groups(
+    source: tuple[int, ...], result: tuple[int, ...]
+) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Return the smallest runs of axes that have as many elements before a Reshape as after it.
+
+    Axes of one element are left out.
+    """
+    found: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+    left = [axis for axis, side in enumerate(source) if side != 1]
+    right = [axis for axis, side in enumerate(result) if side != 1]
+    while left and right:
+        before, after = [left.pop(0)], [right.pop(0)]
+        while True:
+            a = math.prod(source[axis] for axis in before)
+            b = math.prod(result[axis] for axis in after)
+            if a == b:
+                break
+            short, run = (left, before) if a < b else (right, after)
+            if not short:
+                return found
+            run.append(short.pop(0))
+        found.append((tuple(before), tuple(after)))
+    return found
 
 
 def _without(axes: Axes, gone: Sequence[int]) -> Axes:

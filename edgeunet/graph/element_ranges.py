@@ -60,6 +60,16 @@ def same(reach: Range) -> Range:
     return reach
 
 
+def in_cells_of(block: int) -> Rule:
+    """Return the rule of operators that make one element of ``block`` neighbours."""
+    return lambda reach: Range(reach.start * block, reach.stop * block)
+
+
+def from_cells_of(block: int) -> Rule:
+    """Return the rule of operators that make ``block`` neighbours of one element."""
+    return lambda reach: Range(reach.start // block, -(-reach.stop // block))
+
+
 def pointwise(axes: Axes) -> Reach:
     """Return the reach of an operator that works element by element."""
     return Reach(axes, (same, same))

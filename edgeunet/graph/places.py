@@ -142,10 +142,19 @@ class _Finding:
             yield Place(reach.axes, stride)
 
     def _made_of_vectors(self, node: ir.Node) -> None:
-        """Place the result of an operator that spreads a vector over the frame."""
+        """Place what is made of tensors without a place, if it has the size of one with a place.
+
+        A vector is spread over the frame, or rows and columns that were joined are parted again.
+        """
         if not any(value is not None and value.producer() for value in node.inputs):
             return
         value = node.outputs[0]
+        if node.op_type == "Reshape":
+            self._by_size(value, node)
+            if value in self.places.axes:
+                why = "what it reads has no rows and columns of its own"
+                self.places.whole[node] = unknown(node, why)
+            return
         if node.op_type not in ("Expand", "Resize"):
             return
         source = static_shape(node.inputs[0]) if node.inputs[0] is not None else None
@@ -163,7 +172,7 @@ class _Finding:
             return
         first = node.inputs[0] if node.inputs else None
         place = None if first is None else self.places.of(first)
-        axes = (2, 3) if len(shape) == 4 else (1, 2)
+        axes = self._axes_by_size(shape)
         if place is not None and first is not None and static_shape(first) == shape:
             axes = place.axes
         rows, columns = (shape[axis] for axis in axes)
@@ -176,6 +185,12 @@ class _Finding:
             stride = Fraction(self._rows, rows)
             if _FINEST <= stride <= _COARSEST and max(stride.numerator, stride.denominator) <= 64:
                 self._put(value, Place(axes, stride))
+
+    def _axes_by_size(self, shape: tuple[int, ...]) -> Axes:
+        """Return the axes that are rows and columns, if any are; channels come first or last."""
+        if len(shape) != 4 or shape[2:] in self._known or shape[1:3] not in self._known:
+            return (2, 3) if len(shape) == 4 else (1, 2)
+        return (1, 2)
 
     def _put(self, value: ir.Value, place: Place) -> None:
         self.places.put(value, place)

@@ -12,6 +12,7 @@ import onnx_ir as ir
 from edgeunet.graph.channel_reach import (
     along_axis,
     channels_first,
+    chosen,
     gathered,
     multiplied,
     normalized,
@@ -21,7 +22,7 @@ from edgeunet.graph.channel_reach import (
     transposed_axes,
 )
 from edgeunet.graph.element_ranges import Axes, Reach, needs_all, pointwise, unknown
-from edgeunet.graph.values import static_shape
+from edgeunet.graph.values import constant_of, static_shape
 from edgeunet.graph.window_reach import (
     depth_to_space,
     padded,
@@ -66,7 +67,6 @@ _FIRST_INPUT: Mapping[str, Callable[[ir.Node, Axes], Reach]] = {
     "LogSoftmax": along_axis,
     "LpNormalization": along_axis,
     "LpPool": windowed,
-    "MatMul": multiplied,
     "MaxPool": windowed,
     "Pad": padded,
     "Reshape": reshaped,
@@ -103,6 +103,10 @@ def reach_of(node: ir.Node, index: int, axes: Mapping[ir.Value, Axes]) -> Reach:
         return reach
     if kind == "Expand":
         return _broadcast(node, value, axes[value])
+    if kind == "MatMul":
+        return multiplied(node, index, axes)
+    if kind == "Gather" and index == 1 and constant_of(node.inputs[0]) is not None:
+        return chosen(node, axes[value])
     make = _FIRST_INPUT.get(kind)
     if kind.startswith("Reduce"):
         make = reduced

@@ -156,7 +156,13 @@ def _core_of(
     high = {n for n in nodes if kinds[n] is Kind.ONCE and strides[n] < 2**level}
     if not any(kinds[node] is Kind.ONCE for node in nodes - high):
         return set()
-    return nodes - high
+    free = (one for one in _connected(whole, high) if not _reads_others(whole, one))
+    return (nodes - high).union(*free)
+
+
+def _reads_others(whole: Geometry, nodes: set[ir.Node]) -> bool:
+    """Return whether nodes read more than the graph's inputs. Others run in any core for free."""
+    return any(maker not in nodes for node in nodes for maker in whole.before[node])
 
 
 def _groups(

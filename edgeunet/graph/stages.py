@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from edgeunet.errors import GraphError
 from edgeunet.frame_windows import Halo
+from edgeunet.graph.aligned_corners import aligned_resizes, with_positions
 from edgeunet.graph.divided_norms import with_divided_norms
 from edgeunet.graph.element_ranges import Axes
 from edgeunet.graph.geometry import Geometry
@@ -21,12 +22,16 @@ from edgeunet.graph.halos import align_of, halos_of
 from edgeunet.graph.places import Place
 from edgeunet.graph.receptive import Sources
 from edgeunet.graph.resize import at_sizes
+from edgeunet.graph.rows_apart import with_rows_apart
 from edgeunet.graph.split import Part, extract, split_at
 from edgeunet.graph.summary import TensorKind, view_of_model
+from edgeunet.graph.tables import table_readers, with_maps
 from edgeunet.graph.values import static_shape
 from edgeunet.graph.whole_operators import WholeOperator, whole_operators
 from edgeunet.graph.window_shapes import in_window, shape_in
 from edgeunet.specs import FRAME
+
+_StageKey = tuple[bool, tuple[str, ...], tuple[str, ...], frozenset[str]]
 
 WHOLE = "whole"
 """The name of the only stage of a graph that is not cut."""
@@ -157,7 +162,8 @@ class FrameGraph:
         self._once = tuple(before if once is None else once)
         self._sources: dict[ir.Node, Sources] = {}
         self._before = tuple(before)
-        self._stages: dict[tuple[bool, tuple[str, ...], tuple[str, ...]], StageGraph] = {}
+        self._stages: dict[_StageKey, StageGraph] = {}
+        self._for_levels: dict[frozenset[str], Geometry] = {}
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -187,17 +193,24 @@ class FrameGraph:
         """
         if level == 0:
             first = (stage.once() for stage in self._once)
-            return (*first, self._stage(WHOLE, self._model, windowed=False))
-        parts = split_at(self._geometry, level, recompute=recompute, relays=relays)
-        return (*self._before, *(self._stage_of(part) for part in parts))
+            return (*first, self._stage(WHOLE, self._model, self._geometry, windowed=False))
+        geometry, key = self._geometry_for(level)
+        parts = split_at(geometry, level, recompute=recompute, relays=relays)
+        return (*self._before, *(self._stage_of(part, geometry, key) for part in parts))
 
     def stage(self, name: str, *, windowed: bool) -> StageGraph:
         """Return the whole graph as one stage. Raises GraphError when windows cannot run it."""
-        return self._stage(name, self._model, windowed)
+        return self._stage(name, self._model, self._geometry, windowed)
 
     @functools.cached_property
     def _geometry(self) -> Geometry:
-        return Geometry(with_divided_norms(self._model))
+        return Geometry(with_rows_apart(with_divided_norms(self._model)))
+
+    @functools.cached_property
+    def _by_position(self) -> tuple[str, ...]:
+        """The names of results that depend on where in the frame they are."""
+        model, places = self._geometry.model, self._geometry.places
+        return (*aligned_resizes(model), *table_readers(model, places))
 
     @functools.cached_property
     def _base(self) -> tuple[int, int]:
@@ -208,17 +221,33 @@ class FrameGraph:
             raise GraphError("the frame has no fixed size", hint="export with a fixed size")
         return shape[1], shape[2]
 
-    def _stage_of(self, part: Part) -> StageGraph:
-        key = (part.windowed, part.inputs, part.outputs)
+    def _geometry_for(self, level: int) -> tuple[Geometry, frozenset[str]]:
+        """Return the graph in which windows run all that they can at levels finer than ``level``.
+
+        With it come the names of what was rewritten for that, which tell such graphs apart.
+        """
+        model, places = self._geometry.model, self._geometry.places
+        key = frozenset(
+            name for name in self._by_position if name in places and places[name].stride < 2**level
+        )
+        if not key:
+            return self._geometry, key
+        if key not in self._for_levels:
+            model = with_maps(model, places, key & set(table_readers(model, places)))
+            self._for_levels[key] = Geometry(with_positions(model, key))
+        return self._for_levels[key], key
+
+    def _stage_of(self, part: Part, geometry: Geometry, rewritten: frozenset[str]) -> StageGraph:
+        key = (part.windowed, part.inputs, part.outputs, rewritten)
         if key not in self._stages:
-            model = extract(self._geometry, part.name, part.inputs, part.outputs)
-            self._stages[key] = self._stage(part.name, model, part.windowed)
+            model = extract(geometry, part.name, part.inputs, part.outputs)
+            self._stages[key] = self._stage(part.name, model, geometry, part.windowed)
         return replace(self._stages[key], name=part.name, chain=part.chain)
 
-    def _stage(self, name: str, part: ir.Model, windowed: bool) -> StageGraph:
-        graph, known = part.graph, self._geometry.places
-        inputs = tuple(self._border(value) for value in graph.inputs)
-        outputs = tuple(self._border(value) for value in graph.outputs)
+    def _stage(self, name: str, part: ir.Model, geometry: Geometry, windowed: bool) -> StageGraph:
+        graph, known = part.graph, geometry.places
+        inputs = tuple(self._border(value, known) for value in graph.inputs)
+        outputs = tuple(self._border(value, known) for value in graph.outputs)
         made = [value for node in graph for value in node.outputs]
         places = {v: known[v.name or ""] for v in (*graph.inputs, *made) if v.name in known}
         named = {value.name or "": place for value, place in places.items()}
@@ -226,8 +255,8 @@ class FrameGraph:
         if windowed:
             align = align_of(places)
             rows, columns = halos_of(graph, places, align, self._base, self._sources)
-        nodes = self._geometry.nodes if part is self._model else tuple(graph)
-        operators = () if windowed else whole_operators(self._geometry, nodes)
+        nodes = geometry.nodes if part is self._model else tuple(graph)
+        operators = () if windowed else whole_operators(geometry, nodes)
         return StageGraph(
             name,
             part,
@@ -242,11 +271,11 @@ class FrameGraph:
             operators,
         )
 
-    def _border(self, value: ir.Value) -> Border:
+    def _border(self, value: ir.Value, places: Mapping[str, Place]) -> Border:
         shape = static_shape(value)
         if value.name is None or value.dtype is None or shape is None:
             raise GraphError("a tensor between stages has no static type", hint="export it again")
-        dtype, place = value.dtype.numpy().name, self._geometry.places.get(value.name)
+        dtype, place = value.dtype.numpy().name, places.get(value.name)
         if place is None:
             return Border(value.name, dtype, shape, self._base)
         return Border(value.name, dtype, shape, self._base, place.stride, place.axes)

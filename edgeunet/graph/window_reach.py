@@ -13,7 +13,16 @@ import numpy as np
 import onnx_ir as ir
 
 from edgeunet.graph.attributes import int_of, ints_of, text_of
-from edgeunet.graph.element_ranges import Axes, Range, Reach, Rule, same, unknown
+from edgeunet.graph.element_ranges import (
+    Axes,
+    Range,
+    Reach,
+    Rule,
+    from_cells_of,
+    in_cells_of,
+    same,
+    unknown,
+)
 from edgeunet.graph.values import constant_of, static_shape
 
 # Larger numbers in a scale come from the size of a frame, not from a network's design.
@@ -59,10 +68,7 @@ def depth_to_space(node: ir.Node, axes: Axes) -> Reach:
     """Return the reach of a pixel shuffle."""
     _check_image(node, axes)
     block = int_of(node, "blocksize", 1)
-
-    def rule(reach: Range) -> Range:
-        return Range(reach.start // block, -(-reach.stop // block))
-
+    rule = from_cells_of(block)
     return Reach(axes, (rule, rule), (Fraction(1, block),) * 2)
 
 
@@ -70,10 +76,7 @@ def space_to_depth(node: ir.Node, axes: Axes) -> Reach:
     """Return the reach of a pixel unshuffle."""
     _check_image(node, axes)
     block = int_of(node, "blocksize", 1)
-
-    def rule(reach: Range) -> Range:
-        return Range(reach.start * block, reach.stop * block)
-
+    rule = in_cells_of(block)
     return Reach(axes, (rule, rule), (Fraction(block),) * 2)
 
 

@@ -19,6 +19,7 @@ from edgeunet.graph.divided_means import divide_means
 from edgeunet.graph.fold import fold
 from edgeunet.graph.rematerialise import reread_inputs
 from tests.foreign import plain_networks as plain
+from tests.foreign import zoo_attention as attention
 from tests.foreign import zoo_restorers as restorers
 from tests.foreign import zoo_segmenters as segmenters
 from tests.foreign.exported import SEED, with_random_statistics, write_onnx
@@ -61,7 +62,7 @@ class Animal:
 
 
 ZOO: dict[str, Animal] = {
-    "DnCNN": Animal(plain.DnCNN, dynamo=True, opset=21),
+    "DnCNN": Animal(plain.DnCNN, opset=17),
     "gray DnCNN": Animal(restorers.GrayDnCNN, channels=1, opset=13),
     "FFDNet": Animal(restorers.FFDNet, 2, opset=14),
     "DRUNet": Animal(restorers.DRUNet, 4, opset=15),
@@ -72,11 +73,15 @@ ZOO: dict[str, Animal] = {
     "Restormer": Animal(restorers.Restormer),
     "MPRNet": Animal(restorers.MPRNet, 2),
     "SwinIR": Animal(restorers.SwinIR, 8),
+    "shifted SwinIR": Animal(attention.ShiftedSwinIR),
+    "deep Restormer": Animal(attention.DeepRestormer, 2, opset=16),
+    "Uformer": Animal(attention.Uformer, 8, opset=13),
+    "bilinear U-Net": Animal(attention.BilinearUNet, 4, opset=14),
     "SRCNN": Animal(restorers.SRCNN, opset=15),
     "VDSR": Animal(restorers.VDSR, dynamo=True, opset=23),
     "ESPCN": Animal(plain.ESPCN, opset=16),
     "EDSR": Animal(restorers.EDSR, dynamo=True, opset=18),
-    "RCAN": Animal(restorers.RCAN, dynamo=True, opset=20),
+    "RCAN": Animal(restorers.RCAN, opset=16),
     "RRDB": Animal(restorers.RRDB, opset=13),
     "SRVGG": Animal(restorers.SRVGG, dynamo=True, opset=22),
     "IMDN": Animal(restorers.IMDN, opset=14),
@@ -92,13 +97,13 @@ ZOO: dict[str, Animal] = {
     "SegFormer": Animal(segmenters.SegFormer, 16),
     "U2-Net": Animal(segmenters.U2Net, 1, opset=16, outputs=2),
     "MODNet": Animal(segmenters.MODNet, 8),
-    "LR-ASPP": Animal(segmenters.LRASPP, 8, dynamo=True, opset=23),
+    "LR-ASPP": Animal(segmenters.LRASPP, 8, opset=14),
     "GroupNorm U-Net": Animal(segmenters.GroupNormUNet, 2, dynamo=True, opset=21),
     "HRNet": Animal(segmenters.HRNet, 4),
     "ENet": Animal(segmenters.ENet, 2, opset=13),
     "ShuffleSeg": Animal(segmenters.ShuffleSeg, 2, opset=14),
     "Panoptic FPN": Animal(segmenters.PanopticFPN, 8, opset=15),
-    "LayerNorm U-Net": Animal(segmenters.ChannelNormUNet, 4, dynamo=True, opset=20),
+    "LayerNorm U-Net": Animal(segmenters.ChannelNormUNet, 4, opset=17),
 }
 
 

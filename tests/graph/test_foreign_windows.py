@@ -11,14 +11,18 @@ import pytest
 from edgeunet.errors import GraphError
 from edgeunet.frame_windows import smallest_window
 from edgeunet.graph.stages import FrameGraph, StageGraph
-from tests.graph.foreign import NETWORKS, Net, frame_of
+from tests.graph import foreign
+from tests.graph.foreign import Net, frame_of
+from tests.graph.foreign_attention import ATTENTION
 from tests.graph.plain_windows import run_stages, run_whole
 
+NETWORKS = {**foreign.NETWORKS, **ATTENTION}
 TOLERANCE = 1e-5
 # What a network of strides, or of one fixed share of the frame, asks of sizes.
 MULTIPLES = {"unet": 4, "w_shape": 2, "segmenter": 8, "squeezed": 2, "normalized": 2,
              "channels_last": 4, "shuffled": 2, "thirds": 3,
-             "one_way": 2, "attending": 4, "corners": 4}  # fmt: skip
+             "one_way": 2, "attending": 4, "corners": 4, "cells": 8,
+             "queries": 4}  # fmt: skip
 
 
 def cuts_of(model: ir.Model) -> Iterator[tuple[StageGraph, ...]]:
@@ -71,3 +75,24 @@ def test_windows_give_what_the_whole_frame_gives(
     height, width = (side // multiple * multiple for side in size)
     model = NETWORKS[name](Net(height, width))
     assert check(model, (height, width), more) > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        # Maps of positions, made once; never the Resizes themselves.
+        ("corners", {"Slice", "Reshape"}),
+        # The product of all pixels by themselves, and the lengths of channels.
+        ("tokens", {"Reshape"}),
+        # The keys alone.
+        ("queries", {"Reshape"}),
+        # Moving the frame around its border.
+        ("cells", {"Slice", "Concat", "Reshape"}),
+    ],
+)
+def test_only_what_needs_the_frame_runs_whole(name: str, left: set[str]) -> None:
+    graph = FrameGraph(NETWORKS[name](Net(96, 120)))
+    stages = graph.cut(graph.levels)
+    assert {one.why.split()[1] for stage in stages for one in stage.operators} == left
+    whole = {node.op_type for stage in stages if not stage.windowed for node in stage.model.graph}
+    assert not whole & {"Conv", "LayerNormalization", "Resize"}
