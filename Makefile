@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test check format emulated clean
+.PHONY: demo test check format thorough emulated clean
 
 demo: $(READY)
 	$(BIN)/edgeunet demo
@@ -13,6 +13,10 @@ demo: $(READY)
 # them.
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+
+# Every network of the zoo at three sizes and from both exporters, and 200 random graphs.
+thorough: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m thorough tests
 
 check: $(READY)
 	$(BIN)/ruff check

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,17 +37,34 @@ def windows_equal_whole(path: Path, size: tuple[int, int]) -> int:
     return sum(window is not None and window < size for window in windows)
 
 
-@pytest.mark.parametrize("name", ZOO)
-def test_restated_networks(name: str, tmp_path: Path) -> None:
+def _each_at_one_size() -> Iterator[object]:
+    """Every network at one of the sizes, and with ``make thorough`` at the others."""
+    for number, name in enumerate(ZOO):
+        for index, size in enumerate(SIZES):
+            marks = [] if index == number % len(SIZES) else [pytest.mark.thorough]
+            yield pytest.param(name, size, marks=marks, id=f"{name}-{index}")
+
+
+@pytest.mark.parametrize(("name", "size"), list(_each_at_one_size()))
+def test_restated_networks(name: str, size: tuple[int, int], tmp_path: Path) -> None:
     animal = ZOO[name]
-    path = tmp_path / "network.onnx"
-    for size in map(animal.fitting, SIZES):
-        if not animal.dynamo or not path.exists():
-            animal.write(path, size)
-        assert windows_equal_whole(path, size) > 0
+    size = animal.fitting(size)
+    path = animal.write(tmp_path / "network.onnx", size)
+    assert windows_equal_whole(path, size) > 0
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ZOO)
+def test_the_other_exporter(name: str, tmp_path: Path) -> None:
+    animal = ZOO[name]
+    other = replace(animal, dynamo=not animal.dynamo, opset=17 if animal.dynamo else 18)
+    size = other.fitting(SIZES[0])
+    path = other.write(tmp_path / "network.onnx", size)
+    assert windows_equal_whole(path, size) > 0
 
 
 MONAI = dict(monai_zoo())
+LARGE = ("MONAI UNet++", "MONAI SegResNet", "MONAI BasicUNet")
 
 
 @pytest.mark.skipif(not MONAI, reason="monai is not installed")
@@ -53,7 +72,10 @@ def test_monai_has_the_networks_that_are_tested() -> None:
     assert len(MONAI) == 6
 
 
-@pytest.mark.parametrize("name", MONAI)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.thorough] if name in LARGE else []) for name in MONAI],
+)
 def test_networks_of_monai(name: str, tmp_path: Path) -> None:
     animal: Animal = MONAI[name]
     size = animal.fitting(SIZES[0])

@@ -18,7 +18,7 @@ from edgeunet.graph.stages import FrameGraph, StageGraph
 from tests.graph.foreign import Net, frame_of
 from tests.graph.plain_windows import run_stages, run_whole
 
-GRAPHS = 200
+GRAPHS, FEW_GRAPHS = 200, 50
 TOLERANCE = 2e-5
 LARGEST_SIDE = 160
 
@@ -46,7 +46,7 @@ class Drawn:
         kind = self.one_of(
             "conv", "conv", "conv", "up", "pool", "mean", "shuffle", "unshuffle", "resize", "crop",
             "pad", "group", "pointwise", "pointwise", "join", "join", "join", "attend", "norm",
-            "rows", "softmax", "normgroup",
+            "rows", "softmax", "normgroup", "tokens", "cells",
         )  # fmt: skip
         x = self.draw(st.sampled_from(list(self.sizes)[-4:]))
         found = getattr(self, f"_{kind}")(x, *self.sizes[x])
@@ -190,6 +190,46 @@ class Drawn:
         y = net.op("InstanceNormalization", y, scale, bias, epsilon=epsilon)
         return net.op("Reshape", y, net.ints(1, 4, *size), channels=4), (size[0], size[1])
 
+    def _tokens(self, x: str, *size: int) -> tuple[str, tuple[int, int]]:
+        """Join rows and columns, work along channels or along all pixels, and part them."""
+        net, (rows, columns) = self.net, size
+        y = net.op("Reshape", net.conv(x, 4, 1), net.ints(1, 4, rows * columns))
+        kind = self.one_of("norm", "product", "softmax", "attend")
+        if kind == "norm":
+            y = net.op("Transpose", y, perm=[0, 2, 1])
+            scale, bias = net.const(np.ones(4)), net.const(np.zeros(4))
+            y = net.op("LayerNormalization", y, scale, bias, axis=-1)
+            y = net.op("MatMul", y, net.const(net.generator.standard_normal((4, 4))))
+            y = net.op("Transpose", y, perm=[0, 2, 1])
+        elif kind == "attend":
+            scores = net.op("MatMul", y, net.op("Transpose", y, perm=[0, 2, 1]))
+            scores = net.op("Softmax", net.op("Mul", scores, net.const(1e-3)), axis=-1)
+            y = net.op("MatMul", scores, y)
+        elif kind == "softmax":
+            y = net.op("Softmax", y, axis=self.number(1, 2))
+        y = net.op("Tanh", net.op("Mul", y, net.const(np.full((4, 1), 0.5))))
+        return net.op("Reshape", y, net.ints(1, 4, rows, columns), channels=4), (rows, columns)
+
+    def _cells(self, x: str, *size: int) -> tuple[str, tuple[int, int]] | None:
+        """Multiply the pixels of every cell by each other, with or without a mask."""
+        side = self.number(2, 4)
+        if size[0] % side or size[1] % side:
+            return None
+        net, high, wide = self.net, size[0] // side, size[1] // side
+        y = net.op("Transpose", net.conv(x, 2, 1), perm=[0, 2, 3, 1])
+        y = net.op("Reshape", y, net.ints(1, high, side, wide, side, 2))
+        y = net.op("Transpose", y, perm=[0, 1, 3, 2, 4, 5])
+        y = net.op("Reshape", y, net.ints(high * wide, side**2, 2))
+        scores = net.op("MatMul", y, net.op("Transpose", y, perm=[0, 2, 1]))
+        mask = np.zeros((high, wide, side**2, side**2))
+        mask[-1, :, 0, 1] = -self.number(0, 1)
+        scores = net.op("Add", scores, net.const(mask.reshape(-1, side**2, side**2)))
+        y = net.op("MatMul", net.op("Softmax", scores, axis=-1), y)
+        y = net.op("Reshape", y, net.ints(1, high, wide, side, side, 2))
+        y = net.op("Transpose", y, perm=[0, 1, 3, 2, 4, 5])
+        y = net.op("Reshape", y, net.ints(1, size[0], size[1], 2))
+        return net.op("Transpose", y, perm=[0, 3, 1, 2], channels=2), (size[0], size[1])
+
     def _rows(self, x: str, *size: int) -> tuple[str, tuple[int, int]]:
         content = self.net.generator.standard_normal((size[0], 1))
         return self.net.op("Add", x, self.net.const(content)), (size[0], size[1])
@@ -252,30 +292,12 @@ def cut(model: ir.Model, level: int, recompute: int) -> tuple[StageGraph, ...] |
     return None
 
 
-@pytest.fixture(scope="module")
-def tally() -> Iterator[collections.Counter[str]]:
-    """Counts of what became of the graphs; most of them must have been cut."""
-    found: collections.Counter[str] = collections.Counter()
-    yield found
-    assert found["in windows"] > 0.6 * found.total(), found
-
-
-@settings(
-    max_examples=GRAPHS,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
-@given(case=graphs())
-def test_a_random_graph_in_windows_is_the_whole_graph_or_refused(
-    case: tuple[ir.Model, tuple[int, int], int, int, int], tally: collections.Counter[str]
-) -> None:
+def what_becomes_of(case: tuple[ir.Model, tuple[int, int], int, int, int]) -> str:
+    """Compare the windows of a graph with the whole; return what became of it."""
     model, size, level, recompute, more = case
     stages = cut(model, level, recompute)
     if stages is None:
-        tally["refused"] += 1
-        return
+        return "refused"
     frame = frame_of(*size)
     wanted = run_whole(model, frame)
     windows = list(windows_of(stages, size, more))
@@ -284,4 +306,24 @@ def test_a_random_graph_in_windows_is_the_whole_graph_or_refused(
         difference = np.abs(given[name].astype(np.float64) - whole).max()
         assert difference <= TOLERANCE * max(np.abs(whole).max(), 1e-3), (name, difference)
     smaller = [w for w in windows if w is not None and (w[0] < size[0] or w[1] < size[1])]
-    tally["in windows" if smaller else "one window"] += 1
+    return "in windows" if smaller else "one window"
+
+
+@pytest.mark.parametrize("count", [FEW_GRAPHS, pytest.param(GRAPHS, marks=pytest.mark.thorough)])
+def test_random_graphs_in_windows_are_the_whole_graphs_or_refused(count: int) -> None:
+    tally: collections.Counter[str] = collections.Counter()
+
+    @settings(
+        max_examples=count,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=graphs())
+    def check(case: tuple[ir.Model, tuple[int, int], int, int, int]) -> None:
+        tally[what_becomes_of(case)] += 1
+
+    check()
+    # Most of them must have been cut, or nothing was shown.
+    assert tally["in windows"] > 0.6 * tally.total(), tally
