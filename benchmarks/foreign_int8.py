@@ -2,12 +2,12 @@
 
     python -m benchmarks.foreign_int8 --own BSD --held-out KODAK [--steps 300] [--size 192x256]
 
-Four networks: the text detector in the wheel of rapidocr-onnxruntime (exported by PaddlePaddle),
+Five networks: the text detector in the wheel of rapidocr-onnxruntime (exported by PaddlePaddle),
 our shipped ``unetmm`` and ``addunet`` as torch modules that somebody brings, and ESPCN for twice
-the size, which is trained here on the own pictures first. Ranges are measured on the own pictures,
-losses on those held out. Pictures for the detector have lines of text drawn on them; its figure is
-how much of the text area both precisions find, over what either finds. Those of the others are PSNR
-to the picture.
+the size and DnCNN, which are trained here on the own pictures first. Ranges are measured on the own
+pictures, losses on those held out. Pictures for the detector have lines of text drawn on them; its
+figure is how much of the text area both precisions find, over what either finds. Those of the
+others are PSNR to the picture.
 Every FP32 bundle is compared with its network before, which the export does.
 """
 
@@ -67,6 +67,21 @@ class ESPCN(nn.Module):
         return large + F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
+class DnCNN(nn.Module):
+    """Zhang et al. 2017: the noise is what is computed. (N, 3, H, W) RGB."""
+
+    def __init__(self, width: int = 24, depth: int = 4) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1), nn.ReLU()]
+        for _ in range(depth):
+            layers += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(width, 3, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        image: Tensor = x - self.layers(x)
+        return image
+
+
 class Denoiser(nn.Module):
     """A shipped denoiser as its torch module alone, without what its recipe says of INT8."""
 
@@ -80,12 +95,24 @@ class Denoiser(nn.Module):
         return image
 
 
-def train(paths: list[Path], steps: int) -> ESPCN:
+Seen = Callable[[Tensor], Tensor]
+"""Makes what a network sees of clean crops, (N, 3, H, W) RGB 0..1."""
+
+
+def halved(crops: Tensor) -> Tensor:
+    return F.avg_pool2d(crops, 2)
+
+
+def noisy(crops: Tensor) -> Tensor:
+    return crops + _SIGMA / 255 * torch.randn_like(crops)
+
+
+def train(make: Callable[[], nn.Module], seen: Seen, paths: list[Path], steps: int) -> nn.Module:
     """Return a network trained on crops of pictures, Adam, mean absolute error."""
     torch.manual_seed(_SEED)
     generator = np.random.default_rng(_SEED)
     pictures = [read_photograph(path) for path in paths]
-    network = ESPCN()
+    network = make()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     for step in range(steps):
         for group in optimizer.param_groups:
@@ -94,8 +121,7 @@ def train(paths: list[Path], steps: int) -> ESPCN:
             _crop(pictures[generator.integers(len(pictures))], 64, generator) for _ in range(8)
         ]
         large = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255
-        small = F.avg_pool2d(large, 2)
-        loss = F.l1_loss(network(small), large)
+        loss = F.l1_loss(network(seen(large)), large)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -199,7 +225,8 @@ def _networks(
     for name in ("unetmm", "addunet"):
         module = partial(Denoiser, name)
         yield f"{name} as a module", module, {}, noisy_and_clean
-    yield "ESPCN x2", lambda: train(own, steps), {}, small_and_large
+    yield "ESPCN x2", lambda: train(ESPCN, halved, own, steps), {}, small_and_large
+    yield "DnCNN", lambda: train(DnCNN, noisy, own, steps), {}, noisy_and_clean
 
 
 def _measure(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.house.quoted import Rows, mib, rows_of
+from tests.house.quoted import Rows, mib, rounded, rows_of
 
 
 def foreign_networks() -> Rows:
@@ -16,3 +16,20 @@ def foreign_networks() -> Rows:
         times = [whole["time_ratio"], tiled["time_ratio"]]
         found.append([name, tiled["levels"], *map(mib, sizes), tiled["to_default"], *times])
     return found
+
+
+def networks_cut() -> Rows:
+    """Return what becomes of every network of the zoo."""
+    return [
+        [
+            row["network"],
+            row["size"],
+            row["outcome"],
+            row["whole_mib"],
+            row["auto_mib"],
+            rounded(row["share"], 2) if row["share"] else "",
+            row["operator"].replace("operator ", "").split(" (")[0],
+            row["held_mib"],
+        ]
+        for row in rows_of("foreign_cuts")
+    ]

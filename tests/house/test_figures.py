@@ -11,7 +11,7 @@ import pytest
 from edgeunet.recipes import load_recipe, recipe_names
 from tests.house import quoted, quoted_latency, quoted_processors, quoted_streams
 from tests.house.quoted import Rows, kodak, one_row, rounded, rows_of, table_below
-from tests.house.quoted_foreign import foreign_networks
+from tests.house.quoted_foreign import foreign_networks, networks_cut
 from tests.house.quoted_video import (
     measured_gains,
     quoted_gains,
@@ -58,6 +58,7 @@ _KODAK = re.compile(r"Kodak.*?((?:\d+\.\d+ / )+\d+\.\d+) dB at sigma ([\d/ ]+)")
         (FINDINGS / "int8.md", "## What is saved and gained", quoted.int8_costs),
         (FINDINGS / "qat.md", "# Does a fine-tune with 8 bits pay?", quoted.qat),
         (FINDINGS / "foreign-networks.md", "## Twelve networks", foreign_networks),
+        (FINDINGS / "foreign-networks.md", "## Every network of the zoo", networks_cut),
         (FINDINGS / "tensorrt-memory.md", "## Plans", quoted.tensorrt_plans),
         (FINDINGS / "video-networks.md", "## Measured", video_networks),
         (FINDINGS / "video-networks.md", "## Does it stay right?", video_robustness),
