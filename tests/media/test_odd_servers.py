@@ -10,10 +10,17 @@ import pytest
 pytest.importorskip("av")
 
 from edgeunet.errors import UsageError
+from edgeunet.media.live.hosts import check_host
 from edgeunet.media.live.live_inputs import Loss, LostInputError
 from edgeunet.media.live.reconnecting import Patience
 from edgeunet.media.sources import LiveOptions, open_source
 from tests.media.odd_servers import Answer, cut_pictures, serving, silence, with_digest
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg would ask it for loopback, too."""
+    monkeypatch.delenv("http_proxy", raising=False)
 
 
 def live(reconnect_s: float = 0, password: str | None = None) -> LiveOptions:
@@ -97,3 +104,14 @@ def test_a_host_that_nobody_knows_is_named() -> None:
         "known here"
     )
     assert caught.value.exit_code == 3
+
+
+def test_names_that_somebody_else_looks_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy knows its own names, and the name of an interface may be percent-encoded."""
+    asked: list[str] = []
+    monkeypatch.setattr("socket.getaddrinfo", lambda host, port: asked.append(host))
+    check_host("x", "rtsp://me:p%40@[fe80::1%25eth0]:554/x")
+    check_host("x", "http://cam.local/x")
+    monkeypatch.setenv("http_proxy", "http://10.0.0.1:3128")
+    check_host("x", "http://only.the.proxy.knows/x")
+    assert asked == ["fe80::1%eth0", "cam.local"]

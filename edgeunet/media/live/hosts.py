@@ -5,8 +5,10 @@ Libraries answer a name that nobody knows, or a port that cannot be, with words 
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+from urllib.parse import unquote
 
 from edgeunet.errors import UsageError
 from edgeunet.media.live.addresses import encoded
@@ -15,6 +17,8 @@ from edgeunet.media.live.live_inputs import Loss, LostInputError
 _AUTHORITY = re.compile(r"\w+://(?:[^/?#]*@)?(?P<host>\[[^\]]*\]|[^:/?#]*)(?::(?P<port>[^/?#]*))?")
 _WITHOUT_USUAL_PORT = ("udp", "srt")
 _LARGEST_PORT = 65535
+# FFmpeg asks it for http and https, and then it is the proxy that knows names.
+_PROXY = "http_proxy"
 
 
 def check_port(name: str, address: str) -> None:
@@ -42,8 +46,9 @@ def check_host(name: str, address: str) -> None:
     name: the address without passwords, for messages.
     """
     match = _AUTHORITY.match(encoded(address))
-    host = match["host"].strip("[]@") if match is not None else ""
-    if not host:
+    host = unquote(match["host"].strip("[]@")) if match is not None else ""
+    by_proxy = address.startswith("http") and _PROXY in os.environ
+    if not host or by_proxy:
         return
     try:
         socket.getaddrinfo(host, None)
