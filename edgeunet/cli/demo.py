@@ -11,6 +11,7 @@ import typer
 from edgeunet.choosing.networks import choose_weights, missing_package
 from edgeunet.cli.console import note, print_json, print_table, progress
 from edgeunet.cli.demo_budget import Budgeted, print_budgeted, run_within_budget
+from edgeunet.cli.demo_video import Remembered, print_remembered, run_with_memory
 from edgeunet.cli.options import AsJson
 from edgeunet.recipes import load_recipe
 from edgeunet.specs import Precision
@@ -18,6 +19,7 @@ from edgeunet.units import format_bytes, format_size
 
 if TYPE_CHECKING:
     from edgeunet.analysis.memory_report import MemoryReport
+    from edgeunet.specs import Image
     from edgeunet.stream.comparison import Comparison
     from edgeunet.stream.run_summary import RunSummary
 
@@ -30,6 +32,8 @@ _PHOTOGRAPHS = ("coffee", "rocket", "astronaut")
 
 _BUDGET_SIZE = (544, 960)
 _BUDGET_BYTES = 64 << 20
+
+_FIXED_SIZE = (192, 320)
 
 _BASELINE = "nafnet"
 _PLOT_SIZE = (1080, 1920)
@@ -61,11 +65,12 @@ def command(
     summary = _clean(bundle, out)
     comparison = _compare(out)
     budgeted = run_within_budget(flagship, weights, _BUDGET_SIZE, _BUDGET_BYTES, out)
+    remembered = run_with_memory(_photographs()[1:], _FIXED_SIZE, out)
     reports = _draw_memory(out)
     if as_json:
-        print_json(_document(summary, comparison, budgeted, reports))
+        print_json(_document(summary, comparison, budgeted, remembered, reports))
     else:
-        _print(summary, comparison, budgeted, reports)
+        _print(summary, comparison, budgeted, remembered, reports)
     for path in sorted(out.iterdir()):
         note(f"  {path}")
 
@@ -73,14 +78,12 @@ def command(
 def _make_clips(out: Path) -> None:
     """Write clean.mkv and noisy.mkv, a pan over photographs, and burst.mkv, one still scene."""
     from edgeunet.camera.night import night_shot
-    from edgeunet.photographs import shipped_photographs
     from edgeunet.stream.camera_clip import camera_frames, write_clips
     from edgeunet.stream.photo_clip import photo_frames
 
     shot = night_shot(*_SIZE)
     height, width = shot.sensor_size
-    shipped = shipped_photographs()
-    photographs = [shipped[name][:, :, ::-1].copy() for name in _PHOTOGRAPHS]
+    photographs = _photographs()
     note("taking clips of photographs with a camera in software: a small sensor in a dark street")
     scenes = photo_frames(photographs, height=height, width=width, frames=_FRAMES)
     clips = {out / "noisy.mkv": 0, out / "clean.mkv": 1}
@@ -88,6 +91,13 @@ def _make_clips(out: Path) -> None:
     (still,) = photo_frames(photographs[-1:], height=height, width=width, frames=1)
     burst = camera_frames(itertools.repeat(still, _BURST_FRAMES), shot, seed=1)
     write_clips({out / "burst.mkv": 0}, burst, _FRAME_RATE)
+
+
+def _photographs() -> list[Image]:
+    from edgeunet.photographs import shipped_photographs
+
+    shipped = shipped_photographs()
+    return [shipped[name][:, :, ::-1].copy() for name in _PHOTOGRAPHS]
 
 
 def _clean(bundle: Path, out: Path) -> RunSummary:
@@ -141,6 +151,7 @@ def _document(
     summary: RunSummary,
     comparison: Comparison,
     budgeted: Budgeted,
+    remembered: Remembered,
     reports: list[MemoryReport],
 ) -> dict[str, Any]:
     """Return the JSON document; PSNR is the mean over frames, to the clean clip."""
@@ -155,6 +166,7 @@ def _document(
         "fps": summary.frames_per_second,
         "latency_ms_p50": latency and latency.p50,
         "budget": budgeted.document(),
+        "fixed_camera": remembered.document(),
         "memory": [report.document() for report in reports],
     }
 
@@ -163,6 +175,7 @@ def _print(
     summary: RunSummary,
     comparison: Comparison,
     budgeted: Budgeted,
+    remembered: Remembered,
     reports: list[MemoryReport],
 ) -> None:
     print_table(
@@ -185,6 +198,7 @@ def _print(
         text_columns=0,
     )
     print_budgeted(budgeted)
+    print_remembered(remembered)
     print_table(
         f"activation memory at {format_size(*_PLOT_SIZE)} fp16, width 16, computed from the graph",
         ("network", "skip bytes", "peak live bytes", "arena bytes", "I/O bytes", "weight bytes"),

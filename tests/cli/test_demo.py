@@ -14,7 +14,7 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("colour_demosaicing")
 
 from edgeunet.bundle import open_bundle
-from edgeunet.cli import demo
+from edgeunet.cli import demo, demo_video
 from edgeunet.metrics import psnr_db
 from edgeunet.recipes import folder, load_recipe
 from tests.cli.command import edgeunet
@@ -33,6 +33,8 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "_BUDGET_SIZE", (BUDGET_HEIGHT, BUDGET_WIDTH))
     monkeypatch.setattr(demo, "_BUDGET_BYTES", BUDGET_MIB << 20)
     monkeypatch.setattr(demo, "_PLOT_SIZE", (64, 96))
+    monkeypatch.setattr(demo, "_FIXED_SIZE", (64, 96))
+    monkeypatch.setattr(demo_video, "_FRAMES", 12)
     # A NAFNet takes a while to export at any size.
     monkeypatch.setattr(demo, "_BASELINE", "unet")
 
@@ -50,6 +52,7 @@ def test_the_whole_tour(tmp_path: Path) -> None:
     files = [
         *("burst.mkv", "clean.mkv", "denoised.mkv", "memory.png", "memory.svg", "noisy.mkv"),
         *("side-by-side.mp4", "still.png", limited, whole, bundle),
+        *("unetmm-video-64x96-fp16.bundle", "with-memory.mp4"),
     ]
     assert sorted(path.name for path in out.iterdir()) == files
     assert [line.strip() for line in ran.err.splitlines()[-len(files) :]] == [
@@ -75,6 +78,10 @@ def test_the_whole_tour(tmp_path: Path) -> None:
         assert document[f"psnr_db_{name}"] == pytest.approx(np.mean(found), abs=2e-3)
     # A small sensor in a dark street.
     assert 20 < document["psnr_db_noisy"] < 28
+    panels, _ = read_video(out / "with-memory.mp4")
+    assert [frame.shape for frame in panels] == [(64, 3 * 96, 3)] * 12
+    fixed = document["fixed_camera"]
+    assert fixed["noisy_db"] < fixed["frame_by_frame_db"] < fixed["with_memory_db"]
     assert document["psnr_db_non_local_means"] > document["psnr_db_noisy"]
     assert document["non_local_means_strength"] > 0
     assert document["psnr_db_denoised"] > document["psnr_db_noisy"] - 1

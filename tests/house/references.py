@@ -49,9 +49,9 @@ FOREIGN = {
 # Folders and files of a user, and what commands write.
 USERS = {
     "noisy/", "clean/", "images/", "labels/", "camvid/val", "demo/", ".venv", "noisy.mkv",
-    "clean.mkv", "denoised.mkv", "burst.mkv", "side-by-side.mp4", "still.png", "report.html",
-    "report.json", "before-after.html", "calibration/street/", "calibration/street.toml",
-    "engines/NAME.plan", "engines/NAME.json", "cam.bundle",
+    "clean.mkv", "denoised.mkv", "burst.mkv", "side-by-side.mp4", "with-memory.mp4", "still.png",
+    "report.html", "report.json", "before-after.html", "calibration/street/",
+    "calibration/street.toml", "engines/NAME.plan", "engines/NAME.json", "cam.bundle",
 }  # fmt: skip
 # These stand for what a reader puts there.
 PLACEHOLDERS = {
