@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeunet.graph.integer import is_integer_kernel
 from edgeunet.graph.summary import GraphView, TensorKind
 from edgeunet.imitation.kernels import Kernel, Scratch, bytes_of, nodes_of, source_of
 from edgeunet.imitation.one_region import Events, extent_bytes
@@ -75,12 +76,14 @@ class Allocations:
     kept_bytes: sizes of the blocks that weights take in the arena when the graph is loaded.
     others: the same graph in the other orders that the engine may run it in. A region has to do
         for all of them; peaks are those of this one.
+    integers: whether any of it is computed in integers.
     """
 
     buffers: tuple[Buffer, ...]
     steps: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
     kept_bytes: tuple[int, ...]
     others: tuple[Allocations, ...] = ()
+    integers: bool = False
 
     def load(self, arena: Arena) -> None:
         """Allocate what stays allocated from loading on."""
@@ -242,7 +245,8 @@ def allocations_of(
             kernel.over = kernel.over if kernel.is_view else None
     found = [_allocations(kernels, view, placed, pixels, block) for kernels in orders]
     highest = max(found, key=lambda one: one.peak_bytes(pixels))
-    return replace(highest, others=tuple(one for one in found if one is not highest))
+    others = tuple(one for one in found if one is not highest)
+    return replace(highest, others=others, integers=any(map(is_integer_kernel, view.nodes)))
 
 
 def _allocations(

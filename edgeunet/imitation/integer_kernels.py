@@ -63,6 +63,10 @@ class _Copying:
             elif node.op_type == "DequantizeLinear" and node.outputs[0] in for_floats:
                 read = self._in(_FIRST, self.source.tensor(node.inputs[0]))
                 self.nodes.append(replace(node, inputs=(read, *node.inputs[1:])))
+            elif node.op_type == "DequantizeLinear" and self._is_read_last(node.outputs[0]):
+                # The copy is made of the 8-bit numbers, before they are floats.
+                read = self._in(_LAST, self.source.tensor(node.inputs[0]))
+                self.nodes.append(replace(node, inputs=(read, *node.inputs[1:])))
             elif self._is_undone(node):
                 self.nodes.append(replace(node, op_type="Reshape"))
             elif self._is_to_last(node):
@@ -108,6 +112,13 @@ class _Copying:
         """Return whether a change to channels last, which is nothing for kernels, is a copy."""
         is_view = node.op_type == "Reshape" and node.perm == TO_LAST
         return is_view and node.inputs[0] in self.first
+
+    def _is_read_last(self, name: str) -> bool:
+        """Return whether all that reads a tensor changes it to channels last."""
+        readers = self._readers(name)
+        return bool(readers) and all(
+            one.op_type == "Reshape" and one.perm == TO_LAST for one in readers
+        )
 
     def _readers(self, name: str) -> list[GraphNode]:
         return [node for node in self.source.nodes if name in node.inputs]

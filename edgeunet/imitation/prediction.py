@@ -29,9 +29,11 @@ from edgeunet.specs import Engine
 
 Areas = NDArray[np.int64]
 
-# Measured: bookkeeping and scratch that are in no arena, and of every stage's session its threads'
-# stacks. In FP32 up to 1.5 MiB were taken for five stages; in INT8 less.
+# Measured: what is in no arena. Most of it is the code of kernels, which a first frame loads. In
+# FP32 five stages took up to 1.5 MiB with two threads, in INT8 seven took up to 0.9. Every stage's
+# session has threads with stacks of their own.
 _FIXED_BYTES = 20 << 16
+_FIXED_INTEGER_BYTES = 8 << 16
 _STAGE_BYTES = 1 << 16
 # The arena keeps 8 bytes of bookkeeping for every 256 of its region.
 _BOOKKEEPING = 1 / 32
@@ -155,16 +157,23 @@ def engine_bytes(engine: Engine, runs: Sequence[tuple[Allocations, int]]) -> int
 def bytes_beside_weights(region: int, runs: Sequence[tuple[Allocations, int]]) -> int:
     """Return what onnxruntime takes with an arena of this region, without packed weights."""
     kept = sum(sum(one.kept_bytes) for one, _ in runs)
-    fixed = _FIXED_BYTES + len(runs) * _STAGE_BYTES
+    fixed = _fixed_bytes(any(one.integers for one, _ in runs)) + len(runs) * _STAGE_BYTES
     return region - kept + math.ceil(region * _BOOKKEEPING) + fixed
 
 
-def least_bytes(engine: Engine, live_bytes: int) -> int:
-    """Return a lower bound on the memory that an engine takes for a live peak."""
+def _fixed_bytes(integers: bool) -> int:
+    return _FIXED_INTEGER_BYTES if integers else _FIXED_BYTES
+
+
+def least_bytes(engine: Engine, live_bytes: int, *, integers: bool = False) -> int:
+    """Return a lower bound on the memory that an engine takes for a live peak.
+
+    integers: whether any stage computes in integers.
+    """
     # Peaks are sums of rounded floats, so allow for the rounding.
     sure = live_bytes * (1 - 1e-9)
     if engine is Engine.ONNXRUNTIME:
-        return int(sure * _MARGIN * (1 + _BOOKKEEPING)) + _FIXED_BYTES
+        return int(sure * _MARGIN * (1 + _BOOKKEEPING)) + _fixed_bytes(integers)
     return int(sure) + WORKSPACE_BYTES
 
 

@@ -24,6 +24,8 @@ _MARGIN = 1.25
 # other things as well.
 _TOLERANCE = 1.1
 _TOLERANCE_BYTES = 4 << 20
+# Measured: a thread more than the predicted ones takes 10 to 20 KiB, most of it as its stacks.
+_STACK_BYTES = 24 << 10
 _RESIDENT = Path("/proc/self/statm")
 
 
@@ -60,9 +62,10 @@ def promise_of(manifest: Manifest, threads: int | None = None) -> Promise:
         entry = max(manifest.cpu.processors, key=lambda one: one.region_bytes)
     elif not _version().startswith(tuple(f"{known}." for known in KNOWN_VERSIONS)):
         reason = f"the memory of onnxruntime {_version()} was not measured"
-    more = max(0, (threads or usable_cores()) - manifest.cpu.threads) * entry.thread_bytes
+    further = max(0, (threads or usable_cores()) - manifest.cpu.threads)
     margin = 1.0 if reason is None else _MARGIN
-    region = int((entry.region_bytes + more) * margin)
+    region = int((entry.region_bytes + further * entry.thread_bytes) * margin)
+    more = further * (entry.thread_bytes + _STACK_BYTES)
     predicted = int((entry.predicted_bytes + more) * margin)
     notes = list(_about_margin(reason))
     notes += _about_budget(manifest, manifest.cpu, processor, predicted, more)

@@ -12,7 +12,7 @@ import pytest
 from edgeunet.graph.for_engine import finish
 from edgeunet.graph.integer import with_integer_kernels
 from edgeunet.graph.stages import FrameGraph
-from edgeunet.graph.summary import GraphView, view_of_model
+from edgeunet.graph.summary import TO_LAST, GraphView, view_of_model
 from edgeunet.imitation.integer_kernels import with_channels_last
 from edgeunet.imitation.kernels import bytes_of
 from edgeunet.imitation.onnxruntime_kernels import kernels_of
@@ -91,6 +91,23 @@ def test_a_convolution_in_floats_reads_channels_first() -> None:
     assert [(node.op_type, *node.inputs) for node in view.nodes][2:4] == [
         ("Transpose", "a"),
         ("DequantizeLinear", "a with channels first"),
+    ]
+
+
+def test_a_change_of_order_behind_a_dequantizer_is_a_copy_of_bytes() -> None:
+    b = Builder(x=(1, 32, 4, 4))
+    b.node("QLinearConv", "x", "a", 1, 32, 4, 4)
+    b.node("DequantizeLinear", "x", "f", 1, 32, 4, 4)
+    b.node("Reshape", "f", "last", 1, 4, 4, 32)
+    b.node("MatMul", f"last {b.weight('w', 32, 16)}", "y", 1, 4, 4, 16)
+    view = in_bytes(b.view("a", "y"))
+    nodes = [replace(n, perm=TO_LAST) if n.outputs == ("last",) else n for n in view.nodes]
+    found = with_channels_last(replace(view, nodes=tuple(nodes)))
+    copied = "x with channels last"
+    assert [node.outputs for node in found.nodes].count((copied,)) == 1
+    assert [(n.op_type, *n.inputs[:1]) for n in found.nodes if n.outputs[0] in ("f", "last")] == [
+        ("DequantizeLinear", copied),
+        ("Reshape", "f"),
     ]
 
 
