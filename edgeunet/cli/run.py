@@ -304,6 +304,9 @@ def command(
             )
         except StoppedWhileOpening as error:
             raise InterruptedRunError(" before the first frame", signals) from error
+        except KeyboardInterrupt as error:
+            # A second signal, which is as well answered with the first one's number.
+            raise InterruptedRunError("", signals) from error
     systemd.stopping()
     for warning in summary.warnings:
         report.note(f"warning: {warning}")

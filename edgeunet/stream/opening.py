@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from edgeunet.stream.preview.web_server import PreviewServer
 
 # How long a stopped run waits for sinks that are being opened.
+_LAST_CHANCE_S = 2.0
 _SINKS_S = 0.5
 
 
@@ -79,6 +80,7 @@ def opened_run(
     Raises the errors of what is opened.
     """
     finished = threading.Event()
+    closed = threading.Event()
     opening_sinks = threading.Event()
     lock = threading.Lock()
     mine = contextlib.ExitStack()
@@ -93,6 +95,12 @@ def opened_run(
             opening_sinks.set()
 
     def work() -> None:
+        try:
+            open_all()
+        finally:
+            closed.set()
+
+    def open_all() -> None:
         with contextlib.ExitStack() as here:
             try:
                 opened = _open(options, here, on_note, before_sinks)
@@ -117,8 +125,15 @@ def opened_run(
         with lock:
             abandoned = not found
         if abandoned and opening_sinks.is_set():
-            # Until it has closed everything, not only until it has opened it.
-            thread.join(_SINKS_S)
+            # Until it has closed everything, not only until it has opened it. An event, because an
+            # interrupted join takes the thread for ended.
+            try:
+                closed.wait(_SINKS_S)
+            except KeyboardInterrupt:
+                closed.wait(_LAST_CHANCE_S)
+                raise
+            if closed.is_set():
+                thread.join()
         stack.push(mine.pop_all())
     if failures:
         raise failures[0]

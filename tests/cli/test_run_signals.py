@@ -76,6 +76,43 @@ def test_a_signal_while_opening_ends_it_at_once(
     assert listing(out) == []
 
 
+SLOW_SINK = """
+import sys, time
+from edgeunet.stream import opening
+original = opening.open_sink
+def slow(*arguments):
+    sink = original(*arguments)
+    print("opening", flush=True)
+    time.sleep(0.6)
+    return sink
+opening.open_sink = slow
+from edgeunet.cli import main
+sys.argv = ["edgeunet", *sys.argv[1:]]
+sys.exit(main())
+"""
+
+
+def test_two_signals_while_opening_leave_no_file(bundle: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_SINK, "run", "test://", f"{out}/o.mp4", "--bundle", bundle],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "opening\n"
+    process.terminate()
+    time.sleep(0.2)
+    process.terminate()
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert two_lines(err)[0] == "interrupted"
+    assert listing(out) == []
+
+
 def test_a_signal_while_a_lost_camera_is_awaited(bundle: str, tmp_path: Path) -> None:
     """The camera broke off, and what took its place accepts connections and never answers."""
     out = tmp_path / "out.mkv"
