@@ -11,6 +11,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
 from edgeunet.errors import GraphError
+from edgeunet.foreign.group_norm import write_as_instance_norms
 from edgeunet.graph.inferred_shapes import reason
 from edgeunet.graph.onnx_file import load_onnx
 from edgeunet.graph.opset import NEWEST_OPSET, TARGET_OPSET
@@ -62,6 +63,7 @@ def prepared(model: ir.Model, name: str) -> ir.Model:
     _drop_weights_from_inputs(model.graph)
     if version < TARGET_OPSET:
         model = _raised(model, name)
+    write_as_instance_norms(model.graph)
     if any(node.op_type in _COMPOSED for node in model.graph):
         proto = onnx.inliner.inline_selected_functions(
             ir.to_proto(model), [("", op) for op in _COMPOSED], inline_schema_functions=True

@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeunet.foreign.canonical import canonical
+from edgeunet.foreign.reading import prepared
 from edgeunet.graph.values import Floats
 
 SHAPES = {"a": (1, 3, 4, 5), "b": (1, 3, 5, 6), "c": (1, 3, 4, 6), "v": (1, 3, 1, 1)}
@@ -82,3 +83,27 @@ def test_a_map_of_one_number_follows_the_picture() -> None:
     ]
     assert not large
     np.testing.assert_array_equal(answer(written), answer(model))
+
+
+@pytest.mark.parametrize(("opset", "weights", "kind"), [(21, 4, "Instance"), (18, 2, "Group")])
+def test_group_norm_is_an_instance_norm_of_joined_channels(
+    opset: int, weights: int, kind: str
+) -> None:
+    """Before opset 21 a group has one scale; that is left to ONNX's own definition."""
+    numbers = np.arange(1, weights + 1, dtype=np.float32)
+    x = helper.make_tensor_value_info("a", TensorProto.FLOAT, [1, 4, 5, 6])
+    made = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    node = helper.make_node("GroupNormalization", ["a", "s", "b"], ["y"], num_groups=2, epsilon=0.5)
+    constants = [numpy_helper.from_array(k * numbers, n) for k, n in ((1, "s"), (-2, "b"))]
+    graph = helper.make_graph([node], "norm", [x], [made], constants)
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+    written = prepared(ir.from_proto(proto), "norm.onnx")
+    kinds = {one.op_type for one in written.graph}
+    assert ("InstanceNormalization" in kinds) == (kind == "Instance")
+    assert "GroupNormalization" not in kinds
+    given = np.random.default_rng(2).standard_normal((1, 4, 5, 6)).astype(np.float32)
+    found, wanted = (
+        ort.InferenceSession(one.SerializeToString()).run(None, {"a": given})[0]
+        for one in (ir.to_proto(written), proto)
+    )
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
