@@ -53,6 +53,11 @@ def defaults_of(path: Path, table: dict[str, Any], names: list[str]) -> dict[str
                 "true, false, or list of texts",
                 hint="write it as on the command line",
             )
+        if any("\0" in str(one) for one in many):
+            raise UsageError(
+                f"the configuration {str(path)!r} has a zero character in {key!r}",
+                hint="no name of a file can hold one",
+            )
         values[key.replace("-", "_")] = value
     return values
 

@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from edgeunet.ort.loading import load
 from edgeunet.specs import FRAME, Array
 
 _LOG_ERRORS_ONLY = 3
@@ -20,12 +21,7 @@ def runner_of(graph: Path, names: Sequence[str]) -> Callable[[NDArray[np.uint8]]
     """Load a graph; return a function from a frame, (H, W, 3) uint8 BGR, to the outputs."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _LOG_ERRORS_ONLY
-    session = onnxruntime.InferenceSession(
-        str(graph),
-        sess_options=options,
-        providers=["CPUExecutionProvider"],
-        disabled_optimizers=[_QUANTIZING_FLOATS],
-    )
+    session = load(graph, options, [_QUANTIZING_FLOATS])
 
     def run(frame: NDArray[np.uint8]) -> Sequence[Array]:
         found: Sequence[Array] = session.run(list(names), {FRAME: frame[None]})

@@ -34,7 +34,8 @@ from types import TracebackType
 
 import onnxruntime
 
-from edgeunet.errors import EngineError, UsageError
+from edgeunet.errors import EdgeUnetError, EngineError, UsageError
+from edgeunet.ort.loading import load
 from edgeunet.ort.onnxruntime_arenas import arena_for
 from edgeunet.processors import this_processor, usable_cores
 from edgeunet.specs import Array, Engine, Pool, TensorSpec
@@ -238,12 +239,9 @@ def _load(graph: Path, options: onnxruntime.SessionOptions) -> onnxruntime.Infer
     if not graph.is_file():
         raise EngineError(f"there is no graph {str(graph)!r}", hint="check the path")
     try:
-        return onnxruntime.InferenceSession(
-            str(graph),
-            sess_options=options,
-            providers=["CPUExecutionProvider"],
-            disabled_optimizers=list(DISABLED_OPTIMIZERS),
-        )
+        return load(graph, options, DISABLED_OPTIMIZERS)
+    except EdgeUnetError:
+        raise
     except Exception as error:  # onnxruntime's exceptions have no base class of their own
         raise EngineError(
             f"onnxruntime cannot load {graph.name}: {_reason(error)}",

@@ -8,6 +8,7 @@ from pathlib import Path
 import onnxruntime
 
 from edgeunet.errors import EngineError
+from edgeunet.ort.loading import load
 from edgeunet.specs import Array
 
 _LOG_ERRORS_ONLY = 3
@@ -22,9 +23,7 @@ def open_plain(path: Path) -> Callable[[Mapping[str, Array]], Mapping[str, Array
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _LOG_ERRORS_ONLY
     try:
-        session = onnxruntime.InferenceSession(
-            str(path), sess_options=options, providers=["CPUExecutionProvider"]
-        )
+        session = load(path, options)
     except Exception as error:  # onnxruntime's own exception types are not public
         raise _refused(path, "load", error) from error
     names = [output.name for output in session.get_outputs()]
