@@ -108,6 +108,8 @@ VERBS: dict[str, tuple[str, ...]] = {
 _PRELOADED = ("torch", "onnxruntime", "cv2", "matplotlib.figure", "onnxscript", "skimage.io")
 # What these refuse whatever surrounds them: there is no GPU, and no such option.
 REFUSED = ("build", "wrong option")
+# These write names of their inputs into text that is UTF-8.
+NAMED = ("calibrate", "calibrate clips", "run jobs", "service", "service show")
 BEGUN = {"train resume": ("run",)}
 """Folders of the inputs that are copied to where a verb writes, before it begins."""
 DEMO = {"demo": ("demo", "--out", "{out}/demo")}
@@ -199,7 +201,9 @@ def main() -> int:
                 _begin(name, there, out)
                 ending = _run(words, surrounding, inputs, out, root)
                 shutil.rmtree(out, ignore_errors=True)
-                if surrounding is SURROUNDINGS[0] and ending[0] and name not in REFUSED:
+                allowed = (*REFUSED, *(NAMED if surrounding.odd_names else ()))
+                harmless = surrounding.name in ("plain", "odd names")
+                if harmless and ending[0] and not ending[1] and name not in allowed:
                     ending = ending[0], "refused where nothing is in its way"
                 rows.append(_row(name, surrounding.name, ending))
             rows.append(_row(name, "started anew", _started_anew(name, words, there, root)))

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from edgeunet.ort.loading import load
+from edgeunet.ort.graph_loading import load
 from edgeunet.specs import FRAME, Array
 
 _LOG_ERRORS_ONLY = 3

@@ -35,7 +35,7 @@ from types import TracebackType
 import onnxruntime
 
 from edgeunet.errors import EdgeUnetError, EngineError, UsageError
-from edgeunet.ort.loading import load
+from edgeunet.ort.graph_loading import load
 from edgeunet.ort.onnxruntime_arenas import arena_for
 from edgeunet.processors import this_processor, usable_cores
 from edgeunet.specs import Array, Engine, Pool, TensorSpec

@@ -8,7 +8,7 @@ from pathlib import Path
 import onnxruntime
 
 from edgeunet.errors import EngineError
-from edgeunet.ort.loading import load
+from edgeunet.ort.graph_loading import load
 from edgeunet.specs import Array
 
 _LOG_ERRORS_ONLY = 3
