@@ -131,12 +131,14 @@ class Allocations:
         """Return, per step, the live bytes as (bytes per pixel, constant bytes)."""
         found = []
         slope, constant = 0.0, 0
+        slopes = [one.line[0] for one in self.buffers]
+        constants = [one.line[1] for one in self.buffers]
         for taken, given in self.steps:
-            slope += sum(self.buffers[index].line[0] for index in taken)
-            constant += sum(self.buffers[index].line[1] for index in taken)
+            slope += sum([slopes[index] for index in taken])
+            constant += sum([constants[index] for index in taken])
             found.append((slope, constant))
-            slope -= sum(self.buffers[index].line[0] for index in given)
-            constant -= sum(self.buffers[index].line[1] for index in given)
+            slope -= sum([slopes[index] for index in given])
+            constant -= sum([constants[index] for index in given])
         return tuple(found)
 
     @functools.cached_property
@@ -244,7 +246,9 @@ def allocations_of(
         for kernel in itertools.chain(*orders):
             kernel.over = kernel.over if kernel.is_view else None
     found = [_allocations(kernels, view, placed, pixels, block) for kernels in orders]
-    highest = max(found, key=lambda one: one.peak_bytes(pixels))
+    highest = found[0]
+    if len(found) > 1:
+        highest = max(found, key=lambda one: one.peak_bytes(pixels))
     others = tuple(one for one in found if one is not highest)
     return replace(highest, others=others, integers=any(map(is_integer_kernel, view.nodes)))
 
@@ -308,6 +312,7 @@ def _is_callers(name: str, view: GraphView) -> bool:
     return name in view.by_name and view.tensor(name).kind is not TensorKind.ACTIVATION
 
 
+@functools.lru_cache(maxsize=1 << 12)
 def _buffer(size_bytes: int, grows: bool, pixels: int) -> Buffer:
     return Buffer(size_bytes / pixels, 0) if grows else Buffer(0.0, size_bytes)
 

@@ -48,7 +48,11 @@ def kernels_of(
     if processor.channel_block is not None:
         blocks = ChannelBlocks(view, processor.channel_block)
         kernels = blocks.of(kernels, late_first=late_first)
-    kernels = in_order(_with_sums(kernels, view))
+    summed = _with_sums(kernels, view)
+    # In blocks they are in order, unless something was fused.
+    if processor.channel_block is None or len(summed) < len(kernels):
+        summed = in_order(summed)
+    kernels = summed
     for kernel in kernels:
         if kernel.op_type in _CONVOLUTIONS and kernel.weights and not is_blocked(kernel):
             kernel.scratch = float_scratch(kernel, view, processor, threads)
@@ -86,6 +90,8 @@ def _with_sums(kernels: Sequence[Kernel], view: GraphView) -> list[Kernel]:
     The convolution has a bias, no activation and no other reader. The result overwrites the other
     term. An activation that only reads the sum is fused as well.
     """
+    if not any(kernel.op_type == "Conv" and not is_blocked(kernel) for kernel in kernels):
+        return list(kernels)
     makers = {name: kernel for kernel in kernels for name in kernel.outputs}
     uses = collections.Counter(name for kernel in kernels for name in kernel.inputs)
     uses.update(view.outputs)
