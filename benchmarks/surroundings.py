@@ -83,7 +83,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "export onnx": ("export", "--onnx", "{there}/net.onnx", *SIZED, "--out", "{out}/n.bundle"),
     "export budget": (
         "export", "--model", "unetmm", "--width", "8", "--size", "128x192", "--random-weights",
-        "--budget", "2MiB", "--out", "{out}/w.bundle",
+        "--budget", "4MiB", "--out", "{out}/w.bundle",
     ),
     "memory onnx": ("memory", "{there}/net.onnx", *SIZED, "--budget", "2MiB"),
     "memory plot": (
