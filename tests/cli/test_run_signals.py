@@ -48,14 +48,10 @@ def wait_for_file(folder: Path) -> None:
     time.sleep(0.3)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_while_opening_ends_it_at_once(
-    bundle: str, tmp_path: Path, number: int, code: int
-) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
+def opening(script: str, source: str, out: Path, bundle: str) -> subprocess.Popen[str]:
+    """Start a run that prints a line while it opens, and return it once the line is there."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HANGING, "run", "rtsp://x", f"{out}/o.mp4", "--bundle", bundle],
+        [sys.executable, "-c", script, "run", source, f"{out}/o.mp4", "--bundle", bundle],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -63,6 +59,16 @@ def test_a_signal_while_opening_ends_it_at_once(
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "opening\n"
+    return process
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_opening_ends_it_at_once(
+    bundle: str, tmp_path: Path, number: int, code: int
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    process = opening(HANGING, "rtsp://x", out, bundle)
     started_s = time.monotonic()
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
@@ -95,15 +101,7 @@ sys.exit(main())
 def test_two_signals_while_opening_leave_no_file(bundle: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    process = subprocess.Popen(
-        [sys.executable, "-c", SLOW_SINK, "run", "test://", f"{out}/o.mp4", "--bundle", bundle],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "opening\n"
+    process = opening(SLOW_SINK, "test://", out, bundle)
     process.terminate()
     time.sleep(0.2)
     process.terminate()
