@@ -19,6 +19,8 @@ from edgeunet.choosing.plan_choice import cpu_choice, planned_engine
 from edgeunet.cli.choices import read_width, read_windows
 from edgeunet.cli.console import note, print_json
 from edgeunet.cli.memory_bundle import (
+    Measuring,
+    measured_by,
     memory_from_manifest,
     print_promise,
     promise_document,
@@ -26,10 +28,9 @@ from edgeunet.cli.memory_bundle import (
 )
 from edgeunet.cli.memory_device import device_document, print_device, print_fit
 from edgeunet.cli.memory_tables import print_report, why_whole
-from edgeunet.cli.options import AsJson, Budget, Cpu, Size, Tile, Width, Workers
+from edgeunet.cli.options import AsJson, Budget, Cpu, Size, Threads, Tile, Width, Workers
 from edgeunet.cli.tensorrt_table import predicted_bytes
 from edgeunet.errors import UsageError
-from edgeunet.run.promises import promise_of
 from edgeunet.specs import Precision
 from edgeunet.units import parse_bytes, parse_size
 
@@ -67,6 +68,7 @@ def command(
     engine: Annotated[
         str, typer.Option("--engine", help="Engine of --measure: auto, onnxruntime or tensorrt.")
     ] = "auto",
+    threads: Threads = None,
     plot: Annotated[
         list[Path] | None,
         typer.Option(
@@ -78,6 +80,8 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Compute how much memory a network needs, where, and for what."""
+    # A bundle is planned already: its workers are those that run it.
+    run_by = workers if is_bundle(target) else None
     wanted = Wanted(
         size=None if size is None else parse_size(size),
         precision=precision,
@@ -86,19 +90,15 @@ def command(
         windows=read_windows(tile),
         board=board,
         cpu=cpu_choice(cpu, board, planned_engine(precision)),
-        workers=workers,
+        workers=workers if run_by is None else None,
     )
-    if engine != "auto" and not measure:
-        raise UsageError(
-            f"--engine {engine} says what to measure with, and nothing is measured",
-            hint="add --measure, or leave it out",
-        )
+    if not measure:
+        _refuse_unmeasured(engine, threads, run_by)
+    measuring = Measuring(engine, threads, run_by) if measure else None
     pictures = tuple(plot or ())
     _check_pictures(pictures)
     if reads_no_graphs(target) and not pictures:
-        memory_from_manifest(
-            Path(target), wanted, engine=engine, measure=measure, board=board, as_json=as_json
-        )
+        memory_from_manifest(Path(target), wanted, measuring, board=board, as_json=as_json)
         return
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="edgeunet-")))
@@ -109,14 +109,9 @@ def command(
             note(subject.taken)
         if subject.runs_whole is not None and subject.report.frame is not None:
             note(why_whole(subject.runs_whole, subject.report.frame))
-        measured = predicted_here = None
-        if measure and subject.runnable is not None:
-            from edgeunet.run.measured import measure as measure_frames
-
-            note("measuring: running frames in a process of its own ...")
-            measured = measure_frames(subject.runnable, engine=engine)
-            if measured.engine == "onnxruntime" and is_bundle(str(subject.runnable)):
-                predicted_here = promise_of(open_bundle(subject.runnable).manifest).predicted_bytes
+        measured = None
+        if measuring is not None and subject.runnable is not None:
+            measured = measured_by(measuring, subject.runnable)
             if measured.engine == "onnxruntime" and subject.report.precision is Precision.FP16:
                 note("onnxruntime computes fp16 in fp32 on most CPUs: the estimate is for a GPU")
     if pictures:
@@ -140,18 +135,29 @@ def command(
         if measured is not None:
             if device is not None:
                 document["device"] = device_document(device, plans)
-            if predicted_here is not None:
-                document["predicted_here_bytes"] = predicted_here
+            if measured.predicted_bytes is not None:
+                document["predicted_here_bytes"] = measured.predicted_bytes
             document["measured_bytes"] = measured.measured_bytes
         print_json(document)
         return
-    print_report(subject.report, measured, predicted_here)
+    print_report(subject.report, measured)
     if manifest is not None:
         print_promise(manifest)
     if device is not None:
         print_device(device, plans)
     if fit is not None:
         print_fit(fit)
+
+
+def _refuse_unmeasured(engine: str, threads: int | None, workers: int | None) -> None:
+    """Raise UsageError for options that only say how it is measured."""
+    given = {"engine": None if engine == "auto" else engine, "threads": threads, "workers": workers}
+    for option, value in given.items():
+        if value is not None:
+            raise UsageError(
+                f"--{option} {value} says what to measure with, and nothing is measured",
+                hint="add --measure, or leave it out",
+            )
 
 
 def _check_pictures(paths: Sequence[Path]) -> None:

@@ -7,6 +7,7 @@ what is alive at the peak; the figures were computed at the export.
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,33 @@ _FIGURES = (
     ("input/output", "the caller's buffers, not in the peak", "io_bytes"),
     ("weights", "stored in the graph, not in the peak", "weight_bytes"),
 )
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """What ``--measure`` runs with.
+
+    engine: its name, or auto.
+    threads: of the CPU; None takes every core.
+    workers: windows that run at a time; None for those of the bundle's plan.
+    """
+
+    engine: str = "auto"
+    threads: int | None = None
+    workers: int | None = None
+
+
+def measured_by(measuring: Measuring, target: Path) -> Measurement:
+    """Run frames of a bundle or an ONNX file in a process of its own, and say so.
+
+    Raises EngineError when that fails, and UsageError for threads or workers that cannot be.
+    """
+    from edgeunet.run.measured import measure
+
+    note("measuring: running frames in a process of its own ...")
+    return measure(
+        target, engine=measuring.engine, threads=measuring.threads, workers=measuring.workers
+    )
 
 
 def reads_no_graphs(target: str) -> bool:
@@ -82,7 +110,7 @@ def promise_document(manifest: Manifest) -> dict[str, Any] | None:
 
 
 def memory_from_manifest(
-    path: Path, wanted: Wanted, *, engine: str, measure: bool, board: str | None, as_json: bool
+    path: Path, wanted: Wanted, measuring: Measuring | None, *, board: str | None, as_json: bool
 ) -> None:
     """Print the figures of a bundle's manifest, and measure it if that is asked for.
 
@@ -90,12 +118,7 @@ def memory_from_manifest(
     """
     manifest = open_bundle(path).manifest
     _refuse_contradictions(path.name, manifest, wanted)
-    measured = None
-    if measure:
-        from edgeunet.run.measured import measure as measure_frames
-
-        note("measuring: running frames in a process of its own ...")
-        measured = measure_frames(path, engine=engine)
+    measured = None if measuring is None else measured_by(measuring, path)
     promise = promise_of(manifest)
     fit = None if board is None else _fit(manifest, promise.predicted_bytes, board)
     if as_json:
@@ -103,6 +126,8 @@ def memory_from_manifest(
         if fit is not None:
             document["board"] = fit.document()
         if measured is not None:
+            if measured.predicted_bytes is not None:
+                document["predicted_here_bytes"] = measured.predicted_bytes
             document["measured_bytes"] = measured.measured_bytes
         print_json(document)
         return
@@ -144,7 +169,7 @@ def _print(manifest: Manifest, predicted: int | None, measured: Measurement | No
         )
     print_promise(manifest)
     if measured is not None:
-        print_measured(measured, predicted)
+        print_measured(measured)
 
 
 def _document(manifest: Manifest, predicted: int | None) -> dict[str, Any]:

@@ -17,13 +17,8 @@ if TYPE_CHECKING:
 _BAR_CELLS = 24
 
 
-def print_report(
-    report: MemoryReport, measured: Measurement | None, predicted_bytes: int | None = None
-) -> None:
-    """Print every figure of a report; measured ones have a table of their own.
-
-    predicted_bytes: on this processor, if it was measured.
-    """
+def print_report(report: MemoryReport, measured: Measurement | None) -> None:
+    """Print every figure of a report; measured ones have a table of their own."""
     print_table(
         f"{report.facts}: estimated from the graph",
         ("figure", "what it is", "estimated"),
@@ -35,14 +30,15 @@ def print_report(
     if report.gains:
         _print_gains(report.gains)
     if measured is not None:
-        print_measured(measured, predicted_bytes)
+        print_measured(measured)
     _print_peak(report)
     _print_timeline(report)
 
 
-def print_measured(measured: Measurement, predicted_bytes: int | None) -> None:
+def print_measured(measured: Measurement) -> None:
     """Print what the engine took, beside what is predicted for this processor, if it is known."""
-    predicted = "-" if predicted_bytes is None else format_bytes(predicted_bytes)
+    promised = measured.predicted_bytes
+    predicted = "-" if promised is None else format_bytes(promised)
     above = "process high-water mark above the loaded engine, outputs included"
     print_table(
         f"measured: {measured.engine}, {len(measured.frames_bytes)} frames, a process of its own",

@@ -131,7 +131,7 @@ def _on_host(
         )
     if bundle.manifest.precision is Precision.FP16:
         tell(_cost_of_fp16(this_processor()))
-    promise = promise_of(bundle.manifest, threads)
+    promise = promise_of(bundle.manifest, threads, count)
     for note in promise.notes:
         tell(note)
     # A worker has a pool, and so an arena, of its own: what it takes does not depend on the others.

@@ -105,10 +105,10 @@ class Executor:
                 for line in notes:
                     on_note(line)
         self._on_note = on_note
-        promised = opened.promise.predicted_bytes if opened.promise is not None else None
-        if promised is not None and manifest.plan is not None:
-            promised += (opened.workers - manifest.plan.workers) * manifest.plan.worker_bytes
-        self._first: FirstFrame | None = None if on_note is None else FirstFrame(promised)
+        # What onnxruntime is predicted to take here; None where that is not known.
+        self.predicted_bytes = None if opened.promise is None else opened.promise.predicted_bytes
+        first = None if on_note is None else FirstFrame(self.predicted_bytes)
+        self._first: FirstFrame | None = first
 
     def run_in_rows(self, image: Image, on_rows: OnRows) -> Mapping[str, Array]:
         """Run a frame, and hand the image ``in_rows`` on, if ``gives_rows``; else as ``run``."""

@@ -24,7 +24,7 @@ import numpy as np
 
 from edgeunet.bundle import Bundle, open_bundle
 from edgeunet.engine import open_session
-from edgeunet.errors import EdgeUnetError, EngineError
+from edgeunet.errors import EdgeUnetError, EngineError, UsageError
 from edgeunet.run.device_figures import DeviceMeasurement, open_baseline
 from edgeunet.run.executor import Executor
 
@@ -46,12 +46,15 @@ class Measurement:
     frames_seconds: duration of each frame.
     engine: name of the engine.
     device: GPU memory, for TensorRT.
+    predicted_bytes: of onnxruntime, on this processor with these threads and workers; None where
+        that is not known.
     """
 
     engine: str
     frames_bytes: tuple[int, ...]
     frames_seconds: tuple[float, ...]
     device: DeviceMeasurement | None = None
+    predicted_bytes: int | None = None
 
     @property
     def first_frame_bytes(self) -> int:
@@ -76,6 +79,7 @@ class Measurement:
             tuple(answer["frames_bytes"]),
             tuple(answer["frames_seconds"]),
             None if device is None else DeviceMeasurement.read(device),
+            answer.get("predicted_bytes"),
         )
 
 
@@ -94,7 +98,8 @@ def measure(
     frames: number of frames, ``FEWEST_FRAMES`` or more.
     threads: CPU threads; None takes every core. workers: as for ``Executor``, of a bundle.
     environment: variables for the new process, on top of this one's.
-    Raises EngineError when the system cannot measure or the engine fails.
+    Raises EngineError when the system cannot measure or the engine fails, and UsageError for
+    threads or workers that the target cannot have.
     """
     if frames < FEWEST_FRAMES:
         raise EngineError(
@@ -124,7 +129,8 @@ def ask(
     order: what the module is to do; passed as JSON.
     environment: variables for the new process, on top of this one's.
     timeout_seconds: longest duration; None waits without end.
-    Raises EngineError with the process's own message when it fails, and when it takes too long.
+    Raises EngineError with the process's own message when it fails, UsageError where the process
+    was told what cannot be, and EngineError when it takes too long.
     """
     try:
         child = subprocess.run(
@@ -163,9 +169,10 @@ def _answer(text: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _failure(returncode: int, answer: dict[str, Any] | None, stderr: str) -> EngineError:
+def _failure(returncode: int, answer: dict[str, Any] | None, stderr: str) -> EdgeUnetError:
     if answer is not None and "error" in answer:
-        return EngineError(answer["error"], hint=answer["hint"])
+        kind = UsageError if answer.get("wrong_use") else EngineError
+        return kind(answer["error"], hint=answer["hint"])
     if returncode < 0:
         name = signal.Signals(-returncode).name
         return EngineError(
@@ -221,6 +228,7 @@ def _measure_bundle(
         stack.callback(executor.close)
         frame = generator.integers(0, 256, (executor.height, executor.width, 3), dtype=np.uint8)
         found = measure_runs(lambda: executor.run(frame), executor.engine, frames)
+        found = replace(found, predicted_bytes=executor.predicted_bytes)
         if baseline is None or executor.device_use is None:
             return found
         resident = _status_bytes("VmRSS")
@@ -264,7 +272,9 @@ def _main(order: str) -> int:
             wanted["workers"],
         )
     except EdgeUnetError as error:
-        sys.stdout.write(json.dumps({"error": error.message, "hint": error.hint}) + "\n")
+        wrong_use = isinstance(error, UsageError)
+        said = {"error": error.message, "hint": error.hint, "wrong_use": wrong_use}
+        sys.stdout.write(json.dumps(said) + "\n")
         return 1
     sys.stdout.write(json.dumps(asdict(found)) + "\n")
     return 0

@@ -47,14 +47,18 @@ class Promise:
         return pool_for(self.region_bytes) if self.region_bytes else None
 
 
-def promise_of(manifest: Manifest, threads: int | None = None) -> Promise:
+def promise_of(
+    manifest: Manifest, threads: int | None = None, workers: int | None = None
+) -> Promise:
     """Return what onnxruntime is expected to take on this processor.
 
     threads: of the CPU; None takes every core.
+    workers: windows that run at a time; None for those of the plan.
     """
     processor = this_processor()
+    together = _bytes_of_further_workers(manifest, workers)
     if manifest.cpu is None:
-        return _of_older(manifest, processor)
+        return _of_older(manifest, processor, together)
     entry = _entry_of(manifest.cpu, processor)
     reason = None
     if entry is None:
@@ -69,7 +73,7 @@ def promise_of(manifest: Manifest, threads: int | None = None) -> Promise:
     predicted = int((entry.predicted_bytes + more) * margin)
     notes = list(_about_margin(reason))
     notes += _about_budget(manifest, manifest.cpu, processor, predicted, more)
-    return Promise(region, predicted, tuple(notes))
+    return Promise(region, predicted + int(together * margin), tuple(notes))
 
 
 def usable_cores() -> int:
@@ -105,14 +109,23 @@ class FirstFrame:
         )
 
 
-def _of_older(manifest: Manifest, processor: ProcessorClass) -> Promise:
-    """Return the promise of a bundle that says nothing of classes."""
+def _bytes_of_further_workers(manifest: Manifest, workers: int | None) -> int:
+    """Return what more workers than those of the plan take, negative for fewer."""
+    plan = manifest.plan
+    return 0 if plan is None or workers is None else (workers - plan.workers) * plan.worker_bytes
+
+
+def _of_older(manifest: Manifest, processor: ProcessorClass, worker_bytes: int) -> Promise:
+    """Return the promise of a bundle that says nothing of classes.
+
+    worker_bytes: of the workers beyond those of the plan.
+    """
     plan, region = manifest.plan, manifest.memory.region_bytes
     if not region:
         return Promise(0, None)
     predicted = None
     if plan is not None and plan.engine is Engine.ONNXRUNTIME:
-        predicted = plan.predicted_bytes or None
+        predicted = plan.predicted_bytes + worker_bytes if plan.predicted_bytes else None
     if processor in CPU_NAMES["avx512"]:
         return Promise(region, predicted)
     note = (

@@ -14,9 +14,9 @@ from tests.cli.command import RANDOM, edgeunet
 GRAPH_PACKAGES = ("onnx_ir", "onnx", "onnxscript", "torch")
 
 
-@pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    path = tmp_path / "planned.bundle"
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("memory") / "planned.bundle"
     ran = edgeunet(*RANDOM, "--tile", "auto", "--out", path)
     assert ran.code == 0, ran.err
     return path

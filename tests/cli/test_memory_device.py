@@ -14,6 +14,7 @@ pytest.importorskip("onnxruntime")
 from edgeunet.boards import find_board
 from edgeunet.imitation.tensorrt_compiler import WORKSPACE_BYTES
 from edgeunet.run import measured as measuring
+from edgeunet.run.executor import Executor
 from tests.bundle.tiny import tiny_bundle, windowed_bundle
 from tests.cli.command import edgeunet
 from tests.engine.simulated_gpu import Gpu
@@ -28,8 +29,10 @@ pytestmark = pytest.mark.skipif(
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The simulated GPU is in this process, and a child would not see it."""
 
-    def measure(target: Path, *, engine: str = "auto") -> measuring.Measurement:
-        return measuring.run_and_measure(target, engine, 5, 1)
+    def measure(
+        target: Path, *, engine: str, threads: int | None, workers: int | None
+    ) -> measuring.Measurement:
+        return measuring.run_and_measure(target, engine, 5, threads or 1, workers)
 
     monkeypatch.setattr(measuring, "measure", measure)
 
@@ -94,12 +97,42 @@ def test_without_a_gpu_it_is_measured_on_the_cpu(
     assert asked.failure[0].startswith("the driver finds no GPU")
 
 
-def test_an_engine_without_a_measurement_is_refused(tmp_path: Path) -> None:
-    ran = edgeunet("memory", tiny_bundle(tmp_path).path, "--engine", "tensorrt")
+@pytest.mark.parametrize("option", ["--engine tensorrt", "--threads 2", "--workers 2"])
+def test_what_only_a_measurement_uses_is_refused_without_one(option: str, tmp_path: Path) -> None:
+    ran = edgeunet("memory", tiny_bundle(tmp_path).path, *option.split())
     assert ran.code == 2
     assert ran.failure == (
-        "--engine tensorrt says what to measure with, and nothing is measured",
+        f"{option} says what to measure with, and nothing is measured",
         "add --measure, or leave it out",
+    )
+
+
+@pytest.mark.usefixtures("_in_this_process")
+@pytest.mark.parametrize("reads_graphs", [True, False], ids=["graphs", "manifest"])
+def test_a_bundle_is_measured_with_the_threads_and_workers_asked_for(
+    reads_graphs: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = windowed_bundle(tmp_path)
+    opened: list[tuple[int | None, int | None]] = []
+
+    def executor(*of: Any, threads: int | None, workers: int | None) -> Executor:
+        opened.append((threads, workers))
+        return Executor(*of, threads=threads, workers=workers)
+
+    monkeypatch.setattr(measuring, "Executor", executor)
+    if not reads_graphs:
+        monkeypatch.setattr("edgeunet.cli.memory.reads_no_graphs", lambda _: True)
+    ran = edgeunet("memory", bundle.path, "--measure", "--threads", "3", "--workers", "2")
+    assert ran.code == 0, ran.err
+    assert opened == [(3, 2)]
+
+
+def test_workers_that_have_nothing_to_share_are_a_wrong_use(tmp_path: Path) -> None:
+    ran = edgeunet("memory", tiny_bundle(tmp_path).path, "--measure", "--workers", "2")
+    assert ran.code == 2
+    assert ran.failure == (
+        "tiny.bundle runs whole frames, so 2 workers have nothing to share",
+        "export it in windows, like --tile auto",
     )
 
 

@@ -28,7 +28,7 @@ from edgeunet.run import promises
 from edgeunet.run.executor import Executor
 from edgeunet.run.promises import FirstFrame, promise_of
 from edgeunet.units import KIB, MIB
-from tests.bundle.tiny import tiny_graph, tiny_manifest, windowed_bundle
+from tests.bundle.tiny import tiny_graph, tiny_manifest, windowed_bundle, windowed_manifest
 
 SIZE = (48, 64)
 SMALL = ProcessorEntry(
@@ -100,6 +100,21 @@ def test_threads_beyond_the_predicted_ones_take_more(
     (note,) = found.notes
     assert note.endswith("over the budget of 8.0 MiB; run it with --threads 4")
     assert promise_of(manifest, threads=1).region_bytes == LARGE.region_bytes
+
+
+def test_workers_beyond_the_planned_ones_take_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpu = promised(tmp_path, LARGE).manifest.cpu
+    windowed = windowed_manifest(*SIZE, (16, 24))
+    assert windowed.plan is not None
+    plan = msgspec.structs.replace(windowed.plan, workers=2, worker_bytes=3 * MIB)
+    manifest = msgspec.structs.replace(windowed, cpu=cpu, plan=plan)
+    on(ARM64, monkeypatch)
+    found = [promise_of(manifest, 4, workers) for workers in (None, 1, 2, 4)]
+    more = [one.predicted_bytes - LARGE.predicted_bytes for one in found if one.predicted_bytes]
+    assert more == [0, -3 * MIB, 0, 6 * MIB]
+    assert {one.region_bytes for one in found} == {LARGE.region_bytes}
 
 
 @pytest.mark.parametrize("kind", [AVX2, UNKNOWN], ids=lambda kind: kind.name)
