@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.errors import EngineError
-from edgeunet.ort.frame_runner import runner_of
+from edgeunet.ort.frame_runner import Given, runner_of
 from edgeunet.specs import Array
 
 BINS = 2048
 
-Frames = Callable[[], Iterable[NDArray[np.uint8]]]
-"""Gives the same frames, (H, W, 3) uint8 BGR, every time."""
+Frames = Callable[[], Iterable[Given]]
+"""Gives the same frames, or the same inputs of a graph, every time."""
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,13 @@ import contextlib
 import hashlib
 import platform
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from edgeunet import __version__
 from edgeunet.analysis.memory_report import analyse
@@ -32,6 +30,7 @@ from edgeunet.bundle.manifest import (
 )
 from edgeunet.bundle.tensors import buffer_bytes
 from edgeunet.contracts import ForeignNetwork
+from edgeunet.convert import remembering_parity
 from edgeunet.convert.int8_order import Int8Order
 from edgeunet.convert.kernel_parity import check_kernels, require_kernels
 from edgeunet.convert.network_graph import (
@@ -51,7 +50,6 @@ from edgeunet.convert.parity import (
     shortfalls,
 )
 from edgeunet.convert.quantizing import make_quantizer, quantization_entry
-from edgeunet.convert.remembering_parity import ClipReference, check_clips
 from edgeunet.convert.staging import cpu_entry, memory_entry, plan_entry, write_stages, write_whole
 from edgeunet.errors import UsageError
 from edgeunet.files import check_writable, naming
@@ -69,7 +67,6 @@ from edgeunet.specs import (
     FUSED,
     FUSED_NEXT,
     PREVIOUS,
-    Array,
     Engine,
     FrameType,
     Precision,
@@ -80,14 +77,8 @@ from edgeunet.specs import (
 _TOOLS = ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy")
 
 
-class Runner(Protocol):
+class Runner(remembering_parity.RememberingRunner, Protocol):
     """A loaded bundle: maps a frame, (H, W, 3) uint8 BGR, to its outputs by name."""
-
-    def run(self, image: NDArray[np.uint8]) -> Mapping[str, Array]: ...
-
-    def restart(self) -> None: ...
-
-    def memory(self) -> dict[str, Array]: ...
 
     def close(self) -> None: ...
 
@@ -175,8 +166,10 @@ def export_bundle(
         sheets = parity_sheets(order.height, order.width)
         with contextlib.closing(open_runner(draft)) as runner:
             figures = graphs.further_parity(order.height, order.width)
-            if order.network.remembers and isinstance(reference, ClipReference):
-                figures += check_clips(reference, runner, order.network, order.precision, sheets)
+            if order.network.remembers and isinstance(reference, remembering_parity.ClipReference):
+                figures += remembering_parity.check_clips(
+                    reference, runner, order.network, order.precision, sheets
+                )
             else:
                 figures += check_parity(
                     reference, runner.run, order.network, order.precision, sheets
@@ -186,6 +179,8 @@ def export_bundle(
                 report("comparing the integer kernels with floats")
                 with contextlib.closing(open_runner(draft, integer_kernels=False)) as floats:
                     sheet = packed_sheet(order.height, order.width)
+                    if order.network.remembers:
+                        sheet = remembering_parity.after_a_clip(sheet, runner, floats)
                     kernels = check_kernels(runner.run, floats.run, order.network, sheet)
                 require_kernels(kernels)
                 figures += kernels
@@ -227,13 +222,14 @@ def _graphs(order: ExportOrder) -> Graphs:
 
 
 def _check_remembering(order: ExportOrder) -> None:
-    """Raise UsageError for an INT8 graph or float frames of a network that remembers frames."""
+    """Raise UsageError for what networks that remember frames do not have."""
     if order.frame_type is FrameType.FLOAT32 and order.network.remembers:
         raise UsageError(
             f"{order.network.name} remembers frames in bytes, so it has no float frames",
             hint="leave --frame float out",
         )
-    if order.precision is Precision.INT8 and order.network.remembers:
+    foreign = isinstance(order.network, ForeignNetwork)
+    if foreign and order.network.remembers and order.precision is Precision.INT8:
         raise UsageError(
             f"{order.network.name} remembers frames, and INT8 ranges are measured on single ones",
             hint="export it with --fp16 or --fp32",

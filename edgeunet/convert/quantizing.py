@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +26,9 @@ from edgeunet.calibration.ranges import (
     ranges_path,
     write_ranges,
 )
-from edgeunet.calibration.set_frames import Frame, pairs
 from edgeunet.convert.int8_order import Int8Order
 from edgeunet.convert.network_graph import Graphs, check_frame_size
+from edgeunet.convert.recalled_inputs import Recall, given_pairs, recalling
 from edgeunet.convert.sensitivity import Selection, select_floats
 from edgeunet.errors import RecipeError
 from edgeunet.graph.equalize import factors_of, prepare, sum_small_terms_first
@@ -44,13 +45,15 @@ from edgeunet.graph.quantized import Interval, quantize
 from edgeunet.graph.summary import write_model
 from edgeunet.metrics import psnr_of_error_db
 from edgeunet.network_facts import NetworkFacts
-from edgeunet.ort.frame_runner import runner_of
-from edgeunet.specs import Array, Calibrator, Engine, Precision
+from edgeunet.ort.frame_runner import Given, runner_of
+from edgeunet.specs import FRAME, Array, Calibrator, Engine, Precision
 from edgeunet.units import format_size
 
 # PSNR of equal results, so that a mean is finite.
 _EQUAL_DB = 100.0
 _LARGEST_FACTOR = 2.0
+_MODULES = re.compile(r"^(frames\.)?(network\.)?")
+_MEMORY = re.compile(r"(stem|recurrence|pathways\.\d+\.(head|merges\.\d+\.reentry))\.")
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,19 @@ def make_quantizer(
     calibration, facts = order.calibration, graphs.facts
     check_frame_size(facts, calibration.height, calibration.width)
     size = (calibration.height, calibration.width)
-    model = graphs.at(*size, Precision.FP32)
-    ranges = ranges_of(model, facts, order, report)
+    with recalling(graphs) as recall:
+        model = graphs.at(*(size if recall is None else recall.part_of(*size)), Precision.FP32)
+        return _quantizer(order, model, facts, recall, report)
+
+
+def _quantizer(
+    order: Int8Order,
+    model: ir.Model,
+    facts: NetworkFacts,
+    recall: Recall | None,
+    report: Callable[[str], None],
+) -> Quantizer:
+    ranges = ranges_of(model, facts, order, report, recall)
     prepare(model, ranges.factors)
     chosen = order.calibrator or ranges.best(order.engine)
     intervals = ranges.intervals(order.engine, chosen)
@@ -99,12 +113,13 @@ def make_quantizer(
         selection = select_floats(
             model,
             facts,
-            calibration,
+            order.calibration,
             intervals,
             order.engine,
             order.max_drop_db,
             report,
             rank=order.on_selection is not None,
+            recall=recall,
         )
     if selection is not None and order.on_selection is not None:
         order.on_selection(selection)
@@ -133,6 +148,8 @@ def _kept(
     """
     names = [weight_name(node) for node in points_of(model, engine).convolutions]
     found = set() if selection is None else {layer.number for layer in selection.kept}
+    if facts.remembers:
+        found.update(n for n, name in enumerate(names) if _handles_memory(name))
     for part in facts.export.int8_floats:
         numbers = [n for n, name in enumerate(names) if _is_in(name, part)]
         if not numbers:
@@ -146,7 +163,21 @@ def _kept(
 
 def _is_in(weight: str, part: str) -> bool:
     """Return whether a weight, like ``network.encoder.0.0.expand.weight_1``, is in a part."""
-    return weight.startswith(f"network.{part}.")
+    return _place(weight).startswith(f"{part}.")
+
+
+def _handles_memory(weight: str) -> bool:
+    """Return whether a weight reads the memory beside the frame, or makes what is remembered.
+
+    Its results are images, whose own steps are finer than 8 bits of their noise, or the gate, which
+    compares images.
+    """
+    return _MEMORY.match(_place(weight)) is not None
+
+
+def _place(weight: str) -> str:
+    """Return the place of a weight in the network, whatever module the network is in."""
+    return _MODULES.sub("", weight)
 
 
 def _reasons(
@@ -163,6 +194,8 @@ def _reasons(
     for name in placement.kept:
         if any(_is_in(name, part) for part in facts.export.int8_floats):
             yield f"kept in floats: {name}, as the recipe says"
+        elif facts.remembers and _handles_memory(name):
+            yield f"kept in floats: {name} handles images and the memory of frames"
         elif name not in {layer.name for layer in chosen}:
             yield f"kept in floats: {name} {reason}"
     if selection is not None:
@@ -177,10 +210,11 @@ def ranges_of(
     facts: NetworkFacts,
     order: Int8Order,
     report: Callable[[str], None] = lambda text: None,
+    recall: Recall | None = None,
 ) -> Ranges:
     """Return the ranges of a float graph, stored or measured.
 
-    model: at the frame size of the set.
+    model: at the frame size of the set. recall: of a network that remembers.
     Raises the RecipeErrors of ``make_quantizer``.
     """
     calibration = order.calibration
@@ -198,7 +232,7 @@ def ranges_of(
     ranges = find_ranges(shipped, path, key)
     if ranges is None:
         report(f"measuring ranges on {len(calibration.members)} frames of {calibration.name}")
-        ranges = _measure(model, order, key)
+        ranges = _measure(model, order, key, recall)
         if path is not None:
             try:
                 write_ranges(path, ranges)
@@ -222,7 +256,7 @@ def quantization_entry(order: Int8Order, quantizer: Quantizer) -> QuantizationEn
     )
 
 
-def _measure(model: ir.Model, order: Int8Order, key: RangesKey) -> Ranges:
+def _measure(model: ir.Model, order: Int8Order, key: RangesKey, recall: Recall | None) -> Ranges:
     calibration = order.calibration
     count = len(calibration.members)
     if count < FEWEST_MEMBERS:
@@ -233,12 +267,12 @@ def _measure(model: ir.Model, order: Int8Order, key: RangesKey) -> Ranges:
         )
     measured_on, compared_on = held_back(calibration)
 
-    def some(numbers: Collection[int]) -> Iterator[Frame]:
-        return (frame for _, frame in pairs(calibration, numbers))
+    def some(numbers: Collection[int]) -> Iterator[Given]:
+        return (given for _, given in given_pairs(calibration, numbers, recall))
 
     # These frames stay in memory, because every compared graph runs on them.
     held = list(some(compared_on))
-    if not any(frame.any() for frame in held) and not any(f.any() for f in some(measured_on)):
+    if not any(map(_is_lit, held)) and not any(map(_is_lit, some(measured_on))):
         raise RecipeError(
             f"every frame of calibration set {calibration.name!r} is black "
             f"({format_size(calibration.height, calibration.width)}): nothing has a range",
@@ -278,6 +312,12 @@ def _measure(model: ir.Model, order: Int8Order, key: RangesKey) -> Ranges:
     )
 
 
+def _is_lit(given: Given) -> bool:
+    """Return whether a frame is not black."""
+    frame = given[FRAME] if isinstance(given, Mapping) else given
+    return bool(frame.any())
+
+
 def _factors(model: ir.Model, folder: Path, frames: Frames) -> tuple[float, ...]:
     """Return equalization factors that bring the channels of each tensor nearer to one magnitude.
 
@@ -297,7 +337,7 @@ def _factors(model: ir.Model, folder: Path, frames: Frames) -> tuple[float, ...]
 class Comparison:
     """Compares quantized graphs with the float graph, on frames without range measurements."""
 
-    def __init__(self, model: ir.Model, folder: Path, given: Sequence[Frame]) -> None:
+    def __init__(self, model: ir.Model, folder: Path, given: Sequence[Given]) -> None:
         """folder: for the files of graphs that are compared."""
         self._model, self._folder, self._given = model, folder, given
         self._names = [value.name or "" for value in model.graph.outputs]

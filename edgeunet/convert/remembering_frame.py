@@ -122,7 +122,7 @@ class RememberingModule(nn.Module):
         super().__init__()
         self.network = network
         self.frames = FrameModule(network, recipe)
-        self._tasks = {pathway.output: pathway.head for pathway in recipe.pathways}
+        self.tasks = {pathway.output: pathway.head for pathway in recipe.pathways}
         self.recurrence: Recurrence = _recurrence(network)
         fuse = self.recurrence.fuse
         hints = (COUNT_NEXT, SHIFT, NOISE)
@@ -140,7 +140,7 @@ class RememberingModule(nn.Module):
     ) -> tuple[Tensor, ...]:
         recalled = self.recalled(frame, aligned, counted, count_next, shift, noise, fused_next)
         finished = {name: answer for name, _, answer in self.answers(frame, recalled)}
-        return tuple(finished[name] for name in self._tasks)
+        return tuple(finished[name] for name in self.tasks)
 
     def recalled(
         self,
@@ -166,8 +166,8 @@ class RememberingModule(nn.Module):
     def answers(self, frame: Tensor, recalled: Recalled) -> Iterator[tuple[str, Tensor, Tensor]]:
         """Yield (output name, float result, the answer made from it)."""
         for name, y in self.network.heads(planes(frame), recalled=recalled):
-            if self._tasks[name] is not Task.DENOISE:
-                yield name, y, self.frames.finish(self._tasks[name], y, frame)
+            if self.tasks[name] is not Task.DENOISE:
+                yield name, y, self.frames.finish(self.tasks[name], y, frame)
                 continue
             output = self.recurrence.blended(recalled.base + y, recalled)
             pixels = (output.permute(0, 2, 3, 1) * 255.0).to(torch.float32).clamp(0.0, 255.0)
@@ -181,6 +181,11 @@ class RememberingParts:
     align: AlignModule
     fuse: FuseModule
     network: RememberingModule
+
+    @property
+    def denoised(self) -> str:
+        """The output that the next frame recalls."""
+        return next(n for n, task in self.network.tasks.items() if task is Task.DENOISE)
 
     def run(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return all tensors that the parts make of a frame and a memory, by name."""

@@ -33,6 +33,8 @@ class RememberingRunner(Protocol):
 
     def memory(self) -> dict[str, Array]: ...
 
+    def remember(self, kept: Mapping[str, Array]) -> None: ...
+
 
 @runtime_checkable
 class ClipReference(Reference, Protocol):
@@ -116,6 +118,19 @@ def check_clips(
             suffix = f", {_ORDINALS.get(last, f'{last + 1}th')} frame" if number else ""
             figures += [replace(figure, frame=f"{figure.frame}{suffix}") for figure in found]
     return figures
+
+
+def after_a_clip(sheet: Sheet, runner: RememberingRunner, floats: RememberingRunner) -> Sheet:
+    """Give two executors one memory, that of a clip of a sheet, and return the clip's last frame.
+
+    The clip goes through ``runner``.
+    """
+    *earlier, last = clip_of(sheet.image, _FRAMES)
+    runner.restart()
+    for image in earlier:
+        runner.run(image)
+    floats.remember(runner.memory())
+    return Sheet(last, sheet.fields)
 
 
 def clip_of(image: NDArray[np.uint8], count: int) -> list[NDArray[np.uint8]]:

@@ -18,7 +18,8 @@ import onnx_ir as ir
 
 from edgeunet.calibration import CalibrationSet
 from edgeunet.calibration.ranges import held_back
-from edgeunet.calibration.set_frames import Frame, pairs
+from edgeunet.calibration.set_frames import Frame
+from edgeunet.convert.recalled_inputs import Recall, given_pairs
 from edgeunet.errors import RecipeError, UsageError
 from edgeunet.graph.int8_placement import points_of, weight_name
 from edgeunet.graph.macs import macs_of_node
@@ -26,7 +27,7 @@ from edgeunet.graph.quantized import Interval, quantize
 from edgeunet.graph.summary import write_model
 from edgeunet.metrics import ConfusionMatrix, psnr_of_error_db
 from edgeunet.network_facts import NetworkFacts
-from edgeunet.ort.frame_runner import runner_of
+from edgeunet.ort.frame_runner import Given, runner_of
 from edgeunet.specs import Array, Engine, Task
 
 
@@ -73,6 +74,7 @@ def select_floats(
     report: Callable[[str], None] = lambda text: None,
     *,
     rank: bool = False,
+    recall: Recall | None = None,
 ) -> Selection:
     """Return the first convolutions of the ranking that have to stay in floats for a given loss.
 
@@ -84,7 +86,7 @@ def select_floats(
     names = _judged_outputs(facts, "--sensitivity" if max_drop_db is None else "--max-drop")
     limit = math.inf if max_drop_db is None else max_drop_db
     with tempfile.TemporaryDirectory(prefix="edgeunet-") as folder:
-        shown = _shown(calibration)
+        shown = _shown(calibration, recall)
         trial = _Trial(model, names, shown, intervals, engine, Path(folder))
         everything = trial.loss(())
         if everything.db <= limit and not rank:
@@ -153,7 +155,7 @@ class _Trial:
         self,
         model: ir.Model,
         outputs: Sequence[str],
-        shown: Sequence[tuple[float, Frame, Frame]],
+        shown: Sequence[tuple[float, Frame, Given]],
         intervals: Sequence[Interval],
         engine: Engine,
         folder: Path,
@@ -161,7 +163,7 @@ class _Trial:
         """Store what is compared.
 
         outputs: the denoised frame, and a label map if there is one.
-        shown: (sigma, clean frame, noisy frame) of each trial frame.
+        shown: (sigma, clean frame, what the network reads) of each trial frame.
         """
         self._model, self._outputs, self._shown = model, outputs, shown
         self._intervals, self._engine, self._folder = intervals, engine, folder
@@ -207,8 +209,10 @@ def _disagreement(given: Sequence[Array], wanted: Sequence[Array]) -> float:
     return 100.0 * (1.0 - matrix.mean_iou)
 
 
-def _shown(calibration: CalibrationSet) -> tuple[tuple[float, Frame, Frame], ...]:
-    """Return (sigma, clean frame, noisy frame) of the trial frames.
+def _shown(
+    calibration: CalibrationSet, recall: Recall | None
+) -> tuple[tuple[float, Frame, Given], ...]:
+    """Return (sigma, clean frame, what the network reads) of the trial frames.
 
     No range was measured on them. They are few, because every trial runs on them.
     """
@@ -221,7 +225,7 @@ def _shown(calibration: CalibrationSet) -> tuple[tuple[float, Frame, Frame], ...
             f"calibration set {calibration.name!r} has no noisy frame to measure a loss on",
             hint="give some members a sigma, or leave --max-drop and --sensitivity out",
         )
-    found = pairs(calibration, numbers)
+    found = given_pairs(calibration, numbers, recall)
     return tuple((sigmas[n], *pair) for n, pair in zip(numbers, found, strict=True))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +16,19 @@ _LOG_ERRORS_ONLY = 3
 # This optimizer would quantize operators that stay in floats, with one scale for all weights.
 _QUANTIZING_FLOATS = "WeightBiasQuantization"
 
+Given = NDArray[np.uint8] | Mapping[str, Array]
+"""A frame, (H, W, 3) uint8 BGR, or all inputs of a graph by name."""
 
-def runner_of(graph: Path, names: Sequence[str]) -> Callable[[NDArray[np.uint8]], Sequence[Array]]:
-    """Load a graph; return a function from a frame, (H, W, 3) uint8 BGR, to the outputs."""
+
+def runner_of(graph: Path, names: Sequence[str]) -> Callable[[Given], Sequence[Array]]:
+    """Load a graph; return a function from a frame, or from all inputs, to the outputs."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _LOG_ERRORS_ONLY
     session = load(graph, options, [_QUANTIZING_FLOATS])
 
-    def run(frame: NDArray[np.uint8]) -> Sequence[Array]:
-        found: Sequence[Array] = session.run(list(names), {FRAME: frame[None]})
+    def run(given: Given) -> Sequence[Array]:
+        feeds = given if isinstance(given, Mapping) else {FRAME: given[None]}
+        found: Sequence[Array] = session.run(list(names), dict(feeds))
         return found
 
     return run

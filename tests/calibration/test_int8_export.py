@@ -18,7 +18,7 @@ from edgeunet.calibration import load_calibration_set
 from edgeunet.calibration.ranges import Ranges, write_ranges
 from edgeunet.calibration.set_frames import frames
 from edgeunet.charts import CHARTS
-from edgeunet.convert import quantizing, sensitivity
+from edgeunet.convert import recalled_inputs
 from edgeunet.convert.network_graph import graphs_of_recipe
 from edgeunet.convert.sensitivity import select_floats
 from edgeunet.graph.int8_placement import Points
@@ -113,7 +113,7 @@ def test_windows_give_what_the_whole_frame_gives(
     def nobody(*arguments: object) -> None:
         raise AssertionError("the frames are not needed any more")
 
-    monkeypatch.setattr(quantizing, "pairs", nobody)
+    monkeypatch.setattr(recalled_inputs, "pairs", nobody)
     words = ("--target", target, "--size", "64x96", "--out")
     whole = export(copy, *words, copy / "whole.bundle")
     windowed = export(copy, *words, copy / "windowed.bundle", "--tile", "32x32")
@@ -266,7 +266,7 @@ def test_the_fewest_layers_stay_in_floats_for_a_loss(
     calibration = load_calibration_set(str(copy / "street.toml"))
     found = [(run(noisy)[0][0], noisy) for noisy in frames(calibration)]
     monkeypatch.setattr(
-        sensitivity, "pairs", lambda calibration, numbers: (found[n] for n in numbers)
+        recalled_inputs, "pairs", lambda calibration, numbers: (found[n] for n in numbers)
     )
     stored = json.loads((copy / "ranges" / KEPT).read_text())["tensors"]
     intervals = [tuple(tensor["intervals"]["onnxruntime"]["minmax"]) for tensor in stored]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,18 +15,21 @@ import torch
 
 from edgeunet.bundle import Bundle
 from edgeunet.bundle.figures import report_of_bundle
+from edgeunet.calibration import CalibrationSet, read_set
 from edgeunet.convert.exporting import ExportOrder, draft_bundle, export_bundle
 from edgeunet.convert.int8_order import Int8Order
 from edgeunet.convert.network_graph import NetworkGraphs, graphs_of_recipe
 from edgeunet.convert.network_plan import report_of_frame
 from edgeunet.errors import EngineError, UsageError
+from edgeunet.metrics import psnr_db
 from edgeunet.models.network import build_network
 from edgeunet.models.weights import save_weights
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
 from edgeunet.recipes import Recipe, TemporalKind, folder, load_recipe
 from edgeunet.run.executor import Executor
-from edgeunet.specs import FrameType, Image, Precision
+from edgeunet.specs import Engine, FrameType, Image, Precision
 from tests.bundle.tiny import tiny_bundle
+from tests.calibration.sets import write_set
 from tests.cli.command import edgeunet
 from tests.convert.compiling import compiled, parsed
 
@@ -77,8 +81,11 @@ def drafted(
     folder: Path,
     request: PlanRequest = WHOLE_FRAME,
     precision: Precision = Precision.FP32,
+    int8: Int8Order | None = None,
 ) -> Bundle:
-    order = ExportOrder(made.recipe, HEIGHT, WIDTH, precision, made.weights, request, cpu="avx2")
+    cpu = "avx2" if int8 is None else None
+    order = ExportOrder(made.recipe, HEIGHT, WIDTH, precision, made.weights, request, cpu=cpu)
+    order = replace(order, int8=int8)
     return draft_bundle(order, folder / "it.bundle", graphs=made.graphs)
 
 
@@ -210,33 +217,69 @@ def test_the_shipped_weights_are_exported_with_parity(tmp_path: Path) -> None:
     assert all(figure.holds for figure in exported.parity)
 
 
+@pytest.fixture(scope="module")
+def calibration(tmp_path_factory: pytest.TempPathFactory) -> CalibrationSet:
+    return read_set(write_set(tmp_path_factory.mktemp("set")))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [WHOLE_FRAME, pytest.param(PlanRequest(window=(96, 152)), marks=pytest.mark.slow)],
+)
+def test_int8_follows_the_network_over_a_clip(
+    fuse: Made, whole: Bundle, calibration: CalibrationSet, request_: PlanRequest, tmp_path: Path
+) -> None:
+    int8 = Int8Order(calibration, tmp_path, Engine.ONNXRUNTIME)
+    order = ExportOrder(fuse.recipe, HEIGHT, WIDTH, Precision.INT8, fuse.weights, request_, None)
+    order = replace(order, int8=int8, cpu="avx2")
+    said: list[str] = []
+    exported = export_bundle(
+        order,
+        tmp_path / "it.bundle",
+        open_runner=Executor,
+        graphs=fuse.graphs,
+        report=said.append,
+    )
+    bundle = exported.bundle
+    assert all(figure.holds for figure in exported.parity)
+    assert {"noise, third frame", "fields"} <= {figure.frame for figure in exported.parity}
+    reason = "handles images and the memory of frames"
+    kept = [text for text in said if text.endswith(reason)]
+    assert [text.split(".")[-3] for text in kept if "gate" in text] == ["gate"] * 3
+    assert any(".stem.weight" in text for text in kept)
+    assert any(".head.weight" in text for text in kept)
+    assert bundle.manifest.quantization is not None
+    assert bundle.manifest.quantization.macs_share > 0.5
+    one, other = (Executor(b, "onnxruntime", threads=1) for b in (bundle, whole))
+    for image in frames(10):
+        given, wanted = one.run(image)["denoised"], other.run(image)["denoised"]
+        difference = psnr_db(given, wanted, peak=255)
+        assert 38 < difference < 70
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16])
+@pytest.mark.parametrize("precision", Precision)
 @pytest.mark.parametrize("request_", [WHOLE_FRAME, PlanRequest(window=(96, 152))])
 def test_tensorrt_compiles_every_stage(
-    fuse: Made, precision: Precision, request_: PlanRequest, tmp_path: Path
+    fuse: Made,
+    calibration: CalibrationSet,
+    precision: Precision,
+    request_: PlanRequest,
+    tmp_path: Path,
 ) -> None:
     ir = pytest.importorskip("onnx_ir")
-    bundle = drafted(fuse, tmp_path, request_, precision)
+    int8 = None
+    if precision is Precision.INT8:
+        int8 = Int8Order(calibration, None, Engine.TENSORRT)
+    bundle = drafted(fuse, tmp_path, request_, precision, int8)
     for stage in bundle.manifest.stages:
         compiled(parsed(ir.load(bundle.file(stage.graph))))
 
 
-def test_what_does_not_work_is_refused(fuse: Made, whole: Bundle, tmp_path: Path) -> None:
+def test_what_does_not_work_is_refused(fuse: Made) -> None:
     with pytest.raises(UsageError, match="remembers frames in bytes") as caught:
         graphs_of_recipe(fuse.recipe, fuse.weights, FrameType.FLOAT32)
     assert caught.value.hint == "export without --frame float"
-    order = ExportOrder(
-        fuse.recipe,
-        HEIGHT,
-        WIDTH,
-        Precision.INT8,
-        fuse.weights,
-        int8=Int8Order.__new__(Int8Order),
-    )
-    with pytest.raises(UsageError, match="INT8 ranges are measured on single") as caught:
-        draft_bundle(order, tmp_path / "it.bundle")
-    assert caught.value.hint == "export it with --fp16 or --fp32"
 
 
 def test_a_run_remembers_unless_it_is_told_not_to(whole: Bundle, tmp_path: Path) -> None:

@@ -8,18 +8,16 @@ from pathlib import Path
 import pytest
 
 from edgeunet.calibration import load_calibration_set
-from edgeunet.convert import quantizing
+from edgeunet.convert import recalled_inputs
 from edgeunet.convert.int8_order import Int8Order
 from edgeunet.convert.network_graph import graphs_of_recipe
 from edgeunet.convert.quantizing import ranges_of
 from edgeunet.graph.int8_placement import Points
-from edgeunet.recipes import folder, load_recipe, recipe_path
+from edgeunet.recipes import folder, load_recipe, recipe_names, recipe_path
 from edgeunet.specs import Engine, Precision
-from tests.convert.small import SINGLE_FRAMES
 
 SET = "photographs"
-# INT8 of a network that remembers is refused.
-TRAINED = [(name, int(width)) for name in SINGLE_FRAMES for width in load_recipe(name).weights]
+TRAINED = [(name, int(width)) for name in recipe_names() for width in load_recipe(name).weights]
 RANGES = folder("calibration") / "ranges"
 SHIPPED = [(n, w) for n, w in TRAINED if (RANGES / f"{n}-{w}-{SET}.json").is_file()]
 
@@ -39,7 +37,7 @@ def test_exporting_needs_no_measurement(
     name: str, width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If this fails: delete the file, and export in the checkout (see calibration/README.md)."""
-    monkeypatch.setattr(quantizing, "pairs", nobody)
+    monkeypatch.setattr(recalled_inputs, "pairs", nobody)
     recipe = load_recipe(name).with_width(width)
     weights = recipe.trained_weights(recipe_path(name).parent)
     calibration = load_calibration_set(SET)
