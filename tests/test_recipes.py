@@ -14,6 +14,7 @@ EXPECTED = {
     "addunet",
     "addunet-joint",
     "joint",
+    "joint-video",
     "nafnet",
     "nafnet-small",
     "umc-causal",

@@ -6,7 +6,8 @@ import re
 
 from tests.house.quoted import Rows, one_row, rounded, rows_of
 
-_GAINS = re.compile(r"over `?unetmm`? at sigma 30: (.*?) dB")
+_GAINS = re.compile(r"over `?(unetmm|joint)`? at sigma 30: (.*?) dB")
+_SOURCES = {"unetmm": "video_networks", "joint": "video_joint"}
 
 
 def video_networks() -> Rows:
@@ -22,6 +23,22 @@ def video_networks() -> Rows:
             rounded(row["flicker_ratio"], 2),
         ]
         for row in rows_of("video_networks")
+    ]
+
+
+def joint_video() -> Rows:
+    """findings/joint.md: what remembering gains in image and labels."""
+    return [
+        [
+            row["clip"],
+            rounded(row["alone_db"], 2),
+            rounded(row["gain_db"], 2, "+"),
+            *(
+                f"{rounded(row[f'{name}_percent'], 1)} %"
+                for name in ("alone_miou", "miou", "alone_change", "change")
+            ),
+        ]
+        for row in rows_of("video_joint")
     ]
 
 
@@ -45,13 +62,16 @@ def video_robustness() -> Rows:
 def quoted_gains(text: str) -> list[str]:
     """Return what a recipe or a model card says of the gains in white noise: "CLIP GAIN" each."""
     found = _GAINS.search(text)
-    return [] if found is None else found[1].split(" / ")
+    return [] if found is None else found[2].split(" / ")
 
 
 def measured_gains(text: str, width: str) -> list[str]:
     """Return the same from the CSV file, of the clips that the text names."""
+    found = _GAINS.search(text)
+    if found is None:
+        return []
+    which = {"noise": "white", "width": width} if found[1] == "unetmm" else {}
     return [
-        f"{clip} {rounded(row['gain_db'], 2, '+')}"
+        f"{clip} {rounded(one_row(_SOURCES[found[1]], clip=clip, **which)['gain_db'], 2, '+')}"
         for clip, _, _ in (entry.rpartition(" ") for entry in quoted_gains(text))
-        for row in [one_row("video_networks", clip=clip, noise="white", width=width)]
     ]

@@ -13,6 +13,7 @@ from tests.house import quoted, quoted_latency, quoted_processors, quoted_stream
 from tests.house.quoted import Rows, kodak, one_row, rounded, rows_of, table_below
 from tests.house.quoted_foreign import foreign_networks, networks_cut
 from tests.house.quoted_video import (
+    joint_video,
     measured_gains,
     quoted_gains,
     video_colours,
@@ -54,6 +55,7 @@ _KODAK = re.compile(r"Kodak.*?((?:\d+\.\d+ / )+\d+\.\d+) dB at sigma ([\d/ ]+)")
         (FINDINGS / "latency.md", "## Workers", quoted_latency.workers),
         (FINDINGS / "joint.md", "## Through a camera, and in white noise", quoted.joint_in_noise),
         (FINDINGS / "joint.md", "## One network or two", quoted.joint_and_pair),
+        (FINDINGS / "joint.md", "## With a memory of frames", joint_video),
         (FINDINGS / "int8.md", "## What is lost", quoted.int8_quality),
         (FINDINGS / "int8.md", "## What is saved and gained", quoted.int8_costs),
         (FINDINGS / "qat.md", "# Does a fine-tune with 8 bits pay?", quoted.qat),
