@@ -15,7 +15,10 @@ _ANY_FOLDERS = "**"
 
 
 def paths_below(folder: Path) -> list[Path]:
-    """Return all files and folders below a folder, sorted. Raises OSError for a closed folder."""
+    """Return all files and folders below a folder, sorted; none for a folder that is not there.
+
+    Raises OSError for a closed folder.
+    """
     return sorted(walk(folder))
 
 
@@ -40,7 +43,7 @@ def matching(pattern: str) -> list[Path]:
         before = os.sep
     found: set[Path] = set()
     for top in matching(before) if before else [Path()]:
-        for folder, _ in _entered(top) if top.is_dir() else ():
+        for folder, _ in _entered(top):
             inside = "" if folder == Path() else f"{glob.escape(str(folder))}{os.sep}"
             found.update(matching(inside + after))
     return sorted(found)
@@ -49,7 +52,7 @@ def matching(pattern: str) -> list[Path]:
 def _entered(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
     """Yield every real folder from a folder on, with the paths in it."""
     seen: set[tuple[int, int]] = set()
-    waiting, links = [folder], list[Path]()
+    waiting, links = [folder] if folder.is_dir() else [], list[Path]()
     # A folder is entered by its own name before it is by a link.
     while waiting or links:
         here = waiting.pop() if waiting else links.pop(0)

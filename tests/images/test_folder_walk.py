@@ -58,6 +58,12 @@ def test_patterns_are_those_of_the_shell(
     )
 
 
+def test_nothing_is_below_what_is_no_folder(tree: Path) -> None:
+    assert paths_below(tree / "nowhere") == []
+    (tree / "file").touch()
+    assert paths_below(tree / "file") == []
+
+
 def test_a_closed_folder_is_an_error(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scandir = os.scandir
 
