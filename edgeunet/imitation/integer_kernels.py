@@ -28,8 +28,8 @@ _COPY = " with channels "
 
 
 def with_channels_last(view: GraphView) -> GraphView:
-    """Return the graph with these copies; one without integer kernels is returned unchanged."""
-    if not any(map(is_integer_kernel, view.nodes)):
+    """Return the graph with these copies; one that reads no 8-bit numbers is returned unchanged."""
+    if not any(is_integer_kernel(n) or n.op_type == "DequantizeLinear" for n in view.nodes):
         return view
     return _Copying(view).view()
 

@@ -94,9 +94,10 @@ def test_a_convolution_in_floats_reads_channels_first() -> None:
     ]
 
 
-def test_a_change_of_order_behind_a_dequantizer_is_a_copy_of_bytes() -> None:
+@pytest.mark.parametrize("beside", ["QLinearConv", "Cast"])
+def test_a_change_of_order_behind_a_dequantizer_is_a_copy_of_bytes(beside: str) -> None:
     b = Builder(x=(1, 32, 4, 4))
-    b.node("QLinearConv", "x", "a", 1, 32, 4, 4)
+    b.node(beside, "x", "a", 1, 32, 4, 4)
     b.node("DequantizeLinear", "x", "f", 1, 32, 4, 4)
     b.node("Reshape", "f", "last", 1, 4, 4, 32)
     b.node("MatMul", f"last {b.weight('w', 32, 16)}", "y", 1, 4, 4, 16)
