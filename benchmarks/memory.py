@@ -4,8 +4,9 @@
 
 For every network of width 16, frame size, precision, and for whole frames and the default tiles:
 what the plan says (``arena_bytes`` is planned, ``predicted_bytes`` what the engine is expected to
-take) and what a process of its own took (``measured_bytes``: the highest of the frames above the
-loaded model; ``heap_bytes``: the same question asked of the allocators, see ``fresh.py``).
+take on this processor; in FP16, which is for GPUs, what TensorRT is) and what a process of its own
+took (``measured_bytes``: the highest of the frames above the loaded model; ``heap_bytes``: the same
+question asked of the allocators, see ``fresh.py``).
 ``seconds`` is the median of the frames after the second. ``ratio_to_nafnet`` is measured over
 measured, whole-frame ``nafnet`` in FP32 at the same size.
 
@@ -45,6 +46,7 @@ from edgeunet.bundle import Bundle
 from edgeunet.cli.console import note, print_table
 from edgeunet.errors import EdgeUnetError, EngineError, MissingPackageError
 from edgeunet.planning.frame_plan import FramePlan
+from edgeunet.run.promises import promise_of
 from edgeunet.specs import Array, Precision
 from edgeunet.units import MIB, format_size, parse_size
 
@@ -210,6 +212,9 @@ class _Bench:
 def _computed(plan: FramePlan, bundle: Bundle) -> Row:
     memory = bundle.manifest.memory
     windows = [stage.window for stage in plan.stages if stage.window is not None]
+    predicted_bytes = plan.prediction.total_bytes
+    if bundle.manifest.precision is Precision.FP32:
+        predicted_bytes = promise_of(bundle.manifest).predicted_bytes or predicted_bytes
     return {
         "tile": format_size(*max(windows, key=lambda window: window[0] * window[1]))
         if windows
@@ -219,7 +224,7 @@ def _computed(plan: FramePlan, bundle: Bundle) -> Row:
         "held_bytes": memory.held_bytes,
         "peak_live_bytes": memory.peak_live_bytes,
         "arena_bytes": memory.arena_bytes,
-        "predicted_bytes": plan.prediction.total_bytes,
+        "predicted_bytes": predicted_bytes,
         "recompute_ratio": round(plan.recompute_ratio, 3),
     }
 

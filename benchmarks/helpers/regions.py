@@ -1,9 +1,10 @@
 """What frames of a bundle take, and the regions that onnxruntime's arena asks of the system.
 
 ``python -m benchmarks.helpers.regions ORDER`` runs a bundle in a process of its own and answers in
-JSON. The library's own limit of its arena is none for some INT8 graphs: weights that it packs count
-against the limit, and below them a subtraction wraps around. So nothing is limited here, and every
-region is counted: an arena that was predicted too small shows as a second one.
+JSON. Bytes are measured in another process, because what is written down of every allocation takes
+memory itself. The library's own limit of its arena is none for some INT8 graphs: weights that it
+packs count against the limit, and below them a subtraction wraps around. So nothing is limited
+here, and every region is counted: an arena that was predicted too small shows as a second one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from edgeunet.bundle import open_bundle
 from edgeunet.imitation.onnxruntime_arena import up_to_pieces
 from edgeunet.run.executor import Executor
-from edgeunet.run.measured import FEWEST_FRAMES, ask, measure_runs
+from edgeunet.run.measured import FEWEST_FRAMES, ask, measure
 from edgeunet.run.promises import promise_of
 from tests.emulated.aligned_memory import AlignedMemory
 
@@ -37,11 +38,11 @@ class Taken:
 
 
 def taken_by(bundle: Path, threads: int) -> Taken:
-    """Run a bundle in a process of its own. Raises EngineError when that fails."""
+    """Run a bundle in two processes of its own. Raises EngineError when that fails."""
+    found = measure(bundle, threads=threads)
+    assert found.predicted_bytes is not None
     answer = ask(__name__, {"bundle": str(bundle), "threads": threads})
-    return Taken(
-        answer["measured_bytes"], answer["predicted_bytes"], tuple(answer["regions_bytes"])
-    )
+    return Taken(found.measured_bytes, found.predicted_bytes, tuple(answer["regions_bytes"]))
 
 
 def _main(order: dict[str, object]) -> dict[str, object]:
@@ -54,13 +55,10 @@ def _main(order: dict[str, object]) -> dict[str, object]:
         with contextlib.closing(Executor(bundle, threads=threads)) as executor:
             shape = (executor.height, executor.width, 3)
             frame = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-            found = measure_runs(lambda: executor.run(frame), executor.engine, FEWEST_FRAMES)
+            for _ in range(FEWEST_FRAMES):
+                executor.run(frame)
         regions = [each for each in memory.events if each in sizes]
-    return {
-        "measured_bytes": found.measured_bytes,
-        "predicted_bytes": promise.predicted_bytes,
-        "regions_bytes": regions,
-    }
+    return {"regions_bytes": regions}
 
 
 if __name__ == "__main__":

@@ -29,12 +29,27 @@ from edgeunet.specs import Engine
 
 Areas = NDArray[np.int64]
 
-# Measured: what is in no arena. Most of it is the code of kernels, which a first frame loads. In
-# FP32 five stages took up to 1.5 MiB with two threads, in INT8 seven took up to 0.9. Every stage's
-# session has threads with stacks of their own.
-_FIXED_BYTES = 20 << 16
-_FIXED_INTEGER_BYTES = 8 << 16
-_STAGE_BYTES = 1 << 16
+
+@dataclass(frozen=True)
+class _Beside:
+    """What is in no arena, in bytes: in all, for every stage, and for every kernel.
+
+    Most of it is the code of kernels, which a first frame loads. Every stage's session has threads
+    with stacks of their own. What the library keeps of a run grows with its kernels.
+    """
+
+    always: int
+    stage: int
+    kernel: int = 0
+
+    def of(self, stages: int, kernels: int) -> int:
+        return self.always + stages * self.stage + kernels * self.kernel
+
+
+# Measured: FP32 took up to 1.5 MiB for five stages. INT8 took, with four threads, 0.88 MiB for one
+# stage with 430 kernels, and up to 1.02 for seven stages with 200.
+_FLOATS = _Beside(20 << 16, 1 << 16)
+_INTEGERS = _Beside(12 << 16, 1 << 15, 1 << 9)
 # The arena keeps 8 bytes of bookkeeping for every 256 of its region.
 _BOOKKEEPING = 1 / 32
 # Usual ratio of arena to live bytes; only steers the search.
@@ -129,7 +144,7 @@ def cost_of(
 def usual_bytes(engine: Engine, live_bytes: Areas) -> Areas:
     """Return about what an engine takes for a live peak. A quick estimate for searches."""
     if engine is Engine.ONNXRUNTIME:
-        usual: Areas = (live_bytes * _USUAL_FRAGMENTATION).astype(np.int64) + _FIXED_BYTES
+        usual: Areas = (live_bytes * _USUAL_FRAGMENTATION).astype(np.int64) + _FLOATS.always
         return usual
     return live_bytes + WORKSPACE_BYTES
 
@@ -137,7 +152,7 @@ def usual_bytes(engine: Engine, live_bytes: Areas) -> Areas:
 def live_within(engine: Engine, room_bytes: float) -> float:
     """Return the live bytes for which ``usual_bytes`` is ``room_bytes``: its inverse."""
     if engine is Engine.ONNXRUNTIME:
-        return (room_bytes - _FIXED_BYTES) / _USUAL_FRAGMENTATION
+        return (room_bytes - _FLOATS.always) / _USUAL_FRAGMENTATION
     return room_bytes - WORKSPACE_BYTES
 
 
@@ -157,12 +172,13 @@ def engine_bytes(engine: Engine, runs: Sequence[tuple[Allocations, int]]) -> int
 def bytes_beside_weights(region: int, runs: Sequence[tuple[Allocations, int]]) -> int:
     """Return what onnxruntime takes with an arena of this region, without packed weights."""
     kept = sum(sum(one.kept_bytes) for one, _ in runs)
-    fixed = _fixed_bytes(any(one.integers for one, _ in runs)) + len(runs) * _STAGE_BYTES
-    return region - kept + math.ceil(region * _BOOKKEEPING) + fixed
+    kernels = sum(len(one.steps) for one, _ in runs)
+    beside = _beside(any(one.integers for one, _ in runs)).of(len(runs), kernels)
+    return region - kept + math.ceil(region * _BOOKKEEPING) + beside
 
 
-def _fixed_bytes(integers: bool) -> int:
-    return _FIXED_INTEGER_BYTES if integers else _FIXED_BYTES
+def _beside(integers: bool) -> _Beside:
+    return _INTEGERS if integers else _FLOATS
 
 
 def least_bytes(engine: Engine, live_bytes: int, *, integers: bool = False) -> int:
@@ -173,7 +189,7 @@ def least_bytes(engine: Engine, live_bytes: int, *, integers: bool = False) -> i
     # Peaks are sums of rounded floats, so allow for the rounding.
     sure = live_bytes * (1 - 1e-9)
     if engine is Engine.ONNXRUNTIME:
-        return int(sure * _MARGIN * (1 + _BOOKKEEPING)) + _fixed_bytes(integers)
+        return int(sure * _MARGIN * (1 + _BOOKKEEPING)) + _beside(integers).always
     return int(sure) + WORKSPACE_BYTES
 
 
