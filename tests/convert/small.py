@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import msgspec
 import numpy as np
@@ -32,6 +32,20 @@ def graph(name: str, precision: Precision) -> ir.Model:
     """A graph that several tests look at and none changes."""
     return graph_of_recipe(small(name), 32, 48, precision)
 
+
+def _distinct() -> Iterator[str]:
+    """Yield the recipes whose small network no recipe before them has."""
+    known = set()
+    for name in recipe_names():
+        recipe = small(name)
+        key = msgspec.json.encode((recipe.network, recipe.pathways, recipe.export.fp32_ops))
+        if key not in known:
+            yield name
+        known.add(key)
+
+
+DISTINCT = tuple(_distinct())
+"""Recipes whose small graphs differ in more than their weights."""
 
 SINGLE_FRAMES = tuple(n for n in recipe_names() if not load_recipe(n).remembers)
 """Networks that remember nothing: their graph reads the frame alone."""

@@ -16,9 +16,9 @@ from edgeunet.convert.network_graph import NetworkGraphs, frame_module, graph_of
 from edgeunet.convert.remembering_frame import remembering_parts
 from edgeunet.errors import UsageError
 from edgeunet.models import Network
-from edgeunet.recipes import Recipe, recipe_names
+from edgeunet.recipes import Recipe
 from edgeunet.specs import Precision, Task
-from tests.convert.small import bytes_for, graph, small
+from tests.convert.small import DISTINCT, bytes_for, graph, small
 
 # Operators that the ONNX parsers of TensorRT 8.6, 10.x and 11 have.
 TENSORRT_OPS = {
@@ -41,7 +41,7 @@ def graphs_of(network: Network, recipe: Recipe) -> NetworkGraphs:
 
 
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16])
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", DISTINCT)
 def test_graph_says_what_the_network_says(
     name: str, precision: Precision, scattered_network: Networks
 ) -> None:
@@ -75,7 +75,7 @@ def test_graph_says_what_the_network_says(
             assert difference.max() <= 0.01
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", DISTINCT)
 def test_graph_is_what_every_tensorrt_parses(name: str) -> None:
     for precision in (Precision.FP32, Precision.FP16):
         model = graph(name, precision)
@@ -90,7 +90,7 @@ def test_graph_is_what_every_tensorrt_parses(name: str) -> None:
                 assert source.dtype in (ir.DataType.FLOAT, ir.DataType.FLOAT16)
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", DISTINCT)
 def test_no_float_copy_of_the_frame_is_held(name: str) -> None:
     """Whatever is made from the frame alone has one reader: it is made again for the next."""
     model = graph(name, Precision.FP32)

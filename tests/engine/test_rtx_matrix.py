@@ -22,7 +22,7 @@ from edgeunet.graph.quantized import quantize
 from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.graph.summary import view_of_model, write_model
 from edgeunet.imitation.tensorrt_compiler import WORKSPACE_BYTES, compiled_bytes
-from edgeunet.recipes import load_recipe, recipe_names
+from edgeunet.recipes import recipe_names
 from edgeunet.specs import Engine, FrameType, Precision
 from tests.convert.small import BASE, base, small
 
@@ -82,8 +82,6 @@ def compiled(
 def test_every_stage_is_compiled(
     name: str, precision: Precision, windowed: bool, tmp_path: Path
 ) -> None:
-    if precision is Precision.INT8 and load_recipe(name).remembers:
-        pytest.skip("INT8 of a network that remembers is refused")
     stages = frame_graph(name, precision).cut(LEVEL if windowed else 0)
     assert len(stages) >= (3 if windowed else 1)
     for stage in stages:

@@ -13,9 +13,8 @@ from edgeunet.graph.half import to_half
 from edgeunet.graph.layout import LayoutCounts, lay_out_for_cpu
 from edgeunet.graph.stages import FrameGraph
 from edgeunet.graph.values import Floats, add_initializer, constant_of, set_input, static_shape
-from edgeunet.recipes import recipe_names
 from edgeunet.specs import COUNT_NEXT, Engine
-from tests.convert.small import LEAST_COUNT, base
+from tests.convert.small import DISTINCT, LEAST_COUNT, base
 
 BY_RUNS = ["Transpose", "Reshape", "Transpose", "Reshape", "Transpose"]
 BY_PRODUCT = ["Transpose", "Flatten", "Reshape", "MatMul", "Reshape", "Transpose"]
@@ -209,7 +208,7 @@ def test_half_is_left_alone() -> None:
     assert kinds(model) == before
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", DISTINCT)
 def test_networks_say_the_same(name: str) -> None:
     model = base(name).clone()
     draw_weights(model)

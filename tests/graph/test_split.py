@@ -122,7 +122,7 @@ def test_what_is_stored_is_not_made_again() -> None:
 
 
 def test_a_frame_is_never_held_as_floats() -> None:
-    # One that remembers still holds the aligned output before, which the gate reads, in floats.
+    # One that remembers holds its output before the blend. Bytes would round it once more.
     for name in SINGLE_FRAMES:
         outputs = {output.name for output in base(name).graph.outputs}
         crossing = {

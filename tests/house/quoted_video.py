@@ -26,6 +26,21 @@ def video_networks() -> Rows:
     ]
 
 
+def video_int8() -> Rows:
+    """findings/video-networks.md: what INT8 loses, at first and after 100 frames."""
+    figures = ("early", "lost_early", "late", "lost_late")
+    return [
+        [
+            row["width"],
+            row["clip"],
+            row["bundle"].removeprefix("int8 for "),
+            *(rounded(row[name], 2) for name in figures),
+        ]
+        for row in rows_of("video_int8")
+        if row["bundle"] != "fp32"
+    ]
+
+
 def joint_video() -> Rows:
     """findings/joint.md: what remembering gains in image and labels."""
     return [

@@ -17,6 +17,7 @@ from tests.house.quoted_video import (
     measured_gains,
     quoted_gains,
     video_colours,
+    video_int8,
     video_networks,
     video_robustness,
 )
@@ -64,6 +65,7 @@ _KODAK = re.compile(r"Kodak.*?((?:\d+\.\d+ / )+\d+\.\d+) dB at sigma ([\d/ ]+)")
         (FINDINGS / "tensorrt-memory.md", "## Plans", quoted.tensorrt_plans),
         (FINDINGS / "video-networks.md", "## Measured", video_networks),
         (FINDINGS / "video-networks.md", "## Does it stay right?", video_robustness),
+        (FINDINGS / "video-networks.md", "## What INT8 loses", video_int8),
         (FINDINGS / "files.md", "## Where the colours of a video lie", video_colours),
         (ROOT / "docs" / "video.md", "## Speed", quoted.video_files),
         (FINDINGS / "processors.md", "## Answers", quoted_processors.answers),

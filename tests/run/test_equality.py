@@ -2,8 +2,8 @@
 
 Floats are compared before the network's last rounding, which could hide a seam. Networks have
 random
-weights, at the scale of a trained network and at a much larger one. Networks that remember are
-compared over many frames in tests/convert/test_remembering.py.
+weights, at the scale of a trained network and at a much larger one. A network that remembers is
+compared in bytes; tests/convert/test_remembering.py does so over many frames.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import msgspec
 import numpy as np
 import onnx_ir as ir
 import pytest
+import torch
 
 from edgeunet.analysis.held_layout import lay_out_held
 from edgeunet.bundle import Bundle, open_bundle
 from edgeunet.bundle.agreement import contradiction_in
 from edgeunet.bundle.manifest import ClassEntry, OutputEntry
 from edgeunet.convert.exporting import ExportOrder, draft_bundle
-from edgeunet.convert.network_graph import graph_of_recipe
+from edgeunet.convert.network_graph import graph_of_recipe, graphs_of_recipe
 from edgeunet.convert.staging import plan_entry, write_stages
 from edgeunet.engine import open_session
 from edgeunet.frame_windows import Halo, smallest_window
@@ -34,6 +35,8 @@ from edgeunet.graph.summary import write_model
 from edgeunet.graph.values import constant_of
 from edgeunet.imitation.allocations import Allocations
 from edgeunet.imitation.prediction import StageCost
+from edgeunet.models import build_network
+from edgeunet.models.weights import save_weights
 from edgeunet.planning.frame_plan import FramePlan, PlannedStage, Prediction
 from edgeunet.planning.processor_memory import ProcessorMemory
 from edgeunet.planning.request import PlanRequest, WindowSize
@@ -57,6 +60,7 @@ FLOAT_TOLERANCE = 1e-5
 # Of all bytes of all networks with weights of a trained scale, and of one network's.
 ROUNDED_OTHERWISE = 1e-5
 ROUNDED_OTHERWISE_IN_ONE = 1e-4
+CLIP_WINDOWS, CLIP_FRAMES = ((144, 176), (176, 144)), 4
 
 
 @dataclass(frozen=True)
@@ -320,6 +324,39 @@ def test_a_frame_in_windows_is_the_whole_frame(
     assert cut >= COMBINATIONS // 2
     tally[name] = otherwise, values
     assert otherwise < ROUNDED_OTHERWISE_IN_ONE * values, f"{otherwise} of {values} bytes"
+
+
+def test_a_clip_in_windows_is_the_whole_frames_clip(tmp_path: Path) -> None:
+    recipe = small("unetmm-video", WIDTH)
+    network = build_network(recipe, seed=1)
+    assert network.recurrence is not None
+    with torch.no_grad():
+        network.recurrence.trust.strength.fill_(1.0)
+    weights = tmp_path / "mine.safetensors"
+    save_weights(network, recipe, weights)
+    graphs = graphs_of_recipe(recipe, weights)
+    height, width = 181, 203
+    bundles: list[Bundle] = []
+    for request in (PlanRequest(whole=True), *(PlanRequest(window=w) for w in CLIP_WINDOWS)):
+        order = ExportOrder(recipe, height, width, Precision.FP32, weights, request, cpu="avx2")
+        bundles.append(draft_bundle(order, tmp_path / f"{len(bundles)}.bundle", graphs=graphs))
+    whole, *others = (Executor(bundle, "onnxruntime", threads=1) for bundle in bundles)
+    generator = np.random.default_rng(7)
+    scene = np.kron(generator.integers(0, 256, (26, 28, 3)), np.ones((8, 8, 1), int))
+    otherwise = 0
+    for index in range(CLIP_FRAMES):
+        moved = np.roll(scene, (2 * index, -3 * index), (0, 1))[:height, :width]
+        image = np.clip(moved + generator.normal(0, 20, moved.shape), 0, 255).astype(np.uint8)
+        # Each frame begins with one memory: a byte that is rounded otherwise may move a block.
+        memory = whole.memory()
+        wanted = whole.run(image)["denoised"].astype(int)
+        for other in others:
+            other.remember(memory)
+            difference = np.abs(wanted - other.run(image)["denoised"])
+            assert difference.max() <= 1
+            otherwise += int(np.count_nonzero(difference))
+    values = len(others) * CLIP_FRAMES * 3 * height * width
+    assert otherwise < ROUNDED_OTHERWISE * values, f"{otherwise} of {values} bytes"
 
 
 @pytest.mark.parametrize(("name", "frame"), [("unetmm", (77, 101)), ("nafnet", (50, 37))])
