@@ -177,7 +177,7 @@ class HostSpace:
     def frame(self, spec: TensorSpec, size: tuple[int, int], *, padded: bool) -> Array:
         if not padded and spec.dtype == "uint8":
             return np.broadcast_to(np.uint8(0), spec.shape)
-        frame = np.zeros(spec.shape, spec.dtype)
+        frame: Array = _fresh(spec.size_bytes).view(spec.dtype).reshape(spec.shape)
         self._pixels = frame[0, : size[0], : size[1]]
         return frame
 
