@@ -126,23 +126,30 @@ def check_partners(pairing: Pairing) -> None:
     raise SourceError(message, hint=hint)
 
 
-def read_pair(pair: Pair) -> tuple[Photograph, Photograph]:
-    """Return (noisy, clean), two images of one size, (H, W, 3) uint8 RGB.
+def read_pair(pair: Pair, times: int = 1) -> tuple[Photograph, Photograph]:
+    """Return (noisy, clean), each (H, W, 3) uint8 RGB.
 
-    Raises SourceError when one cannot be read, and when their sizes differ.
+    times: how many times the noisy image's rows and columns the clean one has.
+    Raises SourceError when one cannot be read, and when their sizes are others.
     """
     noisy, clean = _read(NOISY, pair.noisy, pair.name), _read(CLEAN, pair.clean, pair.name)
-    check_sizes(pair, noisy.shape[:2], clean.shape[:2])
+    check_sizes(pair, noisy.shape[:2], clean.shape[:2], times)
     return noisy, clean
 
 
-def check_sizes(pair: Pair, noisy: Sequence[int], clean: Sequence[int]) -> None:
-    """Raise SourceError when two sizes, (height, width), differ."""
-    if tuple(noisy) != tuple(clean):
+def check_sizes(pair: Pair, noisy: Sequence[int], clean: Sequence[int], times: int = 1) -> None:
+    """Raise SourceError when the clean size, (height, width), is not ``times`` the noisy one."""
+    if tuple(side * times for side in noisy) != tuple(clean):
+        hint = "the two of a pair show the same pixels: crop them alike; nothing is resized"
+        if times > 1:
+            hint = (
+                f"the network's image has {times} times the rows and columns of the frame: "
+                f"{NOISY}/ holds the frames, {CLEAN}/ the images of {times} times their size"
+            )
         raise SourceError(
             f"{NOISY}/{pair.name} is {format_size(*noisy)}, "
             f"{CLEAN}/{pair.name} is {format_size(*clean)}",
-            hint="the two of a pair show the same pixels: crop them alike; nothing is resized",
+            hint=hint,
         )
 
 

@@ -60,6 +60,21 @@ def resized(pixels: Photograph, height: int, width: int) -> Photograph:
     return np.asarray(pillow.fromarray(pixels).resize((width, height), pillow.Resampling.LANCZOS))
 
 
+def enlarged(planes: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
+    """Return an image, (3, H, W) uint8, with ``times`` its rows and columns.
+
+    The interpolation is bicubic (Keys, 1981, with a of -0.5), which super-resolution is compared
+    with.
+    """
+    if times == 1:
+        return planes
+    pillow = _module("PIL.Image")
+    image = pillow.fromarray(np.ascontiguousarray(planes.transpose(1, 2, 0)))
+    sides = (planes.shape[2] * times, planes.shape[1] * times)
+    pixels = np.asarray(image.resize(sides, pillow.Resampling.BICUBIC))
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
 def resized_plane(plane: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
     """Return a plane (H, W) float32 at another size, by bicubic interpolation."""
     pillow = _module("PIL.Image")

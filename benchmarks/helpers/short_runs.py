@@ -102,6 +102,7 @@ class Trained:
     kinds = (NoiseKind.FLOAT,)
     weights = "of a short training"
     frame = None
+    scale = 1
 
     def __init__(self, network: nn.Module, recipe: Recipe) -> None:
         self.name = recipe.name

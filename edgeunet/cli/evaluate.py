@@ -46,7 +46,8 @@ def command(
         typer.Argument(
             metavar="DATA...",
             help="A folder of images, one with images/ and labels/, one with a folder per class, "
-            "one of real pairs with noisy/ and clean/, an image, or a video.",
+            "one of real pairs with noisy/ and clean/, an image, or a video. For a network with "
+            "larger images: pairs, whose clean/ is as much larger.",
             show_default=False,
         ),
     ],
@@ -170,7 +171,14 @@ def command(
                 hint=f"leave {given[0]} out, or evaluate clean images too",
             )
         return [
-            open_data(text, backend.heads, frame=backend.frame, fit=how, limit=limit)
+            open_data(
+                text,
+                backend.heads,
+                frame=backend.frame,
+                fit=how,
+                limit=limit,
+                scale=backend.scale,
+            )
             for text in data
         ]
 
@@ -302,7 +310,7 @@ def _open_network(
 
 def _tell(backend: Backend, sets: Sequence[DataSet]) -> None:
     """Note which measures are left out, and how the figures must not be read."""
-    from edgeunet.evaluate.image_folders import LABELLED, FolderData
+    from edgeunet.evaluate.image_folders import CLASSIFIED, LABELLED, FolderData
     from edgeunet.evaluate.protocol import NoiseKind
     from edgeunet.evaluate.truth import PAIRS
     from edgeunet.label_maps import has_labels
@@ -319,6 +327,8 @@ def _tell(backend: Backend, sets: Sequence[DataSet]) -> None:
             note(f"{entry.name}: {backend.name} has no segment head, the labels are not read")
         if Task.SEGMENT in tasks and entry.kind != LABELLED:
             note(f"{entry.name}: no images/ beside labels/, so mIoU is not measured")
+        if tasks == {Task.CLASSIFY} and entry.kind != CLASSIFIED:
+            note(f"{entry.name}: no folder per class, so accuracy is not measured")
         if isinstance(entry, FolderData) and entry.label_notice:
             warn(f"{entry.name}: {entry.label_notice}")
         if entry.cropped:

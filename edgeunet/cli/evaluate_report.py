@@ -114,6 +114,7 @@ def make_report(
                 cropped=entry.cropped,
                 left_out=tuple(entry.left_out),
                 swapped=tuple(entry.swapped),
+                scale=first.scale,
             )
             for number, entry in enumerate(sets)
         ),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgeunet.cli.console import note, print_table
+from edgeunet.evaluate.evaluation import given_in_words
 from edgeunet.evaluate.settled import SETTLED_AFTER, UNCOVERED_FRAMES
 from edgeunet.evaluate.temporal import STATIC_THRESHOLD
 from edgeunet.evaluate.truth import PAIRS
@@ -29,6 +30,8 @@ def document_of(
     """Return the JSON document: PSNR in dB, null for equal images; shares and SSIM 0..1.
 
     sigma: null for a camera's own noise.
+    scale: how many times the frame's rows and columns the image has. Above 1 ``noisy`` means the
+    frame enlarged by bicubic interpolation.
     gain_db: PSNR of the answer minus that of the noisy image; null if just one of them is infinite.
     interval: 95 % by Student's t over images.
     Sizes are HxW in pixels.
@@ -41,6 +44,7 @@ def document_of(
         "precision": backend.precision,
         "weights": backend.weights,
         "size": None if backend.frame is None else format_size(*backend.frame),
+        "scale": backend.scale,
         "fit": str(fit),
         "seed": levels.seed,
         "data": [
@@ -60,6 +64,7 @@ def document_of(
 
 def print_figures(backend: Backend, sets: Sequence[DataSet], results: Sequence[Result]) -> None:
     """Print one table per set and measure; measures without data are left out."""
+    given = given_in_words(backend.scale)
     for entry, result in zip(sets, results, strict=True):
         figures = result.figures
         count = figures[0].images
@@ -69,7 +74,7 @@ def print_figures(backend: Backend, sets: Sequence[DataSet], results: Sequence[R
         who = f"{backend.name}, {backend.engine} {backend.precision}"
         print_table(
             f"{entry.name}: {images}{size}, {who}",
-            ("noise", "sigma", "PSNR noisy dB", "PSNR dB", "±", "SSIM noisy", "SSIM", "±"),
+            ("noise", "sigma", f"PSNR {given} dB", "PSNR dB", "±", f"SSIM {given}", "SSIM", "±"),
             [
                 (
                     *_level(f),
@@ -83,14 +88,15 @@ def print_figures(backend: Backend, sets: Sequence[DataSet], results: Sequence[R
                 for f in figures
             ],
         )
-        _print_gains(figures)
+        _print_gains(figures, backend.scale)
         _print_labels(figures)
         _print_classes(figures)
         _print_temporal(figures)
     note("± is half of a 95 % interval over images, by Student's t")
 
 
-def _print_gains(figures: Sequence[Figures]) -> None:
+def _print_gains(figures: Sequence[Figures], scale: int) -> None:
+    before = "the noisy image" if scale == 1 else "its bicubic enlargement"
     rows = [
         (
             *_level(f),
@@ -104,7 +110,7 @@ def _print_gains(figures: Sequence[Figures]) -> None:
     ]
     if rows:
         print_table(
-            "gain: PSNR of the answer minus PSNR of the noisy image, image by image",
+            f"gain: PSNR of the answer minus PSNR of {before}, image by image",
             ("noise", "sigma", "gain dB", "±", "worst image's dB", "worst image"),
             rows,
         )

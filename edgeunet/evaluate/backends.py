@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.bundle import open_bundle
-from edgeunet.errors import UsageError
 from edgeunet.evaluate.protocol import NoiseKind, Planes
 from edgeunet.network_facts import NetworkFacts
 from edgeunet.run.engine_choice import Note
@@ -48,7 +47,8 @@ class Head:
 class Answer:
     """The outputs of a network for one image; None for a head that it does not have.
 
-    denoised: (3, H, W), RGB, of the input's dtype. Floats are clipped to 0..1.
+    denoised: (3, H, W), RGB, of the input's dtype; H and W are the backend's scale times the
+        input's. Floats are clipped to 0..1.
     labels: (H, W) uint8, the class of each pixel.
     scores: (classes,) float32, probabilities.
     The arrays belong to the receiver.
@@ -66,6 +66,7 @@ class Backend(Protocol):
     network: the recipe or the foreign network that it was made from.
     heads: its outputs.
     frame: the one size it takes, (height, width); None for any size.
+    scale: how many times the frame's rows and columns its image has.
     """
 
     @property
@@ -93,6 +94,9 @@ class Backend(Protocol):
 
     @property
     def frame(self) -> tuple[int, int] | None: ...
+
+    @property
+    def scale(self) -> int: ...
 
     def run(self, image: Planes) -> Answer:
         """Run the network on one image, (3, H, W), RGB, of a dtype that belongs to ``kinds``."""
@@ -154,14 +158,9 @@ class BundleBackend:
             Head.of(output.name, output.task, [entry.label() for entry in output.classes])
             for output in manifest.outputs
         )
-        larger = [output.name for output in manifest.outputs if output.shape is not None]
-        if larger:
-            raise UsageError(
-                f"{self.name} gives {larger[0]!r} at another size than the frame's, and nothing is "
-                "there to compare it with",
-                hint="its parity with its file is in the manifest; edgeunet eval compares images "
-                "and labels of the frame's size",
-            )
+        image = head_of(self, Task.DENOISE)
+        scales = {pathway.output: pathway.scale for pathway in manifest.network.pathways}
+        self.scale = 1 if image is None else scales[image.output]
         self._executor = Executor(bundle, engine, threads=threads, workers=workers, on_note=on_note)
         self.engine = self._executor.engine
 

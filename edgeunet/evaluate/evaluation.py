@@ -16,6 +16,7 @@ from edgeunet.evaluate.ssim import ssim
 from edgeunet.evaluate.temporal import Moment, TemporalFigures, TemporalMeter
 from edgeunet.evaluate.truth import PAIRS, DataSet, Sample
 from edgeunet.metrics import ConfusionMatrix, psnr_db
+from edgeunet.photographs import enlarged
 from edgeunet.pixels import as_floats
 from edgeunet.specs import Task
 from edgeunet.stream.meter import IDENTICAL_DB
@@ -30,7 +31,8 @@ class Row:
     noise: kind of the noise.
     sigma: in 8-bit units; None for a camera's own noise.
     psnr_noisy_db, psnr_db: PSNR of the noisy image and of the output in dB; ``inf`` for an image
-        that equals the clean one.
+        that equals the clean one. Where the output is larger, the noisy image is enlarged to its
+        size, see ``comparable``.
     gain_db: psnr_db minus psnr_noisy_db; None when the noisy image equals the clean one.
     ssim_noisy, ssim: SSIM of the noisy image and of the output, at most 1.
     pixel_accuracy: share of pixels with the right label, 0..1.
@@ -146,6 +148,19 @@ def noisy_image(sample: Sample, kind: NoiseKind, sigma: float | None, *, seed: i
     return sample.noisy
 
 
+def comparable(noisy: Planes, scale: int) -> Planes:
+    """Return the network's input at the size of its image: enlarged by bicubic interpolation.
+
+    noisy: (3, H, W), of a dtype that the backend takes; uint8 where the scale is above 1.
+    """
+    return enlarged(noisy, scale) if scale > 1 else noisy
+
+
+def given_in_words(scale: int) -> str:
+    """Return what the answer is compared with, beside the truth: ``noisy`` or ``bicubic``."""
+    return "noisy" if scale == 1 else "bicubic"
+
+
 def evaluate(
     backend: Backend,
     data: DataSet,
@@ -221,6 +236,7 @@ class _Cell:
             if sample.true_class is not None:
                 true = self._class_names[sample.true_class]
                 self._classes.update(np.array([best]), np.array([sample.true_class]))
+        noisy = comparable(noisy, self.backend.scale)
         if self.clip:
             images = clean, noisy, answer.denoised, answer.labels, self._alone
             moment = Moment(sample.sequence, *images)

@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from edgeunet.bundle.manifest import Manifest
 from edgeunet.errors import UsageError
 from edgeunet.evaluate.backends import Answer, Backend, BundleBackend, Head, head_of
-from edgeunet.evaluate.evaluation import Levels, Result, Row, noisy_image
+from edgeunet.evaluate.evaluation import (
+    Levels,
+    Result,
+    Row,
+    comparable,
+    given_in_words,
+    noisy_image,
+)
 from edgeunet.evaluate.protocol import NoiseKind, level_in_words
 from edgeunet.evaluate.truth import DataSet, Sample
 from edgeunet.network_facts import NetworkFacts
@@ -146,6 +153,7 @@ class Timed:
         self.precision, self.weights = self.backend.precision, self.backend.weights
         self.network, self.heads = self.backend.network, self.backend.heads
         self.kinds, self.frame = self.backend.kinds, self.backend.frame
+        self.scale = self.backend.scale
 
     def run(self, image: NDArray[np.uint8] | NDArray[np.float32]) -> Answer:
         start = time.perf_counter()
@@ -158,7 +166,7 @@ class Timed:
 
 
 def check_alike(first: Backend, other: Backend) -> None:
-    """Raise UsageError when two networks cannot be compared: other frame sizes or other outputs."""
+    """Raise UsageError when two networks cannot be compared: other sizes or other outputs."""
     if other.frame != first.frame:
         sizes = [
             "frames of any size" if b.frame is None else format_size(*b.frame)
@@ -167,6 +175,12 @@ def check_alike(first: Backend, other: Backend) -> None:
         raise UsageError(
             f"{other.name} takes {sizes[1]}, {first.name} {sizes[0]}: their images would differ",
             hint="export them with one --size, or give it to a MODEL with --size HxW",
+        )
+    if other.scale != first.scale:
+        raise UsageError(
+            f"{other.name} makes images of {other.scale} times the frame's size, {first.name} of "
+            f"{first.scale} times",
+            hint="compare forms of one network",
         )
     outputs = [
         sorted((head.output, str(head.task), head.classes) for head in backend.heads)
@@ -274,7 +288,8 @@ def _scene(spot: Spot, sample: Sample, levels: Levels, first: Backend, other: Ba
     answers = [first.run(noisy)] if first is other else [first.run(noisy), other.run(noisy)]
     titles = [first.name] if first is other else [first.name, other.name]
     level = level_in_words(spot.noise, spot.sigma)
-    pictures = [("clean", sample.clean), (f"noisy, {level}", as_bytes(noisy))]
+    before = as_bytes(comparable(noisy, first.scale))
+    pictures = [("clean", sample.clean), (f"{given_in_words(first.scale)}, {level}", before)]
     denoised = [as_bytes(a.denoised) for a in answers if a.denoised is not None]
     pictures += list(zip(titles, denoised, strict=False))
     reference = denoised[0] if len(denoised) > 1 else sample.clean

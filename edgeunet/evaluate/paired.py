@@ -53,14 +53,21 @@ class PairData:
     kind = PAIRS
 
     def __init__(
-        self, folder: Path, *, frame: tuple[int, int] | None, fit: Fit, limit: int | None = None
+        self,
+        folder: Path,
+        *,
+        frame: tuple[int, int] | None,
+        fit: Fit,
+        limit: int | None = None,
+        scale: int = 1,
     ) -> None:
         """Read every pair, up to ``limit`` frames.
 
         frame: (height, width) of the network's frame; None for any size.
         fit: what happens to images of another size.
-        Raises SourceError when a file has no partner or cannot be read, when two partners differ in
-        size or number of frames, and when no pair can be evaluated.
+        scale: how many times the noisy image's rows and columns the clean one has.
+        Raises SourceError when a file has no partner or cannot be read, when two partners
+        do not fit in size or number of frames, and when no pair can be evaluated.
         """
         self.name = str(folder)
         self.cropped = 0
@@ -72,6 +79,7 @@ class PairData:
         self.swapped: list[str] = []
         self.warnings: list[str] = []
         self._frame = frame
+        self._scale = scale
         self._members: list[_Member] = []
         delivered = index = 0
         for pair in sorted(pairing.pairs, key=lambda pair: natural_order(pair.name)):
@@ -93,29 +101,30 @@ class PairData:
     def __iter__(self) -> Iterator[Sample]:
         for member in self._members:
             pair, clip = member.pair, _is_clip(member.pair)
-            with contextlib.closing(_frames(pair, [], [])) as frames:
+            with contextlib.closing(_frames(pair, [], [], self._scale)) as frames:
                 for number, (noisy, clean) in zip(range(member.frames), frames, strict=False):
                     yield Sample(
                         f"{pair.name} frame {number}" if clip else pair.name,
                         member.first + number,
-                        self._planes(clean),
+                        self._planes(clean, self._scale),
                         sequence=pair.name if clip else str(pair.clean.parent),
                         noisy=self._planes(noisy),
                     )
 
-    def _planes(self, image: Photograph) -> NDArray[np.uint8]:
-        return cropped(np.ascontiguousarray(image.transpose(2, 0, 1)), self._frame)
+    def _planes(self, image: Photograph, times: int = 1) -> NDArray[np.uint8]:
+        return cropped(np.ascontiguousarray(image.transpose(2, 0, 1)), self._frame, times)
 
     def _survey(self, pair: Pair, first: int, fit: Fit, limit: int | None) -> _Member | None:
         """Read a pair up to ``limit`` frames; return None when it is left out."""
         count = 0
-        with contextlib.closing(_frames(pair, self.left_out, self.warnings)) as frames:
+        told = self.left_out, self.warnings
+        with contextlib.closing(_frames(pair, *told, self._scale)) as frames:
             for noisy, clean in frames:
                 if not count:
-                    size = (clean.shape[0], clean.shape[1])
+                    size = (noisy.shape[0], noisy.shape[1])
                     if not self._fits(pair, size, fit):
                         return None
-                    if look_swapped(noisy, clean):
+                    if self._scale == 1 and look_swapped(noisy, clean):
                         self.swapped.append(pair.name)
                 count += 1
                 if count == limit:
@@ -141,7 +150,7 @@ def _is_clip(pair: Pair) -> bool:
 
 
 def _frames(
-    pair: Pair, broken_off: list[str], warnings: list[str]
+    pair: Pair, broken_off: list[str], warnings: list[str], scale: int
 ) -> Generator[tuple[Photograph, Photograph], None, None]:
     """Yield (noisy, clean) of a pair, each (H, W, 3) uint8 RGB, at least once.
 
@@ -150,14 +159,15 @@ def _frames(
     Raises SourceError as ``read_pair`` does, and when one clip ends before the other.
     """
     if not _is_clip(pair):
-        yield read_pair(pair)
+        yield read_pair(pair, scale)
         return
     with contextlib.ExitStack() as stack:
         clips = []
         for path in (pair.noisy, pair.clean):
             clips.append(_open_clip(path))
             stack.callback(clips[-1].close)
-        check_sizes(pair, *((clip.height, clip.width) for clip in clips))
+        noisy_size, clean_size = ((clip.height, clip.width) for clip in clips)
+        check_sizes(pair, noisy_size, clean_size, scale)
         done = 0
         while True:
             noisy, clean = (clip.read() for clip in clips)

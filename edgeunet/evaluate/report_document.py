@@ -34,6 +34,7 @@ class Evaluated:
     cropped: how many of them were cropped.
     left_out: one line per image that was not evaluated.
     swapped: names of pairs whose images look swapped.
+    scale: how many times the frame's rows and columns the network's image has.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Evaluated:
     cropped: int
     left_out: tuple[str, ...]
     swapped: tuple[str, ...] = ()
+    scale: int = 1
 
 
 @dataclasses.dataclass(frozen=True)

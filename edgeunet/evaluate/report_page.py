@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from edgeunet.evaluate.evaluation import Figures
+from edgeunet.evaluate.evaluation import Figures, given_in_words
 from edgeunet.evaluate.forms_report import WINDOW, Candidate, Colour, Scene
 from edgeunet.evaluate.gain_chart import gain_charts
 from edgeunet.evaluate.protocol import level_in_words
@@ -36,7 +36,8 @@ def page_of(report: Report) -> str:
     for number, entry in enumerate(report.sets):
         parts.append(f"<h2>{escape(entry.name)}: {counted(entry.images, entry.kind)}</h2>")
         parts += [f'<p class="legend">{escape(text)}</p>' for text in _notes(entry)]
-        parts += [_measure(report.candidates, number, measure) for measure in MEASURES]
+        given = given_in_words(entry.scale)
+        parts += [_measure(report.candidates, number, measure, given) for measure in MEASURES]
         parts.append(gain_charts(report.candidates, number))
         if any(report.scenes[number]):
             parts.append(_legend(report.colours))
@@ -124,13 +125,14 @@ def _times(value: float, before: float | None, suffix: str) -> str:
     return f"<small>{value / before:.2f}\N{MULTIPLICATION SIGN}{suffix}</small>"
 
 
-def _measure(candidates: Sequence[Candidate], number: int, measure: Measure) -> str:
+def _measure(candidates: Sequence[Candidate], number: int, measure: Measure, given: str) -> str:
+    """Return the table of a measure. given: what the images before the network are called."""
     first = candidates[0].results[number].figures
     if all(measure.read(figures) is None for figures in first):
         return ""
     rows = []
     if measure.noisy is not None:
-        rows.append(["noisy", *(_written(measure.noisy(f), measure) for f in first)])
+        rows.append([given, *(_written(measure.noisy(f), measure) for f in first)])
     for candidate in candidates:
         row = [escape(candidate.name)]
         for figures, before in zip(candidate.results[number].figures, first, strict=True):

@@ -29,6 +29,7 @@ class TorchBackend:
     engine = "torch"
     precision = "fp32"
     kinds = (NoiseKind.FLOAT, NoiseKind.UINT8)
+    scale = 1
 
     def __init__(
         self, recipe: Recipe, weights: Path, *, frame: tuple[int, int] | None = None

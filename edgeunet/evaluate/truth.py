@@ -116,9 +116,21 @@ def check_fit(name: str, size: tuple[int, int], frame: tuple[int, int] | None, f
     )
 
 
-def cropped(pixels: NDArray[np.uint8], frame: tuple[int, int] | None) -> NDArray[np.uint8]:
-    """Return the centre of (..., H, W), of the frame's size."""
-    if frame is None or pixels.shape[-2:] == frame:
+def cropped(
+    pixels: NDArray[np.uint8], frame: tuple[int, int] | None, times: int = 1
+) -> NDArray[np.uint8]:
+    """Return the centre of (..., H, W), of the frame's size.
+
+    times: rows and columns per row and column of the frame. The part is the one that an image of
+        a row and a column per pixel of the frame is cropped to.
+    """
+    if frame is None:
         return pixels
-    top, left = ((have - want) // 2 for have, want in zip(pixels.shape[-2:], frame, strict=True))
-    return np.ascontiguousarray(pixels[..., top : top + frame[0], left : left + frame[1]])
+    sides = tuple(times * side for side in frame)
+    if pixels.shape[-2:] == sides:
+        return pixels
+    top, left = (
+        times * ((have // times - want) // 2)
+        for have, want in zip(pixels.shape[-2:], frame, strict=True)
+    )
+    return np.ascontiguousarray(pixels[..., top : top + sides[0], left : left + sides[1]])

@@ -39,6 +39,7 @@ class Fixed:
     network: Recipe = field(default_factory=lambda: load_recipe("unetmm"))
     kinds: tuple[NoiseKind, ...] = tuple(NoiseKind)
     frame: tuple[int, int] | None = None
+    scale: int = 1
     seen: list[Planes] = field(default_factory=list)
 
     def run(self, image: Planes) -> Answer:
