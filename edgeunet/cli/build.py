@@ -15,9 +15,8 @@ from edgeunet.bundle.manifest import StageEntry
 from edgeunet.cli.console import note, print_json, progress, warn
 from edgeunet.cli.options import AsJson
 from edgeunet.cli.tensorrt_table import PlanRow, predicted_bytes, print_plan_table
-from edgeunet.engine.trt.build_options import BuildOptions
+from edgeunet.engine.trt.build_options import BuildOptions, check_integers
 from edgeunet.errors import EngineError, MissingPackageError, UsageError, near_match
-from edgeunet.specs import Engine
 from edgeunet.units import format_bytes, parse_bytes
 
 if TYPE_CHECKING:
@@ -144,24 +143,13 @@ def command(
     )
     _check_modes(trtexec, for_version, adopt, stage)
     opened = open_bundle(bundle)
-    _check_integers(opened)
+    check_integers(opened.manifest, opened.path.name)
     if trtexec:
         _print_trtexec(opened, choice.options, for_version or "", as_json=as_json)
     elif adopt is not None and stage is not None:
         _show([_adopted(opened, stage, adopt, choice.provider)], opened, as_json=as_json)
     else:
         _show(build_plans(opened, choice), opened, as_json=as_json)
-
-
-def _check_integers(bundle: Bundle) -> None:
-    """Raise UsageError for a bundle whose integers are for another engine."""
-    quantized = bundle.manifest.quantization
-    if quantized is not None and quantized.target != Engine.TENSORRT.value:
-        raise UsageError(
-            f"{bundle.path.name} is quantized for {quantized.target}, whose integers TensorRT does "
-            "not compute with",
-            hint="export it again with --int8 --target tensorrt",
-        )
 
 
 def check_buildable() -> None:

@@ -115,10 +115,10 @@ def _answer(
 
 
 def _image(entry: ForeignOutput, floats: Array) -> Array:
-    """Return (1, C, H, W) floats of a contract as (1, H, W, 3) uint8 BGR."""
+    """Return (1, C, H, W) floats of a contract as (1, H, W, 3) float32 BGR, 0..255."""
     factors, offsets = (np.array(part, np.float32) for part in entry.values.factors)
     pixels = (floats.transpose(0, 2, 3, 1) - offsets) / factors
-    pixels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    pixels = np.clip(pixels, 0, 255).astype(np.float32)
     if entry.colours == "gray":
         pixels = pixels.repeat(3, axis=3)
     answer: Array = np.ascontiguousarray(pixels[..., ::-1] if entry.colours == "rgb" else pixels)

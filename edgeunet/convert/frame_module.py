@@ -70,7 +70,8 @@ class TorchReference:
     title = "torch FP32"
 
     def __init__(self, module: FrameModule, recipe: Recipe) -> None:
-        self._module = FrameModule(module.network, recipe)
+        # Before rounding, see `parity.Reference`.
+        self._module = FrameModule(module.network, recipe, FrameType.FLOAT32)
 
     def answers(self, image: NDArray[np.uint8]) -> Iterator[tuple[str, Array, Array]]:
         """See ``parity.Reference``."""

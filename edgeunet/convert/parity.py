@@ -60,7 +60,8 @@ class Reference(Protocol):
 
         floats: what the network itself gives: (1, C, H, W) or (1, C) float32, before the softmax
             for classes. None where it gives class numbers.
-        answer: in bytes, as a bundle gives it.
+        answer: in bytes, as a bundle gives it. An image may also be given before rounding, as
+            (1, H, W, 3) float32 of 0..255, which tells halves.
         """
         ...
 
@@ -80,6 +81,8 @@ WHOLE: Field = (slice(None), slice(None))
 _SMALLEST_FIELD = 128
 # Three rows of three: as many fields as there are kinds of content.
 _FIELDS_ASIDE = 3
+# In grey levels. Float sums of pixels that are compared are less than 1e-5 of 255 apart.
+_HALF_WITHIN = 2.0**-9
 FIELDS = "fields"
 """What answers about a whole frame of several fields, such as classes, are called."""
 DOUBLES = "sums in float64"
@@ -218,8 +221,8 @@ def _figures(
         whole = {sheet.name: WHOLE} if pathway.head is Task.CLASSIFY else sheet.fields
         for name, field in whole.items():
             part, reference, float_part = (
-                None if array is None else _within(array, field, pathway)
-                for array in (given[one], wanted[one], said[one])
+                None if array is None else _within(array, field, pathway, channels_first=planes)
+                for array, planes in ((given[one], False), (wanted[one], False), (said[one], True))
             )
             if part is None or reference is None:
                 raise RuntimeError(f"the output {one!r} has no answer")
@@ -228,15 +231,14 @@ def _figures(
     return figures
 
 
-def _within(answer: Array, field: Field, pathway: OutputFacts) -> Array:
+def _within(answer: Array, field: Field, pathway: OutputFacts, *, channels_first: bool) -> Array:
     """Return the part of an answer that belongs to a field; the whole of one without pixels.
 
-    answer: (1, H, W, 3) or (1, H, W) as bytes; (1, C, H, W) as the network's floats.
+    answer: (1, H, W, 3) or (1, H, W); (1, C, H, W) with channels_first.
     """
     if pathway.head is Task.CLASSIFY:
         return answer
     rows, columns = (_times(part, pathway.scale) for part in field)
-    channels_first = np.issubdtype(answer.dtype, np.floating)
     return answer[:, :, rows, columns] if channels_first else answer[:, rows, columns]
 
 
@@ -295,7 +297,7 @@ def _figure(
     tolerance, int8 = facts.tolerance, precision is Precision.INT8
     if pathway.head is Task.DENOISE:
         limit = tolerance.least_db(precision)
-        psnr = psnr_db(given, reference, peak=255)
+        psnr = psnr_db(given, _in_bytes(reference, given), peak=255)
         value = None if math.isinf(psnr) else psnr
         return ParityFigure(frame, pathway.output, "psnr_db", value, limit)
     if pathway.head is Task.SEGMENT:
@@ -311,6 +313,21 @@ def _figure(
     worst = math.inf if math.isnan(worst) else worst
     limit = tolerance.int8_probability if int8 else tolerance.probability
     return ParityFigure(frame, pathway.output, "probability", worst, limit)
+
+
+def _in_bytes(pixels: Array, given: Array) -> Array:
+    """Return the reference's image in bytes; halves are rounded as in the image that was given.
+
+    pixels: (1, H, W, 3), uint8, or float32 before rounding. given: (1, H, W, 3) uint8.
+    A network that answers 127.5 to a black frame is right with 127 and with 128: float sums in
+    another order end on either side. In figures such a difference of a byte would look like a
+    fault, of 48 dB where the whole frame is black.
+    """
+    if pixels.dtype == np.uint8:
+        return pixels
+    near = np.abs(given.astype(np.float32) - pixels) <= 0.5 + _HALF_WITHIN
+    found: Array = np.where(near, given, np.rint(pixels)).astype(np.uint8)
+    return found
 
 
 def _preference(said: Array, given: Array, reference: Array) -> Array:

@@ -11,6 +11,7 @@ from torch import nn
 
 import edgeunet as api
 from edgeunet.photographs import shipped_photographs
+from tests.cli.command import edgeunet
 from tests.foreign.exported import with_random_statistics, write_onnx
 from tests.foreign.plain_networks import ESPCN, DnCNN, UNet
 
@@ -57,3 +58,6 @@ def test_own_frames_give_the_ranges(name: str, own_set: Path, tmp_path: Path) ->
     with api.open_bundle(target) as loaded:
         found = loaded.run(np.zeros((*SIZE, 3), np.uint8))
     assert set(found) == {"labels" if metric == "label_share" else "image"}
+    message, hint = edgeunet("build", target, "--trtexec", "--for-version", "10.3").failure
+    assert message.startswith("int8.bundle is quantized for onnxruntime")
+    assert hint == "export it again with --int8 --target tensorrt"

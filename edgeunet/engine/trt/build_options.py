@@ -6,9 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeunet.bundle.manifest import Manifest
 from edgeunet.engine.trt.provider import Provider
 from edgeunet.errors import EngineError, UsageError
-from edgeunet.specs import Precision
+from edgeunet.specs import Engine, Precision
 
 LEVELS = range(6)
 MOST_AUX_STREAMS = 7
@@ -72,6 +73,17 @@ class BuildOptions:
                 ("auxiliary streams", self.aux_streams),
             )
             if value is not None
+        )
+
+
+def check_integers(manifest: Manifest, name: str) -> None:
+    """Raise UsageError for a bundle whose integers are for another engine. name: of the bundle."""
+    quantized = manifest.quantization
+    if quantized is not None and quantized.target != Engine.TENSORRT.value:
+        raise UsageError(
+            f"{name} is quantized for {quantized.target}, whose integers TensorRT does not compute "
+            "with",
+            hint="export it again with --int8 --target tensorrt",
         )
 
 
