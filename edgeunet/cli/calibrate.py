@@ -171,4 +171,4 @@ def _report(made: MadeSet, *, as_json: bool) -> None:
         note("nobody knows what may be done with the pictures: say so with --licence")
     note(f"wrote {made.path}")
     word = calibration.name if made.path.parent == FOLDER else made.path
-    note(f"use it: edgeunet export --model MODEL --int8 --calibration {word}")
+    note(f"use it: edgeunet export --model MODEL (or --onnx FILE) --int8 --calibration {word}")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgeunet.cli.console import note, print_table
-from edgeunet.evaluate.evaluation import given_in_words
+from edgeunet.evaluate.protocol import given_in_words
 from edgeunet.evaluate.settled import SETTLED_AFTER, UNCOVERED_FRAMES
 from edgeunet.evaluate.temporal import STATIC_THRESHOLD
 from edgeunet.evaluate.truth import PAIRS

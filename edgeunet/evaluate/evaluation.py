@@ -156,11 +156,6 @@ def comparable(noisy: Planes, scale: int) -> Planes:
     return enlarged(noisy, scale) if scale > 1 else noisy
 
 
-def given_in_words(scale: int) -> str:
-    """Return what the answer is compared with, beside the truth: ``noisy`` or ``bicubic``."""
-    return "noisy" if scale == 1 else "bicubic"
-
-
 def evaluate(
     backend: Backend,
     data: DataSet,

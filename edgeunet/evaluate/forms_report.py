@@ -23,10 +23,9 @@ from edgeunet.evaluate.evaluation import (
     Result,
     Row,
     comparable,
-    given_in_words,
     noisy_image,
 )
-from edgeunet.evaluate.protocol import NoiseKind, level_in_words
+from edgeunet.evaluate.protocol import NoiseKind, given_in_words, level_in_words
 from edgeunet.evaluate.truth import DataSet, Sample
 from edgeunet.network_facts import NetworkFacts
 from edgeunet.pixels import as_bytes

@@ -60,6 +60,11 @@ def level_in_words(noise: str, sigma: float | None) -> str:
     return NoiseKind(noise).words if sigma is None else f"sigma {sigma:g}"
 
 
+def given_in_words(scale: int) -> str:
+    """Return what the answer is compared with, beside the truth: ``noisy`` or ``bicubic``."""
+    return "noisy" if scale == 1 else "bicubic"
+
+
 def parse_sigmas(text: str) -> tuple[float, ...]:
     """Read noise levels such as ``0,15,25,50``.
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from edgeunet.evaluate.evaluation import Figures, given_in_words
+from edgeunet.evaluate.evaluation import Figures
 from edgeunet.evaluate.forms_report import WINDOW, Candidate, Colour, Scene
 from edgeunet.evaluate.gain_chart import gain_charts
-from edgeunet.evaluate.protocol import level_in_words
+from edgeunet.evaluate.protocol import given_in_words, level_in_words
 from edgeunet.evaluate.report_document import Evaluated, Report
 from edgeunet.evaluate.report_measures import MEASURES, Measure
 from edgeunet.html_page import figure_of, html_of

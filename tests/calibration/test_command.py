@@ -350,6 +350,6 @@ def test_a_set_by_name_from_the_current_folder(
     assert ran.code == 0, ran.err
     assert ran.notes[-2:] == [
         f"wrote {Path('calibration', 'kitchen.toml')}",
-        "use it: edgeunet export --model MODEL --int8 --calibration kitchen",
+        "use it: edgeunet export --model MODEL (or --onnx FILE) --int8 --calibration kitchen",
     ]
     assert len(list(frames(load_calibration_set("kitchen")))) == 4 * COUNT
