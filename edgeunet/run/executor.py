@@ -107,8 +107,8 @@ class Executor:
         self._on_note = on_note
         # What onnxruntime is predicted to take here; None where that is not known.
         self.predicted_bytes = None if opened.promise is None else opened.promise.predicted_bytes
-        first = None if on_note is None else FirstFrame(self.predicted_bytes)
-        self._first: FirstFrame | None = first
+        frame_bytes = 3 * manifest.height * manifest.width
+        self._first: FirstFrame | None = FirstFrame(self.predicted_bytes, frame_bytes)
 
     def run_in_rows(self, image: Image, on_rows: OnRows) -> Mapping[str, Array]:
         """Run a frame, and hand the image ``in_rows`` on, if ``gives_rows``; else as ``run``."""

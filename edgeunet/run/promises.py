@@ -20,13 +20,14 @@ KNOWN_VERSIONS = ("1.32",)
 
 # Set aside on top of a prediction for what was not measured.
 _MARGIN = 1.25
-# The first frame may take this much more than predicted before anybody is told: the process does
-# other things as well.
+# The first frame may take this much more than predicted before anybody is told: other threads read
+# the next frames and write videos meanwhile.
 _TOLERANCE = 1.1
-_TOLERANCE_BYTES = 4 << 20
+_TOLERANCE_BYTES = 16 << 20
+_TOLERATED_FRAMES = 4
 # Measured: a thread more than the predicted ones takes 10 to 20 KiB, most of it as its stacks.
 _STACK_BYTES = 24 << 10
-_RESIDENT = Path("/proc/self/statm")
+_STATUS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,13 @@ def usable_cores() -> int:
 class FirstFrame:
     """Holds what the first frame takes against the prediction (Linux)."""
 
-    def __init__(self, predicted_bytes: int | None) -> None:
-        """Note the memory that the process has now, before the first frame."""
+    def __init__(self, predicted_bytes: int | None, frame_bytes: int) -> None:
+        """Note the memory that the process has now, before the first frame.
+
+        frame_bytes: size of a frame of three bytes per pixel.
+        """
         self._predicted_bytes = predicted_bytes
+        self._tolerated_bytes = _TOLERANCE_BYTES + _TOLERATED_FRAMES * frame_bytes
         self._before = None if predicted_bytes is None else _resident_bytes()
 
     def note(self) -> str | None:
@@ -100,7 +105,7 @@ class FirstFrame:
         if self._predicted_bytes is None or self._before is None or now is None:
             return None
         taken = now - self._before
-        if taken <= self._predicted_bytes * _TOLERANCE + _TOLERANCE_BYTES:
+        if taken <= self._predicted_bytes * _TOLERANCE + self._tolerated_bytes:
             return None
         predicted = format_bytes(self._predicted_bytes)
         return (
@@ -184,7 +189,12 @@ def _version() -> str:
 
 
 def _resident_bytes() -> int | None:
+    """Return the memory that this process holds of its own, without pages of files.
+
+    Such pages are mostly code, which other threads load as well: those that read and write videos.
+    """
     try:
-        return int(_RESIDENT.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
+        fields = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines())
+        return sum(int(fields[name].split()[0]) << 10 for name in ("RssAnon", "RssShmem"))
+    except (OSError, ValueError, KeyError, IndexError):
         return None

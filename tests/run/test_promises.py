@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 
 import msgspec
@@ -198,9 +199,23 @@ def test_a_first_frame_within_the_prediction_is_not_mentioned(
 ) -> None:
     resident = iter([100 * MIB, 110 * MIB])
     monkeypatch.setattr(promises, "_resident_bytes", lambda: next(resident))
-    assert FirstFrame(10 * MIB).note() is None
+    assert FirstFrame(10 * MIB, 0).note() is None
     monkeypatch.setattr(promises, "_resident_bytes", lambda: None)
-    assert FirstFrame(1).note() is None, "nothing can be said where memory cannot be read"
+    assert FirstFrame(1, 0).note() is None, "nothing can be said where memory cannot be read"
+
+
+def test_a_file_that_is_read_is_not_the_frames_memory(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(32 * MIB))
+    first = FirstFrame(MIB, 0)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as pages:
+        assert pages.find(b"x") == -1
+        assert first.note() is None
+    taken = np.ones(32 * MIB, np.uint8)
+    said = first.note()
+    assert said is not None
+    assert "the first frame took 3" in said
+    assert taken[-1] == 1
 
 
 @pytest.mark.parametrize(
