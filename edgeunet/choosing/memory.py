@@ -68,6 +68,33 @@ class Wanted:
         )
         return request if self.fixed or self.board is not None else None
 
+    def refuse_for(
+        self, name: str, kind: str, *, size: tuple[int, int] | None, precision: str
+    ) -> None:
+        """Raise UsageError for options that a finished network cannot follow.
+
+        name: what the user called it. kind: what it is, as text: "file", "module" or "bundle".
+        size: its (height, width) in pixels; None if it has no frame input.
+        precision: its precision, as text.
+        """
+        hint = f"leave the option out, or give a model's name instead of a {kind}"
+        if self.size is not None and self.size != size:
+            fixed = "has no frame input" if size is None else f"is fixed at {format_size(*size)}"
+            raise UsageError(
+                f"a size of {format_size(*self.size)} contradicts {name}, which {fixed}", hint=hint
+            )
+        if self.precision is not None and self.precision != precision:
+            raise UsageError(
+                f"precision {self.precision} contradicts {name}, which is {precision}", hint=hint
+            )
+        if self.fixed:
+            raise UsageError(
+                f"a budget, windows or processors cannot change {name}: it is planned already",
+                hint=hint,
+            )
+        if self.width is not None:
+            raise UsageError(f"a width cannot change {name}: its channels are fixed", hint=hint)
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -130,7 +157,7 @@ def _of_file(
     if axes.shapes and report.frame is None:
         # The size has become that of an input which is no single image, such as (C, H, W).
         wanted = replace(wanted, size=None)
-    _refuse_contradictions(name, "file", wanted, report)
+    wanted.refuse_for(name, "file", size=report.frame, precision=report.precision)
     if folder is not None:
         check_weights(path)
         if axes.shapes:
@@ -162,7 +189,7 @@ def _of_module(module: TorchModule, wanted: Wanted) -> Subject:
     except ModuleNotFoundError as error:
         raise missing_package(error, purpose="exporting a module", extra="export") from error
     report = analyse(view_of_module(module, *wanted.size), model=name)
-    _refuse_contradictions(name, "module", wanted, report)
+    wanted.refuse_for(name, "module", size=report.frame, precision=report.precision)
     return Subject(report, None)
 
 
@@ -171,7 +198,7 @@ def _of_bundle(path: Path, wanted: Wanted) -> Subject:
     from edgeunet.bundle.figures import report_of_bundle
 
     report = report_of_bundle(open_bundle(path))
-    _refuse_contradictions(path.name, "bundle", wanted, report)
+    wanted.refuse_for(path.name, "bundle", size=report.frame, precision=report.precision)
     return Subject(report, path)
 
 
@@ -239,25 +266,3 @@ def _of_graphs(
     )
     bundle = draft_bundle(order, folder / f"{graphs.facts.name}.bundle", graphs=graphs, plan=plan)
     return Subject(report, bundle.path, whole, runs_whole)
-
-
-def _refuse_contradictions(name: str, kind: str, wanted: Wanted, report: MemoryReport) -> None:
-    """Raise UsageError for options that a file or a bundle cannot follow."""
-    hint = f"leave the option out, or give a model's name instead of a {kind}"
-    if wanted.size is not None and wanted.size != report.frame:
-        fixed = f"is fixed at {report.size}" if report.frame else "has no frame input"
-        raise UsageError(
-            f"a size of {format_size(*wanted.size)} contradicts {name}, which {fixed}", hint=hint
-        )
-    if wanted.precision is not None and wanted.precision != report.precision:
-        raise UsageError(
-            f"precision {wanted.precision} contradicts {name}, which is {report.precision}",
-            hint=hint,
-        )
-    if wanted.fixed:
-        raise UsageError(
-            f"a budget, windows or processors cannot change {name}: it is planned already",
-            hint=hint,
-        )
-    if wanted.width is not None:
-        raise UsageError(f"a width cannot change {name}: its channels are fixed", hint=hint)

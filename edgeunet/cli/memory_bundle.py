@@ -17,7 +17,6 @@ from edgeunet.choosing.networks import is_bundle
 from edgeunet.cli.console import note, print_json, print_table
 from edgeunet.cli.memory_device import print_fit
 from edgeunet.cli.memory_tables import print_measured
-from edgeunet.errors import UsageError
 from edgeunet.processors import PROCESSOR_CLASSES, this_processor
 from edgeunet.run.promises import promise_of
 from edgeunet.units import format_bytes, format_size
@@ -117,7 +116,8 @@ def memory_from_manifest(
     Raises UsageError for options that only a MODEL can follow.
     """
     manifest = open_bundle(path).manifest
-    _refuse_contradictions(path.name, manifest, wanted)
+    size = (manifest.height, manifest.width)
+    wanted.refuse_for(path.name, "bundle", size=size, precision=manifest.precision)
     measured = None if measuring is None else measured_by(measuring, path)
     promise = promise_of(manifest)
     fit = None if board is None else _fit(manifest, promise.predicted_bytes, board)
@@ -189,26 +189,3 @@ def _fit(manifest: Manifest, predicted: int | None, board: str) -> Any:
     memory = manifest.memory
     activations = max(memory.arena_bytes, predicted or 0)
     return BoardFit(find_board(board), activations, memory.weight_bytes, memory.io_bytes)
-
-
-def _refuse_contradictions(name: str, manifest: Manifest, wanted: Wanted) -> None:
-    hint = "leave the option out, or give a model's name instead of a bundle"
-    size = (manifest.height, manifest.width)
-    if wanted.size is not None and wanted.size != size:
-        raise UsageError(
-            f"a size of {format_size(*wanted.size)} contradicts {name}, which is fixed at "
-            f"{format_size(*size)}",
-            hint=hint,
-        )
-    if wanted.precision is not None and wanted.precision is not manifest.precision:
-        raise UsageError(
-            f"precision {wanted.precision} contradicts {name}, which is {manifest.precision}",
-            hint=hint,
-        )
-    if wanted.fixed:
-        raise UsageError(
-            f"a budget, windows or processors cannot change {name}: it is planned already",
-            hint=hint,
-        )
-    if wanted.width is not None:
-        raise UsageError(f"a width cannot change {name}: its channels are fixed", hint=hint)
