@@ -293,9 +293,11 @@ def steady(bundle: Bundle, folder: Path, frames: int, minutes: float) -> dict[st
 
     original = Executor.run
 
-    def counted(self: Executor, image: Image) -> Mapping[str, Array]:
+    def counted(
+        self: Executor, image: Image, into: Mapping[str, Array] | None = None
+    ) -> Mapping[str, Array]:
         Flaky.wanted.release()
-        return original(self, image)
+        return original(self, image, into)
 
     known = sources.SCHEMES["rtsp"]
     first_wait_s = reconnecting._FIRST_WAIT_S

@@ -179,6 +179,13 @@ class Session(Protocol):
         """Run once. The returned arrays belong to the session: the next run overwrites them."""
         ...
 
+    def write_to(self, name: str, array: Array) -> None:
+        """Write an output into another array from the next run on.
+
+        array: contiguous, of the output's shape and dtype.
+        """
+        ...
+
     def close(self) -> None: ...
 
     def __enter__(self) -> Session: ...

@@ -81,8 +81,9 @@ class OnnxRuntimeSession:
     """One graph on the CPU. Every shape is fixed; outputs live in buffers made once.
 
     outputs: the caller's contiguous arrays to write results into, by name; the session makes
-    the others. pool: what is set aside for activations; sessions that are given the same ``Pool``
-    share one arena. on_note: is told when there is no arena of that size to be had.
+    the others, and ``write_to`` exchanges them. pool: what is set aside for activations; sessions
+    that are given the same ``Pool`` share one arena. on_note: is told when there is no arena of
+    that size to be had.
     """
 
     engine = Engine.ONNXRUNTIME
@@ -114,12 +115,14 @@ class OnnxRuntimeSession:
             spec.name: given[spec.name] if spec.name in given else spec.empty()
             for spec in self.outputs
         }
-        for spec in self.outputs:
-            buffer = self._buffers[spec.name]
-            self._check_array(spec, buffer)
-            self._binding.bind_output(
-                spec.name, "cpu", 0, buffer.dtype.type, spec.shape, buffer.ctypes.data
-            )
+        for name, buffer in self._buffers.items():
+            self.write_to(name, buffer)
+
+    def write_to(self, name: str, array: Array) -> None:
+        spec = next(spec for spec in self.outputs if spec.name == name)
+        self._check_array(spec, array)
+        self._buffers[name] = array
+        self._binding.bind_output(name, "cpu", 0, array.dtype.type, spec.shape, array.ctypes.data)
 
     def run(self, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
         """Run once. The arrays returned are the session's own: the next run overwrites them.

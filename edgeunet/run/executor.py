@@ -24,7 +24,6 @@ from edgeunet.run.engine_choice import (
     open_space,
     open_without_gpu,
 )
-from edgeunet.run.export_command import export_command
 from edgeunet.run.float_frames import Rounding
 from edgeunet.run.promises import FirstFrame
 from edgeunet.run.scene_cut import SceneCut
@@ -108,17 +107,22 @@ class Executor:
         # What onnxruntime is predicted to take here; None where that is not known.
         self.predicted_bytes = None if opened.promise is None else opened.promise.predicted_bytes
         frame_bytes = 3 * manifest.height * manifest.width
-        self._first: FirstFrame | None = FirstFrame(self.predicted_bytes, frame_bytes)
+        self._first = FirstFrame(self.predicted_bytes, frame_bytes) if on_note else None
 
-    def run_in_rows(self, image: Image, on_rows: OnRows) -> Mapping[str, Array]:
+    def run_in_rows(
+        self, image: Image, on_rows: OnRows, into: Mapping[str, Array] | None = None
+    ) -> Mapping[str, Array]:
         """Run a frame, and hand the image ``in_rows`` on, if ``gives_rows``; else as ``run``."""
         if isinstance(self._space, HostSpace):
             self._space.on_rows = on_rows
-        return self.run(image)
+        return self.run(image, into)
 
-    def run(self, image: Image) -> Mapping[str, Array]:
+    def run(self, image: Image, into: Mapping[str, Array] | None = None) -> Mapping[str, Array]:
         """Run every stage on a frame. The next run overwrites the returned arrays.
 
+        into: arrays of the caller for outputs, by name: contiguous, of the output's shape and
+            dtype. They are returned, and only a run that is given them overwrites them.
+            onnxruntime writes there; what comes from a GPU or is rounded is copied.
         Raises SourceError when the frame does not have the bundle's size, and EngineError after
         ``close`` or while another thread runs a frame, because both would use the same buffers.
         """
@@ -141,6 +145,8 @@ class Executor:
                     self._forget()
                 if self._first_of_clip:
                     self._repeat(image)
+                if isinstance(self._space, HostSpace):
+                    self._space.write_to({} if self._rounding or into is None else into)
                 answers = self._space.run(image)
             except EngineError:
                 # Half a frame may have been written over the memory.
@@ -151,7 +157,9 @@ class Executor:
                 note, self._first = self._first.note(), None
                 if note is not None:
                     self._on_note(note)
-            return answers if self._rounding is None else self._rounding.of(answers)
+            if self._rounding is not None:
+                answers = self._rounding.of(answers)
+            return answers if into is None else _in(answers, into)
         finally:
             self._busy.release()
 
@@ -379,22 +387,11 @@ class Executor:
         )
 
 
-def check_size(bundle: Bundle, name: str, height: int, width: int) -> None:
-    """Raise SourceError when a source's size is not the bundle's. The hint has a fitting export.
-
-    name: the source, for the message.
-    height, width: size of the source in pixels.
-    """
-    manifest = bundle.manifest
-    if (height, width) == (manifest.height, manifest.width):
-        return
-    smallest = manifest.network.smallest_side
-    if min(height, width) < smallest:
-        hint = f"give a source of {smallest} pixels or more on each side"
-    else:
-        hint = f"make a bundle of its size: {export_command(manifest, (height, width))}"
-    raise SourceError(
-        f"{name!r} is {format_size(height, width)}, {bundle.path.name} takes "
-        f"{format_size(manifest.height, manifest.width)}",
-        hint=hint,
-    )
+def _in(answers: Mapping[str, Array], arrays: Mapping[str, Array]) -> Mapping[str, Array]:
+    """Return the answers with some of them in these arrays."""
+    found = dict(answers)
+    for name in arrays.keys() & answers.keys():
+        if arrays[name] is not answers[name]:
+            np.copyto(arrays[name], answers[name])
+            found[name] = arrays[name]
+    return found

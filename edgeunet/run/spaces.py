@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from edgeunet.bundle.manifest import StageEntry
+from edgeunet.errors import EngineError
 from edgeunet.specs import FRAME, Array, Image, Session, TensorSpec
 from edgeunet.window_turns import pieces_of
 
@@ -142,7 +143,7 @@ class Space(Protocol[TensorT]):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True)
+@dataclass
 class HostCopy:
     """A copy from one array view to another of equal shape."""
 
@@ -152,11 +153,20 @@ class HostCopy:
     def __call__(self) -> None:
         np.copyto(self.target, self.source)
 
+    def read_from(self, part: Index, array: Array) -> None:
+        """Take a part of another array for the source."""
+        self.source = array[part]
+
+    def write_to(self, place: Index, array: Array) -> None:
+        """Take a part of another array for the target."""
+        self.target = array[place]
+
 
 class HostSpace:
     """A ``Space`` of numpy arrays.
 
     The caller's frame is used without a copy, unless it must be padded or converted to floats.
+    Outputs are written into arrays of its own, or into those of ``write_to``.
     on_rows: called with the rows of the output that ``give_rows`` named, as soon as they are final.
     """
 
@@ -166,7 +176,10 @@ class HostSpace:
         """open_stage: what opens stages, for every worker."""
         self._open_stage = open_stage
         self._sessions: list[Session] = []
+        self._own_outputs: dict[str, Array] = {}
         self._outputs: dict[str, Array] = {}
+        # Per output, what has to know where it lies.
+        self._followers: dict[str, list[Callable[[Array], object]]] = {}
         self._in_rows = ""
         self.on_rows: OnRows | None = None
         self._pixels: Array | None = None
@@ -182,9 +195,9 @@ class HostSpace:
         return frame
 
     def output(self, spec: TensorSpec) -> Array:
-        array = self._outputs[spec.name] = (
-            _fresh(spec.size_bytes).view(spec.dtype).reshape(spec.shape)
-        )
+        array: Array = _fresh(spec.size_bytes).view(spec.dtype).reshape(spec.shape)
+        self._own_outputs[spec.name] = self._outputs[spec.name] = array
+        self._followers[spec.name] = []
         return array
 
     def block(self, size_bytes: int, purpose: str) -> Array:
@@ -208,12 +221,19 @@ class HostSpace:
         session = self._open_stage[lane](stage, outputs)
         self._sessions.append(session)
         feeds = dict(inputs)
+        for name, array in inputs.items():
+            self._follow(array, functools.partial(feeds.__setitem__, name))
+        for name, array in outputs.items():
+            self._follow(array, functools.partial(session.write_to, name))
         if self._pixels is None and FRAME in feeds:
             self._feeds_with_frame.append(feeds)
         return Opened(lambda: session.run(feeds), session.inputs, session.outputs)
 
     def copy(self, source: Array, part: Index, target: Array, place: Index) -> HostCopy:
-        return HostCopy(source[part], target[place])
+        copy = HostCopy(source[part], target[place])
+        self._follow(source, functools.partial(copy.read_from, part))
+        self._follow(target, functools.partial(copy.write_to, place))
+        return copy
 
     def read(self, tensor: Array) -> Array:
         copied: Array = tensor.copy()
@@ -243,6 +263,32 @@ class HostSpace:
     def ready(self, calls: Sequence[Call]) -> None:
         self._calls = tuple(calls)
 
+    def write_to(self, arrays: Mapping[str, Array]) -> None:
+        """Have the next run write outputs into these arrays, and the others into its own.
+
+        arrays: by output name; contiguous, of the output's shape and dtype. An output that is
+            handed on in rows stays where it is.
+        Raises EngineError for an array that does not fit.
+        """
+        for name, own in self._own_outputs.items():
+            array = own if name == self._in_rows else arrays.get(name, own)
+            if array is not self._outputs[name]:
+                fits = array.shape == own.shape and array.dtype == own.dtype
+                if not fits or not array.flags.c_contiguous:
+                    raise EngineError(
+                        f"the array for {name!r} is {array.dtype} {array.shape}, or has gaps",
+                        hint=f"give a contiguous one of {own.dtype} {own.shape}",
+                    )
+                self._outputs[name] = array
+                for follow in self._followers[name]:
+                    follow(array)
+
+    def _follow(self, array: Array, move: Callable[[Array], object]) -> None:
+        """Call ``move`` whenever an output lies elsewhere. array: the output, or another tensor."""
+        for name, own in self._own_outputs.items():
+            if own is array:
+                self._followers[name].append(move)
+
     def run(self, image: Image) -> Mapping[str, Array]:
         if self._pixels is not None:
             np.copyto(self._pixels, image)
@@ -252,15 +298,15 @@ class HostSpace:
             feeds[FRAME] = given
         for call in self._calls:
             call()
-        if self._in_rows:
-            return {name: a for name, a in self._outputs.items() if name != self._in_rows}
-        return self._outputs
+        return {name: a for name, a in self._outputs.items() if name != self._in_rows}
 
     def close(self) -> None:
         for session in self._sessions:
             session.close()
         self._sessions.clear()
+        self._own_outputs.clear()
         self._outputs.clear()
+        self._followers.clear()
         self._feeds_with_frame.clear()
         self._calls = ()
         self._pixels = None

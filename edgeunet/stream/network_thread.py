@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 from edgeunet.media.capture import LiveSource, ReadAhead
 from edgeunet.media.frames import Frame
 from edgeunet.media.sinks.row_pictures import RowPicture
-from edgeunet.specs import Array, Image, Task
+from edgeunet.specs import Image, Task
 from edgeunet.stream.activity import Activity
 from edgeunet.stream.added_noise import GaussianNoise
 from edgeunet.stream.class_events import ClassEvent
@@ -142,10 +142,7 @@ class NetworkThread:
         return None if self._last_s is None else time.monotonic() - self._last_s
 
     def _needed_outputs(self, options: RunOptions) -> frozenset[str]:
-        """Return the outputs that are copied for what comes after the network.
-
-        The network's thread copies them, and the next frame waits for it.
-        """
+        """Return the outputs that are kept for what comes after the network."""
         opened = self._opened
         manifest = opened.bundle.manifest
         if opened.watcher is not None or any(isinstance(sink, SlotSink) for sink in opened.sinks):
@@ -183,29 +180,29 @@ class NetworkThread:
             if self._forgets or frame.reconnections != self._reconnections:
                 self._opened.executor.restart()
                 self._reconnections = frame.reconnections
-            outputs = self._run(frame, seen, slot)
+            self._run(frame, seen, slot)
             self.meter.add_latency(_MS_PER_S * (time.perf_counter() - before_s))
         if frame.arrived_s is not None:
             self.meter.add_age(_MS_PER_S * (time.monotonic() - frame.arrived_s))
-        slot.fill(frame, seen, outputs)
+        slot.fill(frame, seen)
         self._last_s = time.monotonic()
         self.frames += 1
         self._answered.put(slot)
 
-    def _run(self, frame: Frame, seen: Image, slot: Slot) -> Mapping[str, Array]:
-        """Run the network; where the sink takes rows, they are written as they come."""
+    def _run(self, frame: Frame, seen: Image, slot: Slot) -> None:
+        """Run the network into a slot; where the sink takes rows, they are written as they come."""
         opened = self._opened
         if opened.row_sink is None:
-            return opened.executor.run(seen)
+            opened.executor.run(seen, slot.buffers)
+            return
         path = opened.row_sink.path_of(frame)
         picture = RowPicture(path, opened.shape.height, opened.shape.width)
         try:
-            outputs = opened.executor.run_in_rows(seen, picture.add)
+            opened.executor.run_in_rows(seen, picture.add, slot.buffers)
         except BaseException:
             picture.drop()
             raise
         slot.picture = picture
-        return outputs
 
     def _deliver(self) -> None:
         try:

@@ -20,7 +20,8 @@ from edgeunet.media.sinks.leftovers import recover
 from edgeunet.media.sinks.row_pictures import TakesRows
 from edgeunet.media.sources import LiveOptions, check_source, is_live, open_source
 from edgeunet.run.engine_choice import Note
-from edgeunet.run.executor import Executor, check_size
+from edgeunet.run.executor import Executor
+from edgeunet.run.source_size import check_size
 from edgeunet.stream.class_events import EventWatcher
 from edgeunet.stream.compose import Composer, View, choose_view
 from edgeunet.stream.preview.preview_options import PreviewOptions

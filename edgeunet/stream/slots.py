@@ -20,8 +20,8 @@ class Slot:
 
     frame: the source's frame.
     seen: what the network saw, (H, W, 3) uint8 BGR: the frame, or the frame with noise added.
-    outputs: those of the network's outputs that the run needs, by name; denoised ones are mixed by
-        the run's strength.
+    buffers: arrays for those of the network's outputs that the run needs, by name.
+    outputs: the network's outputs in ``buffers``; denoised ones are mixed by the run's strength.
     image: the view that sinks write, (h, w, 3) uint8 BGR, after ``compose``.
     picture: the file that the view was written to row by row; None where it is in ``image``.
     users: how many still need it; the pool counts them.
@@ -46,31 +46,28 @@ class Slot:
         size = (manifest.height, manifest.width)
         self._noisy = np.empty((*size, 3), np.uint8) if noisy else None
         # np.empty takes no memory before it is written to: an unused slot costs nothing.
-        self._buffers: dict[str, Array] = {
+        self.buffers: Mapping[str, Array] = {
             entry.name: entry.spec(*size).empty()
             for entry in manifest.outputs
             if entry.name in needed
         }
-        self.outputs: Mapping[str, Array] = self._buffers
+        self.outputs: Mapping[str, Array] = self.buffers
         self.picture: RowPicture | None = None
         self.users = 0
 
-    def fill(self, frame: Frame, seen: Image, outputs: Mapping[str, Array]) -> None:
-        """Copy what the next frame would overwrite. The source's frame itself is not copied."""
+    def fill(self, frame: Frame, seen: Image) -> None:
+        """Take the frame whose answers are in ``buffers``. The source's frame is not copied."""
         self.frame = frame
         self.seen = seen
         if self._noisy is not None:
             np.copyto(self._noisy, seen)
             self.seen = self._noisy
-        for name, buffer in self._buffers.items():
-            if name in outputs:
-                np.copyto(buffer, outputs[name])
 
     def blend(self) -> None:
         """Mix the denoised output with the frame by the run's strength."""
-        self.outputs = self._buffers
+        self.outputs = self.buffers
         if self._blender is not None:
-            self.outputs = self._blender.blended(self.seen, self._buffers)
+            self.outputs = self._blender.blended(self.seen, self.buffers)
 
     def compose(self) -> None:
         """Make ``image``, unless it was written row by row."""

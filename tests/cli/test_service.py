@@ -8,12 +8,13 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from edgeunet.run.executor import Executor
-from edgeunet.specs import Image
+from edgeunet.specs import Array, Image
 from edgeunet.stream import RunOptions, run_pipeline
 from edgeunet.stream.run_summary import RunStatus
 from edgeunet.stream.service.notifications import SystemdNotifier
@@ -168,10 +169,10 @@ def test_a_hang_is_answered_by_a_missing_watchdog_and_a_named_stage(
     release, hanging = threading.Event(), threading.Event()
     original = Executor.run
 
-    def run(self: Executor, image: Image) -> object:
+    def run(self: Executor, image: Image, into: Mapping[str, Array]) -> object:
         if hanging.is_set():
             release.wait(30)
-        return original(self, image)
+        return original(self, image, into)
 
     monkeypatch.setattr(Executor, "run", run)
     notifier = SystemdNotifier()

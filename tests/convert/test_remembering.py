@@ -132,6 +132,20 @@ def test_windows_say_what_whole_frames_say_over_many_frames(
     assert all(not np.array_equal(a, b) for a, b in itertools.pairwise(answers))
 
 
+def test_a_memory_is_right_wherever_the_answers_go(whole: Bundle, windowed: Bundle) -> None:
+    """What is kept is copied from the output, which two arrays of the caller hold in turn."""
+    for bundle in (whole, windowed):
+        one, other = (Executor(bundle, "onnxruntime", threads=1) for _ in range(2))
+        arrays = [np.zeros((1, HEIGHT, WIDTH, 3), np.uint8) for _ in range(2)]
+        for number, image in enumerate(frames(5)):
+            array = arrays[number % 2]
+            given = one.run(image, {"denoised": array})["denoised"]
+            assert given is array
+            assert np.array_equal(given, other.run(image)["denoised"])
+            memories = zip(one.memory().items(), other.memory().items(), strict=True)
+            assert all(a == b and np.array_equal(x, y) for (a, x), (b, y) in memories)
+
+
 def test_a_memory_is_forgotten_copied_and_given_back(whole: Bundle) -> None:
     executor = Executor(whole, "onnxruntime", threads=1)
     first, second, third = frames(3)

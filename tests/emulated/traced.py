@@ -87,6 +87,9 @@ class _Traced:
             self.events = [e - _OVERRUN_BYTES if e > 0 else e for e in self._memory.events]
         return made
 
+    def write_to(self, name: str, array: Array) -> None:
+        self._session.write_to(name, array)
+
     def close(self) -> None:
         self._session.close()
 

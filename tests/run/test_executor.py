@@ -14,7 +14,8 @@ from edgeunet.bundle import Bundle, write_bundle
 from edgeunet.bundle.manifest import Manifest
 from edgeunet.errors import BundleError, EdgeUnetError, EngineError, SourceError
 from edgeunet.recipes import load_recipe
-from edgeunet.run.executor import Executor, check_size
+from edgeunet.run.executor import Executor
+from edgeunet.run.source_size import check_size
 from edgeunet.specs import Array, Image, Precision, Task
 from tests.bundle.tiny import (
     tiny_bundle,

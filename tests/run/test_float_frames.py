@@ -20,7 +20,8 @@ from edgeunet.engine.trt.build_options import BuildOptions
 from edgeunet.engine.trt.trtexec import trtexec_commands
 from edgeunet.errors import BundleError, SourceError, UsageError
 from edgeunet.planning.request import PlanRequest
-from edgeunet.run.executor import Executor, check_size
+from edgeunet.run.executor import Executor
+from edgeunet.run.source_size import check_size
 from edgeunet.specs import FrameType, Precision
 from tests.convert.small import small
 from tests.engine.simulated_gpu import Gpu

@@ -32,6 +32,9 @@ class AddsOne:
         np.add(given, 1, out=self._output)
         return {}
 
+    def write_to(self, name: str, array: Array) -> None:
+        self._output = array
+
     def close(self) -> None: ...
 
     def __enter__(self) -> Session:

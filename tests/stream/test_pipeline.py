@@ -264,12 +264,12 @@ def test_a_failing_engine_keeps_the_frames_before_it(
     original = Executor.run
     calls = 0
 
-    def fail(self: Executor, image: np.ndarray) -> object:
+    def fail(self: Executor, image: np.ndarray, into: Mapping[str, Array]) -> object:
         nonlocal calls
         calls += 1
         if calls == 4:
             raise EngineError("out of memory", hint="buy more")
-        return original(self, image)
+        return original(self, image, into)
 
     monkeypatch.setattr(Executor, "run", fail)
     with pytest.raises(EngineError) as caught:
@@ -321,9 +321,9 @@ def test_a_camera_that_comes_back_starts_anew(
         frame = read(self)
         return frame and dataclasses.replace(frame, reconnections=frame.index // 3)
 
-    def noted(self: Executor, image: Image) -> Mapping[str, Array]:
+    def noted(self: Executor, image: Image, into: Mapping[str, Array]) -> Mapping[str, Array]:
         seen.append("frame")
-        return answer(self, image)
+        return answer(self, image, into)
 
     monkeypatch.setattr(PatternSource, "read", with_losses)
     monkeypatch.setattr(Executor, "run", noted)
@@ -352,9 +352,9 @@ def test_a_live_source_reports_what_it_dropped(
 
     original = Executor.run
 
-    def slow(self: Executor, image: np.ndarray) -> object:
+    def slow(self: Executor, image: np.ndarray, into: Mapping[str, Array]) -> object:
         time.sleep(0.03)
-        return original(self, image)
+        return original(self, image, into)
 
     monkeypatch.setattr(Executor, "run", slow)
     summary = run(bundle, "test://?frames=20&fps=200&live=1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from edgeunet.bundle import Bundle
 from edgeunet.errors import SinkError
 from edgeunet.media.frames import Frame
 from edgeunet.media.sinks import NoSink
+from edgeunet.media.sources.pattern import PatternSource
 from edgeunet.run.executor import Executor
-from edgeunet.specs import Image
+from edgeunet.specs import Array, Image
 from edgeunet.stream import RunOptions, RunSummary, opening, run_pipeline
 from edgeunet.stream.run_summary import RunStatus
 from tests.bundle.tiny import tiny_bundle
@@ -38,8 +40,10 @@ class Told(NoSink):
     def write(self, image: Image, frame: Frame) -> bool:
         if len(self.images) == self._fail_at:
             raise SinkError(f"{self.name} is broken", hint="mend it")
+        before = image.copy()
         time.sleep(self._wait_s)
-        self.images.append(image.copy())
+        assert np.array_equal(image, before), "it was written over while the sink was at it"
+        self.images.append(before)
         self.indices.append(frame.index)
         return True
 
@@ -55,7 +59,7 @@ def bundle(tmp_path: Path) -> Bundle:
 def run(bundle: Bundle, source: str, monkeypatch: pytest.MonkeyPatch, *sinks: NoSink) -> RunSummary:
     by_name = {sink.name: sink for sink in sinks}
     monkeypatch.setattr(opening, "open_sink", lambda text, *_: by_name[text])
-    return run_pipeline(RunOptions(source, bundle.path, tuple(by_name)))
+    return run_pipeline(RunOptions(source, bundle.path, tuple(by_name), view="denoised"))
 
 
 def test_every_sink_gets_every_frame_of_a_file(
@@ -91,6 +95,32 @@ def test_a_slow_sink_of_a_live_source_misses_frames_and_delays_nobody(
     for index, image in zip(slow.indices, slow.images, strict=True):
         if index in by_index:
             assert np.array_equal(image, by_index[index])
+
+
+@pytest.mark.parametrize("source", [PATTERN, LIVE])
+def test_answers_stay_while_slow_sinks_hold_them(
+    source: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network writes them where sinks read them, and goes on with the next frame meanwhile."""
+    seen: dict[int, Image] = {}
+    read = PatternSource.read
+
+    def noted(self: PatternSource) -> Frame | None:
+        frame = read(self)
+        if frame is not None:
+            seen[frame.index] = frame.image.copy()
+        return frame
+
+    monkeypatch.setattr(PatternSource, "read", noted)
+    sinks = [Told("fast"), Told("slow", wait_s=0.02), Told("slower", wait_s=0.05)]
+    summary = run(bundle, source, monkeypatch, *sinks)
+    assert [sink.failure for sink in summary.sinks] == ["", "", ""]
+    executor = Executor(bundle, threads=1)
+    for sink in sinks:
+        assert len(sink.images) > 3
+        for index, image in zip(sink.indices, sink.images, strict=True):
+            assert np.array_equal(image, executor.run(seen[index])["denoised"][0])
+    executor.close()
 
 
 def test_the_other_sinks_go_on(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,9 +175,9 @@ def test_stages_overlap(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None
     """Network and sink wait 20 ms each: one after the other 20 frames would take 0.8 s."""
     original = Executor.run
 
-    def waiting(self: Executor, image: np.ndarray) -> object:
+    def waiting(self: Executor, image: np.ndarray, into: Mapping[str, Array]) -> object:
         time.sleep(0.02)
-        return original(self, image)
+        return original(self, image, into)
 
     monkeypatch.setattr(Executor, "run", waiting)
     summary = run(bundle, PATTERN, monkeypatch, Told("slow", wait_s=0.02))
@@ -161,13 +191,13 @@ def test_a_network_that_hangs_is_named_and_a_second_signal_ends_it(
     original = Executor.run
     calls = 0
 
-    def hang(self: Executor, image: np.ndarray) -> object:
+    def hang(self: Executor, image: np.ndarray, into: Mapping[str, Array]) -> object:
         nonlocal calls
         calls += 1
         if calls == 4:
             hung.set()
             never.wait(20)
-        return original(self, image)
+        return original(self, image, into)
 
     monkeypatch.setattr(Executor, "run", hang)
     monkeypatch.setattr("edgeunet.stream.activity.HANG_S", 0.2)
