@@ -94,6 +94,7 @@ class ClipsTable(_Table, frozen=True):
     gate_learning_rate: in these steps, before the factor.
     rate_factor: of the learning rate of what uses the memory, in all steps.
     fused_weight: of the loss of the fused frames in the sum; without it, trust is learned slowly.
+    flicker_weight: of the loss of the change from frame to frame in the sum.
     still, pans, passing: shares of clips made of photographs: still, slowly panned, and still with
         something that passes in front. The others are cut from real clips.
     cuts: share of clips with a cut to another scene.
@@ -106,6 +107,7 @@ class ClipsTable(_Table, frozen=True):
     gate_learning_rate: float = 1e-3
     rate_factor: float = 2.0
     fused_weight: float = 1.0
+    flicker_weight: float = 0.0
     still: float = 0.1
     pans: float = 0.1
     passing: float = 0.1
@@ -120,6 +122,7 @@ class ClipsTable(_Table, frozen=True):
 
 
 _MOST_FRAMES = 100
+_CLIP_WEIGHTS = ("fused_weight", "flicker_weight")
 _CLIP_SHARES = ("still", "pans", "passing", "cuts", "backwards", "strides")
 
 # The smallest and the largest value in a range of CameraTable. Beyond them no such camera exists,
@@ -309,8 +312,9 @@ def _clips_problems(table: ClipsTable) -> Iterator[str]:
         yield "gate_learning_rate must be a number above 0"
     if not 0 < table.rate_factor < math.inf:
         yield "rate_factor must be a number above 0"
-    if not 0 <= table.fused_weight < math.inf:
-        yield "fused_weight must be a number from 0"
+    for name in _CLIP_WEIGHTS:
+        if not 0 <= getattr(table, name) < math.inf:
+            yield f"{name} must be a number from 0"
     for name in _CLIP_SHARES:
         if not 0 <= getattr(table, name) <= 1:
             yield f"{name} must be from 0 to 1"

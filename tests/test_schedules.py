@@ -106,6 +106,7 @@ def test_a_camera_at_its_limits_takes_a_picture(name: str, end: int) -> None:
         ({"frames": (5, 4)}, "frames must be two numbers, rising, from 2 to 100"),
         ({"gate_steps": -1}, "gate_steps must be at least 0"),
         ({"gate_learning_rate": 0.0}, "gate_learning_rate must be a number above 0"),
+        ({"flicker_weight": -0.1}, "flicker_weight must be a number from 0"),
         ({"cuts": math.nan}, "cuts must be from 0 to 1"),
         ({"still": 0.6, "pans": 0.5}, "still, pans and passing must not be more than 1 together"),
     ],

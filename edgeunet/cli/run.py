@@ -82,6 +82,15 @@ def command(
             help="For a network that remembers frames: off takes each one as a first frame.",
         ),
     ] = "on",
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume",
+            metavar="FILE",
+            help="For a network that remembers frames: go on from the memory in this file, if it "
+            "is there, and write it anew at the end.",
+        ),
+    ] = None,
     frames: Annotated[
         int | None, typer.Option("--frames", metavar="N", help="Stop after this many frames.")
     ] = None,
@@ -271,6 +280,7 @@ def command(
         view=view,
         strength=strength,
         temporal=temporal == "on",
+        resume=resume,
         frame_limit=frames,
         threads=threads,
         workers=workers,

@@ -76,6 +76,7 @@ def _check(options: RunOptions, jobs: int | None, dask: str | None) -> None:
     if jobs is not None and not 1 <= jobs <= _MOST_JOBS:
         raise UsageError(f"{jobs} is not a number of jobs", hint="use --jobs 1 or more")
     for option, value in (
+        ("--resume", options.resume),
         ("--segment", options.recording),
         ("--event", options.events),
         ("--preview", options.preview),

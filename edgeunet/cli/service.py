@@ -6,6 +6,7 @@ import inspect
 import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -105,7 +106,7 @@ def _service(config: Path, user: str | None, name: str | None) -> Any:
         config=config,
         source=without_passwords(values["source"]),
         user=_user(user),
-        outputs=_outputs(config.parent, values.get("sinks", [])),
+        outputs=_outputs(config.parent, values),
         limit_bytes=memory_limit_bytes(bundle.manifest),
     )
 
@@ -130,15 +131,17 @@ def _user(named: str | None) -> str:
     return user
 
 
-def _outputs(beside: Path, sinks: str | list[str]) -> tuple[Path, ...]:
-    """Return the folders that the sinks of a configuration write to, none twice."""
-    named = [sinks] if isinstance(sinks, str) else sinks
+def _outputs(beside: Path, values: Mapping[str, Any]) -> tuple[Path, ...]:
+    """Return the folders that a run of a configuration writes to, none twice."""
+    sinks = values.get("sinks", [])
     found: list[Path] = []
-    for text in named:
+    for text in [sinks] if isinstance(sinks, str) else sinks:
         if "://" in text or text in ("none", "display"):
             continue
         path = beside / text
-        folder = path if text.endswith("/") or not path.suffix else path.parent
-        if folder not in found:
-            found.append(folder)
-    return tuple(found)
+        found.append(path if text.endswith("/") or not path.suffix else path.parent)
+    if "event_images" in values:
+        found.append(beside / values["event_images"])
+    if "resume" in values:
+        found.append((beside / values["resume"]).parent)
+    return tuple(dict.fromkeys(found))

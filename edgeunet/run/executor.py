@@ -26,7 +26,7 @@ from edgeunet.run.engine_choice import (
 )
 from edgeunet.run.float_frames import Rounding
 from edgeunet.run.promises import FirstFrame
-from edgeunet.run.scene_cut import SceneCut
+from edgeunet.run.scene_cut import SCENE, SceneCut
 from edgeunet.run.spaces import Call, HostSpace, OnRows, Space
 from edgeunet.run.windows import StageRunner, scratch_bytes
 from edgeunet.run.workers import Workers
@@ -184,20 +184,23 @@ class Executor:
             self._forget()
             self._cut.forget()
 
+    @property
+    def has_memory(self) -> bool:
+        """Whether the next frame's answer depends on frames before it."""
+        return bool(self._states) and not self._first_of_clip
+
     def memory(self) -> dict[str, Array]:
         """Return a copy of what is kept of the frames before, by name; empty for most networks.
 
-        The arrays are uint8, see ``convert/remembering_frame.py``.
+        States are uint8, see ``convert/remembering_frame.py``; ``SCENE`` is missing if not known.
         """
         with self._busy:
-            return {name: self._space.read(tensor) for name, tensor in self._states.items()}
+            states = {name: self._space.read(tensor) for name, tensor in self._states.items()}
+            return {**states, **({} if (seen := self._cut.seen) is None else {SCENE: seen})}
 
     def remember(self, memory: Mapping[str, Array]) -> None:
-        """Go on from a copy that ``memory`` returned.
-
-        Raises EngineError when it is of another bundle.
-        """
-        shapes = {name: tuple(array.shape) for name, array in memory.items()}
+        """Go on from a copy of ``memory``. Raises EngineError when it is of another bundle."""
+        shapes = {name: tuple(array.shape) for name, array in memory.items() if name != SCENE}
         if shapes != {name: tuple(tensor.shape) for name, tensor in self._states.items()}:
             raise EngineError(
                 f"the memory is not one of {self._name}", hint="give what its own memory() returned"
@@ -206,7 +209,7 @@ class Executor:
             for name, tensor in self._states.items():
                 self._space.write(tensor, np.ascontiguousarray(memory[name], np.uint8))
             self._first_of_clip = False
-            self._cut.forget()
+            self._cut.go_on(memory.get(SCENE))
 
     def close(self) -> None:
         """Free everything. A frame that another thread runs is finished first."""

@@ -101,6 +101,17 @@ class Network:
         """Forget all frames; only a network that remembers frames has any."""
         self._executor.restart()
 
+    def memory(self) -> dict[str, Array]:
+        """Return a copy of what is kept of the frames before, by name; empty for most networks."""
+        return self._executor.memory()
+
+    def remember(self, memory: Mapping[str, Array]) -> None:
+        """Go on from what ``memory`` returned, here or in another process with the same bundle.
+
+        Raises EngineError for a memory of another bundle.
+        """
+        self._executor.remember(memory)
+
     def close(self) -> None:
         """Give back the engine and its memory. A frame that is being run is finished first."""
         self._executor.close()

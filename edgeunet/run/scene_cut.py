@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+SCENE = "scene"
+"""The name in a memory of what the next frame is compared with, ``SceneCut.seen``."""
+
 _BLOCK = 16
 # Of a block's mean, in 8-bit levels. The difference of two such means has a standard deviation of
 # 5.3 in white noise of sigma 60.
@@ -24,6 +27,17 @@ class SceneCut:
         self._looks = looks
         self._before: npt.NDArray[np.float32] | None = None
 
+    @property
+    def seen(self) -> npt.NDArray[np.float32] | None:
+        """What the next frame is compared with: (H // 16, W // 16) float32, 0..255; None if it is
+        a first one, or nothing is compared.
+        """
+        return self._before
+
+    def go_on(self, seen: npt.NDArray[np.float32] | None) -> None:
+        """Compare the next frame with what ``seen`` was after another one."""
+        self._before = seen
+
     def forget(self) -> None:
         """Take the next frame for a first one."""
         self._before = None
@@ -41,10 +55,16 @@ class SceneCut:
         return bool(np.mean(moved) > _SHARE)
 
 
+def blocks_of(height: int, width: int) -> tuple[int, int]:
+    """Return how many rows and columns of whole blocks a frame has."""
+    side = min(_BLOCK, height, width)
+    return height // side, width // side
+
+
 def _block_means(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Return the mean of every whole block of the green channel, (H // 16, W // 16) float32."""
     side = min(_BLOCK, *image.shape[:2])
-    rows, columns = image.shape[0] // side, image.shape[1] // side
+    rows, columns = blocks_of(*image.shape[:2])
     green = image[: rows * side, : columns * side, 1]
     blocks = green.reshape(rows, side, columns, side)
     return np.asarray(blocks.mean(axis=(1, 3), dtype=np.float32), np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from edgeunet.bundle import Bundle, open_bundle
 from edgeunet.bundle.manifest import Manifest
 from edgeunet.errors import EdgeUnetError, UsageError
+from edgeunet.files import check_writable
 from edgeunet.media.frames import Sink, Source, StreamShape
 from edgeunet.media.live.addresses import known_password
 from edgeunet.media.sinks import is_path, open_sink
@@ -21,7 +22,9 @@ from edgeunet.media.sinks.row_pictures import TakesRows
 from edgeunet.media.sources import LiveOptions, check_source, is_live, open_source
 from edgeunet.run.engine_choice import Note
 from edgeunet.run.executor import Executor
+from edgeunet.run.memory_file import load_memory
 from edgeunet.run.source_size import check_size
+from edgeunet.specs import Array
 from edgeunet.stream.class_events import EventWatcher
 from edgeunet.stream.compose import Composer, View, choose_view
 from edgeunet.stream.preview.preview_options import PreviewOptions
@@ -158,18 +161,20 @@ def _open(
     if options.strength != FULL:
         Blender(options.strength, manifest)
     watcher = EventWatcher(options.events, manifest) if options.events else None
-    if not options.temporal and not manifest.states:
-        raise UsageError(f"{bundle.path.name} remembers no frames", hint="leave --temporal out")
+    for option, given in (("--temporal", not options.temporal), ("--resume", options.resume)):
+        if given and not manifest.states:
+            raise UsageError(f"{bundle.path.name} remembers no frames", hint=f"leave {option} out")
+    memory = _memory(options.resume, bundle, on_note)
     # A camera goes on while an engine loads, so it is opened last. A file can wait.
     hung = threading.Event()
     live_source = is_live(options.source)
-    executor = _engine(options, bundle, stack, on_note, hung) if live_source else None
+    executor = _engine(options, bundle, stack, on_note, hung, memory) if live_source else None
     live = LiveOptions(options.patience, known_password(options.password_file), on_note)
     source = open_source(options.source, (manifest.height, manifest.width), live)
     stack.callback(source.close)
     check_size(bundle, source.name, source.height, source.width)
     in_rows = image_in_rows(options, manifest, view)
-    executor = executor or _engine(options, bundle, stack, on_note, hung, in_rows)
+    executor = executor or _engine(options, bundle, stack, on_note, hung, memory, in_rows)
     composer = Composer(manifest, view)
     counts = [count for count in (source.frame_count, options.frame_limit) if count is not None]
     shape = StreamShape(
@@ -226,6 +231,7 @@ def _engine(
     stack: contextlib.ExitStack,
     on_note: Note | None,
     hung: threading.Event,
+    memory: Mapping[str, Array],
     in_rows: str | None = None,
 ) -> Executor:
     executor = Executor(
@@ -238,4 +244,21 @@ def _engine(
     )
     # Closing an engine waits for its frame, and one that hangs never ends.
     stack.callback(lambda: None if hung.is_set() else executor.close())
+    if memory:
+        executor.remember(memory)
     return executor
+
+
+def _memory(path: Path | None, bundle: Bundle, on_note: Note | None) -> Mapping[str, Array]:
+    """Return the memory that a run goes on from, which is empty for one that starts anew."""
+    if path is None:
+        return {}
+    check_writable(path)
+    memory: Mapping[str, Array] = {}
+    said = f"{path} is not there yet: the run starts anew"
+    if path.exists():
+        memory, age_s = load_memory(path, bundle)
+        said = f"the run goes on from {path}, which is {age_s:.0f} s old"
+    if on_note is not None:
+        on_note(said)
+    return memory

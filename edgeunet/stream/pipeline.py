@@ -15,6 +15,7 @@ from collections.abc import Callable
 from edgeunet.errors import EdgeUnetError
 from edgeunet.media.capture import LiveSource, ReadAhead
 from edgeunet.run.engine_choice import Note
+from edgeunet.run.memory_file import save_memory
 from edgeunet.stream.activity import Activity
 from edgeunet.stream.network_thread import EventReader, NetworkThread
 from edgeunet.stream.opening import Opened, opened_run
@@ -115,7 +116,10 @@ class _Run:
         self._interrupted = self._interrupted or network.interrupted
         network.finish_sinks(None if not self._interrupted else _LAST_CHANCE_S)
         elapsed_s = time.perf_counter() - start_s
+        unsaved = self._save_memory()
         self._raise_failure()
+        if unsaved is not None:
+            raise unsaved
         return self._summary(elapsed_s)
 
     def _watch_until_done(
@@ -154,6 +158,20 @@ class _Run:
         self._network.stop()
         if not self._network.done.wait(timeout_s):
             self._opened.hung.set()
+
+    def _save_memory(self) -> OSError | None:
+        """Write what the network remembers, if that was asked for; return why it could not be."""
+        path, executor = self._options.resume, self._opened.executor
+        # A network that hangs, or that saw no frame, leaves an earlier file as it is.
+        if path is None or not self._network.done.is_set() or not self._network.frames:
+            return None
+        if not executor.has_memory:
+            return None
+        try:
+            save_memory(path, executor.memory(), self._opened.bundle)
+        except OSError as error:
+            return error
+        return None
 
     def _status(self, running_s: float) -> RunStatus:
         network = self._network

@@ -28,6 +28,7 @@ class RunOptions:
     view: what is written, a ``edgeunet.stream.compose.View``; None chooses by the bundle.
     strength: share of the denoising that is applied, from 0 (the frame itself) to 1.
     temporal: whether a network that remembers frames does so; otherwise each is a first frame.
+    resume: the file of the memory that the run goes on from and that it writes at its end.
     frame_limit: stop after this many frames; None runs to the end.
     threads: CPU threads of the engine; None takes every core.
     workers: windows that run at a time; None for those of the bundle's plan.
@@ -47,6 +48,7 @@ class RunOptions:
     view: str | None = None
     strength: float = FULL
     temporal: bool = True
+    resume: Path | None = None
     frame_limit: int | None = None
     threads: int | None = None
     workers: int | None = None
@@ -67,6 +69,11 @@ class RunOptions:
         if self.noise_sigma is not None:
             check_noise(self.noise_sigma, self.seed)
         check_strength(self.strength)
+        if self.resume is not None and not self.temporal:
+            raise UsageError(
+                "--resume goes on from a memory, and --temporal off has none",
+                hint="leave one of them out",
+            )
         if self.frame_limit is not None and self.frame_limit < 1:
             raise UsageError(
                 f"{self.frame_limit} is not a number of frames", hint="use --frames 1 or more"

@@ -17,6 +17,7 @@ from edgeunet.models.network import Network, build_network
 from edgeunet.models.weights import save_weights
 from edgeunet.recipes import Recipe
 from edgeunet.schedules import TrainTable
+from edgeunet.specs import Task
 from edgeunet.train.checkpoint import FILE_NAME, Standing, load_checkpoint, save_checkpoint
 from edgeunet.train.clip_crops import ClipCrops
 from edgeunet.train.crops import Batch, Crops
@@ -25,7 +26,7 @@ from edgeunet.train.curve import Curve
 from edgeunet.train.initial import check_whole, freeze, load_matching
 from edgeunet.train.interruption import TrainingInterrupted, held_back
 from edgeunet.train.loading import batches
-from edgeunet.train.losses import JointLoss, fused_loss
+from edgeunet.train.losses import JointLoss, flicker_loss, fused_loss
 from edgeunet.train.optimization import (
     keep_statistics,
     learning_rate,
@@ -82,6 +83,7 @@ class _Run:
         self._crops = make_crops(samples, table, options, self._accelerator.process_index)
         self._joint_loss = JointLoss(recipe, table, samples, self._device)
         self._outputs = [pathway.output for pathway in recipe.pathways]
+        self._images = [p.output for p in recipe.pathways if p.head is Task.DENOISE]
         self._prepare_networks()
         self._started = time.monotonic() - self._before.seconds
         self._skipped = self._before.skipped_steps
@@ -222,9 +224,12 @@ class _Run:
         with accelerator.autocast():
             outputs = self._prepared(noisy)
         loss, losses = self._joint_loss(outputs, clean, labels, numbers, noisy_targets)
-        if self._unrolled is not None and self._unrolled.fused is not None and self._table.clips:
-            weight = self._table.clips.fused_weight
-            loss = loss + weight * fused_loss(self._unrolled.fused.float(), clean)
+        if self._unrolled is not None and (plan := self._table.clips) is not None:
+            if (fused := self._unrolled.fused) is not None:
+                loss = loss + plan.fused_weight * fused_loss(fused.float(), clean)
+            for name in self._images if plan.flicker_weight else ():
+                change = flicker_loss(outputs[name].float(), clean, batch.frames)
+                loss = loss + plan.flicker_weight * change
         detached = torch.stack([loss.detach(), *(losses[n].detach() for n in self._outputs)])
         value, *values = mean_over(accelerator, detached)
         self._optimizer.zero_grad()

@@ -107,6 +107,15 @@ def fused_loss(fused: Tensor, clean: Tensor) -> Tensor:
     return (squares + 4 * trails + _CHARBONNIER_EPSILON**2).sqrt().mean()
 
 
+def flicker_loss(images: Tensor, clean: Tensor, frames: int) -> Tensor:
+    """Return the mean absolute error of the change from frame to frame (a scalar).
+
+    images, clean: (N * frames, 3, H, W), 0..1, the frames of each clip in a row.
+    """
+    error = (images - clean).reshape(-1, frames, *images.shape[1:])
+    return (error[:, 1:] - error[:, :-1]).abs().mean()
+
+
 def noisy_target_loss(image: Tensor, target: Tensor, kind: str) -> Tensor:
     """Return the distance of images from noisy targets (a scalar).
 

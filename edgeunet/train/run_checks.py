@@ -100,6 +100,8 @@ def recipe_digest(recipe: Recipe) -> str:
         for key in _LATER_KEYS:
             if schedule[key] == plain[key]:
                 del schedule[key]
+        if table.clips is not None and not table.clips.flicker_weight:
+            del schedule["clips"]["flicker_weight"]
     network = msgspec.to_builtins(recipe.network)
     if network["temporal"] == "none":
         # Younger than the first checkpoints, as _LATER_KEYS are.

@@ -28,6 +28,8 @@ sinks = ["recordings/", "clips/out.mkv"]
 reconnect = "forever"
 timeout = 20
 preview-at = "127.0.0.1:8780"
+event-images = "events"
+resume = "kept/door.memory"
 """
 
 
@@ -67,6 +69,8 @@ def test_names_that_a_unit_cannot_hold(config: Path) -> None:
 def test_the_unit_says_what_it_should(config: Path) -> None:
     text = unit(config, "--name", "edgeunet-camera")
     lines = text.splitlines()
+    folders = ("recordings", "clips", "events", "kept")
+    written = " ".join(f'"{config.parent}/{folder}"' for folder in folders)
     for line in (
         "Type=notify",
         "User=daemon",
@@ -75,7 +79,7 @@ def test_the_unit_says_what_it_should(config: Path) -> None:
         "RestartPreventExitStatus=2",
         "NoNewPrivileges=yes",
         f"WorkingDirectory={config.parent}",
-        f'ReadWritePaths="{config.parent}/recordings" "{config.parent}/clips"',
+        f"ReadWritePaths={written}",
     ):
         assert line in lines
     assert f'run --config "{config}" --json-lines' in text

@@ -27,6 +27,7 @@ from edgeunet.models.weights import save_weights
 from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
 from edgeunet.recipes import Recipe, TemporalKind, folder, load_recipe
 from edgeunet.run.executor import Executor
+from edgeunet.run.loaded_network import Network
 from edgeunet.specs import Engine, FrameType, Image, Precision
 from tests.bundle.tiny import tiny_bundle
 from tests.calibration.sets import write_set
@@ -153,12 +154,17 @@ def test_a_memory_is_forgotten_copied_and_given_back(whole: Bundle) -> None:
     fresh = executor.run(first)["denoised"].copy()
     executor.run(second)
     kept = executor.memory()
-    assert sorted(kept) == ["count", "fused", "previous"]
+    assert sorted(kept) == ["count", "fused", "previous", "scene"]
     after = executor.run(third)["denoised"].copy()
     executor.restart()
     assert np.array_equal(executor.run(first)["denoised"], fresh)
     executor.remember(kept)
     assert np.array_equal(executor.run(third)["denoised"], after)
+    with Network(whole, engine="onnxruntime", threads=1) as network:
+        network.run(third)
+        network.remember(kept)
+        assert network.memory().keys() == kept.keys()
+        assert np.array_equal(network.run(third)["denoised"], after[0])
     executor.restart()
     alone = executor.run(third)["denoised"].copy()
     assert not np.array_equal(alone, after)

@@ -13,6 +13,7 @@ from edgeunet.train.crops import VOID
 from edgeunet.train.losses import (
     JointLoss,
     class_weights,
+    flicker_loss,
     fused_loss,
     image_loss,
     label_loss,
@@ -155,3 +156,11 @@ def test_a_trail_of_a_fused_frame_counts_more_than_noise_of_its_size() -> None:
     assert float(fused_loss(clean, clean)) < 2e-3
     assert float(fused_loss(noise, clean)) == pytest.approx(0.1, rel=1e-3)
     assert float(fused_loss(trail, clean)) == pytest.approx(0.1 * 5**0.5, rel=1e-3)
+
+
+def test_flicker_is_what_changes_beyond_the_scene() -> None:
+    clean = torch.rand(6, 3, 4, 4)
+    steady = clean + torch.tensor([0.3, 0.3, 0.3, -0.1, -0.1, -0.1])[:, None, None, None]
+    assert float(flicker_loss(steady, clean, 3)) == pytest.approx(0.0, abs=1e-6)
+    changing = clean + torch.tensor([0.1, 0.3, 0.3, 0.0, 0.0, 0.2])[:, None, None, None]
+    assert float(flicker_loss(changing, clean, 3)) == pytest.approx(0.1)

@@ -13,7 +13,7 @@ from edgeunet.errors import WeightsError
 from edgeunet.models import build_network
 from edgeunet.models.weights import save_weights
 from edgeunet.recipes import Recipe, load_recipe, recipe_names
-from edgeunet.schedules import TrainTable
+from edgeunet.schedules import ClipsTable, TrainTable
 from edgeunet.specs import Task
 from edgeunet.train.curve import FILE_NAME as CURVE_FILE
 from edgeunet.train.loop import train
@@ -165,6 +165,15 @@ def test_a_digest_from_before_the_later_keys_still_holds() -> None:
     for change in changes:
         other = msgspec.structs.replace(recipe, train=change(recipe.train))
         assert recipe_digest(other) != expected
+
+
+def test_a_digest_of_clips_from_before_their_later_key_still_holds() -> None:
+    table = TrainTable(steps=10, clips=ClipsTable())
+    recipe = msgspec.structs.replace(load_recipe("unetmm-video"), train=table)
+    expected = "ab3e1ddf10d39475e5567d5da7f0e6c753055d6de9a31a8ab9c3ff7be209bc8f"
+    assert recipe_digest(recipe) == expected
+    table = TrainTable(steps=10, clips=ClipsTable(flicker_weight=0.1))
+    assert recipe_digest(msgspec.structs.replace(recipe, train=table)) != expected
 
 
 def test_learning_rate_rises_then_falls_along_a_cosine() -> None:

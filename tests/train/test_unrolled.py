@@ -79,6 +79,21 @@ def test_a_resumed_run_is_the_same_run(tmp_path: Path) -> None:
     assert whole.figures == parts.figures
 
 
+def test_flicker_is_part_of_the_loss(tmp_path: Path) -> None:
+    recipe, losses = recipe_of_clips(1), []
+    for weight in (0.0, 1.0):
+        table = recipe.train
+        assert table is not None
+        assert table.clips is not None
+        plan = msgspec.structs.replace(table.clips, flicker_weight=weight)
+        table = msgspec.structs.replace(table, clips=plan)
+        options = TrainingOptions(
+            clips=clips(), report=lambda progress: losses.append(progress.loss)
+        )
+        train(msgspec.structs.replace(recipe, train=table), [], tmp_path / str(weight), options)
+    assert losses[1] > 1.1 * losses[0]
+
+
 def test_answers_lie_as_the_frames_do() -> None:
     network = build_network(recipe_of_clips()).eval()
     unrolled = Unrolled(network)
