@@ -20,6 +20,7 @@ from onnxscript import optimizer
 from edgeunet.errors import GraphError
 from edgeunet.foreign.size_free import take_out_sizes
 from edgeunet.foreign.strict_shapes import infer_strictly
+from edgeunet.foreign.uniform_constants import narrow_filled_tensors
 from edgeunet.graph.inferred_shapes import LARGEST_SHAPE_ELEMENTS, quiet_packages
 from edgeunet.graph.opset import lower_opset
 from edgeunet.graph.summary import refuse_subgraphs
@@ -46,19 +47,13 @@ def canonical(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> ir.Model:
     for value in copy.graph.inputs:
         value.shape = ir.Shape(list(shapes[value.name or ""]))
     _forget_shapes(copy.graph)
-    try:
-        with quiet_packages():
-            optimizer.optimize_ir(
-                copy,
-                num_iterations=_ROUNDS,
-                input_size_limit=_LARGEST_FOLDED,
-                output_size_limit=_LARGEST_FOLDED,
-                should_fold=_may_fold,
-            )
-    except Exception as error:  # a rule of the library, on a graph that contradicts itself
-        raise _refused(shapes, str(error.__cause__ or error)) from error
+    _fold(copy, shapes)
     refuse_subgraphs(copy.graph)
     _require_shapes(copy, shapes)
+    if narrow_filled_tensors(copy.graph):
+        _forget_shapes(copy.graph)
+        _fold(copy, shapes)
+        _require_shapes(copy, shapes)
     lower_opset(copy)
     take_out_sizes(copy)
     drop_unused_initializers(copy.graph)
@@ -67,6 +62,21 @@ def canonical(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> ir.Model:
     ClearMetadataAndDocStringPass()(copy)
     _require_shapes(copy, shapes)
     return copy
+
+
+def _fold(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
+    """Compute what follows from sizes and weights alone. Raises SizeError for a contradiction."""
+    try:
+        with quiet_packages():
+            optimizer.optimize_ir(
+                model,
+                num_iterations=_ROUNDS,
+                input_size_limit=_LARGEST_FOLDED,
+                output_size_limit=_LARGEST_FOLDED,
+                should_fold=_may_fold,
+            )
+    except Exception as error:  # a rule of the library, on a graph that contradicts itself
+        raise _refused(shapes, str(error.__cause__ or error)) from error
 
 
 def _may_fold(node: ir.Node) -> bool | None:

@@ -13,6 +13,8 @@ from onnx_ir.convenience import replace_all_uses_with
 
 from edgeunet.foreign.einsum import write_products
 from edgeunet.foreign.shuffles import join_shuffles
+from edgeunet.foreign.slices import join_slices
+from edgeunet.foreign.uniform_constants import drop_what_changes_nothing
 from edgeunet.graph.inserting import Inserter
 from edgeunet.graph.unshuffle import join_unshuffles
 from edgeunet.graph.values import (
@@ -29,6 +31,8 @@ def take_out_sizes(model: ir.Model) -> None:
     for node in list(graph):
         if _does_nothing(node):
             _bypass(graph, node)
+    drop_what_changes_nothing(graph)
+    join_slices(graph)
     write_products(graph)
     join_unshuffles(model)
     join_shuffles(graph)

@@ -16,6 +16,7 @@ from edgeunet.graph.values import (
     drop_unused_initializers,
     static_shape,
 )
+from edgeunet.graph.wrapped_pads import write_wrapped_pad
 
 TARGET_OPSET = 17
 OLDER_OPSET = 13
@@ -88,7 +89,8 @@ def lower_opset(model: ir.Model) -> None:
         elif node.op_type == "Split":
             _split_sizes(graph, node)
         elif node.op_type == "Pad":
-            _pad_all_axes(graph, node)
+            if not write_wrapped_pad(graph, node):
+                _pad_all_axes(graph, node)
         elif node.op_type == "Resize":
             _lower_resize(graph, node)
         elif node.op_type == "AveragePool":
