@@ -55,7 +55,10 @@ def _processors(cpu: CpuEntry) -> Iterator[str]:
     classes = [name for entry in cpu.processors for name in entry.classes]
     if not classes or len(set(classes)) != len(classes):
         yield "it names no class of processors, or one twice"
-    figures = [(e.region_bytes, e.predicted_bytes, e.thread_bytes) for e in cpu.processors]
+    figures = [
+        (e.region_bytes, e.predicted_bytes, e.thread_bytes, e.stack_bytes or 0)
+        for e in cpu.processors
+    ]
     if cpu.threads < 1 or any(min(each) < 0 for each in figures):
         yield "it has impossible figures of memory on a class of processors"
 

@@ -220,12 +220,15 @@ class ProcessorEntry(_Entry, frozen=True):
     classes: their names; see ``processors.py``. region_bytes: its arena's region.
     predicted_bytes: activations, buffers included, weights not; see imitation/prediction.py.
     thread_bytes: what both are larger by for each thread more than the ``threads`` of CpuEntry.
+    stack_bytes: what the second is larger by besides, for each more, and smaller for each fewer;
+        null in bundles that say nothing of it.
     """
 
     classes: tuple[str, ...]
     region_bytes: int
     predicted_bytes: int
     thread_bytes: int = 0
+    stack_bytes: int | None = None
 
 
 class CpuEntry(_Entry, frozen=True):

@@ -39,7 +39,7 @@ def print_measured(measured: Measurement) -> None:
     """Print what the engine took, beside what is predicted for this processor, if it is known."""
     promised = measured.predicted_bytes
     predicted = "-" if promised is None else format_bytes(promised)
-    above = "process high-water mark above the loaded engine, outputs included"
+    above = "high-water mark of its own memory above the loaded engine, outputs included"
     print_table(
         f"measured: {measured.engine}, {len(measured.frames_bytes)} frames, a process of its own",
         ("figure", "what it is", "predicted here", "measured"),
@@ -50,6 +50,12 @@ def print_measured(measured: Measurement) -> None:
                 "the same, the highest of them",
                 predicted,
                 format_bytes(measured.steady_bytes),
+            ),
+            (
+                "code",
+                "pages of files that frames brought, not counted: the system can take them back",
+                "-",
+                format_bytes(measured.code_bytes),
             ),
         ],
         text_columns=2,

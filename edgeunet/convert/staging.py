@@ -78,6 +78,7 @@ def cpu_entry(
                 region_bytes=one.region_bytes,
                 predicted_bytes=beside_bytes + one.engine_bytes,
                 thread_bytes=one.thread_bytes,
+                stack_bytes=one.stack_bytes,
             )
             for one in memory
         ),

@@ -28,6 +28,8 @@ import tensorrt_rtx
 return {"version": tensorrt_rtx.__version__}
 """,
     "onnxruntime": """
+import os
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 return {
     "version": onnxruntime.__version__,

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeunet.graph.integer import is_integer_kernel
 from edgeunet.graph.summary import GraphView, TensorKind
 from edgeunet.imitation.kernels import Kernel, Scratch, bytes_of, nodes_of, source_of
 from edgeunet.imitation.one_region import Events, extent_bytes
 from edgeunet.imitation.onnxruntime_arena import Arena
 from edgeunet.imitation.onnxruntime_kernels import orders_of
+from edgeunet.imitation.thread_stacks import STACK_BYTES, fills_stacks
 from edgeunet.processors import AVX512_VNNI, ProcessorClass
 from edgeunet.specs import Engine
 
@@ -76,14 +76,14 @@ class Allocations:
     kept_bytes: sizes of the blocks that weights take in the arena when the graph is loaded.
     others: the same graph in the other orders that the engine may run it in. A region has to do
         for all of them; peaks are those of this one.
-    integers: whether any of it is computed in integers.
+    stack_bytes: what every thread but the first takes as its stack, beside the arena.
     """
 
     buffers: tuple[Buffer, ...]
     steps: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
     kept_bytes: tuple[int, ...]
     others: tuple[Allocations, ...] = ()
-    integers: bool = False
+    stack_bytes: int = 0
 
     def load(self, arena: Arena) -> None:
         """Allocate what stays allocated from loading on."""
@@ -250,7 +250,8 @@ def allocations_of(
     if len(found) > 1:
         highest = max(found, key=lambda one: one.peak_bytes(pixels))
     others = tuple(one for one in found if one is not highest)
-    return replace(highest, others=others, integers=any(map(is_integer_kernel, view.nodes)))
+    stack_bytes = STACK_BYTES if onnxruntime and fills_stacks(orders[0], view) else 0
+    return replace(highest, others=others, stack_bytes=stack_bytes)
 
 
 def _allocations(

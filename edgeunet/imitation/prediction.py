@@ -30,27 +30,13 @@ from edgeunet.specs import Engine
 Areas = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class _Beside:
-    """What is in no arena, in bytes: in all, for every stage, and for every kernel.
-
-    Most of it is the code of kernels, which a first frame loads. Every stage's session has threads
-    with stacks of their own. What the library keeps of a run grows with its kernels.
-    """
-
-    always: int
-    stage: int
-    kernel: int = 0
-
-    def of(self, stages: int, kernels: int) -> int:
-        return self.always + stages * self.stage + kernels * self.kernel
-
-
-# Measured: FP32 took up to 1.5 MiB for five stages. INT8 took 0.88 MiB for one stage with 430
-# kernels with four threads, and 1.06 for nine stages with 140 with two.
-_FLOATS = _Beside(20 << 16, 1 << 16)
-_INTEGERS = _Beside(11 << 16, 3 << 14, 1 << 9)
-# The arena keeps 8 bytes of bookkeeping for every 256 of its region.
+# Measured: 24 to 32 KiB of the first thread's stack, and 8 to 64 KiB of objects that the library
+# makes when it runs; 1.2 KiB of them for every other thread of a stage, beside what such threads
+# take as stacks (``thread_stacks.py``).
+_BESIDE_BYTES = 6 << 14
+_THREAD_BYTES = 3 << 9
+# The arena keeps 8 bytes of bookkeeping for every 256 of its region, from when it is made: with the
+# first weights in it, or else with the first frame.
 _BOOKKEEPING = 1 / 32
 # Usual ratio of arena to live bytes; only steers the search.
 _USUAL_FRAGMENTATION = 1.15
@@ -144,7 +130,7 @@ def cost_of(
 def usual_bytes(engine: Engine, live_bytes: Areas) -> Areas:
     """Return about what an engine takes for a live peak. A quick estimate for searches."""
     if engine is Engine.ONNXRUNTIME:
-        usual: Areas = (live_bytes * _USUAL_FRAGMENTATION).astype(np.int64) + _FLOATS.always
+        usual: Areas = (live_bytes * _USUAL_FRAGMENTATION).astype(np.int64) + _BESIDE_BYTES
         return usual
     return live_bytes + WORKSPACE_BYTES
 
@@ -152,7 +138,7 @@ def usual_bytes(engine: Engine, live_bytes: Areas) -> Areas:
 def live_within(engine: Engine, room_bytes: float) -> float:
     """Return the live bytes for which ``usual_bytes`` is ``room_bytes``: its inverse."""
     if engine is Engine.ONNXRUNTIME:
-        return (room_bytes - _FLOATS.always) / _USUAL_FRAGMENTATION
+        return (room_bytes - _BESIDE_BYTES) / _USUAL_FRAGMENTATION
     return room_bytes - WORKSPACE_BYTES
 
 
@@ -170,26 +156,28 @@ def engine_bytes(engine: Engine, runs: Sequence[tuple[Allocations, int]]) -> int
 
 
 def bytes_beside_weights(region: int, runs: Sequence[tuple[Allocations, int]]) -> int:
-    """Return what onnxruntime takes with an arena of this region, without packed weights."""
-    kept = sum(sum(one.kept_bytes) for one, _ in runs)
-    kernels = sum(len(one.steps) for one, _ in runs)
-    beside = _beside(any(one.integers for one, _ in runs)).of(len(runs), kernels)
-    return region - kept + math.ceil(region * _BOOKKEEPING) + beside
+    """Return what onnxruntime takes with an arena of this region, without packed weights.
 
-
-def _beside(integers: bool) -> _Beside:
-    return _INTEGERS if integers else _FLOATS
-
-
-def least_bytes(engine: Engine, live_bytes: int, *, integers: bool = False) -> int:
-    """Return a lower bound on the memory that an engine takes for a live peak.
-
-    integers: whether any stage computes in integers.
+    The library's code is not counted: its pages are those of a file.
     """
+    kept = sum(sum(one.kept_bytes) for one, _ in runs)
+    bookkeeping = 0 if kept else math.ceil(region * _BOOKKEEPING)
+    stacks = (THREADS - 1) * stacks_bytes(runs)
+    # What weights are larger by with the region's margin is never used.
+    return region - int(kept * _MARGIN) + bookkeeping + stacks + _BESIDE_BYTES
+
+
+def stacks_bytes(runs: Sequence[tuple[Allocations, int]]) -> int:
+    """Return what one more thread takes for stages, each of which has threads of its own."""
+    return sum(one.stack_bytes + _THREAD_BYTES for one, _ in runs)
+
+
+def least_bytes(engine: Engine, live_bytes: int) -> int:
+    """Return a lower bound on the memory that an engine takes for a live peak."""
     # Peaks are sums of rounded floats, so allow for the rounding.
     sure = live_bytes * (1 - 1e-9)
     if engine is Engine.ONNXRUNTIME:
-        return int(sure * _MARGIN * (1 + _BOOKKEEPING)) + _beside(integers).always
+        return int(sure * _MARGIN) + _BESIDE_BYTES
     return int(sure) + WORKSPACE_BYTES
 
 

@@ -72,8 +72,7 @@ class Planner:
         self.width = -(-width // multiple) * multiple
         self._levels = levels
         self.engine = engine
-        self._integers = graph.has_integers
-        self.groups = kernel_groups(engine, processors, integers=self._integers)
+        self.groups = kernel_groups(engine, processors, integers=graph.has_integers)
         self._plans: dict[tuple[Cut, tuple[WindowSize | None, ...]], FramePlan] = {}
         self._smallest: dict[WindowSize | None, FramePlan] = {}
 
@@ -349,7 +348,7 @@ class Planner:
         """Return a cheap lower bound on a plan's bytes, checked before the arena is simulated."""
         window_bytes, live_bytes = cut.largest(windows)
         beside = self._frame_bytes(cut) + cut.layout(windows).arena_bytes + cut.state_bytes
-        engine_bytes = least_bytes(self.engine, live_bytes, integers=self._integers)
+        engine_bytes = least_bytes(self.engine, live_bytes)
         return beside + window_bytes + engine_bytes
 
     def _most_asked(self, cut: Cut, budget_bytes: int) -> float:

@@ -11,6 +11,7 @@ from edgeunet.imitation.prediction import (
     bytes_beside_weights,
     engine_bytes,
     region_bytes,
+    stacks_bytes,
     whole_allocations,
 )
 from edgeunet.processors import ProcessorClass, same_kernels
@@ -25,12 +26,14 @@ class ProcessorMemory:
     region_bytes: what onnxruntime's arena needs, packed weights included; 0 for other engines.
     engine_bytes: what the engine takes without weights; see ``Prediction``.
     thread_bytes: what both are larger by, for each thread more than ``processors.THREADS``.
+    stack_bytes: what the second is larger by besides, for each more, and smaller for each fewer.
     """
 
     processors: tuple[ProcessorClass, ...]
     region_bytes: int
     engine_bytes: int
     thread_bytes: int = 0
+    stack_bytes: int = 0
 
 
 def kernel_groups(
@@ -55,7 +58,9 @@ def memory_of(
         return ProcessorMemory(processors, 0, engine_bytes(engine, runs))
     region = region_bytes(runs)
     more = max((one.thread_bytes(pixels) for one, pixels in runs), default=0)
-    return ProcessorMemory(processors, region, bytes_beside_weights(region, runs), more)
+    return ProcessorMemory(
+        processors, region, bytes_beside_weights(region, runs), more, stacks_bytes(runs)
+    )
 
 
 def memory_of_graph(

@@ -1,7 +1,8 @@
 """Measures the memory an engine takes: the process's high-water mark around frames (Linux).
 
-Every measurement runs in a new process, because memory that the process used and freed before would
-hide what the engine needs. The child process answers with one JSON line.
+Only the process's own memory counts (``process_memory.py``). Every measurement runs in a new
+process, because memory that the process used and freed before would hide what the engine needs. The
+child process answers with one JSON line.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from edgeunet.engine import open_session
 from edgeunet.errors import EdgeUnetError, EngineError, UsageError
 from edgeunet.run.device_figures import DeviceMeasurement, open_baseline
 from edgeunet.run.executor import Executor
+from edgeunet.run.process_memory import ProcessMemory, process_memory
 
-_STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_HIGH_WATER_MARK = "5"
-# An engine sets up its memory in the first frame. From the second on nothing grows any more: six
-# frames of four networks took the same bytes, the second to the sixth, within 0.2 %.
+# An engine sets up its memory in the first frame. From the second on only stacks grow, where there
+# are more threads than cores: a thread that comes too late for its part of one frame does the next.
 FEWEST_FRAMES = 3
 
 
@@ -40,9 +41,10 @@ FEWEST_FRAMES = 3
 class Measurement:
     """Memory and time of each frame, on top of the loaded engine.
 
-    frames_bytes: high-water mark during the frame, minus the resident memory after loading.
-        Weights and inputs are loaded before and do not count. Outputs are first written by a
-        frame and do count.
+    frames_bytes: high-water mark of the process's own memory during the frame, minus what it had
+        after loading. Weights and inputs are loaded before and do not count. Outputs are first
+        written by a frame and do count.
+    code_bytes: pages of files that came during the frames, which are not in these figures.
     frames_seconds: duration of each frame.
     engine: name of the engine.
     device: GPU memory, for TensorRT.
@@ -55,6 +57,7 @@ class Measurement:
     frames_seconds: tuple[float, ...]
     device: DeviceMeasurement | None = None
     predicted_bytes: int | None = None
+    code_bytes: int = 0
 
     @property
     def first_frame_bytes(self) -> int:
@@ -80,6 +83,7 @@ class Measurement:
             tuple(answer["frames_seconds"]),
             None if device is None else DeviceMeasurement.read(device),
             answer.get("predicted_bytes"),
+            answer.get("code_bytes", 0),
         )
 
 
@@ -153,7 +157,7 @@ def ask(
 
 
 def _check_system() -> None:
-    if not _CLEAR_REFS.exists() or not _STATUS.exists():
+    if not _CLEAR_REFS.exists() or process_memory() is None:
         raise EngineError(
             f"measuring needs {_CLEAR_REFS}, which this system does not have",
             hint="measure on Linux; the estimated figures need no engine: leave out --measure",
@@ -203,17 +207,20 @@ def run_and_measure(
 
 def measure_runs(run: Callable[[], object], engine: str, frames: int) -> Measurement:
     """Measure an engine that is loaded in this process. run: runs one frame."""
+    _now()  # what reading takes is taken before
     gc.collect()
     _trim_heap()
-    loaded = _status_bytes("VmRSS")
+    loaded = _now()
     peaks, seconds = [], []
     for _ in range(frames):
         _reset_high_water_mark()
         start = time.perf_counter()
         run()
         seconds.append(time.perf_counter() - start)
-        peaks.append(_status_bytes("VmHWM") - loaded)
-    return Measurement(engine, tuple(peaks), tuple(seconds))
+        now = _now()
+        peaks.append(now.highest_bytes - now.file_bytes - loaded.own_bytes)
+    code_bytes = max(0, now.file_bytes - loaded.file_bytes)
+    return Measurement(engine, tuple(peaks), tuple(seconds), code_bytes=code_bytes)
 
 
 def _measure_bundle(
@@ -231,7 +238,7 @@ def _measure_bundle(
         found = replace(found, predicted_bytes=executor.predicted_bytes)
         if baseline is None or executor.device_use is None:
             return found
-        resident = _status_bytes("VmRSS")
+        resident = _now().own_bytes + _now().file_bytes
         return replace(found, device=baseline.measured(bundle, executor.device_use, resident))
 
 
@@ -253,12 +260,13 @@ def _reset_high_water_mark() -> None:
         ) from error
 
 
-def _status_bytes(field: str) -> int:
-    for line in _STATUS.read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name == field:
-            return int(value.split()[0]) * 1024
-    raise EngineError(f"{_STATUS} has no {field}", hint="measure on Linux")
+def _now() -> ProcessMemory:
+    found = process_memory()
+    if found is None:
+        raise EngineError(
+            "the system does not say what this process holds", hint="measure on Linux"
+        )
+    return found
 
 
 def _main(order: str) -> int:

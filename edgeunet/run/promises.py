@@ -6,12 +6,12 @@ import importlib.metadata
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from edgeunet.bundle.manifest import CpuEntry, Manifest, ProcessorEntry
 from edgeunet.imitation.onnxruntime_arena import pool_for
 from edgeunet.processors import CPU_NAMES, UNKNOWN, ProcessorClass, this_processor
 from edgeunet.run.export_command import export_command
+from edgeunet.run.process_memory import process_memory
 from edgeunet.specs import Engine, Pool
 from edgeunet.units import format_bytes
 
@@ -25,9 +25,8 @@ _MARGIN = 1.25
 _TOLERANCE = 1.1
 _TOLERANCE_BYTES = 16 << 20
 _TOLERATED_FRAMES = 4
-# Measured: a thread more than the predicted ones takes 10 to 20 KiB, most of it as its stacks.
+# What a thread more than the predicted ones takes at most in bundles that do not say it.
 _STACK_BYTES = 24 << 10
-_STATUS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True)
@@ -67,10 +66,14 @@ def promise_of(
         entry = max(manifest.cpu.processors, key=lambda one: one.region_bytes)
     elif not _version().startswith(tuple(f"{known}." for known in KNOWN_VERSIONS)):
         reason = f"the memory of onnxruntime {_version()} was not measured"
-    further = max(0, (threads or usable_cores()) - manifest.cpu.threads)
+    count, cpu_threads = threads or usable_cores(), manifest.cpu.threads
+    further = max(0, count - cpu_threads)
     margin = 1.0 if reason is None else _MARGIN
     region = int((entry.region_bytes + further * entry.thread_bytes) * margin)
-    more = further * (entry.thread_bytes + _STACK_BYTES)
+    stack = _STACK_BYTES if entry.stack_bytes is None else entry.stack_bytes
+    more = further * (entry.thread_bytes + stack)
+    if entry.stack_bytes is not None:
+        more -= max(0, cpu_threads - count) * stack
     predicted = int((entry.predicted_bytes + more) * margin)
     notes = list(_about_margin(reason))
     notes += _about_budget(manifest, manifest.cpu, processor, predicted, more)
@@ -94,17 +97,17 @@ class FirstFrame:
         """
         self._predicted_bytes = predicted_bytes
         self._tolerated_bytes = _TOLERANCE_BYTES + _TOLERATED_FRAMES * frame_bytes
-        self._before = None if predicted_bytes is None else _resident_bytes()
+        self._before = None if predicted_bytes is None else process_memory()
 
     def note(self) -> str | None:
         """Return a sentence if the frame took more than predicted. Call it once, after the frame.
 
         The arena gives nothing back, so what the process has now is what the frame took.
         """
-        now = _resident_bytes()
+        now = process_memory()
         if self._predicted_bytes is None or self._before is None or now is None:
             return None
-        taken = now - self._before
+        taken = now.own_bytes - self._before.own_bytes
         if taken <= self._predicted_bytes * _TOLERANCE + self._tolerated_bytes:
             return None
         predicted = format_bytes(self._predicted_bytes)
@@ -163,7 +166,7 @@ def _about_budget(
     if budget is None or predicted_bytes <= budget:
         return
     where = processor.title
-    if thread_bytes and predicted_bytes - thread_bytes <= budget:
+    if thread_bytes > 0 and predicted_bytes - thread_bytes <= budget:
         cure = f"run it with --threads {cpu.threads}"
     else:
         command = export_command(manifest, cpu=_cpu_name(processor), budget_bytes=budget)
@@ -186,15 +189,3 @@ def _version() -> str:
         return importlib.metadata.version("onnxruntime")
     except importlib.metadata.PackageNotFoundError:
         return "of an unknown version"
-
-
-def _resident_bytes() -> int | None:
-    """Return the memory that this process holds of its own, without pages of files.
-
-    Such pages are mostly code, which other threads load as well: those that read and write videos.
-    """
-    try:
-        fields = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines())
-        return sum(int(fields[name].split()[0]) << 10 for name in ("RssAnon", "RssShmem"))
-    except (OSError, ValueError, KeyError, IndexError):
-        return None

@@ -37,7 +37,7 @@ CASES = [
     ("joint", Precision.FP16, PlanRequest(budget_bytes=BUDGET)),
 ]
 # Of what is measured.
-TOLERANCE = 0.15
+TOLERANCE = 0.06
 PREDICTED_SIZE = (480, 640)
 
 
@@ -169,8 +169,10 @@ def test_precisions_have_their_engines() -> None:
     assert target_of(Precision.FP16) is Engine.TENSORRT
 
 
-@pytest.mark.parametrize("window", [(128, 160), (240, 320)])
-def test_what_is_predicted_is_measured(window: tuple[int, int], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("window", "threads"), [((128, 160), 1), ((240, 320), 2)])
+def test_what_is_predicted_is_measured(
+    window: tuple[int, int], threads: int, tmp_path: Path
+) -> None:
     order = ExportOrder(
         two_levels("unetmm"),
         *PREDICTED_SIZE,
@@ -180,10 +182,10 @@ def test_what_is_predicted_is_measured(window: tuple[int, int], tmp_path: Path) 
     )
     bundle = draft_bundle(order, tmp_path / "measured.bundle")
     assert bundle.manifest.plan is not None
-    predicted = bundle.manifest.plan.predicted_bytes
-    measured = measure(bundle.path, threads=1).measured_bytes
-    assert predicted > 4 * MIB
-    assert predicted == pytest.approx(measured, rel=TOLERANCE)
+    found = measure(bundle.path, threads=threads)
+    assert found.predicted_bytes is not None
+    assert bundle.manifest.plan.predicted_bytes > found.predicted_bytes > 4 * MIB
+    assert 1 <= found.predicted_bytes / found.measured_bytes < 1 + TOLERANCE
 
 
 @pytest.mark.parametrize("budget", [None, 16 * MIB], ids=["whole frame", "windows"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -114,10 +115,28 @@ def test_a_mark_that_cannot_be_reset_is_named(
 
 def test_the_high_water_mark_is_reset() -> None:
     held = np.ones(64 * MIB, dtype=np.uint8)
-    before = module._status_bytes("VmHWM")
+    before = module._now().highest_bytes
     del held
     module._reset_high_water_mark()
-    assert module._status_bytes("VmHWM") < before - 48 * MIB
+    assert module._now().highest_bytes < before - 48 * MIB
+
+
+def test_pages_of_files_do_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "code"
+    path.write_bytes(bytes(8 * MIB))
+    held: list[Any] = []
+
+    def run() -> None:
+        if held:
+            return
+        with path.open("rb") as file:
+            held.append(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
+        assert held[0].find(b"x") == -1
+        held.append(np.ones(4 * MIB, np.uint8))
+
+    found = module.measure_runs(run, "none", 3)
+    assert 4 * MIB <= found.measured_bytes < 5 * MIB
+    assert 8 * MIB <= found.code_bytes < 9 * MIB
 
 
 def test_a_killed_child_is_reported() -> None:

@@ -27,6 +27,7 @@ from edgeunet.processors import (
 )
 from edgeunet.run import promises
 from edgeunet.run.executor import Executor
+from edgeunet.run.process_memory import ProcessMemory
 from edgeunet.run.promises import FirstFrame, promise_of
 from edgeunet.units import KIB, MIB
 from tests.bundle.tiny import tiny_graph, tiny_manifest, windowed_bundle, windowed_manifest
@@ -50,6 +51,12 @@ def version(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def on(kind: ProcessorClass, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(promises, "this_processor", lambda: kind)
+
+
+def holding(monkeypatch: pytest.MonkeyPatch, *own_bytes: int) -> None:
+    """Let the process hold these bytes of its own, one after the other."""
+    found = iter([ProcessMemory(each, 0, each) for each in own_bytes])
+    monkeypatch.setattr(promises, "process_memory", lambda: next(found))
 
 
 def promised(
@@ -101,6 +108,16 @@ def test_threads_beyond_the_predicted_ones_take_more(
     (note,) = found.notes
     assert note.endswith("over the budget of 8.0 MiB; run it with --threads 4")
     assert promise_of(manifest, threads=1).region_bytes == LARGE.region_bytes
+
+
+def test_fewer_threads_take_fewer_stacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = msgspec.structs.replace(LARGE, stack_bytes=144 * KIB)
+    manifest = promised(tmp_path, entry).manifest
+    on(ARM64, monkeypatch)
+    found = {threads: promise_of(manifest, threads) for threads in (1, 2, 4, 6)}
+    more = {n: (one.predicted_bytes or 0) - LARGE.predicted_bytes for n, one in found.items()}
+    assert more == {1: -3 * 144 * KIB, 2: -2 * 144 * KIB, 4: 0, 6: 2 * (64 + 144) * KIB}
+    assert found[1].region_bytes == LARGE.region_bytes
 
 
 def test_workers_beyond_the_planned_ones_take_more(
@@ -179,8 +196,7 @@ def test_a_first_frame_that_takes_more_is_said_once(
 ) -> None:
     bundle = promised(tmp_path, SMALL)
     on(AVX512, monkeypatch)
-    resident = iter([100 * MIB, 130 * MIB])
-    monkeypatch.setattr(promises, "_resident_bytes", lambda: next(resident))
+    holding(monkeypatch, 100 * MIB, 130 * MIB)
     notes: list[str] = []
     executor = Executor(bundle, "onnxruntime", threads=1, on_note=notes.append)
     frame = np.zeros((*SIZE, 3), np.uint8)
@@ -197,10 +213,9 @@ def test_a_first_frame_that_takes_more_is_said_once(
 def test_a_first_frame_within_the_prediction_is_not_mentioned(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    resident = iter([100 * MIB, 110 * MIB])
-    monkeypatch.setattr(promises, "_resident_bytes", lambda: next(resident))
+    holding(monkeypatch, 100 * MIB, 110 * MIB)
     assert FirstFrame(10 * MIB, 0).note() is None
-    monkeypatch.setattr(promises, "_resident_bytes", lambda: None)
+    monkeypatch.setattr(promises, "process_memory", lambda: None)
     assert FirstFrame(1, 0).note() is None, "nothing can be said where memory cannot be read"
 
 
