@@ -82,6 +82,8 @@ class ForeignInput(_Table, frozen=True):
     fill: the one value of an input that is the same for all frames; None for pictures.
     frames: how many pictures it holds along its channels: the frames before, oldest first, and the
         frame last.
+    level: the one value of a channel behind those of the pictures, such as the strength of noise;
+        None without one.
     earlier: for a picture that is an input of its own, how many frames before the frame it was;
         0 for the frame itself.
     """
@@ -92,6 +94,7 @@ class ForeignInput(_Table, frozen=True):
     values: ValueRange = ValueRange()
     fill: float | None = None
     frames: int = 1
+    level: float | None = None
     earlier: int = 0
 
     def __str__(self) -> str:
@@ -100,12 +103,15 @@ class ForeignInput(_Table, frozen=True):
         text = f"{self.layout},{self.colours},{self.values}"
         if self.frames > 1:
             text += f",frames={self.frames}"
+        if self.level is not None:
+            text += f",level={_number(self.level)}"
         return f"{text},earlier={self.earlier}" if self.earlier else text
 
     @property
     def channels(self) -> int:
         """The number of its channels, if it is a picture."""
-        return (1 if self.colours == "gray" else 3) * self.frames
+        pictures = (1 if self.colours == "gray" else 3) * self.frames
+        return pictures + (self.level is not None)
 
     @property
     def is_frame(self) -> bool:

@@ -51,7 +51,7 @@ def command(
             metavar="NAME=WORDS",
             help="For --onnx: what an input is: nchw|nhwc,rgb|bgr|gray,0..1,mean=N,std=N, or "
             "fill=N for one that is the same for all frames, earlier=N for the frame N before, "
-            "frames=N for several frames in one input, oldest first.",
+            "frames=N for several frames in one input, oldest first, level=N for one channel more.",
         ),
     ] = None,
     outputs: Annotated[

@@ -163,6 +163,8 @@ def _input_text(entry: ForeignInput, size: tuple[int, int]) -> str:
     if entry.fill is not None:
         return "the same for all frames"
     picture = f"{format_size(*size)} BGR"
+    if entry.level is not None:
+        picture += f", and a channel of {entry.level:g}"
     if entry.frames > 1:
         return f"frame and the {entry.frames - 1} before it, {picture}"
     return f"the frame {entry.earlier} before, {picture}" if entry.earlier else f"frame, {picture}"

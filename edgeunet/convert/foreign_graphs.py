@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from edgeunet.convert.network_graph import Quantize, check_precision
 from edgeunet.convert.parity import ParityFigure, check_parity, parity_sheets
 from edgeunet.convert.remembering_parity import clip_of
 from edgeunet.foreign.house_form import to_house_form
-from edgeunet.foreign.network_file import NetworkFile
+from edgeunet.foreign.network_file import Feed, NetworkFile, feeds_of
 from edgeunet.graph.divided_means import divide_means
 from edgeunet.graph.fold import fold
 from edgeunet.graph.half import to_half
@@ -74,7 +74,8 @@ class ForeignGraphs:
 
     def reference(self, height: int, width: int) -> ForeignReference:
         size = (height, width)
-        return self._reference(size, self._open_run(size), lambda: self._in_doubles(size))
+        run, feeds = self._open_run(size), self._file.feeds(*size)
+        return self._reference(run, feeds, lambda: self._in_doubles(size))
 
     def _in_doubles(self, size: tuple[int, int]) -> ForeignReference | None:
         model = self._file.in_doubles(*size)
@@ -83,16 +84,15 @@ class ForeignGraphs:
         with tempfile.TemporaryDirectory(prefix="edgeunet-") as folder:
             path = Path(folder) / "doubles.onnx"
             write_model(model, path)
-            return self._reference(size, self._open_original(path))
+            return self._reference(self._open_original(path), feeds_of(model))
 
     def _reference(
         self,
-        size: tuple[int, int],
         run: RunNetwork,
+        feeds: Mapping[str, Feed],
         in_doubles: Callable[[], ForeignReference | None] = lambda: None,
     ) -> ForeignReference:
-        shapes, dtypes = self._file.shapes(*size), self._file.dtypes(*size)
-        return ForeignReference(run, self._network, shapes, dtypes, self._title, in_doubles)
+        return ForeignReference(run, self._network, feeds, self._title, in_doubles)
 
     def further_parity(self, height: int, width: int) -> list[ParityFigure]:
         """Compare at the size that is written into the file, where another one is exported."""

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from edgeunet.contracts import ForeignInput, ForeignNetwork, ForeignOutput, OutputKind
+from edgeunet.foreign.network_file import Feed
 from edgeunet.specs import Array, Task
 
 RunNetwork = Callable[[Mapping[str, Array]], Mapping[str, Array]]
@@ -29,20 +30,19 @@ class ForeignReference:
         self,
         run: RunNetwork,
         network: ForeignNetwork,
-        shapes: Mapping[str, tuple[int, ...]],
-        dtypes: Mapping[str, str],
+        feeds: Mapping[str, Feed],
         title: str,
         in_doubles: Callable[[], ForeignReference | None] = lambda: None,
     ) -> None:
         """Store the network.
 
-        shapes, dtypes: of its inputs, by name.
+        feeds: what its inputs take, by name.
         title: for messages.
         in_doubles: opens the same network with its sums over the frame in float64.
         """
         self._open_in_doubles = in_doubles
         self._run, self._network = run, network
-        self._shapes, self._dtypes = shapes, dtypes
+        self._feeds = feeds
         self.title = title
         self._earlier: tuple[NDArray[np.uint8], ...] = ()
 
@@ -65,15 +65,17 @@ class ForeignReference:
             yield entry.output, *_answer(entry, found[entry.name], image.shape[:2])
 
     def _feed(self, entry: ForeignInput, image: NDArray[np.uint8]) -> Array:
-        dtype = self._dtypes[entry.name]
+        wanted = self._feeds[entry.name]
         if entry.fill is not None:
-            return np.full(self._shapes[entry.name], entry.fill, dtype)
+            return np.full(wanted.shape, entry.fill, wanted.dtype)
         clip = [*self._earlier, image]
         parts = [_numbers(entry, clip[max(len(clip) - 1 - age, 0)]) for age in entry.ages()]
+        if entry.level is not None:
+            parts.append(np.full((*image.shape[:2], 1), entry.level, np.float32))
         planes = np.concatenate(parts, axis=2)
         if entry.layout == "nchw":
             planes = planes.transpose(2, 0, 1)
-        return np.ascontiguousarray(planes[None]).astype(dtype)
+        return np.ascontiguousarray(planes).reshape(wanted.shape).astype(wanted.dtype)
 
 
 def _numbers(entry: ForeignInput, image: NDArray[np.uint8]) -> Array:

@@ -4,6 +4,7 @@
     --input  NAME=fill=0.1
     --input  NAME=earlier=1
     --input  NAME=frames=5
+    --input  NAME=level=25/255
     --output NAME=image|labels|logits|vector|none
 
 Every word may be left out. Numbers after ``mean=`` and ``std=`` are one, or one per channel.
@@ -38,7 +39,7 @@ _OUTPUT_EXAMPLE = "NAME=image,rgb,0..1 or NAME=logits,linear"
 class Said:
     """What the user said about one tensor; None for what was left open.
 
-    frames, earlier: of inputs; see ``ForeignInput``.
+    frames, level, earlier: of inputs; see ``ForeignInput``.
     kind, left_out: of outputs.
     """
 
@@ -50,6 +51,7 @@ class Said:
     std: tuple[float, ...] | None = None
     fill: float | None = None
     frames: int = 1
+    level: float | None = None
     earlier: int = 0
     kind: OutputKind | None = None
     left_out: bool = False
@@ -99,7 +101,7 @@ def _once(texts: Sequence[str], option: str, words: Sequence[str], example: str)
 
 
 _SHARED = (*_LAYOUTS, *_COLOURS, "LOW..HIGH", "mean=", "std=")
-_INPUT_WORDS = (*_SHARED, "fill=", "earlier=", "frames=")
+_INPUT_WORDS = (*_SHARED, "fill=", "earlier=", "frames=", "level=")
 _OUTPUT_WORDS = (*(str(kind) for kind in OutputKind), NONE, *_SHARED, *_RULES, "threshold=")
 
 
@@ -131,6 +133,11 @@ def _read(text: str, option: str, words: Sequence[str], example: str) -> Said:
             f"{option} {name}: fill, frames and earlier contradict each other",
             hint="fill=N is the same for all frames, earlier=N one earlier frame, and frames=N "
             "several with the frame last",
+        )
+    if said.level is not None and (said.fill is not None or said.earlier):
+        raise UsageError(
+            f"{option} {name}: level contradicts fill and earlier",
+            hint="level=N is one channel more of the input that is the frame",
         )
     for key, numbers in (("mean", said.mean), ("std", said.std)):
         if numbers is not None and len(numbers) not in (1, 3):
@@ -187,6 +194,8 @@ def _with_numbers(said: Said, key: str, text: str) -> Said | None:
         return None
     if key in ("earlier", "frames"):
         return _with_count(said, key, given[0])
+    if key == "level":
+        return replace(said, level=given[0])
     return replace(said, fill=given[0]) if key == "fill" else replace(said, threshold=given[0])
 
 

@@ -72,6 +72,13 @@ def _frame_of(graph: ir.Graph, said: Mapping[str, Said], file: str) -> ir.Value:
                 hint=f"--input {several.name}=frames={count} if they are {count} frames in a row, "
                 "oldest first; two pictures of a pair cannot be given",
             )
+        more = next((v for v in graph.inputs if _has_one_more(v)), None)
+        if more is not None and entries[more] == Said(more.name or ""):
+            raise GraphError(
+                f"{file} takes one channel more than a picture has: its input is {shown}",
+                hint=f"--input {more.name}=level=NUMBER if the last one is the same everywhere, "
+                "such as the strength of noise; transparency and depth cannot be given",
+            )
         raise GraphError(
             f"{file} is no network for frames: its inputs are {shown}", hint=_NO_FRAMES_HINT
         )
@@ -91,7 +98,7 @@ def _what_it_may_be(value: ir.Value) -> str:
 
 
 def _is_picture(graph: ir.Graph, value: ir.Value, said: Said) -> bool:
-    if said.frames == 1:
+    if said.frames == 1 and said.level is None:
         return layout_of(graph, value) is not None
     return value.shape is not None and len(value.shape) == 4 and value.dtype in _PICTURE_TYPES
 
@@ -103,6 +110,14 @@ def _frame_count(value: ir.Value) -> int:
         return 0
     count, rest = divmod(shape[1], 3)
     return count if rest == 0 and 2 <= count <= MOST_FRAMES else 0
+
+
+def _has_one_more(value: ir.Value) -> bool:
+    """Return whether a tensor has the channels of a picture, and one more."""
+    shape = value.shape
+    if shape is None or len(shape) != 4 or value.dtype not in _PICTURE_TYPES:
+        return False
+    return any(count + 1 in (shape[1], shape[3]) for count in _CHANNELS)
 
 
 def layout_of(graph: ir.Graph, value: ir.Value) -> Layout | None:
@@ -130,6 +145,10 @@ def _read_channels(value: ir.Value) -> int | None:
 def _picture(graph: ir.Graph, value: ir.Value, said: Said, file: str) -> ForeignInput:
     """Return the contract of an input that is a picture, or several in a row."""
     found = layout_of(graph, value)
+    if said.level is not None:
+        counts = [said.frames * count + 1 for count in _CHANNELS]
+        last = value.shape is not None and value.shape[3] in counts
+        found = "nhwc" if last and value.shape and value.shape[1] not in counts else "nchw"
     if found is None and said.frames == 1:
         raise GraphError(f"{file} takes no picture", hint=_NO_FRAMES_HINT)
     layout = said.layout or found or "nchw"
@@ -143,7 +162,13 @@ def _picture(graph: ir.Graph, value: ir.Value, said: Said, file: str) -> Foreign
     if shape is not None:
         own = shape[1 if layout == "nchw" else 3]
         channels = own if isinstance(own, int) else channels
-    count, rest = divmod(channels or 0, said.frames)
+    count, rest = divmod((channels or 0) - (said.level is not None), said.frames)
+    if said.level is not None and (rest or count not in _CHANNELS):
+        raise UsageError(
+            f"--input {said.name}=level={said.level:g}: it is {shape_text(value)}",
+            hint="with one channel more a picture has 2 or 4, and several frames have "
+            "frames=N as well",
+        )
     if said.frames > 1 and (rest or count not in _CHANNELS):
         raise UsageError(
             f"--input {said.name}=frames={said.frames}: it is {shape_text(value)}",
@@ -158,7 +183,7 @@ def _picture(graph: ir.Graph, value: ir.Value, said: Said, file: str) -> Foreign
     if (colours == "gray") != (count == 1):
         raise UsageError(
             f"--input {said.name}={colours} contradicts {file}, whose input has "
-            f"{count} channel{'s' if count > 1 else ''}",
+            f"{count} channel{'s' if count > 1 else ''} of colour",
             hint="use gray for one channel, rgb or bgr for three",
         )
     in_bytes = value.dtype is ir.DataType.UINT8
@@ -173,7 +198,12 @@ def _picture(graph: ir.Graph, value: ir.Value, said: Said, file: str) -> Foreign
             f"--input {said.name}: three numbers for one channel", hint="give one mean and one std"
         )
     return ForeignInput(
-        name=said.name, layout=layout, colours=colours, values=values, frames=said.frames
+        name=said.name,
+        layout=layout,
+        colours=colours,
+        values=values,
+        frames=said.frames,
+        level=said.level,
     )
 
 

@@ -35,6 +35,11 @@ def feed_frames(
         _, channels, height, width = static_shape(planes) or (1, 1, 1, 1)
         shape = (1, channels * len(found), height, width)
         planes = insert.node("Concat", found, shape, [ir.AttrInt64("axis", 1)])
+    if entry.level is not None:
+        _, channels, height, width = static_shape(planes) or (1, 1, 1, 1)
+        plane = _filled(insert, frames[-1], in_bytes, entry.level)
+        shape = (1, channels + 1, height, width)
+        planes = insert.node("Concat", [planes, plane], shape, [ir.AttrInt64("axis", 1)])
     if entry.layout == "nhwc":
         planes = insert.transpose(planes, TO_LAST)
     if value.dtype is not None and value.dtype is not ir.DataType.FLOAT:
@@ -91,8 +96,9 @@ def _flip_readers(graph: ir.Graph, value: ir.Value, frames: int) -> bool:
         weight = constant_of(use.node.inputs[1])
         if weight is not None:
             name = f"{use.node.inputs[1].name}_bgr" if use.node.inputs[1] is not None else "bgr"
-            parts = weight.reshape(weight.shape[0], frames, 3, *weight.shape[2:])[:, :, ::-1]
-            content = np.ascontiguousarray(parts.reshape(weight.shape))
+            content = weight.copy()
+            for first in range(0, 3 * frames, 3):
+                content[:, first : first + 3] = weight[:, first : first + 3][:, ::-1]
             use.node.replace_input_with(1, add_initializer(graph, name, content))
     return True
 
@@ -112,12 +118,7 @@ def fill_input(
     else:
         # A map of the frame's size follows the window, so it is made of the frame.
         insert = Inserter(graph, graph[0], f"{FRAME}_to_{_plain(entry.name)}")
-        planes = frame_planes(insert, frame, in_bytes)
-        one = (1, 1, *frame_size)
-        axes = [ir.AttrInt64s("axes", [1]), ir.AttrInt64("keepdims", 1)]
-        plane = insert.node("ReduceMean", [planes], one, axes)
-        bound = insert.constant("fill", np.array(fill, np.float32))
-        replacement = insert.node("Clip", [plane, bound, bound], one)
+        replacement = _filled(insert, frame, in_bytes, fill)
         channels = shape[1 if in_rows == 2 else 3]
         if channels != 1:
             several = [replacement] * channels
@@ -128,6 +129,16 @@ def fill_input(
         if value.dtype is not None and value.dtype is not ir.DataType.FLOAT:
             replacement = insert.cast(replacement, value.dtype)
     ir.convenience.replace_all_uses_with(value, replacement)
+
+
+def _filled(insert: Inserter, frame: ir.Value, in_bytes: bool, fill: float) -> ir.Value:
+    """Return a map of one number, (1, 1, H, W) float32, that is made of the frame."""
+    planes = frame_planes(insert, frame, in_bytes)
+    one = (1, 1, *(static_shape(planes) or ())[2:])
+    axes = [ir.AttrInt64s("axes", [1]), ir.AttrInt64("keepdims", 1)]
+    plane = insert.node("ReduceMean", [planes], one, axes)
+    bound = insert.constant("fill", np.array(fill, np.float32))
+    return insert.node("Clip", [plane, bound, bound], one)
 
 
 def _plain(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx_ir as ir
@@ -16,11 +17,13 @@ from edgeunet.foreign.contract_text import NOTHING_SAID, SaidContract
 from edgeunet.foreign.double_sums import with_double_sums
 from edgeunet.foreign.finding_inputs import find_inputs, open_shape
 from edgeunet.foreign.finding_outputs import find_outputs
+from edgeunet.foreign.frame_axis import join_frame_axes
 from edgeunet.foreign.reading import prepared, read_network
 from edgeunet.foreign.tensor_names import name_of
 from edgeunet.foreign.wide_floats import widen_halves
 from edgeunet.graph.onnx_file import weight_files
 from edgeunet.graph.summary import refuse_subgraphs
+from edgeunet.graph.values import static_shape
 from edgeunet.recipes import ToleranceTable
 from edgeunet.units import format_size
 
@@ -29,6 +32,22 @@ _STEPS = (2, 4, 8, 16, 32, 64)
 
 # The file itself rounds to 16 bits after every operator, its graph in 32 bits does not.
 _OF_HALVES = ToleranceTable(fp32_db=ToleranceTable().fp16_db)
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What an input of a graph takes: its shape, and the name of its numpy type."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+def feeds_of(model: ir.Model) -> dict[str, Feed]:
+    """Return what the inputs of a graph of one size take, by name."""
+    return {
+        value.name or "": Feed(static_shape(value) or (), _numpy_type(value))
+        for value in model.graph.inputs
+    }
 
 
 class NetworkFile:
@@ -51,6 +70,7 @@ class NetworkFile:
         self.name, self.sha256 = name, sha256
         self._given_types = {value.name or "": _numpy_type(value) for value in model.graph.inputs}
         self.halves = widen_halves(model)
+        self._on_axis = join_frame_axes(model.graph, {one.name: one for one in said.inputs})
         self._model, self._said = model, said
         self.inputs = find_inputs(model.graph, said.inputs, name)
         self._frame_value = next(
@@ -120,14 +140,19 @@ class NetworkFile:
         """The names of the outputs."""
         return tuple(value.name or "" for value in self._model.graph.outputs)
 
-    def dtypes(self, height: int, width: int) -> dict[str, str]:
-        """Return the numpy types of the inputs, by name, of what is compared at a size.
+    def feeds(self, height: int, width: int) -> dict[str, Feed]:
+        """Return what the inputs are of what is compared at a size, by name.
 
         That is the file itself, or its graph at a size that the file does not have.
         """
-        if self.own_size in (None, (height, width)):
-            return dict(self._given_types)
-        return {value.name or "": _numpy_type(value) for value in self._model.graph.inputs}
+        if self.own_size not in (None, (height, width)):
+            return feeds_of(self.canonical(height, width))
+        found = {}
+        for name, shape in self.shapes(height, width).items():
+            if name in self._on_axis:
+                shape = (shape[0], *self._on_axis[name], *shape[2:])
+            found[name] = Feed(shape, self._given_types[name])
+        return found
 
     def canonical(self, height: int, width: int) -> ir.Model:
         """Return the graph for a frame of (height, width) pixels; it must not be changed.

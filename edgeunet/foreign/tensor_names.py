@@ -21,12 +21,21 @@ def check_names(said: Mapping[str, Said], names: Sequence[str], option: str, fil
             )
 
 
+_IN_FILE = "shape in the file"
+
+
+def remember_shape(value: ir.Value, shape: ir.Shape) -> None:
+    """Let messages give an input the shape that it has in the file."""
+    value.meta[_IN_FILE] = shape
+
+
 def shape_text(value: ir.Value) -> str:
     """Return a tensor's shape and type, with names or ? for open dimensions."""
     kind = "unknown" if value.dtype is None else value.dtype.name.lower()
-    if value.shape is None:
+    shape: ir.Shape | None = value.meta.get(_IN_FILE, value.shape)
+    if shape is None:
         return f"({kind})"
-    lengths = [d if isinstance(d, int) else (d.value or "?") for d in value.shape]
+    lengths = [d if isinstance(d, int) else (d.value or "?") for d in shape]
     return f"({', '.join(map(str, lengths))}) {kind}"
 
 

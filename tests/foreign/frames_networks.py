@@ -50,3 +50,37 @@ class TwoFrames(nn.Module):
     def forward(self, now: Tensor, before: Tensor) -> Tensor:
         image: Tensor = now + self.last(F.relu(self.now(now) - self.before(before)))
         return image
+
+
+class VideoOnAnAxis(nn.Module):
+    """Three frames on an axis of their own, (1, 3, C, H, W), to an image of twice the size.
+
+    As the recurrent networks of BasicSR have it (Chan et al., BasicVSR, 2021), forwards alone.
+    """
+
+    def __init__(self, c: int = 4) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, c, 3, padding=1)
+        self.next = nn.Conv2d(2 * c, c, 3, padding=1)
+        self.last = nn.Conv2d(c, 12, 3, padding=1)
+
+    def forward(self, clip: Tensor) -> Tensor:
+        state = F.relu(self.first(clip[:, 0]))
+        for number in (1, 2):
+            read = torch.cat([F.relu(self.first(clip[:, number])), state], 1)
+            state = F.relu(self.next(read))
+        larger: Tensor = F.interpolate(clip[:, -1], scale_factor=2.0, mode="bilinear")
+        return F.pixel_shuffle(self.last(state), 2) + larger
+
+
+class WithLevel(nn.Module):
+    """A picture and a strength of noise in one input of four channels, as DRUNet has it."""
+
+    def __init__(self, channels: int = 4) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, 6, 3, padding=1)
+        self.last = nn.Conv2d(6, 3, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x[:, :3] - self.last(F.relu(self.first(x)))
+        return y

@@ -8,11 +8,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 import edgeunet as api
 from edgeunet.bundle import open_bundle
 from edgeunet.convert.network_graph import quiet_exporter
+from edgeunet.foreign.network_file import Feed, NetworkFile, feeds_of
 from tests.cli.command import edgeunet
 from tests.foreign.exported import with_random_statistics
 from tests.foreign.plain_networks import UNet
@@ -61,3 +62,23 @@ def test_they_are_halves_again_for_a_gpu(file: Path, tmp_path: Path) -> None:
     assert ran.code == 0, ran.err
     assert "16-bit floats" not in ran.err
     assert str(open_bundle(target).manifest.precision) == "fp16"
+
+
+def test_its_sums_in_doubles_take_wide_floats(tmp_path: Path) -> None:
+    """What parity falls back to has 32-bit inputs, whatever the file has."""
+    shape = [1, 3, 8, 8]
+    half, axes = TensorProto.FLOAT16, [2, 3]
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["mean"], axes=axes),
+        helper.make_node("Add", ["x", "mean"], ["y"]),
+    ]
+    x, y = (helper.make_tensor_value_info(name, half, shape) for name in ("x", "y"))
+    graph = helper.make_graph(nodes, "g", [x], [y])
+    opsets = [helper.make_opsetid("", 17)]
+    path = tmp_path / "mean.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+    file = NetworkFile.read(path)
+    model = file.in_doubles(8, 8)
+    assert model is not None
+    assert file.feeds(8, 8)["x"].dtype == "float16"
+    assert feeds_of(model)["x"] == Feed((1, 3, 8, 8), "float32")

@@ -16,14 +16,18 @@ from edgeunet.bundle import open_bundle
 from edgeunet.convert.network_graph import quiet_exporter
 from edgeunet.specs import Array, Image
 from tests.cli.command import edgeunet
-from tests.foreign.frames_networks import FastDVDnet, TwoFrames
+from tests.foreign.frames_networks import FastDVDnet, TwoFrames, VideoOnAnAxis, WithLevel
 
 SIZE = (32, 48)
 SIGMA = 25 / 255
 
 
-def write(network: nn.Module, path: Path, channels: dict[str, int]) -> Path:
-    pictures = tuple(torch.rand(1, count, *SIZE) for count in channels.values())
+def write(
+    network: nn.Module, path: Path, channels: dict[str, int] | dict[str, tuple[int, int]]
+) -> Path:
+    """channels: of every input; (frames, channels) where frames have an axis of their own."""
+    sides = [count if isinstance(count, tuple) else (count,) for count in channels.values()]
+    pictures = tuple(torch.rand(1, *count, *SIZE) for count in sides)
     with quiet_exporter(), torch.no_grad():
         torch.onnx.export(
             network.eval(),
@@ -42,6 +46,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     torch.manual_seed(4)
     folder = tmp_path_factory.mktemp("files")
     return {
+        "axis": write(VideoOnAnAxis(), folder / "axis.onnx", {"x": (3, 3)}),
+        "level": write(WithLevel(), folder / "level.onnx", {"x": 4}),
+        "leveled": write(WithLevel(7), folder / "leveled.onnx", {"x": 7}),
         "five": write(FastDVDnet(), folder / "five.onnx", {"x": 15, "noise": 1}),
         "two": write(TwoFrames(), folder / "two.onnx", {"now": 3, "before": 3}),
     }
@@ -63,6 +70,11 @@ def by_hand(path: Path, frames: Sequence[Image]) -> Image:
     if path.stem == "five":
         noise = np.full((1, 1, *SIZE), SIGMA, np.float32)
         feeds = {"x": np.concatenate([planes(f) for f in frames], axis=1), "noise": noise}
+    elif path.stem == "axis":
+        feeds = {"x": np.stack([planes(f) for f in frames], axis=1)}
+    elif path.stem.startswith("level"):
+        noise = np.full((1, 1, *SIZE), SIGMA, np.float32)
+        feeds = {"x": np.concatenate([*(planes(f) for f in frames), noise], axis=1)}
     else:
         feeds = {"now": planes(frames[1]), "before": planes(frames[0])}
     pixels = np.clip(np.rint(session.run(None, feeds)[0] * 255), 0, 255).astype(np.uint8)
@@ -73,12 +85,21 @@ def by_hand(path: Path, frames: Sequence[Image]) -> Image:
 WORDS = {
     "five": ("--input", "x=frames=5", "--input", "noise=fill=25/255"),
     "two": ("--input", "before=earlier=1"),
+    "axis": ("--input", "x=frames=3"),
+    "level": ("--input", "x=level=25/255"),
+    "leveled": ("--input", "x=frames=2,level=25/255"),
 }
 
 
 @pytest.mark.parametrize(
     ("name", "count", "windows"),
-    [("five", 5, ()), ("five", 5, ("--tile", "32x40")), ("two", 2, ())],
+    [
+        ("five", 5, ()),
+        ("five", 5, ("--tile", "32x40")),
+        ("two", 2, ()),
+        ("axis", 3, ("--tile", "24x32")),
+        ("leveled", 2, ()),
+    ],
 )
 def test_a_clip(
     files: dict[str, Path], tmp_path: Path, name: str, count: int, windows: tuple[str, ...]
@@ -100,6 +121,30 @@ def test_a_clip(
                 assert difference.max() <= 1
                 assert (difference != 0).mean() < 1e-2
             network.restart()
+
+
+def test_a_channel_of_one_number(files: dict[str, Path], tmp_path: Path) -> None:
+    """A strength of noise beside the colours, in windows and at another size than the file's."""
+    target = tmp_path / "net.bundle"
+    options = ("--tile", "24x32", "--out", target)
+    ran = edgeunet("export", "--onnx", files["level"], *WORDS["level"], *options)
+    assert ran.code == 0, ran.err
+    assert "frame, 32x48 BGR, and a channel of 0.0980392" in ran.out
+    (frame,) = clip(1)
+    with api.open_bundle(target) as network:
+        answer = network.run(frame)["image"]
+    difference = np.abs(answer.astype(int) - by_hand(files["level"], [frame]))
+    assert difference.max() <= 1
+    assert (difference != 0).mean() < 1e-2
+    larger = ("--size", "40x56", "--out", tmp_path / "larger.bundle")
+    assert edgeunet("export", "--onnx", files["level"], *WORDS["level"], *larger).code == 0
+
+
+def test_frames_on_an_axis_at_another_size(files: dict[str, Path], tmp_path: Path) -> None:
+    larger = ("--size", "40x56", "--out", tmp_path / "larger.bundle")
+    ran = edgeunet("export", "--onnx", files["axis"], *WORDS["axis"], *larger)
+    assert ran.code == 0, ran.err
+    assert "at 32x48" in ran.out
 
 
 def test_the_contract_says_which_frames(files: dict[str, Path], tmp_path: Path) -> None:
@@ -149,6 +194,10 @@ def test_an_earlier_frame_is_like_the_frame_unless_said(files: dict[str, Path]) 
             "--input now=frames=2: it is (1, 3, 32, 48) float",
             "2 frames have 2 or 6 channels",
         ),
+        ("axis", (), "axis.onnx takes 3 pictures at once: its input is 'x' (1, 3, 3,", "frames=3"),
+        ("level", (), "level.onnx takes one channel more than a picture has: its i", "x=level=N"),
+        ("two", ("now=level=1",), "--input now=level=1: it is (1, 3, 32, 48)", "2 or 4"),
+        ("two", ("now=level=1,fill=1",), "--input now: level contradicts fill", "one channel mo"),
         ("two", ("now=fill=1,frames=2",), "--input now: fill, frames and earlier contra", "fill=N"),
         ("two", ("now=frames=1",), "--input now: 'frames=1' is not known", "known: nchw"),
         ("five", ("x=frames=5", "noise=earlier=1,rgb"), "--input noise=rgb contradicts", "use gra"),
