@@ -43,18 +43,21 @@ def check_versions(name: str, proto: onnx.ModelProto) -> None:
             f"{name} has the IR version {proto.ir_version}, and {known} {onnx.IR_VERSION}",
             hint=hint,
         )
-    standard = [item.version for item in proto.opset_import if item.domain in ("", "ai.onnx")]
-    if len(standard) != 1 or standard[0] < 1:
-        raise GraphError(f"{name} names no opset, or several: {standard}", hint=INVALID)
-    if standard[0] > newest:
-        raise GraphError(f"{name} has the opset {standard[0]}, and {known} {newest}", hint=hint)
+    for part in (proto, *proto.functions):
+        standard = [item.version for item in part.opset_import if item.domain in ("", "ai.onnx")]
+        none_needed = part is not proto and not standard
+        if not none_needed and (len(standard) != 1 or standard[0] < 1):
+            raise GraphError(f"{name} names no opset, or several: {standard}", hint=INVALID)
+        if max(standard, default=0) > newest:
+            raise GraphError(f"{name} has the opset {standard[0]}, and {known} {newest}", hint=hint)
 
 
 def check_content(name: str, proto: onnx.ModelProto, *, choices: bool = False) -> None:
     """Raise GraphError for what cannot be counted, and for what contradicts itself.
 
     That is a graph without operators or outputs, graphs in graphs, values that are no dense
-    tensors, names that are given twice, and weights of another size than their file says.
+    tensors, names that are given twice, weights of another size than their file says, and
+    operators with other inputs or attributes than ONNX gives them.
     choices: allow the graphs of If.
     """
     import onnx
@@ -84,7 +87,8 @@ def check_content(name: str, proto: onnx.ModelProto, *, choices: bool = False) -
     for tensor in graph.initializer:
         _check_weight(name, tensor)
     kinds = onnx.AttributeProto
-    for node in _all_nodes(proto):
+    for node, opset in _all_nodes(proto):
+        _check_operator(name, node, opset)
         for attribute in node.attribute:
             allowed = choices and node.op_type == "If"
             if attribute.type in (kinds.GRAPH, kinds.GRAPHS) and not allowed:
@@ -121,7 +125,14 @@ def _check_weight(file: str, tensor: onnx.TensorProto) -> None:
 
     if not tensor.HasField("raw_data") or tensor.data_location == onnx.TensorProto.EXTERNAL:
         return
-    bits = _BITS.get(onnx.TensorProto.DataType.Name(tensor.data_type))
+    types = onnx.TensorProto.DataType
+    if tensor.data_type not in types.values():
+        raise GraphError(
+            f"{file} keeps the weight {tensor.name!r} in the type number {tensor.data_type}, "
+            "which ONNX does not have",
+            hint=INVALID,
+        )
+    bits = _BITS.get(types.Name(tensor.data_type))
     if bits is None or min(tensor.dims, default=0) < 0:  # the last is refused by its shape
         return
     needed = -(-math.prod(tensor.dims) * bits // 8)
@@ -134,6 +145,40 @@ def _check_weight(file: str, tensor: onnx.TensorProto) -> None:
         )
 
 
+def _check_operator(file: str, node: onnx.NodeProto, opset: int) -> None:
+    """Raise GraphError for inputs or attributes that an operator of ONNX does not have.
+
+    Attributes of unknown names pass, because exporters leave some. opset: the standard operators'.
+    """
+    import onnx
+
+    if node.domain not in ("", "ai.onnx"):
+        return
+    try:
+        schema = onnx.defs.get_schema(node.op_type, opset, "")
+    except onnx.defs.SchemaError:
+        return
+    if schema.deprecated:
+        return
+    fault = None
+    if not schema.min_input <= len(node.input) <= schema.max_input:
+        fault = f"has {len(node.input)} inputs"
+    elif not schema.min_output <= len(node.output) <= schema.max_output:
+        fault = f"has {len(node.output)} outputs"
+    kinds, types = onnx.AttributeProto.AttributeType, onnx.defs.OpSchema.AttrType
+    given = {attribute.name: attribute.type for attribute in node.attribute}
+    for name, known in schema.attributes.items():
+        if name not in given and known.required:
+            fault = f"has no {name!r}"
+        elif name in given and known.type != getattr(types, kinds.Name(given[name]), None):
+            fault = f"has a value of another type for {name!r}"
+    if fault is not None:
+        raise GraphError(
+            f"{file}: {node.op_type} ({node.name or 'unnamed'}) {fault}, which ONNX does not allow",
+            hint=INVALID,
+        )
+
+
 def _refuse_sparse(name: str, tensor: str) -> None:
     raise GraphError(
         f"{name} keeps {tensor!r} as a sparse tensor, which engines store in ways of their own",
@@ -141,7 +186,12 @@ def _refuse_sparse(name: str, tensor: str) -> None:
     )
 
 
-def _all_nodes(proto: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    yield from proto.graph.node
-    for function in proto.functions:
-        yield from function.node
+def _all_nodes(proto: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, int]]:
+    """Yield every operator, of functions too, with the standard opset that it is of."""
+    for part, opsets in (
+        (proto.graph, proto.opset_import),
+        *((function, function.opset_import) for function in proto.functions),
+    ):
+        opset = next((one.version for one in opsets if one.domain in ("", "ai.onnx")), 1)
+        for node in part.node:
+            yield node, opset

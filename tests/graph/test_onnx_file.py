@@ -152,6 +152,12 @@ def short_weight() -> Any:
     return model
 
 
+def weight_of_no_type() -> Any:
+    model = model_of([value("x", [1, 3, 8, 8])])
+    model.graph.initializer[0].data_type = 39
+    return model
+
+
 def without_opset() -> Any:
     model = model_of([value("x", [1, 3, 8, 8])])
     del model.opset_import[:]
@@ -165,6 +171,15 @@ def large_result() -> Any:
         helper.make_node("Mul", ["r", "x"], ["y"]),
     ]
     return model_of([value("x", [1 << 25])], nodes, [numbers("last", 1)])
+
+
+def function_of_no_opset() -> Any:
+    relu = helper.make_node("Relu", ["i"], ["o"])
+    body = helper.make_function(
+        "own", "F", ["i"], ["o"], [relu], [helper.make_opsetid("", 1 << 40)]
+    )
+    node = helper.make_node("F", ["x"], ["y"], domain="own")
+    return model_of([value("x", [2])], [node], [], functions=[body])
 
 
 def calls_itself() -> Any:
@@ -214,6 +229,19 @@ def doubles_forty_times() -> Any:
             "two weights of the name 'w'",
         ),
         (short_weight(), "keeps 100 bytes for the weight 'w' of 8x3x3x3, which needs 864"),
+        (weight_of_no_type(), "keeps the weight 'w' in the type number 39"),
+        *(
+            (model_of([value("x", [1, 3, 8, 8])], [node], []), said)
+            for node, said in (
+                (helper.make_node("Conv", ["x"], ["y"]), "Conv (unnamed) has 1 inputs"),
+                (helper.make_node("Relu", ["x"], ["y", "z"]), "Relu (unnamed) has 2 outputs"),
+                (helper.make_node("Concat", ["x"], ["y"]), "Concat (unnamed) has no 'axis'"),
+                (
+                    helper.make_node("Transpose", ["x"], ["y"], perm=0.5),
+                    "Transpose (unnamed) has a value of another type for 'perm'",
+                ),
+            )
+        ),
         (without_opset(), "names no opset, or several: []"),
         (
             model_of([value("x", [1, 3, 1 << 31, 1 << 31])]),
@@ -221,6 +249,7 @@ def doubles_forty_times() -> Any:
         ),
         (large_result(), "the tensor 'y' has the shape 33554432x33554432, which no memory holds"),
         (unsorted(), "reads 'c' before anything makes it"),
+        (function_of_no_opset(), "has the opset 1099511627776"),
         (calls_itself(), "the function 'Loop' calls itself"),
         (doubles_forty_times(), "1099511627776 operators once its functions are written out"),
         (model_of([value("x", [1, 3, 8, 8])], opset=99), "has the opset 99"),
