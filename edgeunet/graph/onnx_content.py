@@ -154,6 +154,10 @@ def _check_operator(file: str, node: onnx.NodeProto, opset: int) -> None:
 
     if node.domain not in ("", "ai.onnx"):
         return
+    if not isinstance(node.op_type, str):  # protobuf gives bytes for what is no UTF-8
+        raise GraphError(
+            f"{file} has the operator {node.op_type!r}, which is no text", hint=INVALID
+        )
     try:
         schema = onnx.defs.get_schema(node.op_type, opset, "")
     except onnx.defs.SchemaError:
