@@ -3,8 +3,8 @@
     python -m benchmarks.video_networks --davis FOLDER --traffic CLIP --photograph FILE
         [--width N]... [--weights FILE] [--out FOLDER]
 
-davis: a folder of DAVIS sequences, of which those in ``MOVING`` are measured: training holds them
-out. traffic: a clip of a fixed camera. photograph: the still scene, the same in every frame.
+Of the DAVIS sequences those in ``MOVING`` are measured: training holds them out. The photograph is
+the still scene, the same in every frame.
 
 ``unetmm-video`` takes the frames in a row, ``unetmm`` of the same width takes each one alone. Both
 are in torch FP32, on the same draws of noise: white, sigma 30 of 255, in floats and not clipped, or
@@ -13,12 +13,13 @@ script checks that a first frame is that of the network without memory, and stop
 
 Figures are of the frames from the fifth on. ``worst_gain_db`` is that of the frame that gains
 least. ``flicker_ratio`` is the mean absolute error of the change from frame to frame, over that of
-the frames alone. ``after a cut`` has the frames from the cut on, the first one included.
+the frames alone. ``flicker_along_ratio`` is the same where the frame before is moved first as the
+clean clip has moved: how much the error changes on what is shown, wherever that goes.
+``after a cut`` has the frames from the cut on, the first one included.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,24 +30,24 @@ import msgspec
 import numpy as np
 import torch
 
-from benchmarks.helpers.record import RESULTS, write_csv
+from benchmarks.helpers.clip_options import clip_options, first_frames, middle, widths_of
+from benchmarks.helpers.record import write_csv
 from edgeunet.camera.chain import MARGIN, draw_shot, take
 from edgeunet.choosing.shipped_weights import shipped_weights
 from edgeunet.cli.console import note, print_table
 from edgeunet.errors import EdgeUnetError
 from edgeunet.evaluate.protocol import NoiseKind, add_noise
 from edgeunet.files import sha256_of
-from edgeunet.media.clip_reader import open_clip
 from edgeunet.metrics import psnr_db
 from edgeunet.models import Network, build_network
+from edgeunet.models.alignment import fetch_between, motion
 from edgeunet.models.weights import load_weights
-from edgeunet.photographs import Photograph, list_images, read_photograph
+from edgeunet.photographs import Photograph, read_photograph
 from edgeunet.pixels import Floats, as_floats
 from edgeunet.recipes import load_recipe
 
 NAME = "video_networks"
 REMEMBERING, ALONE = "unetmm-video", "unetmm"
-WIDTHS = (8, 16)
 MOVING = ("camel", "horsejump-high")
 SIGMA = 30.0
 SETTLED = 4
@@ -77,17 +78,10 @@ class Clip:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--davis", type=Path, required=True)
-    parser.add_argument("--traffic", type=Path, required=True)
-    parser.add_argument("--photograph", type=Path, required=True)
-    parser.add_argument("--width", type=int, action="append", help="8 and 16 unless given")
+    parser = clip_options(__doc__, "--davis", "--traffic", "--photograph")
     parser.add_argument("--weights", type=Path, help="of one width; the shipped ones unless given")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="the folder of the table")
     arguments = parser.parse_args()
-    widths = arguments.width or WIDTHS
+    widths = widths_of(arguments)
     if arguments.weights is not None and len(widths) != 1:
         parser.error("--weights are of one width: give it with --width")
     rows: list[dict[str, object]] = []
@@ -156,7 +150,10 @@ def _figures(network: Network, alone: Network, clip: Clip) -> dict[str, object]:
     alone_db += [level] * (len(with_db) - len(alone_db))
     gains = [a - b for a, b in zip(with_db, alone_db, strict=True)]
     counted = slice(clip.settled, None)
-    flickers = [_flicker(images, clip)[counted] for images in (given, single)]
+    flickers = {
+        name: [fmean(_flicker(images, clip, along=along)[counted]) for images in (given, single)]
+        for name, along in (("flicker_ratio", False), ("flicker_along_ratio", True))
+    }
     still = clip.alone is not None
     return {
         "clip": clip.name,
@@ -170,7 +167,7 @@ def _figures(network: Network, alone: Network, clip: Clip) -> dict[str, object]:
             f"gain_{index}_db": round(gains[index], 3) if still and index < len(gains) else ""
             for index in STILL_FRAMES
         },
-        "flicker_ratio": round(fmean(flickers[0]) / fmean(flickers[1]), 3),
+        **{name: round(with_ / alone_, 3) for name, (with_, alone_) in flickers.items()},
     }
 
 
@@ -179,19 +176,35 @@ def _shown(outputs: dict[str, torch.Tensor]) -> Floats:
     return image
 
 
-def _flicker(images: Sequence[Floats], clip: Clip) -> list[float]:
-    """Return the mean error of the change from each frame to the next, in 0..1."""
-    return [
-        float(np.abs((images[n] - images[n - 1]) - (clip.clean[n] - clip.clean[n - 1])).mean())
-        for n in range(1, len(images))
+def _flicker(images: Sequence[Floats], clip: Clip, *, along: bool) -> list[float]:
+    """Return the mean change of the error from each frame to the next, in 0..1.
+
+    along: the frame before is moved as the clean clip has moved.
+    """
+    errors = [
+        torch.from_numpy(image - clean)[None]
+        for image, clean in zip(images, clip.clean, strict=False)
     ]
+    found = []
+    for index in range(1, len(errors)):
+        before = errors[index - 1]
+        if along:
+            before = fetch_between(before, _motion(clip.clean[index], clip.clean[index - 1]))
+        found.append(float((errors[index] - before).abs().mean()))
+    return found
+
+
+def _motion(now: Floats, before: Floats) -> torch.Tensor:
+    """Return where the blocks of a clean frame lay in the one before, as networks find it."""
+    levels = [(torch.from_numpy(image)[None] * 255).round() for image in (now, before)]
+    return motion(*levels)
 
 
 def _clips(davis: Path, traffic: Path, photograph: Path) -> Iterator[Clip]:
     """Yield the clips of every width. Only one is in memory at a time."""
-    moving = {name: _sequence(davis / name, 25) for name in MOVING}
-    street = _traffic(traffic, 85)
-    scene = _middle(read_photograph(photograph), *AREA)
+    moving = {name: first_frames(davis / name, 25, *AREA) for name in MOVING}
+    street = first_frames(traffic, 85, *AREA)
+    scene = middle(read_photograph(photograph), *AREA)
     for name, frames in moving.items():
         yield _in_white_noise(name, frames)
     yield _in_white_noise("traffic, quiet", street[:25])
@@ -204,31 +217,6 @@ def _clips(davis: Path, traffic: Path, photograph: Path) -> Iterator[Clip]:
     yield _through_camera(MOVING[0], moving[MOVING[0]][:16])
     yield _through_camera("traffic, quiet", street[:16])
     yield dataclasses.replace(_through_camera("still", [scene] * 22), alone=10)
-
-
-def _sequence(folder: Path, frames: int) -> list[Photograph]:
-    """Return the first frames of a folder, the middle of each."""
-    paths = list_images(folder, notice=note)[:frames]
-    return [_middle(read_photograph(path), *AREA) for path in paths]
-
-
-def _traffic(path: Path, frames: int) -> list[Photograph]:
-    """Return the first frames of a clip, the middle of each."""
-    clip = open_clip(path)
-    found: list[Photograph] = []
-    while len(found) < frames and (frame := clip.read()) is not None:
-        found.append(_middle(frame, *AREA))
-    clip.close()
-    return found
-
-
-def _middle(image: Photograph, height: int, width: int) -> Photograph:
-    top, left = (
-        (have - want) // 2 for have, want in zip(image.shape[:2], (height, width), strict=True)
-    )
-    if min(top, left) < 0:
-        raise SystemExit(f"frames must have {height}x{width} pixels at least")
-    return np.ascontiguousarray(image[top : top + height, left : left + width])
 
 
 def _in_white_noise(name: str, frames: Sequence[Photograph]) -> Clip:
@@ -254,7 +242,7 @@ def _through_camera(name: str, frames: Sequence[Photograph]) -> Clip:
     noisy: list[Floats] = []
     clean: list[Floats] = []
     for frame in frames:
-        pair = take(_middle(frame, SIDE + 2 * MARGIN, SIDE + 2 * MARGIN), shot, generator)
+        pair = take(middle(frame, SIDE + 2 * MARGIN, SIDE + 2 * MARGIN), shot, generator)
         for images, image in zip((noisy, clean), pair, strict=True):
             images.append(np.ascontiguousarray(image[inner, inner].transpose(2, 0, 1)))
     return Clip(name, "camera", noisy, clean)

@@ -15,19 +15,21 @@ noise that does not change is answered alike in every frame after the second, wi
   without the ball.
 - ``dropped frame``: a pan of three pixels per frame, of which one is missing. ``early`` and
   ``late`` are the PSNR of the frame before the gap and of the one after it, in dB.
+  ``trusted_early`` and ``trusted_late`` are how many frames before it each of them trusts, as a
+  mean over the frame. The variance of the fused frame is that of one frame over one more.
+- ``dropped, still``: the same where nothing moves.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 import torch
 
-from benchmarks.helpers.record import RESULTS, write_csv
+from benchmarks.helpers.clip_options import clip_options, widths_of
+from benchmarks.helpers.record import write_csv
 from edgeunet.choosing.shipped_weights import shipped_weights
 from edgeunet.cli.console import note, print_table
 from edgeunet.errors import EdgeUnetError
@@ -47,17 +49,11 @@ RAMP, RADIUS, PAN = 0.25, 10.0, 3
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--photograph", type=Path, required=True)
-    parser.add_argument("--width", type=int, action="append", help="8 and 16 unless given")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="the folder of the table")
-    arguments = parser.parse_args()
+    arguments = clip_options(__doc__, "--photograph").parse_args()
     rows: list[dict[str, object]] = []
     try:
         image = as_floats(read_photograph(arguments.photograph).transpose(2, 0, 1))
-        for width in arguments.width or (8, 16):
+        for width in widths_of(arguments):
             note(f"width {width}")
             rows += measure(_network(width), width, image)
     except EdgeUnetError as error:
@@ -77,7 +73,8 @@ def measure(network: Network, width: int, image: Floats) -> list[dict[str, objec
             _drift(network, scene),
             _ramp(network, scene),
             _ball(network, scene),
-            _dropped(network, image),
+            _dropped(network, image, PAN),
+            {**_dropped(network, image, 0), "clip": "dropped, still"},
         )
     ]
 
@@ -104,20 +101,36 @@ def _check(network: Network, scene: Floats) -> None:
         raise SystemExit("a scene without noise is answered otherwise from frame to frame")
 
 
-@torch.no_grad()
 def answers(network: Network, frames: Sequence[Floats], sigma: float = SIGMA) -> list[Floats]:
     """Return the answers to frames in a row, with new noise in each that depends on its index."""
+    return [image for image, _ in answers_and_trust(network, frames, sigma)]
+
+
+@torch.no_grad()
+def answers_and_trust(
+    network: Network, frames: Sequence[Floats], sigma: float = SIGMA
+) -> list[tuple[Floats, float]]:
+    """Return the answers, and how many frames before it each frame trusts."""
     memory, given = None, []
     for index, frame in enumerate(frames):
         generator = np.random.default_rng([2026, index])
         noise = generator.standard_normal(frame.shape, np.float32) * np.float32(sigma / 255)
         outputs, memory = network.step(torch.from_numpy(frame + noise)[None], memory)
-        given.append(outputs["denoised"][0].clamp(0, 1).numpy())
+        assert memory is not None
+        image = outputs["denoised"][0].clamp(0, 1).numpy()
+        given.append((image, float(memory.count.mean()) - 1))
     return given
 
 
 def _row(clip: str, early: object, late: object, error: object) -> dict[str, object]:
-    return {"clip": clip, "early": early, "late": late, "error_levels": error}
+    return {
+        "clip": clip,
+        "early": early,
+        "late": late,
+        "error_levels": error,
+        "trusted_early": "",
+        "trusted_late": "",
+    }
 
 
 def _drift(network: Network, scene: Floats) -> dict[str, object]:
@@ -157,12 +170,16 @@ def _ball(network: Network, scene: Floats) -> dict[str, object]:
     return _row("ball", "", "", round(fmean(errors), 3))
 
 
-def _dropped(network: Network, image: Floats) -> dict[str, object]:
+def _dropped(network: Network, image: Floats, pan: int) -> dict[str, object]:
     numbers = [*range(12), *range(13, 20)]
-    frames = [_part(image, PAN * number) for number in numbers]
-    given = answers(network, frames)
-    early, late = (round(psnr_db(given[index], frames[index]), 3) for index in (11, 12))
-    return _row("dropped frame", early, late, "")
+    frames = [_part(image, pan * number) for number in numbers]
+    given = answers_and_trust(network, frames)
+    early, late = (round(psnr_db(given[index][0], frames[index]), 3) for index in (11, 12))
+    trusted = {
+        f"trusted_{when}": round(given[index][1], 2)
+        for when, index in (("early", 11), ("late", 12))
+    }
+    return {**_row("dropped frame", early, late, ""), **trusted}
 
 
 if __name__ == "__main__":

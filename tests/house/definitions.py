@@ -165,8 +165,13 @@ def files() -> frozenset[Path]:
 
 @functools.cache
 def benchmark_options(script: str) -> frozenset[str]:
-    """Return the options that ``benchmarks/SCRIPT.py`` takes, as the strings in its source."""
+    """Return the options that ``benchmarks/SCRIPT.py`` takes.
+
+    They are the strings in its source and in that of the helpers that it imports.
+    """
     text = (ROOT / "benchmarks" / f"{script}.py").read_text(encoding="utf-8")
+    for helper in re.findall(r"^from benchmarks\.helpers\.(\w+) import", text, re.MULTILINE):
+        text += (ROOT / "benchmarks" / "helpers" / f"{helper}.py").read_text(encoding="utf-8")
     return frozenset(re.findall(r"\"(--[a-z][a-z-]*)\"", text))
 
 
