@@ -74,6 +74,8 @@ class GraphNode:
     index: its position in the execution order.
     inputs, outputs: tensor names; optional ones that are left out are skipped.
     perm: of a Transpose, the axis of the input that each axis of the output is.
+    axis: the attribute of that name, if there is one.
+    part: of a Slice or Gather of one part along one axis, that axis, the first element and the end.
     """
 
     index: int
@@ -82,6 +84,8 @@ class GraphNode:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     perm: tuple[int, ...] = ()
+    axis: int | None = None
+    part: tuple[int, int, int] | None = None
 
     @property
     def label(self) -> str:
@@ -177,6 +181,8 @@ def in_running_order(view: GraphView) -> GraphView:
 
 
 def _view(graph: ir.Graph, title: str) -> GraphView:
+    from edgeunet.graph.taken_parts import taken_part
+
     inputs = [value for value in graph.inputs if value.name not in graph.initializers]
     outputs = {value.name for value in graph.outputs}
     tensors: dict[str, GraphTensor] = {}
@@ -213,7 +219,12 @@ def _view(graph: ir.Graph, title: str) -> GraphView:
         names = tuple(value.name or "" for value in made)
         given = node.attributes.get("perm")
         perm = () if given is None else tuple(given.as_ints())
-        nodes.append(GraphNode(index, node.name or "", node.op_type, reads, names, perm))
+        along = node.attributes.get("axis")
+        axis = None if along is None else along.as_int()
+        part = taken_part(node, tensors[reads[0]].shape) if reads else None
+        nodes.append(
+            GraphNode(index, node.name or "", node.op_type, reads, names, perm, axis, part)
+        )
     unmade = sorted(str(name) for name in outputs if name not in tensors)
     if unmade:
         raise GraphError(

@@ -280,10 +280,10 @@ def _allocations(
                 buffers.append(_buffer(size_bytes, source_of(name) in placed, pixels))
         given = [numbers.pop(name) for name in list(numbers) if end[name] == index]
         grows = source_of(kernel.outputs[0]) in placed
-        for scratch in kernel.scratch:
-            taken.append(len(buffers))
-            given.append(len(buffers))
-            buffers.append(_scratch(scratch, grows, pixels))
+        beside = range(len(buffers), len(buffers) + len(kernel.scratch))
+        buffers += [_scratch(scratch, grows, pixels) for scratch in kernel.scratch]
+        taken = [*beside, *taken] if kernel.scratch_first else [*taken, *beside]
+        given += beside
         steps.append((tuple(taken), tuple(given)))
     kept = tuple(kernel.kept_bytes for kernel in kernels if kernel.kept_bytes)
     return Allocations(tuple(buffers), tuple(steps), kept)

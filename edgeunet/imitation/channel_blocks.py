@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from edgeunet.graph.integer import BITS
-from edgeunet.graph.summary import GraphView
-from edgeunet.imitation.kernels import Kernel, in_blocks, in_order
+from edgeunet.graph.summary import TO_FIRST, GraphTensor, GraphView
+from edgeunet.imitation.kernels import Kernel, in_blocks, in_order, source_of
 
 ACTIVATIONS = frozenset({"Relu", "Sigmoid", "Tanh", "LeakyRelu", "HardSigmoid"})
 _POOLS = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"})
@@ -75,7 +75,7 @@ class ChannelBlocks:
             return self._elementwise(kernel)
         if kernel.op_type == "Concat":
             return self._aligned(kernel.inputs) and self._same(kernel)
-        if kernel.op_type in ACTIVATIONS:
+        if kernel.op_type in ACTIVATIONS or kernel.op_type == "HardSwish":
             return self._activation(kernel)
         if kernel.op_type == "Transpose" and self._to_channels_last(kernel):
             self._use(kernel.inputs)
@@ -87,14 +87,14 @@ class ChannelBlocks:
 
     def _convolution(self, kernel: Kernel) -> bool:
         name = kernel.inputs[0]
-        shape = self.view.tensor(name).shape
+        shape = self._tensor(name).shape
         if len(shape) != 4 or len(kernel.inputs) != 1:
             return False
         if kernel.weights:
-            kept, inputs = self.view.tensor(kernel.weights[0]).shape[:2]
+            kept, inputs = self._tensor(kernel.weights[0]).shape[:2]
             groups = shape[1] // inputs
         else:
-            kept, inputs, groups = self.view.tensor(kernel.outputs[0]).shape[1], shape[1], 1
+            kept, inputs, groups = self._tensor(kernel.outputs[0]).shape[1], shape[1], 1
         if groups > 1:
             if not self._takes_groups(kept, inputs, groups):
                 return False
@@ -128,8 +128,9 @@ class ChannelBlocks:
         kernel = self.makers.get(name)
         if kernel is None or kernel.op_type != "Transpose" or self.uses[name] != 1:
             return name
-        shape = self.view.tensor(kernel.inputs[0]).shape
-        if self.view.tensor(name).shape != (shape[0], shape[-1], *shape[1:-1]):
+        shape = self._tensor(kernel.inputs[0]).shape
+        from_last = self._tensor(name).shape == (shape[0], shape[-1], *shape[1:-1])
+        if kernel.perm != TO_FIRST and not from_last:
             return name
         self.kernels.remove(kernel)
         return kernel.inputs[0]
@@ -137,14 +138,14 @@ class ChannelBlocks:
     def _pool(self, kernel: Kernel) -> bool:
         if kernel.op_type not in _POOLS or not self._aligned(kernel.inputs):
             return False
-        if self.view.tensor(kernel.inputs[0]).dtype in BITS:
+        if self._tensor(kernel.inputs[0]).dtype in BITS:
             return False
         self._make(kernel, [self._entered(kernel.inputs[0])])
         return True
 
     def _elementwise(self, kernel: Kernel) -> bool:
         names = kernel.inputs
-        if len({self.view.tensor(name).shape for name in names}) > 1 or len(names) != 2:
+        if len({self._tensor(name).shape for name in names}) > 1 or len(names) != 2:
             return False
         self._use(names)
         if kernel.op_type != "Mul":
@@ -166,7 +167,8 @@ class ChannelBlocks:
             argument.kernel.op_type = "FusedConv"
             self._rename(argument.kernel, kernel.outputs[0])
         else:
-            self._make(kernel, [in_blocks(kernel.inputs[0])])
+            made = self._make(kernel, [in_blocks(kernel.inputs[0])])
+            made.over = made.inputs[0]
         return True
 
     def _same(self, kernel: Kernel) -> bool:
@@ -175,22 +177,26 @@ class ChannelBlocks:
         return True
 
     def _to_channels_last(self, kernel: Kernel) -> bool:
-        shape = self.view.tensor(kernel.inputs[0]).shape
+        shape = self._tensor(kernel.inputs[0]).shape
         wanted = (shape[0], *shape[2:], shape[1])
-        return self.view.tensor(kernel.outputs[0]).shape == wanted
+        return self._tensor(kernel.outputs[0]).shape == wanted
 
     def _aligned(self, names: Sequence[str]) -> bool:
-        shapes = [self.view.tensor(name).shape for name in names]
+        shapes = [self._tensor(name).shape for name in names]
         return all(len(shape) == 4 and shape[1] % self.block == 0 for shape in shapes)
+
+    def _tensor(self, name: str) -> GraphTensor:
+        return self.view.tensor(source_of(name))
 
     def _use(self, names: Sequence[str]) -> None:
         for name in names:
             self.arguments[name].left -= 1
 
-    def _make(self, kernel: Kernel, inputs: list[str]) -> None:
+    def _make(self, kernel: Kernel, inputs: list[str]) -> Kernel:
         made = self._add(kernel.op_type, inputs, [in_blocks(kernel.outputs[0])])
         uses = self.uses[kernel.outputs[0]]
         self.arguments[kernel.outputs[0]] = _Argument(made, uses, uses)
+        return made
 
     def _rename(self, kernel: Kernel, output: str) -> None:
         """Let a kernel make the result of the kernel that is fused into it."""

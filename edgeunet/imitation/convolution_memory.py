@@ -39,13 +39,8 @@ def float_scratch(
     columns, pixels, filters = inputs * math.prod(taps), math.prod(made[2:]), kept // groups
     if processor.depthwise_rows and inputs == 1 and kept == groups > 1 and taps == [3, 3]:
         return (Scratch((source[3] + 2) * _FLOAT),)
-    if groups > 1:
-        count = min(threads, groups)
-        piece = max(columns, filters) * pixels * _FLOAT
-        size_bytes = count * max(piece, _PIECE_BYTES)
-        least_bytes = count * _PIECE_BYTES
-        return (Scratch(size_bytes, least_bytes, threads=count, most_threads=groups),)
-    count = min(threads, _MOST_THREADS)
+    most = groups if groups > 1 else _MOST_THREADS
+    count = min(threads, most)
     # What is copied at once is smaller than this.
     until = filters * columns * _FLOAT
     return (
@@ -54,7 +49,7 @@ def float_scratch(
             until_bytes=until,
             beyond_bytes=count * _PIECE_BYTES,
             threads=count,
-            most_threads=_MOST_THREADS,
+            most_threads=most,
         ),
     )
 

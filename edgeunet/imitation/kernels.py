@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgeunet.graph.summary import GraphView
+from edgeunet.graph.summary import GraphNode, GraphView
 
-_BLOCKED = " in blocks"
+_BLOCKED, _EARLIER = " in blocks", " before"
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,10 @@ class Kernel:
     rank: of the kernels that could run next, the one with the highest rank does.
     over: the input that the result overwrites, unless it is read later.
     is_view: whether the result shares the bytes of its input.
-    scratch: what is taken after the outputs, in this order.
+    scratch: what is taken after the outputs, in this order; scratch_first: or before them.
     kept_bytes: reordered weights in the arena, allocated when the graph is loaded.
+    node: what it was in the graph; None where it was something else.
+    perm, part: as of ``GraphNode``.
     """
 
     op_type: str
@@ -50,6 +52,10 @@ class Kernel:
     scratch: tuple[Scratch, ...] = ()
     kept_bytes: int = 0
     weights: tuple[str, ...] = ()
+    scratch_first: bool = False
+    node: GraphNode | None = None
+    perm: tuple[int, ...] = ()
+    part: tuple[int, int, int] | None = None
 
 
 def nodes_of(view: GraphView) -> list[Kernel]:
@@ -73,9 +79,14 @@ def is_blocked(kernel: Kernel) -> bool:
     return kernel.outputs[0].endswith(_BLOCKED)
 
 
+def earlier(name: str) -> str:
+    """Return the name of a tensor that the graph lacks: as large as this one, made before it."""
+    return name + _EARLIER
+
+
 def source_of(name: str) -> str:
     """Return the name of the graph's tensor that a kernel's tensor is a form of."""
-    return name.removesuffix(_BLOCKED)
+    return name.removesuffix(_BLOCKED).removesuffix(_EARLIER)
 
 
 def bytes_of(name: str, view: GraphView, channel_block: int | None) -> int:
@@ -84,7 +95,7 @@ def bytes_of(name: str, view: GraphView, channel_block: int | None) -> int:
     channel_block: in blocks, channels are rounded up to a multiple of this.
     """
     tensor = view.tensor(source_of(name))
-    if source_of(name) == name or channel_block is None:
+    if not name.endswith(_BLOCKED) or channel_block is None:
         return tensor.size_bytes
     channels = tensor.shape[1]
     return tensor.size_bytes // channels * (-(-channels // channel_block) * channel_block)

@@ -21,14 +21,14 @@ from edgeunet.imitation.convolution_memory import (
     pool_scratch,
     transposed_scratch,
 )
+from edgeunet.imitation.fused_kernels import fuse_early, fuse_late
 from edgeunet.imitation.integer_kernels import is_copy
-from edgeunet.imitation.kernels import Kernel, in_order, is_blocked, source_of
+from edgeunet.imitation.kernels import Kernel, earlier, in_blocks, in_order, is_blocked, source_of
+from edgeunet.imitation.operator_memory import overwrites, set_scratch
 from edgeunet.processors import ProcessorClass
 
 _INTEGER, _INTEGER_CONVOLUTION = "QLinear", "QLinearConv"
 _CONVOLUTIONS = ("Conv", "FusedConv")
-# Kernels that overwrite their first input if nothing reads it later.
-_IN_PLACE = frozenset({"Clip", "Relu", "Sigmoid"})
 
 
 def kernels_of(
@@ -43,7 +43,8 @@ def kernels_of(
     """
     fixed = {t.name for t in view.tensors if t.kind in (TensorKind.WEIGHT, TensorKind.CONSTANT)}
     nodes = [node for node in view.nodes if not fixed.issuperset(node.outputs)]
-    kernels = _joined(nodes, view, fixed, processor)
+    kernels = fuse_early(_one_each(nodes, view, fixed, processor), view)
+    kernels = fuse_late(_with_activations(kernels, view), view)
     _renumber(kernels)
     if processor.channel_block is not None:
         blocks = ChannelBlocks(view, processor.channel_block)
@@ -52,7 +53,7 @@ def kernels_of(
     # In blocks they are in order, unless something was fused.
     if processor.channel_block is None or len(summed) < len(kernels):
         summed = in_order(summed)
-    kernels = summed
+    kernels = _without_functions(summed)
     for kernel in kernels:
         if kernel.op_type in _CONVOLUTIONS and kernel.weights and not is_blocked(kernel):
             kernel.scratch = float_scratch(kernel, view, processor, threads)
@@ -138,24 +139,25 @@ def _same_shapes(add: Kernel, view: GraphView) -> bool:
     return len(add.inputs) == 2 and len(shapes) == 1 and len(next(iter(shapes))) == 4
 
 
-def _joined(
+def _one_each(
     nodes: Sequence[GraphNode], view: GraphView, fixed: set[str], processor: ProcessorClass
 ) -> list[Kernel]:
-    """Return one kernel per node; a convolution is fused with an activation that only it feeds."""
+    """Return one kernel per node. Of two casts, or two reshapes, in a row only one remains."""
     users = collections.Counter(name for node in nodes for name in node.inputs)
     reader = {name: node for node in nodes for name in node.inputs}
     gone: set[int] = set()
     kernels: list[Kernel] = []
-    rank = max((node.index for node in nodes), default=0)
     for node in nodes:
         if node.index in gone:
             continue
         inputs = [name for name in node.inputs if name not in fixed]
         kernel = Kernel(node.op_type, inputs, list(node.outputs), node.index)
         kernel.weights = tuple(name for name in node.inputs if name in fixed)
+        kernel.node, kernel.perm, kernel.part = node, node.perm, node.part
         kernel.is_view = node.is_view and bool(inputs)
-        if kernel.is_view or node.op_type in _IN_PLACE:
+        if inputs and (kernel.is_view or overwrites(node, view)):
             kernel.over = inputs[0]
+        set_scratch(kernel, node, view)
         if node.op_type == "ConvTranspose":
             kernel.scratch = transposed_scratch(node, view)
             kernel.kept_bytes = view.tensor(node.inputs[1]).size_bytes
@@ -166,20 +168,49 @@ def _joined(
             kernel.scratch = pool_scratch(node, view)
         kernels.append(kernel)
         output = node.outputs[0]
-        # Of two casts, or two reshapes, in a row only one remains.
-        if (
-            node.op_type in ("Cast", "Reshape")
-            and users[output] == 1
-            and output not in view.outputs
-        ):
+        alone = users[output] == 1 and output not in view.outputs
+        if node.op_type in ("Cast", "Reshape") and alone:
             after = reader[output]
             if after.op_type == node.op_type:
                 gone.add(after.index)
                 kernel.outputs = [after.outputs[0]]
-        if node.op_type == "Conv" and users[output] == 1 and output not in view.outputs:
-            after = reader[output]
-            if after.op_type in ACTIVATIONS:
-                gone.add(after.index)
-                rank += 1
-                kernel.op_type, kernel.outputs, kernel.rank = "FusedConv", [after.outputs[0]], rank
+                if node.op_type == "Cast" and not _same_size(node, after, view):
+                    kernel.over = None
     return kernels
+
+
+def _without_functions(kernels: Sequence[Kernel]) -> list[Kernel]:
+    """Return the kernels with the two that x * hard sigmoid(x) is computed with in its place."""
+    found: list[Kernel] = []
+    for kernel in kernels:
+        if kernel.op_type != "HardSwish":
+            found.append(kernel)
+            continue
+        (x,), (made,) = kernel.inputs, kernel.outputs
+        gate = in_blocks(earlier(source_of(made))) if is_blocked(kernel) else earlier(made)
+        found.append(Kernel("HardSigmoid", [x], [gate], kernel.rank))
+        found.append(Kernel("Mul", [x, gate], [made], kernel.rank))
+    return found
+
+
+def _same_size(first: GraphNode, last: GraphNode, view: GraphView) -> bool:
+    read, made = view.tensor(first.inputs[0]), view.tensor(last.outputs[0])
+    return read.size_bytes == made.size_bytes
+
+
+def _with_activations(kernels: Sequence[Kernel], view: GraphView) -> list[Kernel]:
+    """Return the kernels with convolutions fused with an activation that only they feed."""
+    users = collections.Counter(name for kernel in kernels for name in kernel.inputs)
+    reader = {name: kernel for kernel in kernels for name in kernel.inputs}
+    rank = max((kernel.rank for kernel in kernels), default=0)
+    gone: set[int] = set()
+    for kernel in kernels:
+        output = kernel.outputs[0]
+        if kernel.op_type != "Conv" or users[output] != 1 or output in view.outputs:
+            continue
+        after = reader[output]
+        if after.op_type in ACTIVATIONS:
+            gone.add(id(after))
+            rank += 1
+            kernel.op_type, kernel.outputs, kernel.rank = "FusedConv", list(after.outputs), rank
+    return [kernel for kernel in kernels if id(kernel) not in gone]

@@ -40,9 +40,8 @@ _THREAD_BYTES = 3 << 9
 _BOOKKEEPING = 1 / 32
 # Usual ratio of arena to live bytes; only steers the search.
 _USUAL_FRAGMENTATION = 1.15
-# Regions are tried in steps of this factor, up to so many times what is never too small.
+# Regions are tried in steps of this factor.
 _STEP = 1.01
-_ENOUGH = 1.4
 
 OTHER_THREADS = (1, 2, 8, 16)
 """Numbers of threads that a region is tried with, beside those of the prediction."""
@@ -197,8 +196,9 @@ def region_bytes(
     demands = _demands(runs, other_threads)
     # Buffers lie closer together in a small region than in one without a limit.
     size_bytes = max(weights_end, behind + peak)
-    extents = (one.extent_bytes(pixels) for one, pixels in runs if one.steps)
-    enough = max(weights_end, behind + max(extents, default=-behind)) * _ENOUGH
+    extents = (up_to_pieces(one.extent_bytes(pixels)) for one, pixels in runs if one.steps)
+    # In twice what is taken without a limit, the end of a region never matters.
+    enough = 2 * (behind + max(extents, default=0))
     # A larger region changes the placement, and may fail where a smaller one works, so that every
     # size in question is tried.
     while size_bytes < enough:

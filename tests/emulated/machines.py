@@ -47,6 +47,7 @@ _TEXTS = ROOT / "tests" / "cpuinfo"
 
 # qemu 7.2, Debian 12's, crashes with onnxruntime 1.32.
 _RELEASE = "trixie"
+_TOOLS = ("apt-get", "dpkg-deb", "gcc", "readelf", "objdump")
 _KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _DEBS = (
     "qemu-user:amd64",
@@ -150,8 +151,8 @@ class Machine:
 
     def lacking(self) -> str | None:
         """Return in words what keeps it from running here; None if it can."""
-        if not CACHE.is_dir():
-            return "nothing is fetched: make emulated"
+        if not (CACHE / "done/masked").is_file():
+            return "not everything is fetched: make emulated"
         if platform.machine() != "x86_64":
             return "emulation starts from x86-64"
         lacking = self.needs - _features_here()
@@ -224,17 +225,67 @@ def machine(name: str) -> Machine:
     return {one.name: one for one in MACHINES}[name]
 
 
+@dataclass(frozen=True)
+class _Step:
+    """What is fetched or made. made_of: what it depends on; it is done again where that changed."""
+
+    name: str
+    do: Callable[[str], None]
+    made_of: tuple[str, ...]
+
+
+def _steps(version: str) -> tuple[_Step, ...]:
+    source = (_HERE / "masked_cpuid.c").read_text()
+    return (
+        _Step("debian", _fetch_debian, (_RELEASE, *_DEBS)),
+        # They name the folder, which may have been moved.
+        _Step("scripts", _write_scripts, (str(CACHE), *(one.name for one in MACHINES))),
+        _Step("wheels", _fetch_wheels, (version, *_ARM_WHEELS)),
+        _Step("masked", _mask_onnxruntime, (version, source)),
+    )
+
+
 def main() -> None:
-    """Fetch and make what is not there yet."""
+    """Fetch and make what is not there yet. What was interrupted is taken up at the step it was in.
+
+    Raises SystemExit, with two lines, where a program is missing or a download fails.
+    """
     version = metadata.version("onnxruntime")
-    ready, wanted = CACHE / "ready", " ".join((version, *_DEBS, *_ARM_WHEELS))
-    if ready.is_file() and ready.read_text() == wanted:
+    stamps = CACHE / "done"
+    left = [one for one in _steps(version) if _stamp(stamps / one.name) != "\n".join(one.made_of)]
+    if not left:
         return
-    CACHE.mkdir(exist_ok=True)
-    for step in (_fetch_debian, _write_scripts, _fetch_wheels, _mask_onnxruntime):
-        print(f"{(step.__doc__ or '').splitlines()[0]}", flush=True)
-        step(version)
-    ready.write_text(wanted)
+    _require_tools()
+    stamps.mkdir(parents=True, exist_ok=True)
+    for step in left:
+        print(f"{(step.do.__doc__ or '').splitlines()[0]}", flush=True)
+        stamp = stamps / step.name
+        stamp.unlink(missing_ok=True)
+        step.do(version)
+        stamp.write_text("\n".join(step.made_of))
+
+
+def _stamp(path: Path) -> str:
+    return path.read_text() if path.is_file() else ""
+
+
+def _require_tools() -> None:
+    lacking = [name for name in _TOOLS if shutil.which(name) is None]
+    if platform.machine() != "x86_64" or "apt-get" in lacking or "dpkg-deb" in lacking:
+        raise SystemExit(
+            "error: emulation is set up with apt on x86-64, and this is another system\n"
+            "hint: run it on Debian 12 or later, or in a container of it"
+        )
+    if lacking:
+        raise SystemExit(
+            f"error: {' and '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} missing\n"
+            "hint: apt install gcc libc6-dev binutils"
+        )
+    if not Path(_KEYS).is_file():
+        raise SystemExit(
+            f"error: {_KEYS} is missing, which Debian's packages are checked with\n"
+            "hint: apt install debian-archive-keyring"
+        )
 
 
 def _fetch_debian(version: str) -> None:
@@ -350,7 +401,11 @@ def _call(
         text=True,
     )
     if done.returncode:
-        raise SystemExit(f"error: {' '.join(words[:3])} failed\n{done.stderr}")
+        last = (done.stderr.strip() or "it says nothing").splitlines()[-1]
+        raise SystemExit(
+            f"error: {' '.join(words[:4])} failed: {last}\n"
+            "hint: run it again if that was a download; what is there is kept"
+        )
     return done.stdout
 
 

@@ -8,7 +8,7 @@ import pytest
 from edgeunet.analysis.liveness import liveness_of
 from edgeunet.graph.for_engine import finish
 from edgeunet.graph.summary import view_of_model
-from edgeunet.imitation.allocations import Allocations
+from edgeunet.imitation.allocations import Allocations, Buffer
 from edgeunet.imitation.onnxruntime_arena import DEAD_BYTES, Arena
 from edgeunet.imitation.prediction import (
     StageCost,
@@ -135,3 +135,14 @@ def test_stages_imitated_alone_need_what_they_need_in_turn(side: int) -> None:
     behind = sum(-(-size // 256) * 256 for size in kept)
     alone = [one.extent_bytes(pixels) for one, pixels in runs]
     assert endless.extent_bytes == behind + max(alone)
+
+
+def test_a_region_that_is_found_always_has_room() -> None:
+    """The first buffer takes all of a region that is less than twice as large."""
+    buffers = (Buffer(0.0, 350 << 10), Buffer(0.0, 15 << 10))
+    one = Allocations(buffers, (((0,), ()), ((1,), (0, 1))), kept_bytes=())
+    region = region_bytes([(one, 1)])
+    assert region >= 2 * (350 << 10)
+    arena = Arena(region, DEAD_BYTES)
+    one.replay(arena, 1)
+    assert arena.regions == 1
