@@ -32,16 +32,20 @@ def read_config(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def defaults_of(path: Path, table: dict[str, Any], names: list[str]) -> dict[str, Any]:
+def defaults_of(path: Path, table: dict[str, Any], parameters: list[Any]) -> dict[str, Any]:
     """Return the values of a table by the names of a command's parameters.
 
-    names: those of the parameters. In the file they may have hyphens, as on the command line.
-    Raises UsageError for a key that the command does not take, and for a value that is a table.
+    parameters: Typer's. In the file their names may have hyphens, as on the command line. One text
+        may stand where several are taken.
+    Raises UsageError for a key that the command does not take, for a value that is a table, and for
+    true or false where it is no answer.
     """
-    known = {name.replace("_", "-") for name in names if name != "config"}
+    by_key = {one.name.replace("_", "-"): one for one in parameters if one.name != "config"}
+    known = set(by_key)
     values = {}
     for key, value in table.items():
-        if key.replace("_", "-") not in known:
+        parameter = by_key.get(key.replace("_", "-"))
+        if parameter is None:
             raise UsageError(
                 f"the configuration {str(path)!r} has {key!r}, which edgeunet run does not take",
                 hint=near_match(key, known) + f"it takes: {', '.join(sorted(known))}",
@@ -58,13 +62,19 @@ def defaults_of(path: Path, table: dict[str, Any], names: list[str]) -> dict[str
                 f"the configuration {str(path)!r} has a zero character in {key!r}",
                 hint="no name of a file can hold one",
             )
-        values[key.replace("-", "_")] = value
+        if isinstance(value, bool) and not getattr(parameter, "is_flag", False):
+            raise UsageError(
+                f"the configuration {str(path)!r} has true or false for {key!r}, which takes a "
+                "text or a number",
+                hint="write it as on the command line, a text in quotes",
+            )
+        takes_several = getattr(parameter, "multiple", False) or parameter.nargs == -1
+        values[parameter.name] = many if takes_several else value
     return values
 
 
 def take_defaults(context: typer.Context, path: Path | None) -> Path | None:
     """Let a configuration file stand for what the command line leaves out."""
     if path is not None and not context.resilient_parsing:
-        names = [parameter.name for parameter in context.command.params if parameter.name]
-        context.default_map = defaults_of(path, read_config(path), names)
+        context.default_map = defaults_of(path, read_config(path), context.command.params)
     return path

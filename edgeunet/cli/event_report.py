@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeunet.cli import console
+from edgeunet.errors import SinkError
 from edgeunet.specs import Image
 from edgeunet.stream.class_events import ClassEvent
 
 if TYPE_CHECKING:
     from edgeunet.cli.run_report import RunReport
     from edgeunet.stream.event_posts import EventPoster
+
+
+def check_event_folder(folder: Path) -> None:
+    """Raise SinkError for a folder in which no image of an event could be written."""
+    nearest = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise SinkError(
+            f"images of events cannot be written into {str(folder)!r}",
+            hint="name a folder that you may write to with --event-images",
+        )
 
 
 class EventReport:

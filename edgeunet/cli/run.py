@@ -239,7 +239,7 @@ def command(
     image_bits: ImageBits = None,
 ) -> None:
     """Run a bundle over a video, images or a camera."""
-    from edgeunet.cli.event_report import EventReport
+    from edgeunet.cli.event_report import EventReport, check_event_folder
     from edgeunet.cli.run_many import run_many
     from edgeunet.cli.run_report import RunReport, document, print_summary
     from edgeunet.media.live.reconnecting import Patience, parse_reconnect
@@ -258,6 +258,8 @@ def command(
     for name, value in (("--event-images", event_images), ("--event-post", event_post)):
         if value is not None and not event:
             raise UsageError(f"{name} has no events", hint="add --event 'NAME > 2% for 1s'")
+    if event_images is not None:
+        check_event_folder(event_images)
     post_address = None if event_post is None else check_post_address(event_post)
     if not 1 <= status <= 86400:
         raise UsageError(

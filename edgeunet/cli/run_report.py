@@ -85,6 +85,7 @@ def status_line(status: RunStatus) -> str:
     missed = sum(sink.missed for sink in status.sinks)
     if missed:
         line += f", {missed} missed by sinks"
+    line += "".join(f", {sink.name} has ended" for sink in status.sinks if sink.failure)
     return line
 
 

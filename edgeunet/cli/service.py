@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgeunet.cli import console
 from edgeunet.errors import UsageError, near_match
+
+if TYPE_CHECKING:
+    from edgeunet.bundle.manifest import Manifest
 
 _ACTIONS = ("install", "show")
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -53,7 +55,7 @@ def command(
 ) -> None:
     """Write a systemd unit that keeps a configuration running."""
     from edgeunet.files import replacing_file
-    from edgeunet.stream.service.systemd_unit import unit_of
+    from edgeunet.stream.service.systemd_unit import is_for, unit_of
 
     if action not in _ACTIONS:
         raise UsageError(
@@ -66,6 +68,11 @@ def command(
         sys.stdout.write(text)
         return
     target = folder / f"{service.name}.service"
+    if target.exists() and not is_for(target.read_text("utf-8", "replace"), service.config):
+        raise UsageError(
+            f"{target} is there, and runs something else than {service.config}",
+            hint="give this one a name of its own with --name",
+        )
     with replacing_file(target) as beside:
         beside.write_text(text, encoding="utf-8")
     console.note(
@@ -84,17 +91,21 @@ def _service(config: Path, user: str | None, name: str | None) -> Any:
     from edgeunet.stream.service.systemd_unit import Service, memory_limit_bytes
 
     config = config.absolute()
-    table = read_config(config)
-    parameters = list(inspect.signature(run.command).parameters)
-    values = defaults_of(config, table, parameters)
+    reader = typer.Typer()
+    reader.command()(run.command)
+    command = typer.main.get_command(reader)
+    given = defaults_of(config, read_config(config), command.params)
     for key in ("source", "bundle"):
-        if not isinstance(values.get(key), str):
+        if key not in given:
             raise UsageError(
                 f"the configuration {str(config)!r} names no {key}",
                 hint=f'add a line: {key} = "..."',
             )
-    check_source(values["source"])
-    bundle = open_bundle(config.parent / values["bundle"])
+    # As the run itself will read it.
+    words = command.make_context("run", ["--config", str(config)]).params
+    check_source(words["source"])
+    bundle = open_bundle(config.parent / words["bundle"])
+    _check(words, bundle.manifest)
     name = name or f"edgeunet-{_NO_NAME.sub('-', config.stem)}"
     if not _NAME.fullmatch(name):
         raise UsageError(
@@ -104,9 +115,9 @@ def _service(config: Path, user: str | None, name: str | None) -> Any:
         name=name,
         python=Path(sys.executable),
         config=config,
-        source=without_passwords(values["source"]),
+        source=without_passwords(words["source"]),
         user=_user(user),
-        outputs=_outputs(config.parent, values),
+        outputs=_outputs(config.parent, words),
         limit_bytes=memory_limit_bytes(bundle.manifest),
     )
 
@@ -131,17 +142,55 @@ def _user(named: str | None) -> str:
     return user
 
 
-def _outputs(beside: Path, values: Mapping[str, Any]) -> tuple[Path, ...]:
-    """Return the folders that a run of a configuration writes to, none twice."""
-    sinks = values.get("sinks", [])
+def _check(words: dict[str, Any], manifest: Manifest) -> None:
+    """Raise UsageError for what a run would refuse before it opens anything.
+
+    words: the options of the run, by the names of its parameters.
+    """
+    from edgeunet.media.live.reconnecting import Patience, parse_reconnect
+    from edgeunet.media.sinks.recording_options import read_recording
+    from edgeunet.stream.class_events import EventWatcher, read_rule
+    from edgeunet.stream.compose import choose_view
+    from edgeunet.stream.event_posts import check_post_address
+    from edgeunet.stream.run_options import RunOptions
+
+    for option in ("json", "jobs", "dask"):
+        if words[option]:
+            raise UsageError(
+                f"a service cannot have {option!r}: it runs one source, and prints JSON lines",
+                hint=f"leave {option} out of the configuration",
+            )
+    rules = tuple(map(read_rule, words["event"] or ()))
+    if rules:
+        EventWatcher(rules, manifest)
+    if words["event_post"] is not None:
+        check_post_address(words["event_post"])
+    choose_view(words["view"], manifest)
+    RunOptions(
+        words["source"],
+        words["bundle"],
+        tuple(words["sinks"] or ()),
+        noise_sigma=words["noise"],
+        strength=words["strength"],
+        frame_limit=words["frames"],
+        patience=Patience(words["timeout"], parse_reconnect(words["reconnect"])),
+        recording=read_recording(words["segment"], words["keep"], words["least_free"]),
+    ).check()
+
+
+def _outputs(beside: Path, words: Mapping[str, Any]) -> tuple[Path, ...]:
+    """Return the folders that a run of a configuration writes to, none twice.
+
+    beside: the folder of the configuration. words: the options, by the names of the parameters.
+    """
+    from edgeunet.media.sinks import is_folder, is_path
+
     found: list[Path] = []
-    for text in [sinks] if isinstance(sinks, str) else sinks:
-        if "://" in text or text in ("none", "display"):
-            continue
+    for text in filter(is_path, words["sinks"] or ()):
         path = beside / text
-        found.append(path if text.endswith("/") or not path.suffix else path.parent)
-    if "event_images" in values:
-        found.append(beside / values["event_images"])
-    if "resume" in values:
-        found.append((beside / values["resume"]).parent)
+        found.append(path if is_folder(text) else path.parent)
+    if words["event_images"] is not None:
+        found.append(beside / words["event_images"])
+    if words["resume"] is not None:
+        found.append((beside / words["resume"]).parent)
     return tuple(dict.fromkeys(found))

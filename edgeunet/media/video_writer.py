@@ -34,6 +34,8 @@ _FRAGMENTS = {
     "frag_duration": "1000000",
     "flush_packets": "1",
 }
+# Without the index over all, which is in memory until the end: 70 bytes for every frame.
+_NO_INDEX = "+skip_trailer"
 _MKV = {"cluster_time_limit": "1000", "flush_packets": "1"}
 _H264 = {"preset": "ultrafast", "crf": "23"}
 # A board's other cores have the network. With one for each, x264 holds back a frame for each, too.
@@ -83,18 +85,26 @@ class VideoWriter:
     """A video file that is being written. Every error of the disk is raised by ``write``."""
 
     def __init__(
-        self, path: Path, suffix: str, shape: StreamShape, *, with_sound: bool = False
+        self,
+        path: Path,
+        suffix: str,
+        shape: StreamShape,
+        *,
+        with_sound: bool = False,
+        endless: bool = False,
     ) -> None:
         """Open the file.
 
         path: what is written.
         suffix: chooses container and codec; a key of ``CODINGS``.
         with_sound: copy the sound of ``shape.clip``.
+        endless: write no index at the end of an MP4, so that memory stays as it is.
         Raises SinkError without an encoder, and one of ``pyav.failures`` when it cannot be opened.
         """
         self._shape = shape
         self._converter = pyav.converter()
         self._coding = CODINGS[suffix]
+        self._endless = endless
         self._clip = shape.clip
         self._sound_left_out: tuple[str, ...] = ()
         self._container: Any = None
@@ -195,8 +205,10 @@ class VideoWriter:
     def _begin(self, path: Path, sound: Sound | None) -> None:
         coding, shape, clip = self._coding, self._shape, self._clip
         wrapping = dict(coding.container)
-        if "movflags" in wrapping and not pyav.has_hybrid_mp4():
+        if "movflags" in wrapping and (self._endless or not pyav.has_hybrid_mp4()):
             wrapping["movflags"] = wrapping["movflags"].removeprefix(_HYBRID)
+        if "movflags" in wrapping and self._endless:
+            wrapping["movflags"] += _NO_INDEX
         self._file = pyav.file_to_write(path)
         self._container = pyav.open_to_write(self._file, wrapping)
         encoder, options = self._encoder()

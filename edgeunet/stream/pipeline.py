@@ -127,6 +127,7 @@ class _Run:
     ) -> None:
         network = self._network
         named: set[str] = set()
+        failed: set[str] = set()
         stopping = False
         next_status_s = start_s + _WATCH_S
         next_trim_s = start_s + GIVE_BACK_EVERY_S
@@ -148,6 +149,11 @@ class _Run:
                         on_note(f"warning: {hang}")
             named = {hang.stage for hang in hangs}
             status = self._status(now_s - start_s)
+            if on_note is not None:
+                for sink in status.sinks:
+                    if sink.failure and sink.name not in failed:
+                        failed.add(sink.name)
+                        on_note(f"warning: {sink.name} has ended: {sink.failure}")
             if self._opened.preview is not None:
                 self._opened.preview.show_status(status)
             if on_status is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgeunet.errors import UsageError
 from edgeunet.media.live.reconnecting import DEFAULT_PATIENCE, Patience
-from edgeunet.media.sinks import PIPELINES, is_path
+from edgeunet.media.sinks import PIPELINES, is_folder, is_path
 from edgeunet.media.sinks.recording_options import RecordingOptions
 from edgeunet.noise_models import check_noise
 from edgeunet.stream.class_events import EventRule
@@ -77,6 +77,11 @@ class RunOptions:
         if self.frame_limit is not None and self.frame_limit < 1:
             raise UsageError(
                 f"{self.frame_limit} is not a number of frames", hint="use --frames 1 or more"
+            )
+        if self.recording is not None and not any(map(is_folder, self.sinks)):
+            raise UsageError(
+                "segments are recorded into a folder, and no sink is one",
+                hint="name one that ends in /, like recordings/, or leave --segment out",
             )
         if not 0.1 <= self.patience.timeout_s <= 86400:
             raise UsageError(

@@ -23,7 +23,12 @@ def status_document(status: RunStatus) -> dict[str, Any]:
         "latency_ms": times_document(status.latency_ms),
         "age_ms": times_document(status.age_ms),
         "sinks": [
-            {"sink": sink.name, "written": sink.written, "missed": sink.missed}
+            {
+                "sink": sink.name,
+                "written": sink.written,
+                "missed": sink.missed,
+                "failure": sink.failure,
+            }
             for sink in status.sinks
         ],
         "resident_bytes": status.resident_bytes,

@@ -25,10 +25,11 @@ CONFIG = """
 source = "rtsp://me:s3cret@10.0.0.7/live"
 bundle = "tiny.bundle"
 sinks = ["recordings/", "clips/out.mkv"]
+event = "green > 2% for 1s"
+event-images = "events"
 reconnect = "forever"
 timeout = 20
 preview-at = "127.0.0.1:8780"
-event-images = "events"
 resume = "kept/door.memory"
 """
 
@@ -80,12 +81,43 @@ def test_the_unit_says_what_it_should(config: Path) -> None:
         "NoNewPrivileges=yes",
         f"WorkingDirectory={config.parent}",
         f"ReadWritePaths={written}",
+        f"RequiresMountsFor={written}",
     ):
         assert line in lines
     assert f'run --config "{config}" --json-lines' in text
     assert "s3cret" not in text
     (limit,) = (line for line in lines if line.startswith("MemoryMax="))
     assert 512 * 2**20 < int(limit.partition("=")[2]) < 600 * 2**20
+
+
+def test_folders_are_made_before_the_start_and_only_where_there_are_none(config: Path) -> None:
+    (line,) = (line for line in unit(config).splitlines() if line.startswith("ExecStartPre="))
+    (config.parent / "clips").mkdir(mode=0o700)
+    command = line.partition("=+")[2].replace("$$", "$")
+    for _ in range(2):
+        subprocess.run(["/bin/sh", "-c", command], check=True, timeout=20)
+    owner = {path.name: path.owner() for path in config.parent.iterdir() if path.is_dir()}
+    # Where nobody is root, nothing can be given to somebody else.
+    assert owner["recordings"] == owner["events"] == "daemon"
+    assert (config.parent / "clips").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_unit_of_another_configuration_is_not_overwritten(config: Path, tmp_path: Path) -> None:
+    words = ("--user", "daemon", "--units", tmp_path)
+    for _ in range(2):
+        assert edgeunet("service", "install", "--config", config, *words).code == 0
+    other = tmp_path / "garden" / config.name
+    other.parent.mkdir()
+    tiny_bundle(other.parent)
+    other.write_text(CONFIG)
+    before = (tmp_path / "edgeunet-camera-1.service").read_text()
+    ran = edgeunet("service", "install", "--config", other, *words)
+    assert ran.failure == (
+        f"{tmp_path}/edgeunet-camera-1.service is there, and runs something else than {other}",
+        "give this one a name of its own with --name",
+    )
+    assert (tmp_path / "edgeunet-camera-1.service").read_text() == before
+    assert edgeunet("service", "install", "--config", other, *words, "--name", "b").code == 0
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
@@ -117,6 +149,16 @@ def test_systemd_takes_the_unit(config: Path, tmp_path: Path) -> None:
         ("source = 'csi://0'\nbundle = 'absent'", (), "there is no bundle folder"),
         ("sorce = 'csi://0'", (), "has 'sorce', which edgeunet run does not take"),
         ("source = {a = 1}", (), "has a value for 'source' that is no text, number"),
+        (f"{CONFIG}segment = '10 minutes'", (), "'10 minutes' is not a duration"),
+        (f"{CONFIG}keep = '20GB'\nsegment = '1h'", (), "neither a size nor an age"),
+        (f"{CONFIG}frames = 1.5", (), "Invalid value for '--frames'"),
+        (f"{CONFIG}frames = true", (), "has true or false for 'frames'"),
+        (f"{CONFIG}view = 'labls'", (), "there is no view 'labls'"),
+        (f"{CONFIG}json = true", (), "a service cannot have 'json'"),
+        (f"{CONFIG}event-post = 'ftp://x'", (), "no address that events can be posted to"),
+        (CONFIG.replace("green", "gren"), (), "has no class 'gren'"),
+        (CONFIG.replace("= 20", "= 0"), (), "0 is not a time to wait for a frame"),
+        (CONFIG.replace('"forever"', '"ever"'), (), "'ever' is not a time for reconnecting"),
         (CONFIG, ("--user", "root"), "does not run as root"),
         (CONFIG, ("--user", "no such user"), "there is no user 'no such user'"),
         (CONFIG, ("--name", "a/b"), "'a/b' is no name for a unit"),
@@ -156,6 +198,28 @@ def test_a_run_takes_its_options_from_a_file(
     # What the command line says goes before the file.
     ran = edgeunet("run", "test://?frames=2", "none", "--config", config, "--json")
     assert '"frames": 2' in ran.out
+
+
+def test_one_text_stands_for_a_list_and_a_number_for_a_camera(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_bundle(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    config = tmp_path / "run.toml"
+    text = 'bundle = "tiny.bundle"\nsinks = "out/"\nevent = "green > 90%"\n'
+    config.write_text(f'{text}source = "test://?frames=3"\n')
+    ran = edgeunet("run", "--config", config)
+    assert ran.code == 0, ran.err
+    assert len(list((tmp_path / "out").glob("*.png"))) == 3
+    config.write_text(f"{text}source = 0\n")
+    assert "Description=edgeunet: 0\n" in unit(config)
+    config.write_text(f"{text}source = 0\npreview = true\nstrength = true\n")
+    ran = edgeunet("run", "--config", config)
+    assert ran.failure == (
+        f"the configuration '{config}' has true or false for 'strength', which takes a text or a "
+        "number",
+        "write it as on the command line, a text in quotes",
+    )
 
 
 def test_a_hang_is_answered_by_a_missing_watchdog_and_a_named_stage(

@@ -1,6 +1,7 @@
 """A real RTSP server for tests, run by the system's Python: GStreamer's gst-rtsp-server.
 
-Arguments: PORT HEIGHTxWIDTH CODEC [USER PASSWORD]. CODEC is h264 or jpeg. A password is asked for
+Arguments: PORT HEIGHTxWIDTH CODEC [USER PASSWORD]. CODEC is h264, jpeg, sound without video, or
+h264-udp, which is sent by UDP only and has a key frame every 20 s. A password is asked for
 by a digest, so that it is not sent. The server prints "ready" and serves /cam on loopback. On
 SIGUSR1 its frames become half as wide.
 """
@@ -17,11 +18,16 @@ gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
+_H264 = (
+    "x264enc tune=zerolatency speed-preset=ultrafast key-int-max={} ! "
+    "rtph264pay name=pay0 config-interval=-1"
+)
 CODERS = {
-    "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! "
-    "rtph264pay name=pay0 config-interval=-1",
+    "h264": _H264.format(10),
+    "h264-udp": _H264.format(600),
     "jpeg": "videoconvert ! video/x-raw,format=I420 ! jpegenc ! rtpjpegpay name=pay0",
 }
+SOUND = "( audiotestsrc is-live=true ! alawenc ! rtppcmapay name=pay0 )"
 PIPELINE = "( videotestsrc is-live=true pattern=ball ! capsfilter name=size ! {coder} )"
 
 
@@ -36,12 +42,16 @@ def main(port: str, size: str, codec: str, *user: str) -> None:
     server.set_address("127.0.0.1")
     server.set_service(port)
     factory = GstRtspServer.RTSPMediaFactory()
-    factory.set_launch(PIPELINE.format(coder=CODERS[codec]))
+    factory.set_launch(SOUND if codec == "sound" else PIPELINE.format(coder=CODERS[codec]))
+    if codec == "h264-udp":
+        factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP)
     factory.set_shared(True)
     filters = []
 
     def configure(_: object, media: GstRtspServer.RTSPMedia) -> None:
         found = media.get_element().get_by_name("size")
+        if found is None:
+            return
         found.set_property("caps", caps(height, width))
         filters.append(found)
 

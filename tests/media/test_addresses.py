@@ -93,8 +93,9 @@ def test_a_password_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("EDGEUNET_PASSWORD", SECRET)
     assert known_password(None) == SECRET
     file = tmp_path / "password"
-    file.write_text("of the file\n")
-    assert known_password(file) == "of the file"
+    for begin in ("", "\ufeff"):  # Windows' editor writes a byte order mark
+        file.write_text(f"{begin}of the file\n")
+        assert known_password(file) == "of the file"
     assert with_password("rtsp://me@h/x", SECRET) == "rtsp://me:s3c%40r%2Fe%3Ft@h/x"
     assert with_password("rtsp://h/x?pwd={password}", SECRET) == "rtsp://h/x?pwd=s3c%40r%2Fe%3Ft"
     assert with_password("rtsp://me:mine@h/x", SECRET) == "rtsp://me:mine@h/x"

@@ -198,8 +198,29 @@ class TwoFrames:
 
 
 def test_frames_say_how_often_their_camera_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconnecting, "_Waits", lambda: SimpleNamespace(next_s=lambda loss: 0.0))
+    waits = SimpleNamespace(next_s=lambda loss: 0.0, after=lambda connected_s: None)
+    monkeypatch.setattr(reconnecting, "_Waits", lambda: waits)
     source = ReconnectingSource("camera", TwoFrames, Patience(1.0, 5.0))
     frames = [source.read() for _ in range(5)]
     source.close()
     assert [frame and frame.reconnections for frame in frames] == [0, 0, 1, 1, 2]
+
+
+def test_a_camera_that_is_lost_at_once_again_and_again_is_opened_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would fill the log, and keep a camera that starts from ever being ready."""
+    source = ReconnectingSource("camera", TwoFrames, Patience(1.0, 500.0))
+    waits_s: list[float] = []
+    monkeypatch.setattr(source._stop, "wait", waits_s.append)
+    for _ in range(15):
+        source.read()
+    longest = [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+    assert len(waits_s) == len(longest)
+    assert all(0.75 * most <= one <= most for one, most in zip(waits_s, longest, strict=True))
+    # A connection that lasted makes it as quick as at first.
+    source._back_s -= 60
+    for _ in range(2):
+        source.read()
+    assert waits_s[-1] <= 0.5
+    source.close()

@@ -137,8 +137,9 @@ def test_only_so_much_is_kept(tmp_path: Path) -> None:
     young = record(tmp_path / "new", times_s, RecordingOptions(1.0, None, 2.5, 0))
     assert len(young.segments()) in (3, 4)
     (tmp_path / "few" / "rec-mine.mp4").write_bytes(b"not ours")
+    # The newest stays, however small the limit is.
     record(tmp_path / "few", times_s, RecordingOptions(1.0, 1, least_free_bytes=0))
-    assert names(tmp_path / "few") == ["rec-mine.mp4"]
+    assert names(tmp_path / "few") == [whole.segments()[-1].name, "rec-mine.mp4"]
 
 
 def test_a_segment_with_an_event_outlives_the_limits(tmp_path: Path) -> None:
@@ -156,7 +157,8 @@ def test_a_segment_with_an_event_outlives_the_limits(tmp_path: Path) -> None:
             assert any(name.endswith("-event.partial.mp4") for name in names(tmp_path))
             assert kept == []
     recorder.finish()
-    (name,) = names(tmp_path)
+    name, newest = names(tmp_path)
+    assert newest > name
     assert kept == [name, name]
     assert name.endswith("-event.mp4")
     assert len(times_of(tmp_path / name)) == 10
@@ -174,7 +176,8 @@ def test_on_a_full_disk_segments_with_events_go_last(
     with_event = recorder.segments(with_events=True)
     assert len(with_event) == 1
     assert len(recorder.segments()) == 2
-    full = RecordingOptions(1.0, least_free_bytes=2**62)
+    monkeypatch.setattr("edgeunet.media.sinks.recorder._free_bytes", lambda folder: 0)
+    full = RecordingOptions(1.0, least_free_bytes=1)
     again = Recorder(tmp_path, SHAPE, full, now_s=clock())
     assert names(tmp_path) == []
     assert again.warnings() == (
@@ -253,6 +256,65 @@ def test_a_disk_that_stays_full_keeps_what_plays(
     assert len(times_of(segment)) == 23
 
 
+@pytest.mark.parametrize("what", ["files", "folder"])
+def test_a_folder_that_somebody_clears_is_recorded_into_again(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeunet.media.sinks.recorder._CHECK_S", 0.0)
+    folder = tmp_path / "rec"
+    limits = RecordingOptions(9.0, keep_bytes=2**20, least_free_bytes=1)
+    recorder = Recorder(folder, SHAPE, limits, now_s=clock())
+    for index in range(40):
+        if index == 20:
+            for path in folder.iterdir():
+                path.unlink()
+            if what == "folder":
+                folder.rmdir()
+        recorder.write(picture(index), Frame(index, index / 25, picture(index)))
+    recorder.finish()
+    (segment,) = recorder.segments()
+    # The frame with which it was noticed went with the others.
+    assert len(times_of(segment)) == 19
+    assert recorder.warnings() == (
+        f"1 recordings in {folder}/ were removed by somebody else while they were written",
+    )
+
+
+def test_a_folder_that_is_gone_for_good_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeunet.media.sinks.recorder._CHECK_S", 0.0)
+    folder = tmp_path / "usb" / "rec"
+    recorder = Recorder(folder, SHAPE, RecordingOptions(9.0))
+    recorder.write(picture(0), Frame(0, 0.0, picture(0)))
+    (tmp_path / "usb").rename(tmp_path / "elsewhere")
+    with pytest.raises(SinkError, match="any more: No such file or directory") as caught:
+        for index in range(1, 4):
+            recorder.write(picture(index), Frame(index, index / 25, picture(index)))
+    assert "0 segments of this run are kept" in caught.value.message
+    recorder.discard()
+
+
+@pytest.mark.parametrize("method", ["rename", "unlink"])
+def test_a_disk_that_becomes_read_only_is_named(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a card does that is worn out. Then no segment gets its name, and none can be removed."""
+    limits = RecordingOptions(1.0, keep_bytes=1, least_free_bytes=0)
+    recorder = Recorder(tmp_path, SHAPE, limits)
+
+    def read_only(self: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    for index in range(30):
+        recorder.write(picture(index), Frame(index, index / 25, picture(index)))
+    monkeypatch.setattr(Path, method, read_only)
+    with pytest.raises(SinkError, match="any more: Read-only file system"):
+        for index in range(30, 80):
+            recorder.write(picture(index), Frame(index, index / 25, picture(index)))
+    recorder.discard()
+
+
 def test_what_a_killed_run_leaves_plays_and_is_adopted(tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path / "bundles")
     out = tmp_path / "out"
@@ -309,12 +371,15 @@ def test_what_cannot_be_a_recording(tmp_path: Path) -> None:
         (("10", None, None), "'10' is not a duration"),
         (("0.2s", None, None), "'0.2s' is too short for a segment"),
         (("1h", "20x", None), "'20x' is neither a size nor an age"),
+        (("1h", "0", None), "--keep 0 keeps nothing"),
         ((None, "7d", None), "only segments of a recording are removed"),
     ):
         with pytest.raises(UsageError, match=message):
             read_recording(*words)
     with pytest.raises(SinkError, match="segments have even sizes only"):
         Recorder(tmp_path, StreamShape(47, 64, 25.0, None), RecordingOptions(1.0))
+    with pytest.raises(SinkError, match=r"GiB cannot stay free on the disk of .*, which has"):
+        Recorder(tmp_path, SHAPE, RecordingOptions(1.0, least_free_bytes=2**61))
     (tmp_path / "file").touch()
     with pytest.raises(SinkError, match="cannot record into"):
         Recorder(tmp_path / "file" / "x", SHAPE, RecordingOptions(1.0))

@@ -179,6 +179,31 @@ def test_a_change_of_size_is_said(library: str) -> None:
         assert "changed its frame size from 64x128 to 64x64" in message
 
 
+@pytest.mark.parametrize("library", ["PyAV", "GStreamer"])
+def test_a_camera_that_sends_by_udp_only_and_seldom_a_key_frame(library: str) -> None:
+    """The only key frame of the next 20 s is the first frame, which nobody may throw away."""
+    with RtspServer(codec="h264-udp") as server:
+        if library == "GStreamer":
+            assert follow(server.address, frames=9)[1]["frames"] == 9
+        else:
+            source = open_source(server.address, None, patient(5, 0, []))
+            for _ in range(9):
+                assert source.read() is not None
+            source.close()
+
+
+@pytest.mark.parametrize("library", ["PyAV", "GStreamer"])
+def test_sound_alone_is_no_video(library: str) -> None:
+    with RtspServer(codec="sound") as server:
+        if library == "GStreamer":
+            message = follow(server.address)[0]["message"]
+        else:
+            with pytest.raises(LostInputError) as caught:
+                open_source(server.address, None, patient(5, 0, []))
+            message = caught.value.message
+        assert message == f"'{server.address}' has no video"
+
+
 def test_a_stream_that_is_not_read_leaves_nothing_behind() -> None:
     """Forty openings that fail leave no thread behind, where OpenCV leaves two each."""
     before = threading.active_count()

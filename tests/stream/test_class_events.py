@@ -83,5 +83,11 @@ def test_a_run_tells_its_events(tmp_path: Path) -> None:
     assert ran.err.startswith("event: green > 1% (")
     ran = edgeunet("run", "test://?frames=5", "--bundle", bundle, *images)
     assert ran.failure[0] == "--event-images has no events"
+    (tmp_path / "file").touch()
+    ran = edgeunet("run", "test://?frames=5", *words, "--event-images", tmp_path / "file" / "x")
+    assert ran.failure == (
+        f"images of events cannot be written into '{tmp_path}/file/x'",
+        "name a folder that you may write to with --event-images",
+    )
     ran = edgeunet("run", "test://?frames=5", "--bundle", bundle, "--event-post", "http://x/")
     assert ran.failure[0] == "--event-post has no events"

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ from edgeunet.stream.preview.preview_options import (  # noqa: E402
 from edgeunet.stream.run_summary import RunStatus  # noqa: E402
 from tests.bundle.tiny import tiny_bundle  # noqa: E402
 
-TOKEN = "0123456789abcdef"
+TOKEN = "ab+/0123456789=="
 PAGE = Path(pictures.__file__).parent / "page"
 
 
@@ -267,8 +268,9 @@ def test_a_token_opens_the_page(bundle: Path) -> None:
         assert running.ask(path)[0] == 401
         assert running.ask(f"{path}?token={TOKEN[:-1]}x")[0] == 401
     assert running.ask("/", Authorization="Bearer é" * 3)[0] == 401
-    status, headers, _ = running.ask(f"/?token={TOKEN}")
-    assert (status, headers["Location"]) == (302, "/")
+    for written in (quote(TOKEN, safe=""), TOKEN):  # as somebody types it
+        status, headers, _ = running.ask(f"/?token={written}")
+        assert (status, headers["Location"]) == (302, "/")
     cookie = headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Strict" in cookie
@@ -299,8 +301,9 @@ def test_addresses_and_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         read_preview("0.0.0.0:8780", None)
     assert "--preview-token" in caught.value.hint
     file = tmp_path / "token"
-    file.write_text(f"{TOKEN}\n")
-    assert read_preview("0.0.0.0:8780", file).token == TOKEN
+    for begin in ("", "\ufeff"):
+        file.write_text(f"{begin}{TOKEN}\n")
+        assert read_preview("0.0.0.0:8780", file).token == TOKEN
     file.write_text("short")
     with pytest.raises(UsageError, match="is not 16 or more printable letters"):
         read_preview("0.0.0.0:8780", file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from edgeunet.bundle import Bundle
+from edgeunet.cli.run_report import status_line
 from edgeunet.errors import SinkError
 from edgeunet.media.frames import Frame
 from edgeunet.media.sinks import NoSink
@@ -19,6 +21,8 @@ from edgeunet.run.executor import Executor
 from edgeunet.specs import Array, Image
 from edgeunet.stream import RunOptions, RunSummary, opening, run_pipeline
 from edgeunet.stream.run_summary import RunStatus
+from edgeunet.stream.service.notifications import failed_recordings, is_flowing
+from edgeunet.stream.status_document import status_document
 from tests.bundle.tiny import tiny_bundle
 from tests.media.clips import read_video
 
@@ -133,6 +137,37 @@ def test_the_other_sinks_go_on(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) 
         ("broken", "broken is broken"),
         ("whole", ""),
     ]
+
+
+def test_a_sink_that_fails_is_named_while_the_others_go_on(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a run of weeks nobody reads the end; and a service whose recording has ended is not well.
+
+    What only shows frames, or sends them elsewhere, may end.
+    """
+    monkeypatch.setattr("edgeunet.stream.pipeline._WATCH_S", 0.05)
+    sinks = [Told("rec/", fail_at=3), Told("rtsp://there/live", fail_at=2), Told("kept.mkv")]
+    by_name = {sink.name: sink for sink in sinks}
+    monkeypatch.setattr(opening, "open_sink", lambda text, *_: by_name[text])
+    notes: list[str] = []
+    told: list[RunStatus] = []
+    options = RunOptions(LIVE.replace("frames=40", "frames=80"), bundle.path, tuple(by_name))
+    run_pipeline(options, on_note=notes.append, on_status=told.append)
+    assert sorted(note for note in notes if note.startswith("warning: ")) == [
+        "warning: rec/ has ended: rec/ is broken",
+        "warning: rtsp://there/live has ended: rtsp://there/live is broken",
+    ]
+    last = told[-1]
+    assert [sink["failure"] for sink in status_document(last)["sinks"]] == [
+        "rec/ is broken",
+        "rtsp://there/live is broken",
+        "",
+    ]
+    assert status_line(last).endswith(", rec/ has ended, rtsp://there/live has ended")
+    assert [sink.name for sink in failed_recordings(last)] == ["rec/"]
+    assert not is_flowing(last, 10)
+    assert is_flowing(dataclasses.replace(last, sinks=last.sinks[1:]), 10)
 
 
 def test_without_a_sink_left_the_run_ends(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

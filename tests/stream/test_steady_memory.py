@@ -8,8 +8,12 @@ import sys
 import weakref
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from edgeunet.media.frames import Frame, StreamShape
+from edgeunet.media.sinks import open_sink
+from edgeunet.media.sources import open_source
 from edgeunet.stream import RunOptions, pipeline, run_pipeline
 from edgeunet.stream.status_document import resident_bytes
 from edgeunet.stream.steady_memory import give_back_free_memory
@@ -77,3 +81,30 @@ def test_circles_of_a_long_run_are_freed(tmp_path: Path, monkeypatch: pytest.Mon
         gc.enable()
     assert known[0]() is None
     assert gc.get_freeze_count() == 0
+
+
+@pytest.mark.parametrize(("suffix", "most_kib"), [(".mp4", 1.0), (".mkv", 5.0)])
+def test_one_file_of_an_endless_camera_takes_no_memory_per_frame(
+    suffix: str, most_kib: float, tmp_path: Path
+) -> None:
+    """An index over all frames would be 70 KiB per 1000 of them. MKV has 80 bytes for every second.
+
+    The duration is right all the same.
+    """
+    av = pytest.importorskip("av")
+    source = open_source("test://?size=32x32&frames=0&fps=25&live=1")
+    path = tmp_path / f"out{suffix}"
+    sink = open_sink(str(path), StreamShape(32, 32, 25.0, None), source)
+    image = np.zeros((32, 32, 3), np.uint8)
+    levels = []
+    for index in range(9001):
+        sink.write(image, Frame(index, index / 25, image))
+        if index in (3000, 9000):
+            give_back_free_memory()
+            levels.append(resident_bytes())
+    sink.finish()
+    source.close()
+    assert (levels[1] - levels[0]) / 6 < most_kib * 1024 + 4096
+    with av.open(str(path)) as container:
+        assert container.duration == pytest.approx(9001 / 25 * 1e6, abs=1e6 / 25)
+        assert sum(1 for _ in container.demux(video=0)) - 1 == 9001

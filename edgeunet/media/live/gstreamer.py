@@ -21,8 +21,12 @@ from edgeunet.specs import Image
 
 _SLICE_NS = 100_000_000
 _NS_PER_S = 1e9
+_BETWEEN_S = 0.5
 _SINK = "edgeunet_frames"
 _APPSINK = re.compile(r"\bappsink\b(?P<properties>[^!]*)\Z")
+# What rtspsrc says when a server does not send by TCP, and what comes of sound without video.
+_TRANSPORT = "allow more transport protocols"
+_NOT_LINKED = "reason not-linked"
 _REFUSED = re.compile(r"\(40[13]\)")
 _BGR = "videoconvert ! video/x-raw,format=BGR"
 _ON_JETSON = "nvvidconv"
@@ -37,6 +41,7 @@ class GstreamerInput:
     timeout_s: how long a frame may take.
     secret: the address with its password, which no message may show.
     location: the address for the element called ``address``, if there is one.
+    otherwise: the pipeline for a server that does not send as ``pipeline`` asks it to.
 
     Raises UsageError for a pipeline that cannot be built, LostInputError when it does not start.
     """
@@ -49,14 +54,20 @@ class GstreamerInput:
         *,
         secret: str = "",
         location: str | None = None,
+        otherwise: str | None = None,
     ) -> None:
         self._name = name
         self._secret = secret or pipeline
         self._timeout_s = timeout_s
+        self._location = location
+        self._otherwise = otherwise
         self._interrupted = threading.Event()
         self.damaged = 0
         self.frame_rate = 0.0
         Gst.init(None)
+        self._start(pipeline)
+
+    def _start(self, pipeline: str) -> None:
         match = _APPSINK.search(pipeline)
         if match is None:
             raise UsageError(
@@ -75,10 +86,10 @@ class GstreamerInput:
         self._sink = self._pipeline.get_by_name(_SINK)
         if "sync" not in properties:
             self._sink.set_property("sync", False)
-        if location is not None:
+        if self._location is not None:
             source = self._pipeline.get_by_name("address")
             key = "location" if source.find_property("location") is not None else "uri"
-            source.set_property(key, location)
+            source.set_property(key, self._location)
         self._bus = self._pipeline.get_bus()
         self._pipeline.set_state(Gst.State.PLAYING)
 
@@ -86,10 +97,13 @@ class GstreamerInput:
         """Wait for the next frame. Raises LostInputError as the protocol says."""
         deadline_s = time.monotonic() + self._timeout_s
         while not self._interrupted.is_set():
-            sample = self._sink.emit("try-pull-sample", _SLICE_NS)
+            sink = self._sink
+            sample = sink.emit("try-pull-sample", _SLICE_NS)
             self._look_at_messages()
             if sample is not None:
                 return self._picture(sample)
+            if sink is not self._sink:
+                continue
             if self._sink.get_property("eos"):
                 raise LostInputError(
                     Loss.END, f"{self._name!r} has ended", hint="start the source again"
@@ -113,6 +127,13 @@ class GstreamerInput:
                 self.damaged += error.matches(Gst.StreamError.quark(), Gst.StreamError.DECODE)
                 continue
             error, debug = message.parse_error()
+            if self._otherwise is not None and _TRANSPORT in error.message:
+                self.close()
+                # A server that still ends the first session may refuse a second one.
+                self._interrupted.wait(_BETWEEN_S)
+                pipeline, self._otherwise = self._otherwise, None
+                self._start(pipeline)
+                return
             raise self._lost(error, debug or "")
 
     def _lost(self, error: Any, debug: str) -> LostInputError:
@@ -122,6 +143,10 @@ class GstreamerInput:
             return refused(self._name)
         if error.matches(resource, Gst.ResourceError.NOT_FOUND) and "404" in error.message + debug:
             return absent(self._name)
+        if self._location is not None and _NOT_LINKED in debug:
+            return LostInputError(
+                Loss.ABSENT, f"{self._name!r} has no video", hint="check the path of the address"
+            )
         # The last line of the debug text has the reason, and lines before it places in sources.
         reason = debug.strip().splitlines()[-1] if debug.strip() else ""
         reason = "" if reason.startswith("../") else f" {reason}"
@@ -151,14 +176,16 @@ class GstreamerInput:
         return Picture(image, time_s)
 
 
-def stream_pipeline(element: str) -> str:
+def stream_pipeline(element: str, protocols: str = "tcp") -> str:
     """Return the pipeline for an address, by what is installed; its source is ``address``.
 
     element: ``rtspsrc`` or ``srtsrc``.
+    protocols: how an RTSP server may send, in GStreamer's words.
     """
     Gst.init(None)
     scaler = f"{_ON_JETSON} ! video/x-raw,format=BGRx ! " if has_element(_ON_JETSON) else ""
-    source = "rtspsrc protocols=tcp latency=100" if element == "rtspsrc" else "srtsrc mode=caller"
+    rtsp = f"rtspsrc protocols={protocols} latency=100"
+    source = rtsp if element == "rtspsrc" else "srtsrc mode=caller"
     return f"{source} name=address ! decodebin ! {scaler}appsink drop=true max-buffers=1"
 
 

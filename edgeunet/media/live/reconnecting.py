@@ -105,13 +105,14 @@ class ReconnectingSource:
         self._delivered = 0
         self._ended = False
         self._input: LiveInput | None = None
+        self._waits = _Waits()
         first = self._open_first()
         self._first: Picture | None = first
         self.height, self.width = first.image.shape[:2]
         rate = self._frame_rate()
         self.frame_rate = rate if 0 < rate < 1000 else DEFAULT_FRAME_RATE
-        self._begin_s = time.monotonic()
-        self._clock = _Clock(self._begin_s)
+        self._back_s = time.monotonic()
+        self._clock = _Clock(self._back_s)
 
     def read(self) -> Frame | None:
         """Return the next frame, or None at the end and after ``interrupt``.
@@ -213,21 +214,22 @@ class ReconnectingSource:
         lost_s = time.monotonic()
         self._losses[lost.loss] = self._losses.get(lost.loss, 0) + 1
         self._on_event(f"warning: {lost.message}; opening it again")
-        waits = _Waits()
+        self._waits.after(lost_s - self._back_s)
         while True:
             left_s = lost_s + self._patience.reconnect_s - time.monotonic()
             if left_s <= 0:
                 lost.message += f"; it did not come back for {self._patience.reconnect_s:g} s"
                 raise lost
             # The last try comes when the time is over, however long the wait before it would be.
-            if self._stop.wait(min(waits.next_s(lost.loss), left_s)):
+            if self._stop.wait(min(self._waits.next_s(lost.loss), left_s)):
                 return None
             try:
                 picture = self._open()
             except LostInputError as error:
                 lost = error
                 continue
-            away_s = time.monotonic() - lost_s
+            self._back_s = time.monotonic()
+            away_s = self._back_s - lost_s
             self._away_s += away_s
             self._returns += 1
             self._clock.restart()
@@ -246,6 +248,15 @@ class _Waits:
 
     def __init__(self) -> None:
         self._tries = 0
+        self._last_s = 0.0
+
+    def after(self, connected_s: float) -> None:
+        """Begin anew after a connection, unless it was shorter than the wait before it.
+
+        So one that is lost again and again at once is opened ever less often.
+        """
+        if connected_s >= self._last_s:
+            self._tries = 0
 
     def next_s(self, loss: Loss) -> float:
         """Return how long to wait now, in seconds. loss: why the last try failed."""
@@ -254,7 +265,8 @@ class _Waits:
             factor, longest_s = _PATIENT_FACTOR, _LONGEST_PATIENT_WAIT_S
         wait_s: float = min(_FIRST_WAIT_S * factor * math.pow(2, self._tries), longest_s)
         self._tries = min(self._tries + 1, 30)
-        return wait_s * random.uniform(0.75, 1.0)
+        self._last_s = wait_s * random.uniform(0.75, 1.0)
+        return self._last_s
 
 
 class _Clock:

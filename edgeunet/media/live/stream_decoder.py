@@ -22,7 +22,9 @@ try:
 except ImportError as missing:
     raise MissingPackageError("av", purpose="reading network streams", extra="video") from missing
 
-_LOW_DELAY = {"fflags": "nobuffer", "flags": "low_delay"}
+# Without fflags=nobuffer, which throws the first key frame away; some cameras send the next one
+# after 20 s.
+_LOW_DELAY = {"flags": "low_delay"}
 
 
 class StreamDecoder:
@@ -42,7 +44,8 @@ class StreamDecoder:
         self.damaged = 0
         options = dict(_LOW_DELAY)
         if address.startswith("rtsp"):
-            options["rtsp_transport"] = "tcp"
+            # Some cameras send by UDP only.
+            options["rtsp_flags"] = "prefer_tcp"
         av.logging.set_level(None)
         self._asked_s = time.monotonic()
         try:

@@ -19,7 +19,7 @@ from edgeunet.media.sinks.recording_options import RecordingOptions
 from edgeunet.names import is_inside, shown
 from edgeunet.specs import Image
 
-__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "WINDOWS", "is_path", "open_sink"]
+__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "WINDOWS", "is_folder", "is_path", "open_sink"]
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv")
 """Suffixes of videos that can be written. ``edgeunet.media.video_writer.CODINGS`` says how."""
@@ -34,6 +34,11 @@ PIPELINES = ("gst://", "rtsp://", "rtsps://")
 def is_path(text: str) -> bool:
     """Return whether a text names a file or a folder, and no window or nothing."""
     return text not in ("none", *WINDOWS) and "://" not in text
+
+
+def is_folder(text: str) -> bool:
+    """Return whether a sink's text names a folder: one that is there, or one without a suffix."""
+    return is_path(text) and (text.endswith("/") or not Path(text).suffix or Path(text).is_dir())
 
 
 def open_sink(
@@ -64,7 +69,7 @@ def open_sink(
         )
     path = Path(text)
     suffix = path.suffix.lower()
-    if not path.is_dir() and not text.endswith("/") and suffix:
+    if not is_folder(text):
         if suffix not in VIDEO_SUFFIXES and suffix not in IMAGE_SUFFIXES:
             raise UsageError(
                 f"{text!r} is not a sink: the suffix {suffix!r} is not one that can be written",

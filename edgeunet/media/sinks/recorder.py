@@ -69,6 +69,7 @@ class Recorder:
         self._removed_events = 0
         self._segments = 0
         self._cut = 0
+        self._taken_away = 0
         if shape.height % 2 or shape.width % 2:
             raise SinkError(
                 f"segments have even sizes only, and the frames are {shape.height}x{shape.width}",
@@ -76,6 +77,7 @@ class Recorder:
             )
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            self._check_room()
             self._adopt()
             self._make_room()
         except OSError as error:
@@ -85,20 +87,20 @@ class Recorder:
             ) from error
 
     def write(self, image: Image, frame: Frame) -> bool:
-        due_s = self._begin_s + self._options.segment_s
-        if self._writer is not None and frame.timestamp_s >= due_s:
-            self._end_segment()
         try:
-            self._write(image, frame)
-        except pyav.failures() as error:
-            # What plays of this segment is kept; then an older one makes room, and it goes on.
-            self._end_segment()
-            if not self._remove_oldest():
-                raise self._failure(error) from error
+            due_s = self._begin_s + self._options.segment_s
+            if self._writer is not None and frame.timestamp_s >= due_s:
+                self._end_segment()
             try:
                 self._write(image, frame)
-            except pyav.failures() as again:
-                raise self._failure(again) from again
+            except pyav.failures():
+                # What plays of this segment is kept; then an older one makes room, and it goes on.
+                self._end_segment()
+                if not self._remove_oldest():
+                    raise
+                self._write(image, frame)
+        except pyav.failures() as error:
+            raise self._failure(error) from error
         return True
 
     def keep(self, time_s: float, on_kept: Callable[[Path], None]) -> None:
@@ -132,6 +134,11 @@ class Recorder:
                 f"the disk was full: {self._removed_events} of them had events, as no others were "
                 "left"
             )
+        if self._taken_away:
+            warnings.append(
+                f"{self._taken_away} recordings in {self.name} were removed by somebody else while "
+                "they were written"
+            )
         if self._cut:
             warnings.append(
                 f"the disk was full: {self._cut} recordings in {self.name} lack their last second"
@@ -162,9 +169,14 @@ class Recorder:
         now_s = time.monotonic()
         if now_s > self._next_check_s:
             self._next_check_s = now_s + _CHECK_S
+            if self._partial is not None and not self._partial.exists():
+                # Somebody cleared the folder. The next frame begins another segment.
+                self._taken_away += 1
+                self._end_segment()
             self._keep_free()
 
     def _begin_segment(self, timestamp_s: float) -> None:
+        self._folder.mkdir(exist_ok=True)
         moment = datetime.fromtimestamp(self._now_s(), timezone.utc)
         stem = moment.strftime(_NAME)
         name, again = stem, 1
@@ -244,17 +256,28 @@ class Recorder:
                 if self._is_too_old(path, options.keep_s, limit):
                     self._remove(path)
         if options.keep_bytes is not None:
-            sizes = [(path, path.stat().st_size) for path in self.segments()]
+            sizes = [(path, _size_bytes(path)) for path in self.segments()]
             total = sum(size for _, size in sizes)
-            for path, size in sizes:
+            # The newest stays, also where the limit is less than one segment.
+            for path, size in sizes[:-1]:
                 if total > options.keep_bytes:
                     self._remove(path)
                     total -= size
         self._keep_free()
 
+    def _check_room(self) -> None:
+        """Raise SinkError where the disk could not have so much room if it were empty."""
+        whole = shutil.disk_usage(self._folder).total
+        if self._options.least_free_bytes >= whole:
+            raise SinkError(
+                f"{format_bytes(self._options.least_free_bytes)} cannot stay free on the disk of "
+                f"{self.name!r}, which has {format_bytes(whole)}",
+                hint="set a smaller --least-free",
+            )
+
     def _keep_free(self) -> None:
         """Remove the oldest segments until the disk has as much room left as it should."""
-        while shutil.disk_usage(self._folder).free < self._options.least_free_bytes:
+        while _free_bytes(self._folder) < self._options.least_free_bytes:
             if not self._remove_oldest():
                 break
 
@@ -275,7 +298,7 @@ class Recorder:
 
     def _failure(self, error: Exception) -> SinkError:
         reason = getattr(error, "strerror", None) or str(error)
-        free = format_bytes(shutil.disk_usage(self._folder).free)
+        free = format_bytes(_free_bytes(self._folder))
         return SinkError(
             f"cannot record into {self.name!r} any more: {reason} ({free} are free); "
             f"{self._segments} segments of this run are kept",
@@ -286,3 +309,18 @@ class Recorder:
 def _placed(partial: Path) -> Path:
     """Return the name that a segment gets once it is finished."""
     return partial.with_name(partial.name.removesuffix(_PARTIAL) + ".mp4")
+
+
+def _free_bytes(folder: Path) -> int:
+    """Return the room that is left on the disk of a folder, which somebody may have removed."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def _size_bytes(path: Path) -> int:
+    """Return the size of a file; 0 where somebody else has removed it."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -15,7 +15,8 @@ class RecordingOptions:
     """How a recording is kept.
 
     segment_s: the length of a segment, in seconds.
-    keep_bytes: the most that finished segments may take; the oldest go first. None keeps all.
+    keep_bytes: the most that finished segments may take; the oldest go first, and the newest stays.
+        None keeps all.
     keep_s: the age at which a segment goes. None keeps all.
     least_free_bytes: what is left free on the disk, if older segments can be removed for it.
     """
@@ -56,5 +57,9 @@ def read_recording(
                 f"{keep!r} is neither a size nor an age of recordings",
                 hint="write it like 20GiB or 7d",
             ) from error
+        if keep_bytes == 0:
+            raise UsageError(
+                f"--keep {keep} keeps nothing", hint="write it like 20GiB or 7d, or leave it out"
+            )
     free_bytes = LEAST_FREE_BYTES if least_free is None else parse_bytes(least_free)
     return RecordingOptions(segment_s, keep_bytes, keep_s, free_bytes)

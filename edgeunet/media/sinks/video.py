@@ -52,8 +52,11 @@ class VideoSink:
                 hint="choose a folder that you may write to",
             ) from error
         suffix = path.suffix.lower()
+        endless = source is not None and source.live and shape.frame_count is None
         try:
-            self._writer = VideoWriter(self._beside, suffix, shape, with_sound=source is not None)
+            self._writer = VideoWriter(
+                self._beside, suffix, shape, with_sound=source is not None, endless=endless
+            )
         except pyav.failures() as error:
             failure = self._failure(error, "nothing was kept")
             self._pending.drop(failure)

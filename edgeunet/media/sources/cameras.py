@@ -215,6 +215,7 @@ def _stream_by_gstreamer(name: str, address: str, live: LiveOptions) -> LiveInpu
         live.patience.timeout_s,
         secret=address,
         location=encoded(address),
+        otherwise=gstreamer.stream_pipeline(element, "udp+udp-mcast"),
     )
 
 

@@ -73,7 +73,7 @@ def _token(file: Path | None) -> str | None:
         token = os.environ.get(TOKEN_VARIABLE)
     else:
         try:
-            token = file.read_text(encoding="utf-8").strip()
+            token = file.read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(
                 f"the token file {str(file)!r} cannot be read", hint="write the token into it"

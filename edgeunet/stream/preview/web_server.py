@@ -20,7 +20,7 @@ from edgeunet.errors import MissingPackageError, SinkError
 from edgeunet.stream.preview.pictures import PictureSink
 from edgeunet.stream.preview.preview_options import PreviewOptions
 from edgeunet.stream.run_summary import RunStatus
-from edgeunet.stream.service.notifications import is_flowing
+from edgeunet.stream.service.notifications import failed_recordings, is_flowing
 from edgeunet.stream.status_document import status_document
 
 if TYPE_CHECKING:
@@ -176,7 +176,11 @@ class PreviewServer:
         given = request.query.get("token")
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
         offered = given or bearer or request.cookies.get(_COOKIE, "")
-        if not hmac.compare_digest(offered.encode("utf-8", "replace"), token.encode()):
+        # Who types an address writes a + as it is, and there it stands for a blank.
+        same = hmac.compare_digest(
+            offered.replace("+", " ").encode("utf-8", "replace"), token.replace("+", " ").encode()
+        )
+        if not same:
             return _text(401, "this page needs its token: /?token=...")
         if given and request.path == "/":
             # So that the token stays in no history and no picture of the screen.
@@ -195,7 +199,8 @@ class PreviewServer:
     async def _tell_health(self, request: web.Request) -> web.StreamResponse:
         status = self._status
         if status is None or not is_flowing(status, _FRESH_S):
-            return _text(503, "no fresh frame")
+            failed = [] if status is None else failed_recordings(status)
+            return _text(503, f"{failed[0].name} has ended" if failed else "no fresh frame")
         return _text(200, "ok")
 
     async def _tell_metrics(self, request: web.Request) -> web.StreamResponse:

@@ -55,11 +55,16 @@ class MetricsPage(Collector):
         missed = CounterMetricFamily(
             "edgeunet_sink_missed_frames", "Frames that a busy sink missed", labels=["sink"]
         )
+        failed = GaugeMetricFamily(
+            "edgeunet_sink_failed", "1 for a sink that has ended by an error", labels=["sink"]
+        )
         for sink in status.sinks:
             written.add_metric([sink.name], sink.written)
             missed.add_metric([sink.name], sink.missed)
+            failed.add_metric([sink.name], bool(sink.failure))
         yield written
         yield missed
+        yield failed
         gauges: list[tuple[str, str, float]] = [
             ("frames_per_second", "Frames per second now", status.frames_per_second),
             ("resident_bytes", "Memory of the process", status.resident_bytes),

@@ -6,6 +6,8 @@ import contextlib
 import os
 import socket
 
+from edgeunet.media.sinks import is_path
+from edgeunet.stream.delivery import SinkReport
 from edgeunet.stream.run_summary import RunStatus
 
 _SOCKET = "NOTIFY_SOCKET"
@@ -17,7 +19,8 @@ class SystemdNotifier:
     """Sends messages to the service manager, if it started this process and waits for them.
 
     READY=1 comes with the first frame. WATCHDOG=1 comes only while frames flow: a network that
-    hangs, or a camera without a fresh frame, is answered by a restart.
+    hangs, a camera without a fresh frame, or a recording that has ended by an error, is answered by
+    a restart.
     """
 
     def __init__(self) -> None:
@@ -36,8 +39,11 @@ class SystemdNotifier:
         if status.frames and not self._ready:
             self._ready = True
             lines.append("READY=1")
+        failed = failed_recordings(status)
         if status.hangs:
             lines.append(f"STATUS={status.hangs[0]}")
+        elif failed:
+            lines.append(f"STATUS={failed[0].name} has ended: {failed[0].failure}")
         else:
             lines.append(f"STATUS={status.frames} frames, {status.frames_per_second:.1f} frames/s")
         if is_flowing(status, self._limit_s / 2):
@@ -57,5 +63,16 @@ class SystemdNotifier:
 
 
 def is_flowing(status: RunStatus, within_s: float) -> bool:
-    """Return whether the network finished a frame within the last seconds, and no stage hangs."""
-    return status.fresh_s is not None and status.fresh_s <= within_s and not status.hangs
+    """Return whether frames go all the way, from the source into every file and folder.
+
+    The network has finished a frame within the last seconds, no stage hangs, and no recording has
+    ended by an error. A viewer, or a server that frames are sent to, may be gone.
+    """
+    fresh = status.fresh_s is not None and status.fresh_s <= within_s
+    return fresh and not status.hangs and not failed_recordings(status)
+
+
+def failed_recordings(status: RunStatus) -> list[SinkReport]:
+    """Return the files and folders that have ended by an error."""
+    sinks = (sink for sink in status.sinks if is_path(sink.name) and not sink.viewer)
+    return [sink for sink in sinks if sink.failure]

@@ -59,25 +59,30 @@ def unit_of(service: Service) -> str:
     """Return the text of a unit.
 
     Type=notify: it counts as started with its first frame. It is restarted whatever happens, but
-    for a configuration that is wrong (exit code 2), which a restart does not mend.
+    for a configuration that is wrong (exit code 2), which a restart does not mend. Before every
+    start its disks are mounted, and folders for its outputs are made where there are none.
     Raises UsageError for a name that a unit cannot hold: no UTF-8, or more than one line.
     """
     for path in (service.python, service.config, *service.outputs):
         _check(str(path))
     writable = " ".join(_quoted(str(path)) for path in service.outputs)
+    # With full rights, because only what is there can be made writable for the service.
+    make = f'for f; do [ -d "$f" ] || install -d -o {service.user} "$f"; done'
+    makes = f"ExecStartPre=+/bin/sh -c '{make}' sh {writable}".replace("$", "$$")
     lines = [
         "[Unit]",
         f"Description=edgeunet: {_escaped(' '.join(service.source.split()))}",
         "Wants=network-online.target",
         "After=network-online.target",
         "StartLimitIntervalSec=0",
+        *([f"RequiresMountsFor={writable}"] if writable else []),
         "",
         "[Service]",
         "Type=notify",
         "NotifyAccess=main",
-        # Only in a command is a dollar sign the beginning of a variable.
+        *([makes] if writable else []),
         f"ExecStart={_quoted(str(service.python))} -m edgeunet run "
-        f"--config {_quoted(str(service.config)).replace('$', '$$')} --json-lines",
+        f"{_config_words(service.config)} --json-lines",
         f"WorkingDirectory={_escaped(str(service.config.parent))}",
         f"User={service.user}",
         "SupplementaryGroups=video",
@@ -100,6 +105,16 @@ def unit_of(service: Service) -> str:
         "WantedBy=multi-user.target",
     ]
     return "\n".join(lines) + "\n"
+
+
+def is_for(unit: str, config: Path) -> bool:
+    """Return whether the text of a unit runs a configuration. config: its absolute path."""
+    return f" -m edgeunet run {_config_words(config)} " in unit
+
+
+def _config_words(config: Path) -> str:
+    # Only in a command is a dollar sign the beginning of a variable.
+    return f"--config {_quoted(str(config)).replace('$', '$$')}"
 
 
 def _check(text: str) -> None:
