@@ -33,6 +33,7 @@ class IntegerKernels:
     direct_least_inputs: the fewest input channels. direct_pointwise: whether 1x1 kernels are among
         them. direct_groups: depthwise kernels have a multiple of this many channels.
     overrun_bytes: what kernels read past the end of what they copy.
+    packed_number_bytes: of a number that a thread packs before it multiplies what was copied.
     """
 
     direct_outputs: int = 0
@@ -42,6 +43,7 @@ class IntegerKernels:
     direct_pointwise: bool = True
     direct_groups: int = 16
     overrun_bytes: int = 0
+    packed_number_bytes: int = 1
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ _DOT_PRODUCT_OUTPUTS = 16
 
 _VNNI = IntegerKernels(16, direct_outputs_of=4, direct_inputs_of=4)
 _AVX_VNNI = IntegerKernels(16, direct_outputs_of=8, direct_inputs_of=4)
-_COPYING = IntegerKernels()
+_COPYING = IntegerKernels(packed_number_bytes=2)
 _ARM_DOT = IntegerKernels(
     16,
     direct_outputs_of=16,

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeunet.graph.summary import GraphView, TensorKind
+from edgeunet.imitation.convolution_memory import packing
 from edgeunet.imitation.kernels import Kernel, Scratch, bytes_of, nodes_of, source_of
 from edgeunet.imitation.one_region import Events, extent_bytes
 from edgeunet.imitation.onnxruntime_arena import Arena
 from edgeunet.imitation.onnxruntime_kernels import orders_of
-from edgeunet.imitation.thread_stacks import STACK_BYTES, fills_stacks
+from edgeunet.imitation.thread_memory import stack_bytes_of
 from edgeunet.processors import AVX512_VNNI, ProcessorClass
 from edgeunet.specs import Engine
 
@@ -76,7 +77,8 @@ class Allocations:
     kept_bytes: sizes of the blocks that weights take in the arena when the graph is loaded.
     others: the same graph in the other orders that the engine may run it in. A region has to do
         for all of them; peaks are those of this one.
-    stack_bytes: what every thread but the first takes as its stack, beside the arena.
+    stack_bytes: what every thread but the first takes on its stack; see ``thread_memory.py``.
+    packed: the buffers that every thread may pack into, in the heap: the largest of them.
     """
 
     buffers: tuple[Buffer, ...]
@@ -84,6 +86,7 @@ class Allocations:
     kept_bytes: tuple[int, ...]
     others: tuple[Allocations, ...] = ()
     stack_bytes: int = 0
+    packed: tuple[Buffer, ...] = ()
 
     def load(self, arena: Arena) -> None:
         """Allocate what stays allocated from loading on."""
@@ -122,6 +125,10 @@ class Allocations:
     def peak_bytes(self, pixels: int) -> int:
         """Return the largest number of bytes in use at once for a window of this many pixels."""
         return max((math.ceil(s * pixels) + c for s, c in self.highest_lines), default=0)
+
+    def packed_bytes(self, pixels: int) -> int:
+        """Return what a thread packs into, for a window of this many pixels."""
+        return max((one.size_bytes(pixels) for one in self.packed), default=0)
 
     def thread_bytes(self, pixels: int) -> int:
         """Return what one more thread takes, for a window of this many pixels."""
@@ -250,8 +257,19 @@ def allocations_of(
     if len(found) > 1:
         highest = max(found, key=lambda one: one.peak_bytes(pixels))
     others = tuple(one for one in found if one is not highest)
-    stack_bytes = STACK_BYTES if onnxruntime and fills_stacks(orders[0], view) else 0
-    return replace(highest, others=others, stack_bytes=stack_bytes)
+    if not onnxruntime:
+        return replace(highest, others=others)
+    packed = []
+    for node in view.nodes:
+        one = packing(node, view, processor) if node.op_type == "QLinearConv" else None
+        if one is not None:
+            packed.append(_scratch(one, source_of(node.outputs[0]) in placed, pixels))
+    return replace(
+        highest,
+        others=others,
+        stack_bytes=stack_bytes_of(orders[0], view),
+        packed=tuple(dict.fromkeys(packed)),
+    )
 
 
 def _allocations(

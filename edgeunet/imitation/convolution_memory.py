@@ -19,6 +19,10 @@ _SUM, _POINTER = 4, 8
 # A thread's copy of what a piece of the result reads.
 _PIECE_BYTES = 64 << 10
 _MOST_THREADS = 16
+# What a thread packs at once: columns, the least and the most rows, and its share of all rows.
+_MOST_PACKED = 384
+_PACKED_ROWS = (16, 48)
+_PACKED_OF = 16
 # A pool of bytes works on so many pixels at once.
 _POOLED = 512
 
@@ -84,6 +88,22 @@ def integer_scratch(
     if in_place:
         return (sums,)
     return (sums, Scratch(pixels * reads * inputs + processor.integers.overrun_bytes))
+
+
+def packing(node: GraphNode, view: GraphView, processor: ProcessorClass) -> Scratch | None:
+    """Return the buffer that every thread packs an integer convolution's input into, and keeps.
+
+    It holds as many pixels as a thread computes at once: a sixteenth of the result with four
+    threads, at least 16 and at most 48. None for direct convolutions and those of single channels.
+    """
+    kept, inputs, *kernel = view.tensor(node.inputs[1]).shape
+    reads, groups = math.prod(kernel), view.tensor(node.inputs[0]).shape[1] // inputs
+    if _is_direct(kept, inputs, reads, groups, processor) or (inputs == 1 and groups == kept > 1):
+        return None
+    row_bytes = min(inputs * reads, _MOST_PACKED) * processor.integers.packed_number_bytes
+    pixels = math.prod(view.tensor(node.outputs[0]).shape[2:])
+    least, most = (row_bytes * rows for rows in _PACKED_ROWS)
+    return Scratch(math.ceil(row_bytes * pixels / _PACKED_OF), least, most, most)
 
 
 def pool_scratch(node: GraphNode, view: GraphView) -> tuple[Scratch, ...]:

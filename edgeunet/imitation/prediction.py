@@ -24,6 +24,7 @@ from edgeunet.imitation.integer_kernels import with_channels_last
 from edgeunet.imitation.one_region import Events, fits, free_behind
 from edgeunet.imitation.onnxruntime_arena import up_to_pieces
 from edgeunet.imitation.tensorrt_compiler import WORKSPACE_BYTES, compiled_view, grow_with
+from edgeunet.imitation.thread_memory import each_further, first_thread
 from edgeunet.processors import AVX512_VNNI, THREADS, ProcessorClass
 from edgeunet.specs import Engine
 
@@ -31,10 +32,8 @@ Areas = NDArray[np.int64]
 
 
 # Measured: 24 to 32 KiB of the first thread's stack, and 8 to 64 KiB of objects that the library
-# makes when it runs; 1.2 KiB of them for every other thread of a stage, beside what such threads
-# take as stacks (``thread_stacks.py``).
+# makes when it runs. What threads take: see ``thread_memory.py``.
 _BESIDE_BYTES = 6 << 14
-_THREAD_BYTES = 3 << 9
 # The arena keeps 8 bytes of bookkeeping for every 256 of its region, from when it is made: with the
 # first weights in it, or else with the first frame.
 _BOOKKEEPING = 1 / 32
@@ -161,14 +160,18 @@ def bytes_beside_weights(region: int, runs: Sequence[tuple[Allocations, int]]) -
     """
     kept = sum(sum(one.kept_bytes) for one, _ in runs)
     bookkeeping = 0 if kept else math.ceil(region * _BOOKKEEPING)
-    stacks = (THREADS - 1) * stacks_bytes(runs)
+    threads = first_thread(_packed(runs)) + (THREADS - 1) * further_thread_bytes(runs)
     # What weights are larger by with the region's margin is never used.
-    return region - int(kept * _MARGIN) + bookkeeping + stacks + _BESIDE_BYTES
+    return region - int(kept * _MARGIN) + bookkeeping + threads + _BESIDE_BYTES
 
 
-def stacks_bytes(runs: Sequence[tuple[Allocations, int]]) -> int:
-    """Return what one more thread takes for stages, each of which has threads of its own."""
-    return sum(one.stack_bytes + _THREAD_BYTES for one, _ in runs)
+def further_thread_bytes(runs: Sequence[tuple[Allocations, int]]) -> int:
+    """Return what one more thread takes for stages, beside the arena."""
+    return each_further([one.stack_bytes for one, _ in runs], _packed(runs))
+
+
+def _packed(runs: Sequence[tuple[Allocations, int]]) -> list[int]:
+    return [one.packed_bytes(pixels) for one, pixels in runs]
 
 
 def least_bytes(engine: Engine, live_bytes: int) -> int:

@@ -10,8 +10,8 @@ from edgeunet.imitation.allocations import Allocations
 from edgeunet.imitation.prediction import (
     bytes_beside_weights,
     engine_bytes,
+    further_thread_bytes,
     region_bytes,
-    stacks_bytes,
     whole_allocations,
 )
 from edgeunet.processors import ProcessorClass, same_kernels
@@ -59,7 +59,7 @@ def memory_of(
     region = region_bytes(runs)
     more = max((one.thread_bytes(pixels) for one, pixels in runs), default=0)
     return ProcessorMemory(
-        processors, region, bytes_beside_weights(region, runs), more, stacks_bytes(runs)
+        processors, region, bytes_beside_weights(region, runs), more, further_thread_bytes(runs)
     )
 
 

@@ -13,9 +13,10 @@ import numpy as np
 
 from edgeunet.analysis.held_layout import lay_out_held
 from edgeunet.bundle import Bundle
-from edgeunet.bundle.manifest import Manifest, TensorEntry
+from edgeunet.bundle.manifest import Manifest
 from edgeunet.bundle.tensors import held_specs, stage_borders, state_specs, turns_of_stages
-from edgeunet.errors import BundleError, EngineError, SourceError
+from edgeunet.errors import EngineError, SourceError
+from edgeunet.run.bundle_checks import check_borders, check_stage
 from edgeunet.run.device_space import DeviceSpace, DeviceUse
 from edgeunet.run.engine_choice import (
     Note,
@@ -25,7 +26,7 @@ from edgeunet.run.engine_choice import (
     open_without_gpu,
 )
 from edgeunet.run.float_frames import Rounding
-from edgeunet.run.promises import FirstFrame
+from edgeunet.run.promises import FirstFrame, Rehearsal
 from edgeunet.run.scene_cut import SCENE, SceneCut
 from edgeunet.run.spaces import Call, HostSpace, OnRows, Space
 from edgeunet.run.windows import StageRunner, scratch_bytes
@@ -108,6 +109,27 @@ class Executor:
         self.predicted_bytes = None if opened.promise is None else opened.promise.predicted_bytes
         frame_bytes = 3 * manifest.height * manifest.width
         self._first = FirstFrame(self.predicted_bytes, frame_bytes) if on_note else None
+
+    @property
+    def rehearsal_share(self) -> float:
+        """The share of a frame's runs of stages that ``rehearse`` does."""
+        return len(self._rehearsed) / max(self._runs, 1)
+
+    def rehearse(self) -> None:
+        """Run every stage once, on zeros, so that the first frame is as quick as later ones.
+
+        What the engine takes for that is held against the prediction, so nothing else should run.
+        Nothing is left of it. Does nothing on a GPU. Raises EngineError when a stage fails.
+        """
+        with self._busy:
+            if not isinstance(self._space, HostSpace) or self._closed:
+                return
+            rehearsal = Rehearsal(self.predicted_bytes, self._space.buffers_bytes)
+            self._space.rehearse(self._rehearsed)
+            self._forget()
+            note, self._first = rehearsal.note(), None
+            if note is not None and self._on_note is not None:
+                self._on_note(note)
 
     def run_in_rows(
         self, image: Image, on_rows: OnRows, into: Mapping[str, Array] | None = None
@@ -236,7 +258,7 @@ class Executor:
         self._space: Space[Any] = opened.space
         self._workers = Workers(opened.workers)
         try:
-            self._check_borders(manifest)
+            check_borders(manifest, self._name)
             self._space.ready([*self._calls(manifest), *self._keeping])
             self._forget()
         except BaseException:
@@ -254,6 +276,8 @@ class Executor:
             self._runners(manifest, buffers, {**turns.held_rows, **self._band}, lane)
             for lane in range(self._workers.count)
         ]
+        self._rehearsed = [one.opened.run for lane in lanes for one in lane.values()]
+        self._runs = sum(runner.windows for runner in lanes[0].values())
         calls: list[Call] = []
         for _, turn in itertools.groupby(
             turns.order, lambda one: manifest.stages[one[0]].chain or one[0]
@@ -293,8 +317,7 @@ class Executor:
         runners = {}
         for index, stage in stages.items():
             runner = StageRunner(stage, buffers, tensors, scratch, space, held_rows, lane)
-            self._check(runner.opened.inputs, stage.inputs, stage.name)
-            self._check(runner.opened.outputs, stage.outputs, stage.name)
+            check_stage(runner.opened, stage, self._name)
             runners[index] = runner
         return runners
 
@@ -365,29 +388,6 @@ class Executor:
                 continue
             part = tuple(slice(0, length) for length in source.shape)
             self._keeping.append(space.copy(source, part, tensor, part))
-
-    def _check_borders(self, manifest: Manifest) -> None:
-        """Raise BundleError when no stage makes an output, or no earlier stage makes an input."""
-        known = {FRAME, *(state.name for state in manifest.states)}
-        for stage in manifest.stages:
-            for entry in stage.inputs:
-                if entry.name not in known:
-                    raise self._broken(f"no earlier stage makes {entry.name!r} for {stage.name!r}")
-            known.update(entry.name for entry in stage.outputs)
-        for output in manifest.outputs:
-            if output.name not in known:
-                raise self._broken(f"no stage makes the output {output.name!r}")
-
-    def _check(
-        self, found: tuple[TensorSpec, ...], listed: tuple[TensorEntry, ...], stage: str
-    ) -> None:
-        if set(found) != {entry.spec() for entry in listed}:
-            raise self._broken(f"the graph of stage {stage!r} is not what the manifest describes")
-
-    def _broken(self, problem: str) -> BundleError:
-        return BundleError(
-            f"{self._name} cannot be run: {problem}", hint="export it again: edgeunet export --help"
-        )
 
 
 def _in(answers: Mapping[str, Array], arrays: Mapping[str, Array]) -> Mapping[str, Array]:

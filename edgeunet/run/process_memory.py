@@ -18,21 +18,28 @@ _FIELDS = ("RssAnon", "RssShmem", "RssFile", "VmHWM")
 
 @dataclass(frozen=True)
 class ProcessMemory:
-    """own_bytes: of its own. file_bytes: of pages of files.
+    """private_bytes: in the heap and on stacks, and what engines allocate.
 
-    highest_bytes: the most that both together were, since the mark was reset.
+    shared_bytes: what others could map as well, such as the executor's buffers.
+    file_bytes: pages of files.
+    highest_bytes: the most that all of them together were, since the mark was reset.
     """
 
-    own_bytes: int
+    private_bytes: int
+    shared_bytes: int
     file_bytes: int
     highest_bytes: int
+
+    @property
+    def own_bytes(self) -> int:
+        return self.private_bytes + self.shared_bytes
 
 
 def process_memory() -> ProcessMemory | None:
     """Return what this process holds now; None where the system does not say."""
     try:
         fields = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines())
-        own, shared, files, highest = (int(fields[name].split()[0]) << 10 for name in _FIELDS)
+        sizes = [int(fields[name].split()[0]) << 10 for name in _FIELDS]
     except (OSError, ValueError, KeyError, IndexError):
         return None
-    return ProcessMemory(own + shared, files, highest)
+    return ProcessMemory(*sizes)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgeunet.bundle.manifest import CpuEntry, Manifest, ProcessorEntry
 from edgeunet.imitation.onnxruntime_arena import pool_for
-from edgeunet.processors import CPU_NAMES, UNKNOWN, ProcessorClass, this_processor
+from edgeunet.processors import (
+    CPU_NAMES,
+    UNKNOWN,
+    ProcessorClass,
+    this_processor,
+    usable_cores,
+)
 from edgeunet.run.export_command import export_command
 from edgeunet.run.process_memory import process_memory
 from edgeunet.specs import Engine, Pool
@@ -20,8 +25,11 @@ KNOWN_VERSIONS = ("1.32",)
 
 # Set aside on top of a prediction for what was not measured.
 _MARGIN = 1.25
-# The first frame may take this much more than predicted before anybody is told: other threads read
-# the next frames and write videos meanwhile.
+# What a rehearsal may take more than predicted before anybody is told: nothing else runs then.
+_REHEARSAL_TOLERANCE = 1.05
+_REHEARSAL_TOLERANCE_BYTES = 512 << 10
+# The same for a first frame without a rehearsal: meanwhile other threads read the next frames and
+# write videos.
 _TOLERANCE = 1.1
 _TOLERANCE_BYTES = 16 << 20
 _TOLERATED_FRAMES = 4
@@ -80,11 +88,30 @@ def promise_of(
     return Promise(region, predicted + int(together * margin), tuple(notes))
 
 
-def usable_cores() -> int:
-    """Return the cores that this process may use; a container often has fewer than the machine."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+class Rehearsal:
+    """Holds what the engine takes in a rehearsal against the prediction (Linux)."""
+
+    def __init__(self, predicted_bytes: int | None, buffers_bytes: int) -> None:
+        """Note the memory that the process has now, before the rehearsal.
+
+        buffers_bytes: of the prediction, what is no memory of the engine.
+        """
+        self._predicted_bytes = 0 if predicted_bytes is None else predicted_bytes - buffers_bytes
+        self._before = process_memory() if self._predicted_bytes > 0 else None
+
+    def note(self) -> str | None:
+        """Return a sentence if the engine took more than predicted."""
+        now = process_memory()
+        if self._before is None or now is None:
+            return None
+        taken = now.private_bytes - self._before.private_bytes
+        expected = self._predicted_bytes
+        if taken <= expected * _REHEARSAL_TOLERANCE + _REHEARSAL_TOLERANCE_BYTES:
+            return None
+        return (
+            f"memory: the engine took {format_bytes(taken)}, {format_bytes(expected)} were "
+            "predicted; edgeunet memory BUNDLE --measure says what the network takes alone"
+        )
 
 
 class FirstFrame:

@@ -168,6 +168,7 @@ class HostSpace:
     The caller's frame is used without a copy, unless it must be padded or converted to floats.
     Outputs are written into arrays of its own, or into those of ``write_to``.
     on_rows: called with the rows of the output that ``give_rows`` named, as soon as they are final.
+    buffers_bytes: of all buffers that it made.
     """
 
     alignment_bytes = 64
@@ -186,22 +187,35 @@ class HostSpace:
         # Feeds whose frame is replaced by the caller's array in every run.
         self._feeds_with_frame: list[dict[str, Array]] = []
         self._calls: tuple[Call, ...] = ()
+        self._own_memory: list[mmap.mmap] = []
+        self.buffers_bytes = 0
 
     def frame(self, spec: TensorSpec, size: tuple[int, int], *, padded: bool) -> Array:
         if not padded and spec.dtype == "uint8":
             return np.broadcast_to(np.uint8(0), spec.shape)
-        frame: Array = _fresh(spec.size_bytes).view(spec.dtype).reshape(spec.shape)
+        frame: Array = self.block(spec.size_bytes, "").view(spec.dtype).reshape(spec.shape)
         self._pixels = frame[0, : size[0], : size[1]]
         return frame
 
     def output(self, spec: TensorSpec) -> Array:
-        array: Array = _fresh(spec.size_bytes).view(spec.dtype).reshape(spec.shape)
+        memory = mmap.mmap(-1, max(spec.size_bytes, 1))
+        self._own_memory.append(memory)
+        array: Array = self._array(memory, spec.size_bytes).view(spec.dtype).reshape(spec.shape)
         self._own_outputs[spec.name] = self._outputs[spec.name] = array
         self._followers[spec.name] = []
         return array
 
     def block(self, size_bytes: int, purpose: str) -> Array:
-        return _fresh(size_bytes)
+        return self._array(mmap.mmap(-1, max(size_bytes, 1)), size_bytes)
+
+    def _array(self, memory: mmap.mmap, size_bytes: int) -> Array:
+        """Return bytes on pages that the process did not have before, so they count when used.
+
+        What the C library hands out may be what loading left behind. Then a frame would seem to
+        take less than it does.
+        """
+        self.buffers_bytes += size_bytes
+        return np.frombuffer(memory, np.uint8, count=size_bytes)
 
     def view(self, block: Array, offset_bytes: int, spec: TensorSpec) -> Array:
         raw: Array = block[offset_bytes:][: spec.size_bytes]
@@ -300,6 +314,17 @@ class HostSpace:
             call()
         return {name: a for name, a in self._outputs.items() if name != self._in_rows}
 
+    def rehearse(self, calls: Sequence[Call]) -> None:
+        """Make these calls on a black frame. What they leave in buffers is to be overwritten."""
+        for feeds in self._feeds_with_frame:
+            feeds[FRAME] = np.zeros(feeds[FRAME].shape, np.uint8)
+        for call in calls:
+            call()
+        # Frames may never use them: they can be written to arrays of the caller.
+        for memory in self._own_memory:
+            if hasattr(mmap, "MADV_REMOVE"):
+                memory.madvise(mmap.MADV_REMOVE)
+
     def close(self) -> None:
         for session in self._sessions:
             session.close()
@@ -310,12 +335,3 @@ class HostSpace:
         self._feeds_with_frame.clear()
         self._calls = ()
         self._pixels = None
-
-
-def _fresh(size_bytes: int) -> Array:
-    """Return bytes on pages that the process did not have before, so that they count when used.
-
-    What the C library hands out may be what loading left behind. Then a frame would seem to take
-    less than it does.
-    """
-    return np.frombuffer(mmap.mmap(-1, max(size_bytes, 1)), np.uint8, count=size_bytes)

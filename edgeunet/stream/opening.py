@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 # How long a stopped run waits for sinks that are being opened.
 _LAST_CHANCE_S = 2.0
 _SINKS_S = 0.5
+# A rehearsal of so much of a frame takes no time worth mentioning.
+_SMALL_SHARE = 0.1
 
 
 class StoppedWhileOpening(EdgeUnetError):  # noqa: N818
@@ -244,6 +246,10 @@ def _engine(
     )
     # Closing an engine waits for its frame, and one that hangs never ends.
     stack.callback(lambda: None if hung.is_set() else executor.close())
+    # Before there are other threads, whose memory would count. A camera's first frames are shown at
+    # once; a file of one image would take twice as long.
+    if is_live(options.source) or executor.rehearsal_share <= _SMALL_SHARE:
+        executor.rehearse()
     if memory:
         executor.remember(memory)
     return executor

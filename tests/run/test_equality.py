@@ -341,6 +341,10 @@ def test_a_clip_in_windows_is_the_whole_frames_clip(tmp_path: Path) -> None:
         order = ExportOrder(recipe, height, width, Precision.FP32, weights, request, cpu="avx2")
         bundles.append(draft_bundle(order, tmp_path / f"{len(bundles)}.bundle", graphs=graphs))
     whole, *others = (Executor(bundle, "onnxruntime", threads=1) for bundle in bundles)
+    for other in others:
+        other.rehearse()
+        assert not other.has_memory
+        assert not any(array.any() for array in other.memory().values())
     generator = np.random.default_rng(7)
     scene = np.kron(generator.integers(0, 256, (26, 28, 3)), np.ones((8, 8, 1), int))
     otherwise = 0

@@ -17,6 +17,7 @@ from edgeunet.recipes import load_recipe
 from edgeunet.run.executor import Executor
 from edgeunet.run.source_size import check_size
 from edgeunet.specs import Array, Image, Precision, Task
+from edgeunet.units import MIB
 from tests.bundle.tiny import (
     tiny_bundle,
     tiny_graph,
@@ -189,6 +190,45 @@ def test_a_frame_that_fails_leaves_the_next_one_free(
         executor.run(picture(1))
     assert set(executor.run(picture(1))) == {"denoised", "labels"}
     executor.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_rehearsal_leaves_nothing(workers: int, tmp_path: Path) -> None:
+    """It runs both stages once for every worker, and the next frame is a first one."""
+    bundle = windowed_bundle(tmp_path)
+    executor = Executor(bundle, threads=2, workers=workers)
+    executor.rehearse()
+    windows = executor._runs
+    assert windows > 4
+    assert executor.rehearsal_share == pytest.approx(2 * workers / windows)
+    found = executor.run(picture(1))["denoised"]
+    assert np.array_equal(found, answers(bundle, "onnxruntime", (1,))[0]["denoised"])
+    executor.close()
+    executor.rehearse()
+
+
+def test_a_rehearsal_that_takes_too_much_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes: list[str] = []
+    executor = Executor(tiny_bundle(tmp_path), threads=1, on_note=notes.append)
+    assert executor.rehearsal_share == 1
+    executor.rehearse()
+    assert notes == []
+    executor.predicted_bytes = 4 * MIB
+    held: list[Array] = []
+    ran = executor._rehearsed[0]
+
+    def takes_too_much() -> object:
+        held.append(np.ones(6 * MIB, np.uint8))
+        return ran()
+
+    monkeypatch.setattr(executor, "_rehearsed", [takes_too_much])
+    executor.rehearse()
+    executor.close()
+    (note,) = notes
+    assert note.startswith("memory: the engine took 6.")
+    assert "MiB, 4.0 MiB were predicted; edgeunet memory BUNDLE --measure says" in note
 
 
 def test_the_hint_is_the_export_that_fits(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def on(kind: ProcessorClass, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def holding(monkeypatch: pytest.MonkeyPatch, *own_bytes: int) -> None:
     """Let the process hold these bytes of its own, one after the other."""
-    found = iter([ProcessMemory(each, 0, each) for each in own_bytes])
+    found = iter([ProcessMemory(each, 0, 0, each) for each in own_bytes])
     monkeypatch.setattr(promises, "process_memory", lambda: next(found))
 
 

@@ -18,7 +18,7 @@ from edgeunet.run.executor import Executor
 from edgeunet.specs import Array, Image, Task
 from edgeunet.stream import RunOptions, RunSummary, opening, run_pipeline, slots
 from edgeunet.stream.opening import StoppedWhileOpening
-from tests.bundle.tiny import tiny_bundle
+from tests.bundle.tiny import tiny_bundle, windowed_bundle
 from tests.media.clips import (
     listing,
     picture,
@@ -365,6 +365,17 @@ def test_a_live_source_reports_what_it_dropped(
         f"{summary.dropped} of {20 - summary.early} frames came faster than they could be worked "
         "on and were dropped",
     )
+
+
+@pytest.mark.parametrize(("live", "large"), [(0, False), (1, False), (0, True)])
+def test_a_camera_is_rehearsed_and_a_file_if_that_is_quick(
+    live: int, large: bool, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rehearsed: list[float] = []
+    monkeypatch.setattr(Executor, "rehearse", lambda self: rehearsed.append(self.rehearsal_share))
+    made = windowed_bundle(tmp_path) if large else bundle
+    assert run(made, f"test://?frames=1&live={live}").frames == 1
+    assert rehearsed == ([pytest.approx(1 / 12)] if large else [1.0] * live)
 
 
 @pytest.mark.skipif(not STREET.is_file(), reason=f"there is no {STREET.name} beside the checkout")
