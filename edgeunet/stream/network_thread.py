@@ -214,6 +214,7 @@ class NetworkThread:
                 for sink in sinks:
                     sink.offer(slot)
                 self._pool.release(slot)
+                self._pool.forget()
         except BaseException as error:
             self.failure = self.failure or error
             self.stop()

@@ -14,6 +14,8 @@ from edgeunet.specs import Array, Image
 from edgeunet.stream.compose import Composer, View
 from edgeunet.stream.strength import FULL, Blender
 
+_NOTHING = Frame(-1, 0.0, np.empty((0, 0, 3), np.uint8))
+
 
 class Slot:
     """One frame with the network's answers, in buffers of its own.
@@ -63,6 +65,12 @@ class Slot:
             np.copyto(self._noisy, seen)
             self.seen = self._noisy
 
+    def let_go(self) -> Frame:
+        """Forget the frame and what shows it, and return the frame."""
+        frame, self.frame = self.frame, _NOTHING
+        self.seen = self.image = _NOTHING.image
+        return frame
+
     def blend(self) -> None:
         """Mix the denoised output with the frame by the run's strength."""
         self.outputs = self.buffers
@@ -76,10 +84,15 @@ class Slot:
 
 
 class SlotPool:
-    """Lends slots. A slot comes back when the last of its users has released it."""
+    """Lends slots. A slot comes back when the last of its users has released it.
+
+    To give a large frame back to the system takes a third of a millisecond, so neither the
+    network's thread nor a sink's does it: frames are kept until ``forget``.
+    """
 
     def __init__(self, slots: list[Slot]) -> None:
         self._free = slots
+        self._spent: list[Frame] = []
         self._changed = threading.Condition()
 
     def take(self, stop: threading.Event) -> Slot | None:
@@ -109,8 +122,15 @@ class SlotPool:
                     # Of a sink that ended early; a complete one stays.
                     slot.picture.drop()
                     slot.picture = None
+                self._spent.append(slot.let_go())
                 self._free.append(slot)
                 self._changed.notify_all()
+
+    def forget(self) -> None:
+        """Give the frames of slots that came back to the system."""
+        with self._changed:
+            spent, self._spent = self._spent, []
+        spent.clear()
 
     def wake(self) -> None:
         """Make a waiting ``take`` look at its ``stop`` event."""

@@ -78,6 +78,8 @@ def test_the_unit_says_what_it_should(config: Path) -> None:
         "WatchdogSec=60",
         "Restart=always",
         "RestartPreventExitStatus=2",
+        "SuccessExitStatus=143",
+        "WatchdogSignal=SIGTERM",
         "NoNewPrivileges=yes",
         f"WorkingDirectory={config.parent}",
         f"ReadWritePaths={written}",

@@ -91,9 +91,13 @@ def unit_of(service: Service) -> str:
         "Restart=always",
         "RestartSec=5",
         "RestartPreventExitStatus=2",
+        # What a run ends with after SIGTERM, which is how systemd stops it.
+        "SuccessExitStatus=143",
         "TimeoutStartSec=infinity",
         "TimeoutStopSec=30",
         f"WatchdogSec={WATCHDOG_S}",
+        # So that recordings are completed; SIGABRT would write the memory to the disk instead.
+        "WatchdogSignal=SIGTERM",
         f"MemoryMax={service.limit_bytes}",
         "NoNewPrivileges=yes",
         "ProtectSystem=strict",
