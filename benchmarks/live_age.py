@@ -50,6 +50,7 @@ PICTURE = Path(__file__).parent.parent / "docs" / "findings" / "live-age.svg"
 RATE = 30.0
 WAIT_S = 2 / RATE
 _MS_PER_S = 1e3
+_CONNECTING_S = 60.0
 _SETTLED_S = 1.0
 # Shorter ones are drawn as this: a logarithm has no zero.
 _SHORTEST_S = 0.01
@@ -102,6 +103,10 @@ def main() -> None:
         words = (server.address, str(WAIT_S), str(seconds))
         load_before = os.getloadavg()[0]
         with log.open("w") as out, _plain(out, *words) as plain:
+            # A server may refuse two that connect at the same moment.
+            deadline_s = time.monotonic() + _CONNECTING_S
+            while not log.stat().st_size and time.monotonic() < deadline_s:
+                time.sleep(0.1)
             watched = Watched()
             summary = edgeunet(server.address, Path(folder), seconds, watched)
             plain.wait(60)

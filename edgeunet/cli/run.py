@@ -242,6 +242,7 @@ def command(
     from edgeunet.cli.event_report import EventReport, check_event_folder
     from edgeunet.cli.run_many import run_many
     from edgeunet.cli.run_report import RunReport, document, print_summary
+    from edgeunet.media.live.addresses import without_passwords
     from edgeunet.media.live.reconnecting import Patience, parse_reconnect
     from edgeunet.media.sinks.recording_options import read_recording
     from edgeunet.stream.class_events import read_rule
@@ -250,7 +251,7 @@ def command(
     from edgeunet.stream.pipeline import run_pipeline
     from edgeunet.stream.preview.preview_options import PreviewOptions, read_preview
     from edgeunet.stream.run_options import RunOptions
-    from edgeunet.stream.run_summary import RunStatus
+    from edgeunet.stream.run_summary import RunStatus, RunSummary
     from edgeunet.stream.service.notifications import SystemdNotifier
 
     if json and json_lines:
@@ -304,6 +305,16 @@ def command(
         report.on_status(now)
         systemd.tell(now)
 
+    def show(summary: RunSummary, error: Exception | None = None) -> None:
+        said = without_passwords(str(getattr(error, "message", error)))
+        what = {} if error is None else {"error": said}
+        if json_lines:
+            console.print_json_line({"event": "end", **document(summary), **what})
+        elif json:
+            console.print_json({**document(summary), **what})
+        elif error is None:
+            print_summary(summary)
+
     with report, events, stopping(options.outlives_a_terminal) as (stop, signals):
         try:
             summary = run_pipeline(
@@ -312,6 +323,7 @@ def command(
                 on_note=report.note,
                 on_status=tell,
                 on_event=events,
+                on_failure=show,
                 stop=stop,
             )
         except StoppedWhileOpening as error:
@@ -323,12 +335,7 @@ def command(
     for warning in summary.warnings:
         report.note(f"warning: {warning}")
     try:
-        if json_lines:
-            console.print_json_line({"event": "end", **document(summary)})
-        elif json:
-            console.print_json(document(summary))
-        else:
-            print_summary(summary)
+        show(summary)
         sys.stdout.flush()
     except OSError:
         # The terminal is gone; what ended the run says more.

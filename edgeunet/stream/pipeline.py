@@ -37,6 +37,9 @@ Progress = Callable[[int, int | None, float], None]
 StatusReader = Callable[[RunStatus], None]
 """Called about once a second while a run goes on."""
 
+FailureReader = Callable[[RunSummary, Exception], None]
+"""Called with what a run has done, and with the error that ends it."""
+
 
 def run_pipeline(
     options: RunOptions,
@@ -45,6 +48,7 @@ def run_pipeline(
     on_note: Note | None = None,
     on_status: StatusReader | None = None,
     on_event: EventReader | None = None,
+    on_failure: FailureReader | None = None,
     stop: threading.Event | None = None,
 ) -> RunSummary:
     """Run a bundle over a source and return a summary.
@@ -53,6 +57,7 @@ def run_pipeline(
     on_note: called with one line about the engine's choice, and about a stage that hangs.
     on_status: called about once a second.
     on_event: told in threads of the run when one of ``options.events`` comes true.
+    on_failure: called before an error ends a run that had begun.
     stop: setting it ends the run after the current frame, as a KeyboardInterrupt does. Written
         frames are kept, and the summary says ``interrupted``.
     Raises an EdgeUnetError when the run cannot start or fails, and StoppedWhileOpening when it was
@@ -67,7 +72,7 @@ def run_pipeline(
         if opened.source.live:
             stack.enter_context(only_new_objects_watched())
         run = _Run(options, opened, stack, stop, on_event)
-        return run.watch(on_frame, on_note, on_status)
+        return run.watch(on_frame, on_note, on_status, on_failure)
 
 
 class _Run:
@@ -100,6 +105,7 @@ class _Run:
         on_frame: Progress | None,
         on_note: Note | None,
         on_status: StatusReader | None,
+        on_failure: FailureReader | None,
     ) -> RunSummary:
         """Let the threads work until the source ends or the run is stopped; then end the sinks."""
         network = self._network
@@ -117,7 +123,12 @@ class _Run:
         network.finish_sinks(None if not self._interrupted else _LAST_CHANCE_S)
         elapsed_s = time.perf_counter() - start_s
         unsaved = self._save_memory()
-        self._raise_failure()
+        try:
+            self._raise_failure()
+        except Exception as error:
+            if on_failure is not None:
+                on_failure(self._summary(elapsed_s), error)
+            raise
         if unsaved is not None:
             raise unsaved
         return self._summary(elapsed_s)

@@ -242,19 +242,30 @@ def test_a_read_only_folder(run: Run, out: Path) -> None:
     assert "Permission denied" in two_lines(err)[0]
 
 
-@pytest.mark.parametrize("name", ["out.mp4", "out.avi", "out.mkv", "out/"])
-def test_a_disk_that_takes_no_more(bundle: str, out: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("out.mp4", ()), ("out.avi", ()), ("out.mkv", ("--json-lines",)), ("out/", ("--json",))],
+)
+def test_a_disk_that_takes_no_more(
+    bundle: str, out: Path, name: str, words: tuple[str, ...]
+) -> None:
     """A limit on the size of files stands for a full disk: writing fails in the same silence."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
     arguments = ("run", "test://?frames=40", f"{out}/{name}", "--noise", "60", "--bundle", bundle)
-    process = start(*arguments, preexec_fn=limit)
+    process = start(*arguments, *words, preexec_fn=limit)
     printed, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert printed == ""
     message, _ = two_lines(err)
+    if words:
+        document = json.loads(printed)
+        assert document["error"] == message
+        assert document["sink"] == f"{out}/{name}"
+        assert not document["complete"]
+    else:
+        assert printed == ""
     assert "could be written; nothing was kept" in message or "File too large" in message
     # The first frames of a video may fit.
     kept = listing(out)
