@@ -290,6 +290,7 @@ def make_calibration_set(
     copy: bool = False,
     limit: int | None = None,
     image_bits: int | None = None,
+    consecutive: bool = False,
 ) -> MadeSet:
     """Choose frames of pictures to measure INT8 ranges on, and write the set.
 
@@ -303,6 +304,7 @@ def make_calibration_set(
     copy: store the frames beside the set.
     limit: the most pictures of each input.
     image_bits: as for ``frames``; the frames must be stored then (``copy``).
+    consecutive: the pictures of a folder are the frames of one clip, in the order of their names.
 
     Returns what was made; give its ``path`` to ``export`` as ``calibration``.
     Raises UsageError for what contradicts itself, SourceError for pictures that no set can be
@@ -326,6 +328,7 @@ def make_calibration_set(
         copy=copy,
         limit=limit,
         image_bits=image_bits,
+        consecutive=consecutive,
     )
     return make_set(order, lambda done, total: None)
 

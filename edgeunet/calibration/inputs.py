@@ -36,6 +36,7 @@ class Input:
 
     name: for messages, without passwords.
     limit: largest number of pictures.
+    clip: the folder whose pictures are the frames of one clip; None where each is for itself.
     left_out: pictures that could not be used, with the reason.
     warnings: lines about pictures that could be.
     """
@@ -44,6 +45,7 @@ class Input:
     paths: Sequence[Path] = ()
     source: Source | None = None
     limit: int | None = None
+    clip: Path | None = None
     left_out: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -66,13 +68,16 @@ class Input:
             self.source.close()
 
     def _images(self) -> Iterator[Picture]:
-        for path in self.paths[: self.limit]:
+        for number, path in enumerate(self.paths[: self.limit]):
             try:
                 image = read_photograph(path)
             except SourceError as error:
                 self.left_out.append(error.message)
                 continue
-            yield Picture(shown(path.name), str(path), None, image)
+            if self.clip is None:
+                yield Picture(shown(path.name), str(path), None, image)
+            else:
+                yield Picture(shown(path.name), str(self.clip), number, image)
 
     def _frames(self, source: Source) -> Iterator[Picture]:
         path = str(self.paths[0]) if self.paths else ""
@@ -88,11 +93,14 @@ class Input:
         self.warnings += source.report().warnings
 
 
-def open_input(text: str, size: tuple[int, int] | None, limit: int | None) -> Input:
+def open_input(
+    text: str, size: tuple[int, int] | None, limit: int | None, *, consecutive: bool = False
+) -> Input:
     """Open an image, a folder of images, a clip, or any source of ``edgeunet run``.
 
     size: (height, width) that cameras are set to.
     limit: largest number of pictures. Of a folder with images/ and labels/, the images are taken.
+    consecutive: the pictures of a folder are the frames of one clip.
         Raises SourceError for an input that cannot be read, and UsageError for one that is not a
         source.
     """
@@ -101,14 +109,15 @@ def open_input(text: str, size: tuple[int, int] | None, limit: int | None) -> In
         told: list[str] = []
         folder = path / "images" if has_labels(path) else path
         images = list_images(folder, notice=told.append)
-        return Input(shown(path.name or text), images, None, limit, told)
+        clip = folder if consecutive else None
+        return Input(shown(path.name or text), images, None, limit, clip, told)
     if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
         return Input(shown(path.name), [path], None, limit)
     source = open_source(text, size)
     matched = [path for path in source.paths if path.suffix.lower() in IMAGE_SUFFIXES]
     if matched:
         source.close()
-        return Input(shown(text), matched, None, limit, [*source.report().warnings])
+        return Input(shown(text), matched, None, limit, None, [*source.report().warnings])
     if source.endless and limit is None:
         source.close()
         raise SourceError(f"{source.name!r} has no end", hint="say how far: --limit 1000")

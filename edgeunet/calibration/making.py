@@ -91,7 +91,7 @@ def make_set(order: SetOrder, on_picture: Callable[[int, int | None], None]) -> 
         stack.enter_context(stating_bits(order.image_bits))
         inputs = []
         for text in order.inputs:
-            inputs.append(open_input(text, order.size, order.limit))
+            inputs.append(open_input(text, order.size, order.limit, consecutive=order.consecutive))
             stack.callback(inputs[-1].close)
         stores = order.copy or any(one.fleeting for one in inputs)
         _check_names(order, inputs, stores)

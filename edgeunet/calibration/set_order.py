@@ -26,6 +26,7 @@ class SetOrder:
     licences: one for all inputs, one for each, or none.
     copy: store the chosen frames beside the set, even if they can be read again.
     limit: largest number of pictures of each input.
+    consecutive: the pictures of each folder are the frames of one clip, in the order of names.
     image_bits: how many bits are meant in 16-bit files that do not say it; None where nobody says.
     """
 
@@ -40,6 +41,7 @@ class SetOrder:
     copy: bool = False
     limit: int | None = None
     image_bits: int | None = None
+    consecutive: bool = False
 
     @property
     def target(self) -> Path:
@@ -75,6 +77,12 @@ def check_order(order: SetOrder) -> None:
         raise UsageError(
             f"{len(order.licences)} licences are given for {len(order.inputs)} inputs",
             hint="give one for all, or one for each input, in their order",
+        )
+    if order.consecutive and order.copy:
+        raise UsageError(
+            "copies of chosen frames are not consecutive",
+            hint="leave --copy (copy=True) out, so that the frames before them are read where they "
+            "are",
         )
     for sigma in order.sigmas:
         check_noise(sigma, order.seed)

@@ -33,8 +33,8 @@ class Member(_Table, frozen=True, kw_only=True):
     """One frame: a crop of a photograph or of a clip's frame, with noise.
 
     photograph: name of a photograph in scikit-image; exactly one of it and ``file`` is set.
-    file: path relative to the set's file.
-    frame: number in a clip, from 0.
+    file: path relative to the set's file; with ``frame``, of a video or of a folder of frames.
+    frame: number in a clip, from 0; in a folder, by the order of the names.
     top, left: corner of the crop, in pixels.
     sigma: noise in 8-bit units.
     licence: where it differs from that of the set.

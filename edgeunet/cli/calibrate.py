@@ -71,6 +71,14 @@ def command(
             "--copy", help="Store the frames as PNG beside the set; always done for cameras."
         ),
     ] = False,
+    consecutive: Annotated[
+        bool,
+        typer.Option(
+            "--consecutive",
+            help="The pictures of a folder are the frames of one clip, in the order of their "
+            "names; for networks that read several.",
+        ),
+    ] = False,
     limit: Annotated[
         int | None,
         typer.Option("--limit", metavar="N", help="Largest number of pictures of each INPUT."),
@@ -99,6 +107,7 @@ def command(
         copy=copy,
         limit=limit,
         image_bits=image_bits,
+        consecutive=consecutive,
     )
     with progress(" pictures") as bar:
         task = bar.add_task("looking", total=None, rate="")

@@ -85,9 +85,7 @@ def print_export(
     if plan is None and not order.request.whole:
         note(why_whole(order.request, size, tuned=tuned))
     advice = None
-    # INT8 of a foreign network that remembers is refused.
-    several = isinstance(order.network, ForeignNetwork) and order.network.remembers
-    if manifest.cpu is not None and not several:
+    if manifest.cpu is not None:
         advice = about_int8(order.precision, processors_of(order.cpu))
     if advice is not None:
         note(advice)

@@ -228,12 +228,6 @@ def _check_remembering(order: ExportOrder) -> None:
             f"{order.network.name} remembers frames in bytes, so it has no float frames",
             hint="leave --frame float out",
         )
-    foreign = isinstance(order.network, ForeignNetwork)
-    if foreign and order.network.remembers and order.precision is Precision.INT8:
-        raise UsageError(
-            f"{order.network.name} remembers frames, and INT8 ranges are measured on single ones",
-            hint="export it with --fp16 or --fp32",
-        )
 
 
 def _draft(

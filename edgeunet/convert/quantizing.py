@@ -26,6 +26,7 @@ from edgeunet.calibration.ranges import (
     ranges_path,
     write_ranges,
 )
+from edgeunet.contracts import ForeignNetwork
 from edgeunet.convert.int8_order import Int8Order
 from edgeunet.convert.network_graph import Graphs, check_frame_size
 from edgeunet.convert.recalled_inputs import Recall, given_pairs, recalling
@@ -148,7 +149,7 @@ def _kept(
     """
     names = [weight_name(node) for node in points_of(model, engine).convolutions]
     found = set() if selection is None else {layer.number for layer in selection.kept}
-    if facts.remembers:
+    if _keeps_images(facts):
         found.update(n for n, name in enumerate(names) if _handles_memory(name))
     for part in facts.export.int8_floats:
         numbers = [n for n, name in enumerate(names) if _is_in(name, part)]
@@ -164,6 +165,11 @@ def _kept(
 def _is_in(weight: str, part: str) -> bool:
     """Return whether a weight, like ``network.encoder.0.0.expand.weight_1``, is in a part."""
     return _place(weight).startswith(f"{part}.")
+
+
+def _keeps_images(facts: NetworkFacts) -> bool:
+    """Return whether a network remembers what it made; others keep the frames themselves."""
+    return facts.remembers and not isinstance(facts, ForeignNetwork)
 
 
 def _handles_memory(weight: str) -> bool:
@@ -194,7 +200,7 @@ def _reasons(
     for name in placement.kept:
         if any(_is_in(name, part) for part in facts.export.int8_floats):
             yield f"kept in floats: {name}, as the recipe says"
-        elif facts.remembers and _handles_memory(name):
+        elif _keeps_images(facts) and _handles_memory(name):
             yield f"kept in floats: {name} handles images and the memory of frames"
         elif name not in {layer.name for layer in chosen}:
             yield f"kept in floats: {name} {reason}"

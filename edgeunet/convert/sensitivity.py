@@ -19,6 +19,7 @@ import onnx_ir as ir
 from edgeunet.calibration import CalibrationSet
 from edgeunet.calibration.ranges import held_back
 from edgeunet.calibration.set_frames import Frame
+from edgeunet.contracts import ForeignNetwork
 from edgeunet.convert.recalled_inputs import Recall, given_pairs
 from edgeunet.errors import RecipeError, UsageError
 from edgeunet.graph.int8_placement import points_of, weight_name
@@ -103,6 +104,12 @@ def _judged_outputs(facts: NetworkFacts, flag: str) -> list[str]:
 
     Raises UsageError, with the name of the option, for a network that does not denoise.
     """
+    if isinstance(facts, ForeignNetwork) and facts.remembers:
+        raise UsageError(
+            f"{flag} is a loss of PSNR to a frame without noise, and {facts.name} reads several: "
+            "which of them its image is about is not known",
+            hint=f"leave {flag} out; the export states the PSNR to the network in floats",
+        )
     outputs = {p.head: p.output for p in reversed(facts.pathways) if p.scale == 1}
     if Task.DENOISE not in outputs:
         raise UsageError(

@@ -15,7 +15,7 @@ from edgeunet.calibration import (
     set_frames,
     text_of,
 )
-from edgeunet.calibration.set_frames import frames, pairs, sealed
+from edgeunet.calibration.set_frames import clips, frames, pairs, sealed
 from edgeunet.calibration.shipped_set import generate
 from edgeunet.errors import RecipeError, SourceError, UsageError
 from edgeunet.photographs import shipped_photographs
@@ -208,6 +208,9 @@ def test_frames_of_a_clip_are_read_in_one_go(
     assert found == [2, 2, 5, 8]
     some = pairs(calibration, [1, 3])
     assert [int(clean.min()) for clean, _ in some] == [2, 8]
+    before = [[int(one.min()) for one in member.before] for member in clips(calibration, None, 3)]
+    assert before == [[0, 1], [0, 1], [2, 3, 4], [5, 6, 7]]
+    assert [len(member.before) for member in clips(calibration, [0, 3], 0)] == [0, 0]
 
 
 def test_a_clip_that_is_shorter_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,7 @@ def test_exporting_needs_no_measurement(
 ) -> None:
     """If this fails: delete the file, and export in the checkout (see calibration/README.md)."""
     monkeypatch.setattr(recalled_inputs, "pairs", nobody)
+    monkeypatch.setattr(recalled_inputs, "clips", nobody)
     recipe = load_recipe(name).with_width(width)
     weights = recipe.trained_weights(recipe_path(name).parent)
     calibration = load_calibration_set(SET)

@@ -217,9 +217,3 @@ def test_what_contradicts_the_file(
     assert ran.failure[0].startswith(message)
     assert hint in ran.failure[1]
     assert not target.exists()
-
-
-def test_eight_bits_are_refused(files: dict[str, Path], tmp_path: Path) -> None:
-    words = ("--int8", "--out", tmp_path / "int8.bundle")
-    ran = edgeunet("export", "--onnx", files["two"], *WORDS["two"], *words)
-    assert ran.failure[0].startswith("two remembers frames, and INT8 ranges are measured on sin")
