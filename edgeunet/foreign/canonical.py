@@ -21,6 +21,7 @@ from edgeunet.errors import GraphError
 from edgeunet.foreign.size_free import take_out_sizes
 from edgeunet.foreign.strict_shapes import infer_strictly
 from edgeunet.foreign.uniform_constants import narrow_filled_tensors
+from edgeunet.foreign.validity import check_convolutions
 from edgeunet.graph.inferred_shapes import LARGEST_SHAPE_ELEMENTS, quiet_packages
 from edgeunet.graph.opset import lower_opset
 from edgeunet.graph.summary import refuse_subgraphs
@@ -54,6 +55,7 @@ def canonical(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> ir.Model:
         _forget_shapes(copy.graph)
         _fold(copy, shapes)
         _require_shapes(copy, shapes)
+    check_convolutions(copy.graph)
     lower_opset(copy)
     take_out_sizes(copy)
     drop_unused_initializers(copy.graph)

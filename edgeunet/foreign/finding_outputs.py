@@ -40,6 +40,11 @@ def find_outputs(
         if entry.left_out:
             left_out.append(entry.name)
             continue
+        if value.producer() is None:
+            raise GraphError(
+                f"the output {entry.name!r} of {file} is the same for every frame",
+                hint=f"--output {entry.name}=none leaves it out",
+            )
         one = _output(model, value, frame, colours, entry, file)
         taken = sum(other.output.split("_")[0] == one.output for other in found)
         if taken:

@@ -12,6 +12,7 @@ from onnx_ir.passes.common import InlinePass
 
 from edgeunet.errors import GraphError
 from edgeunet.foreign.group_norm import write_as_instance_norms
+from edgeunet.foreign.validity import check_graph
 from edgeunet.graph.inferred_shapes import reason
 from edgeunet.graph.onnx_file import load_onnx
 from edgeunet.graph.opset import NEWEST_OPSET, TARGET_OPSET
@@ -61,6 +62,7 @@ def prepared(model: ir.Model, name: str) -> ir.Model:
         del model.opset_imports[key]
     model.opset_imports[""] = version
     _drop_weights_from_inputs(model.graph)
+    check_graph(model.graph, name, version)
     if version < TARGET_OPSET:
         model = _raised(model, name)
     write_as_instance_norms(model.graph)

@@ -57,9 +57,9 @@ def test_a_member_comes_with_the_frames_before_it(folder: Path) -> None:
         assert len(member.before) == len(wanted)
         for given, expected in zip(member.before, wanted, strict=True):
             np.testing.assert_array_equal(given, expected)
-    given = FramesBefore(2)(0, found[numbers.index(1)])
-    for age, expected in ((0, 1), (1, 0), (2, 0)):
-        np.testing.assert_array_equal(given[earlier_frame(age)][0], frames[expected])
+    inputs = FramesBefore(2)(0, found[numbers.index(1)])
+    for age, index in ((0, 1), (1, 0), (2, 0)):
+        np.testing.assert_array_equal(inputs[earlier_frame(age)][0], frames[index])
 
 
 def test_a_picture_is_the_last_frame_of_a_clip_that_is_made_of_it(folder: Path) -> None:
@@ -69,8 +69,8 @@ def test_a_picture_is_the_last_frame_of_a_clip_that_is_made_of_it(folder: Path) 
     members = list(clips(load_calibration_set(str(made.path)), None, 1))
     assert not any(member.before for member in members)
     still, moving, first = (FramesBefore(1)(n, member) for n, member in enumerate(members[:3]))
-    for given in (still, first):
-        np.testing.assert_array_equal(given[earlier_frame(1)], given[FRAME])
+    for clip_of_one in (still, first):
+        np.testing.assert_array_equal(clip_of_one[earlier_frame(1)], clip_of_one[FRAME])
     moved = np.roll(moving[FRAME], (-1, -2), (1, 2))
     np.testing.assert_array_equal(moving[earlier_frame(1)], moved)
 
@@ -94,7 +94,7 @@ def test_eight_bits(folder: Path, tmp_path: Path) -> None:
             found.append([network.run(frame)["image"] for frame in frames])
         wanted = by_hand(folder / "two.onnx", frames[-2:])
         assert np.abs(found[-1][-1].astype(float) - wanted).mean() < 3
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 def test_what_is_refused(folder: Path, tmp_path: Path) -> None:

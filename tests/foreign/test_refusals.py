@@ -125,6 +125,28 @@ def own_operator(path: Path) -> Path:
     return made
 
 
+def drawn(path: Path) -> Path:
+    nodes = [
+        helper.make_node("RandomNormalLike", ["x"], ["noise"]),
+        helper.make_node("Add", ["x", "noise"], ["y"]),
+    ]
+    shape: list[int | str] = [1, 3, 32, 48]
+    return saved(path, [("x", shape)], nodes, [("y", shape)])
+
+
+def broken(path: Path, kind: str, *inputs: str, output: str = "y") -> Path:
+    """A graph of one operator that is not as ONNX wants it."""
+    shape: list[int | str] = [1, 3, 32, 48]
+    node = helper.make_node(kind, list(inputs), ["y"])
+    return saved(path, [("x", shape)], [node], [(output, shape)], {"w": [3, 5, 1, 1]})
+
+
+def constant(path: Path) -> Path:
+    shape: list[int | str] = [1, 3, 32, 48]
+    node = helper.make_node("Neg", ["w"], ["y"])
+    return saved(path, [("x", shape)], [node], [("y", shape)], {"w": [1, 3, 32, 48]})
+
+
 def pickle(path: Path) -> Path:
     torch.save(DnCNN().state_dict(), path)
     return path
@@ -144,6 +166,42 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     ),
     "loop": (loop, "the operator Loop", "export the network without control flow"),
     "own operator": (own_operator, "operator maker.FancyConv", "operators of ONNX alone"),
+    "drawn": (drawn, "(node '') of drawn.onnx draws random numbers", "in evaluation mode"),
+    "unknown": (
+        lambda path: broken(path, "Frobnicate", "x"),
+        "operator Frobnicate (node '') of unknown.onnx is not one of ONNX's opset 17",
+        "operators of ONNX alone",
+    ),
+    "arity": (
+        lambda path: broken(path, "Conv", "x", ""),
+        "arity.onnx: operator Conv (node '') leaves out an input that it needs",
+        "not a valid ONNX graph",
+    ),
+    "ghost": (
+        lambda path: broken(path, "Add", "x", "ghost"),
+        "ghost.onnx: operator Add (node '') reads 'ghost' before anything makes it",
+        "not a valid ONNX graph",
+    ),
+    "unmade": (
+        lambda path: broken(path, "Relu", "x", output="other"),
+        "unmade.onnx: nothing makes the output 'other'",
+        "not a valid ONNX graph",
+    ),
+    "handed on": (
+        lambda path: broken(path, "Relu", "x", output="x"),
+        "handed_on.onnx gives its input 'x' as an output",
+        "without that output",
+    ),
+    "channels": (
+        lambda path: broken(path, "Conv", "x", "w"),
+        "has weights for 5 channels and reads 3",
+        "not a valid ONNX graph",
+    ),
+    "constant": (
+        constant,
+        "the output 'y' of constant.onnx is the same for every frame",
+        "--output y=none",
+    ),
     "pickle": (pickle, "is not an ONNX model: it is a zip file", "torch.onnx.export"),
 }
 
