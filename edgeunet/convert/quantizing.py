@@ -31,7 +31,7 @@ from edgeunet.convert.int8_order import Int8Order
 from edgeunet.convert.network_graph import Graphs, check_frame_size
 from edgeunet.convert.recalled_inputs import Recall, given_pairs, recalling
 from edgeunet.convert.sensitivity import Selection, select_floats
-from edgeunet.errors import RecipeError
+from edgeunet.errors import RecipeError, UsageError
 from edgeunet.graph.equalize import factors_of, prepare, sum_small_terms_first
 from edgeunet.graph.int8_placement import (
     Placement,
@@ -53,6 +53,7 @@ from edgeunet.units import format_size
 # PSNR of equal results, so that a mean is finite.
 _EQUAL_DB = 100.0
 _LARGEST_FACTOR = 2.0
+_QUANTIZERS = frozenset({"DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear"})
 _MODULES = re.compile(r"^(frames\.)?(network\.)?")
 _MEMORY = re.compile(r"(stem|recurrence|pathways\.\d+\.(head|merges\.\d+\.reentry))\.")
 
@@ -105,6 +106,7 @@ def _quantizer(
     recall: Recall | None,
     report: Callable[[str], None],
 ) -> Quantizer:
+    _refuse_quantized(model, facts)
     ranges = ranges_of(model, facts, order, report, recall)
     prepare(model, ranges.factors)
     chosen = order.calibrator or ranges.best(order.engine)
@@ -138,6 +140,16 @@ def _quantizer(
         kept,
         selection,
     )
+
+
+def _refuse_quantized(model: ir.Model, facts: NetworkFacts) -> None:
+    """Raise UsageError for a graph that somebody has quantized already."""
+    node = next((node for node in model.graph if node.op_type in _QUANTIZERS), None)
+    if node is not None:
+        raise UsageError(
+            f"{facts.name} is quantized already: {node.op_type} (node {node.name!r})",
+            hint="leave --int8 out, and it keeps its own 8-bit steps; or give the file in floats",
+        )
 
 
 def _kept(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from edgeunet.graph.inserting import Inserter, replace
 from edgeunet.graph.integer_layout import lay_out_integers
 from edgeunet.graph.layout import lay_out_for_cpu
 from edgeunet.processors import PROCESSOR_CLASSES, ProcessorClass
@@ -25,7 +26,26 @@ def finish(
         if any(one.channel_block is not None for one in processors):
             lay_out_for_cpu(model)
         lay_out_integers(model)
+    else:
+        _slice_floats(model.graph)
     return model
+
+
+def _slice_floats(graph: ir.Graph) -> None:
+    """Cast bytes to floats before they are sliced: TensorRT does nothing else with bytes."""
+    for node in [node for node in graph if node.op_type == "Slice"]:
+        source, made = node.inputs[0], node.outputs[0]
+        readers = [use.node for use in made.uses()]
+        if source is None or source.dtype is not ir.DataType.UINT8 or len(readers) != 1:
+            continue
+        if readers[0].op_type != "Cast" or made.is_graph_output():
+            continue
+        to = ir.DataType(readers[0].attributes["to"].as_int())
+        add = Inserter(graph, node, f"{made.name}_late")
+        wide = add.cast(source, to)
+        inputs = [wide, *(value for value in node.inputs[1:] if value is not None)]
+        replace(graph, readers[0], add.node("Slice", inputs, made.shape or ()))
+        graph.remove(node, safe=True)
 
 
 def read_frame_late(model: ir.Model, engine: Engine) -> ir.Model:

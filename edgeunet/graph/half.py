@@ -22,8 +22,9 @@ _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 # Inputs that ONNX requires in FP32 for every precision of the operator.
 _ALWAYS_FLOAT = frozenset({("Resize", 1), ("Resize", 2)})
 
-# Exponentials and their sums belong in FP32; the tensors are class vectors.
-_DEFAULT_FP32 = frozenset({"Softmax"})
+# Exponentials and their sums belong in FP32; the tensors are class vectors. Scales of
+# quantizers are FP32 until opset 19.
+_DEFAULT_FP32 = frozenset({"DequantizeLinear", "QuantizeLinear", "Softmax"})
 
 _LARGEST_HALF = float(np.finfo(np.float16).max)
 
@@ -64,6 +65,13 @@ def _is_float_node(node: ir.Node) -> bool:
     )
 
 
+def _makes_floats(node: ir.Node) -> bool:
+    """Return whether a node makes floats of none: an attribute of it says which, and stays."""
+    floats = any(value.dtype is ir.DataType.FLOAT for value in node.outputs)
+    read = (value.dtype for value in node.inputs if value is not None)
+    return floats and node.op_type != "Cast" and ir.DataType.FLOAT not in read
+
+
 def _islands(graph: ir.Graph, fp32_ops: frozenset[str]) -> set[ir.Node]:
     islands = {node for node in graph if node.op_type in fp32_ops} | _frame_nodes(graph)
     squares = {
@@ -73,7 +81,7 @@ def _islands(graph: ir.Graph, fp32_ops: frozenset[str]) -> set[ir.Node]:
         and node.inputs[0] is node.inputs[1]
         and any(use.node in islands for use in node.outputs[0].uses())
     }
-    islands |= squares
+    islands |= squares | {node for node in graph if _makes_floats(node)}
     # For nodes between FP32 operators (such as adding an epsilon) FP16 would only cost precision.
     for node in graph:
         sources = [v.producer() for v in node.inputs if v is not None and constant_of(v) is None]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 import edgeunet as api
@@ -61,3 +63,29 @@ def test_own_frames_give_the_ranges(name: str, own_set: Path, tmp_path: Path) ->
     message, hint = edgeunet("build", target, "--trtexec", "--for-version", "10.3").failure
     assert message.startswith("int8.bundle is quantized for onnxruntime")
     assert hint == "export it again with --int8 --target tensorrt"
+
+
+def test_a_file_that_is_quantized_already(tmp_path: Path) -> None:
+    """It keeps its own steps in floats; 8 bits on top of them are refused."""
+    path = tmp_path / "steps.onnx"
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"]),
+        helper.make_node("Conv", ["d", "w"], ["y"], pads=[1, 1, 1, 1]),
+    ]
+    x, y = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, *SIZE]) for name in ("x", "y")
+    )
+    weights = np.random.default_rng(0).normal(size=(3, 3, 3, 3)).astype(np.float32)
+    constants = {"scale": np.float32(1 / 255), "zero": np.uint8(0), "w": weights}
+    tensors = [numpy_helper.from_array(np.asarray(one), name) for name, one in constants.items()]
+    graph = helper.make_graph(nodes, "g", [x], [y], tensors)
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+    words = ("export", "--onnx", path, "--out", tmp_path / "steps.bundle")
+    for target in ("onnxruntime", "tensorrt"):
+        message, hint = edgeunet(*words, "--int8", "--target", target).failure
+        assert message.startswith("steps is quantized already: QuantizeLinear (node ")
+        assert hint.startswith("leave --int8 out")
+    for more in (("--tile", "24x32"), ("--fp16",)):
+        assert edgeunet(*words, *more).code == 0

@@ -180,7 +180,9 @@ def _parsed(provider: Provider, logger: TensorrtLogger, network: Any, graph: Pat
         said = errors[0] if errors else "; ".join(logger.log.errors[:1]) or "it gives no reason"
         raise EngineError(
             f"{provider.title} cannot read {graph.name}: {said}",
-            hint="export the bundle again with this version of edgeunet; if that does not help, "
+            hint="export it with --fp16: those graphs are made for TensorRT"
+            if "type of UINT8" in said
+            else "export the bundle again with this version of edgeunet; if that does not help, "
             "report the message",
         )
     # The parser accepts some files that are not ONNX, and returns an empty network.
