@@ -2,7 +2,7 @@
 
     python -m benchmarks.foreign [--networks U-Net,DnCNN] [--size 720x1280] [--resume]
 
-Twelve networks of the zoo in ``tests/foreign``, of 16 to 48 channels, with random weights.
+Fourteen networks of the zoo in ``tests/foreign``, of 16 to 48 channels, with random weights.
 Each is an ONNX file that torch's exporters wrote. Three rows: the file with onnxruntime's own
 options, our bundle of whole frames, and our bundle with ``--tile auto``.
 

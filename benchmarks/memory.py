@@ -2,13 +2,14 @@
 
     python -m benchmarks.memory [--quick] [--networks unetmm,joint] [--sizes 1080x1920] [--resume]
 
+Rows that are not asked for stay as they are, with the versions and the date of their own.
+
 For every network of width 16, frame size, precision, and for whole frames and the default tiles:
 what the plan says (``arena_bytes`` is planned, ``predicted_bytes`` what the engine is expected to
 take on this processor; in FP16, which is for GPUs, what TensorRT is) and what a process of its own
-took (``measured_bytes``: the highest of the frames above the loaded model; ``heap_bytes``: the same
-question asked of the allocators, see ``fresh.py``).
-``seconds`` is the median of the frames after the second. ``ratio_to_nafnet`` is measured over
-measured, whole-frame ``nafnet`` in FP32 at the same size.
+took (``measured_bytes``: the highest of the frames above the loaded model, as ``edgeunet memory
+--measure`` has it). How long frames take is what ``latency.py`` says.
+``ratio_to_nafnet`` is measured over measured, whole-frame ``nafnet`` in FP32 at the same size.
 
 Outputs are compared before anything is measured: whole frames and peers with torch FP32, tiles
 with the whole frame; a difference beyond the limits ends the run. ``largest_difference`` is in
@@ -22,13 +23,12 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.helpers.fresh import answers_of, heap_bytes_of, measurement_of
-from benchmarks.helpers.peers import OPENVINO, PEERS, TORCH
+from benchmarks.helpers.fresh import answers_of, measurement_of
+from benchmarks.helpers.peers import PEERS, TORCH
 from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
 from benchmarks.helpers.subjects import (
     NETWORKS,
@@ -59,10 +59,10 @@ LONGEST_TORCH_SECONDS = 900.0
 # Of the bytes of a frame.
 DIFFERENT_FROM = {"torch": 1e-3, "whole frame": 1e-5}
 FP16_NOTE = "onnxruntime computes fp16 in fp32 on this CPU: computed figures only"
-TOOLS = ("memray", "openvino")
+TOOLS = ("openvino",)
 
 FACTS = ("tile", "level", "skip_bytes", "held_bytes", "peak_live_bytes", "arena_bytes")
-MEASURED = ("measured_bytes", "heap_bytes", "prediction_ratio", "seconds")
+MEASURED = ("measured_bytes", "prediction_ratio")
 COMPARED = ("largest_difference", "different_share", "compared_with")
 COLUMNS = (
     *("model", "size", "precision", "run", "budget"),
@@ -78,9 +78,7 @@ SHOWN = {
     "arena_bytes": "planned",
     "predicted_bytes": "predicted",
     "measured_bytes": "measured",
-    "heap_bytes": "heap",
     "prediction_ratio": "pred./meas.",
-    "seconds": "seconds",
     "recompute_ratio": "recompute",
     "ratio_to_nafnet": "/nafnet",
     "largest_difference": "differs by",
@@ -97,17 +95,17 @@ def main() -> None:
         sizes = [parse_size(text) for text in arguments.sizes.split(",")]
     if arguments.networks:
         networks = arguments.networks.split(",")
-    _require_tools(("memray", "openvino") if arguments.peers else ("memray",))
+    _require_tools(TOOLS if arguments.peers else ())
     out = arguments.out or (
         Path(tempfile.gettempdir()) / "memory_quick.csv"
         if arguments.quick
         else RESULTS / "memory.csv"
     )
     facts = provenance(TOOLS)
-    rows: list[Row] = []
-    if arguments.resume and out.is_file():
-        rows += [row for row in read_csv(out) if facts.items() <= row.items()]
-    done = {_key(row) for row in rows}
+    # Rows of other networks and sizes stay, with their versions and date.
+    rows = read_csv(out) if out.is_file() else []
+    fresh = [row for row in rows if arguments.resume and facts.items() <= row.items()]
+    done = {_key(row) for row in fresh}
     for size in sizes:
         for model in networks:
             beside = PEER_NETWORKS if size == PEER_SIZE else QUICK_PEER_NETWORKS
@@ -116,7 +114,7 @@ def main() -> None:
             if arguments.quick and not peers:
                 cases = [case for case in cases if case.precision is Precision.FP32]
             for row in rows_of(model, size, cases):
-                rows.append({**row, **facts})
+                _put(rows, {**row, **facts})
                 _compare_with_reference(rows)
                 write_csv(out, rows, facts)
     if rows:
@@ -167,13 +165,8 @@ class _Bench:
             return
         found = measurement_of(order)
         row["measured_bytes"] = found.measured_bytes
-        row["seconds"] = round(statistics.median(found.frames_seconds[2:]), 3)
         if isinstance(predicted := row["predicted_bytes"], int):
             row["prediction_ratio"] = round(predicted / found.measured_bytes, 3)
-        if case.run == OPENVINO:
-            row["note"] = "openvino allocates while it loads: no heap figure"
-        else:
-            row["heap_bytes"] = heap_bytes_of(order)
 
     def _check(self, row: Row, case: Case, order: dict[str, object]) -> float:
         """Compare one frame's outputs with what they must be; return the frame's seconds."""
@@ -229,17 +222,27 @@ def _computed(plan: FramePlan, bundle: Bundle) -> Row:
     }
 
 
+def _put(rows: list[Row], row: Row) -> None:
+    """Put a row in the place of the one that it measures again, or behind the others."""
+    for index, known in enumerate(rows):
+        if _key(known) == _key(row):
+            rows[index] = row
+            return
+    rows.append(row)
+
+
 def _compare_with_reference(rows: Sequence[Row]) -> None:
-    """Fill in ratio_to_nafnet wherever both figures are there."""
+    """Fill in ratio_to_nafnet wherever both figures are there, and of one version."""
     whole = {
-        row["size"]: int(str(row["measured_bytes"]))
+        (row["size"], row["onnxruntime"]): int(str(row["measured_bytes"]))
         for row in rows
         if (row["model"], row["precision"], row["run"]) == (REFERENCE, Precision.FP32, WHOLE)
         and row["measured_bytes"] != ""
     }
     for row in rows:
-        if row["measured_bytes"] != "" and row["size"] in whole:
-            ratio = int(str(row["measured_bytes"])) / whole[row["size"]]
+        of = (row["size"], row["onnxruntime"])
+        if row["measured_bytes"] != "" and of in whole:
+            ratio = int(str(row["measured_bytes"])) / whole[of]
             row["ratio_to_nafnet"] = round(ratio, 3)
 
 
@@ -252,7 +255,7 @@ def _print(rows: Sequence[Row]) -> None:
         [" ".join(word for word in _key(row) if word), *(_cell(name, row[name]) for name in SHOWN)]
         for row in rows
     ]
-    print_table("MiB, seconds per frame", ("", *SHOWN.values()), cells)
+    print_table("MiB", ("", *SHOWN.values()), cells)
     for text in dict.fromkeys(str(row["note"]) for row in rows if row["note"]):
         print(f"{sum(row['note'] == text for row in rows)} rows: {text}")
 

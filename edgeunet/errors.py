@@ -17,7 +17,11 @@ EdgeUnetError            exit code 1
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+# A shared library as the loader names it: its name, and the version of its interface.
+_MISSING_LIBRARY = re.compile(r"(lib[\w.+-]+?)\.so\.(\d+)(?=.*: cannot open shared object file)")
 
 
 class EdgeUnetError(Exception):
@@ -74,13 +78,26 @@ class EngineError(EdgeUnetError):
 
 
 class MissingPackageError(EdgeUnetError):
-    """An optional package is needed and not installed."""
+    """An optional package is needed and not installed, or cannot be loaded.
 
-    def __init__(self, package: str, *, purpose: str, extra: str) -> None:
-        super().__init__(
-            f"{purpose} needs the package {package!r}, which is not installed",
-            hint=f'pip install "edgeunet[{extra}]"',
-        )
+    error: what importing it raised. Where that names a library of the system which is not there,
+        such as ``libGL.so.1``, the message says so, because installing the package again would
+        change nothing.
+    """
+
+    def __init__(
+        self, package: str, *, purpose: str, extra: str, error: ImportError | None = None
+    ) -> None:
+        lacking = _MISSING_LIBRARY.match("" if error is None else str(error))
+        if lacking is None:
+            message = f"{purpose} needs the package {package!r}, which is not installed"
+            hint = f'pip install "edgeunet[{extra}]"'
+        else:
+            library, stem, version = lacking.group(0, 1, 2)
+            message = f"the package {package!r} is installed, but this system lacks {library}"
+            dash = "-" if stem[-1].isdecimal() else ""
+            hint = f"install it; on Debian and Ubuntu: apt install {stem.lower()}{dash}{version}"
+        super().__init__(message, hint=hint)
         self.package = package
 
 

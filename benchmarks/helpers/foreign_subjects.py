@@ -30,6 +30,7 @@ from edgeunet.run.measured import FEWEST_FRAMES
 from edgeunet.specs import Precision
 from edgeunet.units import format_size
 from tests.foreign import plain_networks as plain
+from tests.foreign import zoo_attention as attention
 from tests.foreign import zoo_restorers as restorers
 from tests.foreign import zoo_segmenters as segmenters
 from tests.foreign.zoo import ZOO, house_graph
@@ -52,6 +53,8 @@ _WIDE: Mapping[str, Callable[[], nn.Module]] = {
     "DnCNN": lambda: plain.DnCNN(3, 32, 5),
     "RCAN": lambda: restorers.RCAN(16),
     "SRVGG": lambda: restorers.SRVGG(16),
+    "SegFormer": lambda: segmenters.SegFormer(16),
+    "Uformer": lambda: attention.Uformer(16),
 }
 NETWORKS = tuple(_WIDE)
 

@@ -74,7 +74,7 @@ class GraphNode:
     index: its position in the execution order.
     inputs, outputs: tensor names; optional ones that are left out are skipped.
     perm: of a Transpose, the axis of the input that each axis of the output is.
-    axis: the attribute of that name, if there is one.
+    axis, mode: the attributes of these names, if there are any.
     part: of a Slice or Gather of one part along one axis, that axis, the first element and the end.
     """
 
@@ -86,6 +86,7 @@ class GraphNode:
     perm: tuple[int, ...] = ()
     axis: int | None = None
     part: tuple[int, int, int] | None = None
+    mode: str = ""
 
     @property
     def label(self) -> str:
@@ -181,6 +182,8 @@ def in_running_order(view: GraphView) -> GraphView:
 
 
 def _view(graph: ir.Graph, title: str) -> GraphView:
+    import onnx_ir as ir
+
     from edgeunet.graph.taken_parts import taken_part
 
     inputs = [value for value in graph.inputs if value.name not in graph.initializers]
@@ -220,11 +223,12 @@ def _view(graph: ir.Graph, title: str) -> GraphView:
         given = node.attributes.get("perm")
         perm = () if given is None else tuple(given.as_ints())
         along = node.attributes.get("axis")
-        axis = None if along is None else along.as_int()
+        axis = along.as_int() if along is not None and along.type == ir.AttributeType.INT else None
         part = taken_part(node, tensors[reads[0]].shape) if reads else None
-        nodes.append(
-            GraphNode(index, node.name or "", node.op_type, reads, names, perm, axis, part)
-        )
+        way = node.attributes.get("mode")
+        mode = way.as_string() if way is not None and way.type == ir.AttributeType.STRING else ""
+        name = node.name or ""
+        nodes.append(GraphNode(index, name, node.op_type, reads, names, perm, axis, part, mode))
     unmade = sorted(str(name) for name in outputs if name not in tensors)
     if unmade:
         raise GraphError(

@@ -22,7 +22,10 @@ try:
     import cv2
 except ImportError as missing:
     raise MissingPackageError(
-        "opencv-python", purpose="reading images of 16 bits, or without Pillow", extra="video"
+        "opencv-python",
+        purpose="reading images of 16 bits, or without Pillow",
+        extra="video",
+        error=missing,
     ) from missing
 
 _RGB_TIFF = 2

@@ -163,7 +163,10 @@ class ChannelBlocks:
     def _activation(self, kernel: Kernel) -> bool:
         argument = self.arguments[kernel.inputs[0]]
         self._use(kernel.inputs)
-        if argument.kernel.op_type == "Conv" and argument.uses == 1:
+        # x * hard sigmoid(x) is several operators, which are put together again unless they make an
+        # output of the graph.
+        whole = kernel.op_type in ACTIVATIONS or kernel.outputs[0] not in self.view.outputs
+        if argument.kernel.op_type == "Conv" and argument.uses == 1 and whole:
             argument.kernel.op_type = "FusedConv"
             self._rename(argument.kernel, kernel.outputs[0])
         else:

@@ -22,6 +22,7 @@ _FACTORS = ("Mul", "Div")
 _NUMBER_BY_NUMBER = frozenset(
     {"Abs", "Clip", "Erf", "Exp", "LeakyRelu", "Neg", "Relu", "Sigmoid", "Sqrt", "Tanh"}
 )
+_OF_TWO = frozenset({"Add", "Div", "Max", "Min", "Mul", "Pow", "Sub"})
 _LATE = frozenset({"Erf", "Gather", "LayerNormalization", "MatMul", "Sigmoid", "Slice", "Sqrt"})
 _ROWS_FIRST = (0, 2, 1)
 _FLOATS = ("float32", "float16")
@@ -35,9 +36,9 @@ def fuse_early(kernels: Sequence[Kernel], view: GraphView) -> list[Kernel]:
     graph = _Fusing(kernels, view)
     graph.each(("MatMul",), ("Add",), graph.biased_product)
     graph.each(("Sqrt",), ("ReduceMean", "Div"), graph.norm)
-    graph.each(("Transpose",), ("Reshape",), graph.transposition_of_rows)
     graph.each(("Transpose",), ("Gather",), graph.transposition_of_parts)
-    graph.each(("Transpose",), (), graph.undone_transposition)
+    graph.each(("Transpose",), (), graph.transposition_that_is_undone)
+    graph.each(("Transpose",), ("Reshape",), graph.transposition_of_rows)
     return graph.left()
 
 
@@ -126,7 +127,11 @@ class _Fusing(KernelGraph):
         return found if self._is_mean_of_rows(variance) else []
 
     def _is_mean_of_rows(self, mean: Kernel) -> bool:
-        return self.shape(mean.outputs[0]) == (*self.shape(mean.inputs[0])[:-1], 1)
+        """Return whether it is over the last axis, and no transposition was taken out before."""
+        return not mean.perm and self.shape(mean.outputs[0]) == (
+            *self.shape(mean.inputs[0])[:-1],
+            1,
+        )
 
     def _are_rows(self, weights: Sequence[str], name: str) -> bool:
         """Return whether a kernel's weights are one number for every column of a tensor."""
@@ -173,33 +178,74 @@ class _Fusing(KernelGraph):
             self.kernels.append(after)
         self.drop(transposed)
 
-    def undone_transposition(self, last: Kernel) -> None:
-        """Take out a transposition and its inverse, with what computes number by number between.
+    def transposition_that_is_undone(self, first: Kernel) -> None:
+        """Take out a transposition and its inverses, whatever is between that can do without.
 
         Two others in a row become one.
         """
-        first, passed = self._transposition(last.inputs[0])
-        if first is None or not first.perm or not last.perm:
-            return
-        both = tuple(first.perm[axis] for axis in last.perm)
-        if both != tuple(range(len(both))):
-            if not passed and self.only_reader(first) is last:
-                self.read(last, first.outputs[0], first.inputs[0])
+        name = first.outputs[0]
+        after = self.only_reader(first)
+        if after is not None and after.op_type == "Transpose" and first.perm and after.perm:
+            both = tuple(first.perm[axis] for axis in after.perm)
+            if both != tuple(range(len(both))):
+                self.read(after, name, first.inputs[0])
                 self.drop(first)
-                last.perm = both
+                after.perm = both
+                return
+        between, ends = self._up_to_inverses(first)
+        made = {one.outputs[0] for one in between}
+        if not ends or any({*one.inputs} - {*made, name} for one in between):
             return
-        if not passed:
-            source = first.inputs[0]
-            for reader in list(self.readers.get(last.outputs[0], ())):
-                self.read(reader, last.outputs[0], source)
-            if last.outputs[0] not in self.view.outputs:
-                self.drop(last)
-                self.drop_unread(first)
-        elif len(self.readers[first.outputs[0]]) == 1:
-            self.read(passed[-1], first.outputs[0], first.inputs[0])
-            self.drop(first)
-            self.drop(last)
-            self.make(passed[0], list(last.outputs))
+        if any(
+            self.readers[end.inputs[0]] != [end]
+            for end in ends
+            if end.outputs[0] in self.view.outputs
+        ):
+            return
+        for one in between:
+            one.perm = first.perm
+        for reader in list(self.readers[name]):
+            self.read(reader, name, first.inputs[0])
+        for end in ends:
+            source, result = end.inputs[0], end.outputs[0]
+            self.drop(end)
+            if result in self.view.outputs:
+                self.make(self.makers[source], [result])
+                continue
+            for reader in list(self.readers.get(result, ())):
+                self.read(reader, result, source)
+        self.drop(first)
+
+    def _up_to_inverses(self, first: Kernel) -> tuple[list[Kernel], list[Kernel]]:
+        """Return what computes on a transposed tensor, and the inverse transpositions behind.
+
+        There are none of these if it goes anywhere else.
+        """
+        between: dict[int, Kernel] = {}
+        ends: dict[int, Kernel] = {}
+        names = [first.outputs[0]]
+        while names:
+            name = names.pop()
+            if name in self.view.outputs:
+                return [], []
+            for reader in self.readers.get(name, ()):
+                if reader.op_type == "Transpose":
+                    if [first.perm[axis] for axis in reader.perm] != sorted(first.perm):
+                        return [], []
+                    ends[id(reader)] = reader
+                elif id(reader) not in between:
+                    if not self._takes_any_order(reader):
+                        return [], []
+                    between[id(reader)] = reader
+                    names += reader.outputs
+        return list(between.values()), list(ends.values())
+
+    def _takes_any_order(self, kernel: Kernel) -> bool:
+        """Return whether a kernel computes the same with its axes in another order."""
+        if kernel.op_type in _NUMBER_BY_NUMBER or kernel.op_type in _OF_TWO:
+            return True
+        ranks = {len(self.shape(name)) for name in (kernel.inputs[0], kernel.outputs[0])}
+        return kernel.op_type.startswith("Reduce") and len(ranks) == 1
 
     def gelu(self, erf: Kernel) -> None:
         """Fuse 0.5 * x * (1 + erf(x / sqrt(2))), with the 0.5 first or last."""

@@ -18,6 +18,8 @@ _IN_PLACE = frozenset(
 )
 _ALONG_LAST = frozenset({"Softmax", "LogSoftmax", "Hardmax"})
 _OF_MANY = frozenset({"Sum", "Mean", "Max", "Min"})
+# Two places and two weights for every row and every column of what is enlarged.
+_PLACE_BYTES = 16
 
 
 def overwrites(node: GraphNode, view: GraphView) -> bool:
@@ -40,6 +42,9 @@ def set_scratch(kernel: Kernel, node: GraphNode, view: GraphView) -> None:
     elif node.op_type in _OF_MANY and len(node.inputs) > 2:
         # Two operands at a time.
         kernel.scratch, kernel.scratch_first = (whole,), True
+    elif node.op_type == "Resize" and node.mode == "linear" and len(made.shape) == 4:
+        places = sum(made.shape[2:]) * _PLACE_BYTES
+        kernel.scratch = (Scratch(places, least_bytes=places),)
     elif node.op_type == "LRN":
         # Squares, and the same with channels beside the first and the last.
         kernel.scratch = (whole, Scratch(2 * made.size_bytes))

@@ -23,7 +23,7 @@ try:
     import cv2
 except ImportError as missing:
     raise MissingPackageError(
-        "opencv-python", purpose="reading and writing frames", extra="video"
+        "opencv-python", purpose="reading and writing frames", extra="video", error=missing
     ) from missing
 
 from edgeunet.images.opencv_file import be_quiet

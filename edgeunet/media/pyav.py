@@ -130,15 +130,13 @@ def aac_filter(source: Any, copy: Any) -> Any:
 
 
 def _library() -> Any:
-    missing = MissingPackageError(
-        f"av>={OLDEST}", purpose="reading and writing videos", extra="video"
-    )
+    package, purpose = f"av>={OLDEST}", "reading and writing videos"
     try:
         av = importlib.import_module("av")
     except ImportError as error:
-        raise missing from error
+        raise MissingPackageError(package, purpose=purpose, extra="video", error=error) from error
     if _version(av.__version__) < _version(OLDEST):
-        raise missing
+        raise MissingPackageError(package, purpose=purpose, extra="video")
     return av
 
 

@@ -68,7 +68,7 @@ _DEBS = (
     *("libgl1:arm64", "libglx0:arm64", "libglvnd0:arm64", "libx11-6:arm64", "libxcb1:arm64"),
     *("libxau6:arm64", "libxdmcp6:arm64", "libbsd0:arm64", "libmd0:arm64", "libsm6:arm64"),
     *("libice6:arm64", "libxext6:arm64", "libuuid1:arm64", "libglib2.0-0t64:arm64"),
-    "libpcre2-8-0:arm64",
+    *("libpcre2-8-0:arm64", "libatomic1:arm64"),
 )
 _ARM_PYTHON = "3.13"
 _ARM_TAGS = (

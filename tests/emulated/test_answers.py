@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,12 @@ BUNDLES = [
 ]
 # FP32 sums in another order: another rounding. Nothing was seen beyond 0.0033 % of the bytes.
 FLOAT_SHARE = 1e-4
-# Sums of two tensors round halves otherwise: 12 % of `joint` was seen on ARM64, by one step.
-INT8_SHARE = 0.15
+# Sums of two tensors round halves to the even neighbour on x86 with AVX-512, and up on ARM64. At
+# first that is one number of 24,576, but every layer rounds again, and in the end 12 % of the bytes
+# of `joint` differ by one step. What that may cost is measured with what INT8 itself changes of
+# FP32. Seen: 0.37 of its squared difference, 0.27 of its labels, and a distance to FP32 that is
+# 0.99 of the one here.
+MOST_OF_INT8S, FARTHER_FROM_FLOATS = 0.5, 1.05
 LARGEST, WEIGHT, CHANNELS = 255, 127, 16
 
 
@@ -110,32 +115,56 @@ def frames() -> dict[str, Array]:
     return {name: every[name] for name in FRAMES}
 
 
+@dataclass(frozen=True)
+class Exported:
+    """A bundle and what it answers here. floats: what the same network answers in FP32."""
+
+    path: Path
+    precision: Precision
+    here: Answers
+    floats: Answers
+
+
 @pytest.fixture(scope="module", params=BUNDLES, ids=lambda case: "-".join(map(str, case)))
-def exported(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Precision, Answers]:
-    """A bundle, its precision, and what it answers here."""
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     model, precision, windows = request.param
     folder = tmp_path_factory.mktemp("bundle")
-    bundle = api.export(
-        model, size=SIZE, precision=precision, windows=windows, out=folder / "frames.bundle"
-    )
-    return bundle.path, precision, run_bundle(ready(machine("here")), bundle.path, frames(), folder)
+    found = {}
+    for one, cut in ((precision, windows), (Precision.FP32, None)):
+        path = folder / f"{one}.bundle"
+        if one not in found:
+            bundle = api.export(model, size=SIZE, precision=one, windows=cut, out=path)
+            found[one] = run_bundle(ready(machine("here")), bundle.path, frames(), folder)
+    path = folder / f"{precision}.bundle"
+    return Exported(path, precision, found[precision], found[Precision.FP32])
 
 
 @pytest.mark.parametrize("one", OTHERS, ids=lambda one: one.name)
-def test_a_bundle_answers_as_it_does_here(
-    one: Machine, exported: tuple[Path, Precision, Answers], tmp_path: Path
-) -> None:
-    bundle, precision, here = exported
-    there = run_bundle(ready(one), bundle, frames(), tmp_path)
-    assert set(there.arrays) == set(here.arrays)
-    saturating = precision is Precision.INT8 and one.kind.sums_saturate
+def test_a_bundle_answers_as_it_does_here(one: Machine, exported: Exported, tmp_path: Path) -> None:
+    there = run_bundle(ready(one), exported.path, frames(), tmp_path)
+    assert set(there.arrays) == set(exported.here.arrays)
+    in_integers = exported.precision is Precision.INT8
+    saturating = in_integers and one.kind.sums_saturate
     assert any("saturate" in note for note in there.notes) == saturating
-    for name, wanted in here.arrays.items():
+    for name, wanted in exported.here.arrays.items():
         given = there.arrays[name]
-        steps = np.abs(given.astype(int) - wanted.astype(int))
-        share = float(np.mean(steps > 0))
-        largest = FLOAT_SHARE if precision is Precision.FP32 else INT8_SHARE
-        assert share <= largest, f"{name}: {share:.3%} of the values differ"
-        assert steps.max() <= 1 or name.endswith("labels"), f"{name} differs by {steps.max()}"
+        if in_integers:
+            floats = exported.floats.arrays[name]
+            apart, lost, lost_there = (
+                distance(name, *two) for two in ((given, wanted), (wanted, floats), (given, floats))
+            )
+            assert apart <= MOST_OF_INT8S * lost, f"{name}: {apart:.4f} of {lost:.4f}"
+            assert lost_there <= FARTHER_FROM_FLOATS * lost, f"{name}: {lost_there:.4f}"
+        else:
+            share = float(np.mean(given != wanted))
+            assert share <= FLOAT_SHARE, f"{name}: {share:.3%} of the values differ"
+        if not name.endswith("labels"):
+            steps = np.abs(given.astype(int) - wanted.astype(int))
+            assert steps.max() <= 1, f"{name} differs by {steps.max()}"
+
+
+def distance(name: str, one: Array, other: Array) -> float:
+    """The mean squared difference of images, and the share of labels that differ."""
+    if name.endswith("labels"):
+        return float(np.mean(one != other))
+    return float(np.mean((one.astype(float) - other.astype(float)) ** 2))

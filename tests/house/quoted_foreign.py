@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+
 from tests.house.quoted import Rows, mib, rounded, rows_of
 
 
@@ -33,3 +35,16 @@ def networks_cut() -> Rows:
         ]
         for row in rows_of("foreign_cuts")
     ]
+
+
+def regions() -> Rows:
+    """Regions of the arena that are predicted for networks of others, over those that they need."""
+    found = []
+    for run in ("whole", "--tile auto"):
+        rows = [row for row in rows_of("foreign_regions") if row["run"] == run]
+        ratios = [float(row["ratio"]) for row in rows]
+        stages, equal = (sum(int(row[key]) for row in rows) for key in ("stages", "stages_equal"))
+        figures = (min(ratios), statistics.median(ratios), max(ratios))
+        title = "whole frames" if run == "whole" else f"`{run}`"
+        found.append([title, str(len(rows)), f"{equal} of {stages}", *map("{:.2f}".format, figures)])
+    return found

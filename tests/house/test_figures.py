@@ -11,7 +11,7 @@ import pytest
 from edgeunet.recipes import load_recipe, recipe_names
 from tests.house import quoted, quoted_latency, quoted_processors, quoted_streams
 from tests.house.quoted import Rows, kodak, one_row, rounded, rows_of, table_below
-from tests.house.quoted_foreign import foreign_networks, networks_cut
+from tests.house.quoted_foreign import foreign_networks, networks_cut, regions
 from tests.house.quoted_video import (
     joint_video,
     measured_gains,
@@ -61,6 +61,7 @@ _KODAK = re.compile(r"Kodak.*?((?:\d+\.\d+ / )+\d+\.\d+) dB at sigma ([\d/ ]+)")
         (FINDINGS / "int8.md", "## What is saved and gained", quoted.int8_costs),
         (FINDINGS / "qat.md", "# Does a fine-tune with 8 bits pay?", quoted.qat),
         (FINDINGS / "foreign-networks.md", "## Twelve networks", foreign_networks),
+        (FINDINGS / "foreign-networks.md", "## Regions", regions),
         (FINDINGS / "foreign-networks.md", "## Every network of the zoo", networks_cut),
         (FINDINGS / "tensorrt-memory.md", "## Plans", quoted.tensorrt_plans),
         (FINDINGS / "video-networks.md", "## Measured", video_networks),
@@ -172,6 +173,12 @@ def _check_kodak(name: str, text: str) -> None:
         measured = {row["sigma"]: row["psnr_db"] for row in kodak(name)}
         wanted = [rounded(measured[sigma], 2) for sigma in re.findall(r"\d+", sigmas)]
         assert figures.split(" / ") == wanted
+
+
+def test_no_region_of_a_foreign_network_was_too_small() -> None:
+    rows = quoted.rows_of("foreign_regions")
+    assert len(rows) >= 80
+    assert {row["holds"] for row in rows} == {"True"}
 
 
 def test_every_result_is_named_by_a_document() -> None:

@@ -247,6 +247,35 @@ CASES: dict[str, Case] = {
         ],
         {},
     ),
+    "norm between a transposition and its inverse": (
+        [
+            *TO_TOKENS[:1],
+            transposed("ta", "t", 0, 2, 1),
+            node("ReduceMean", ["t"], ["mean"], axes=[-1]),
+            node("Sub", ["t", "mean"], ["apart"]),
+            *NORM[2:-2],
+            node("Mul", ["quotient", "v"], ["n"]),
+            transposed("n", "b", 0, 2, 1),
+        ],
+        {**NORM_CONSTANTS, "s": TOKENS, "v": np.ones(32, np.float32)},
+    ),
+    "hard swish behind a convolution": (
+        [
+            node("Conv", ["a", "k"], ["c"], kernel_shape=[1, 1]),
+            node("HardSwish", ["c"], ["h"]),
+            node("Conv", ["h", "l"], ["b"], kernel_shape=[1, 1]),
+        ],
+        {"k": np.ones((16, 4, 1, 1), np.float32), "l": np.ones((4, 16, 1, 1), np.float32)},
+    ),
+    "hard swish that is read twice": (
+        [
+            node("Conv", ["a", "k"], ["c"], kernel_shape=[1, 1]),
+            node("HardSwish", ["c"], ["h"]),
+            node("Conv", ["h", "l"], ["m"], kernel_shape=[1, 1]),
+            node("Sub", ["m", "h"], ["b"]),
+        ],
+        {"k": np.ones((16, 4, 1, 1), np.float32), "l": np.ones((16, 16, 1, 1), np.float32)},
+    ),
     "rows as an image": (
         [
             node("Reshape", ["a", "s"], ["t"]),
@@ -264,6 +293,13 @@ def test_allocations_are_those_that_are_seen(asking: Asking, name: str) -> None:
     assert seen in predicted
 
 
-def test_a_product_that_makes_the_output_is_copied_there(asking: Asking) -> None:
-    seen, predicted = asking.seen_and_predicted(*CASES["product and bias"], is_output=True)
+@pytest.mark.parametrize("name", ["product and bias", "undone transposition"])
+def test_so_are_those_of_the_output(asking: Asking, name: str) -> None:
+    seen, predicted = asking.seen_and_predicted(*CASES[name], is_output=True)
+    assert seen in predicted
+
+
+def test_a_hard_swish_that_makes_the_output_is_two_kernels(asking: Asking) -> None:
+    nodes, constants = CASES["hard swish behind a convolution"]
+    seen, predicted = asking.seen_and_predicted(nodes[:2], constants, is_output=True)
     assert seen in predicted

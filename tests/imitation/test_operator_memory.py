@@ -70,6 +70,13 @@ def test_a_choice_takes_both_operands(asking: Asking) -> None:
     check(asking, make_node("Where", ["k", "a", "d"], ["b"]), k=chosen)
 
 
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_other_sizes(asking: Asking, mode: str, factor: float) -> None:
+    scales = np.array([1, 1, factor, factor], np.float32)
+    check(asking, make_node("Resize", ["a", "", "k"], ["b"], mode=mode), k=scales)
+
+
 @pytest.mark.parametrize("kind", ["int32", "uint8", "int64"])
 def test_numbers_of_another_kind(asking: Asking, kind: str) -> None:
     there = make_node("Cast", ["a"], ["c"], to=np_dtype_to_tensor_dtype(np.dtype(kind)))

@@ -20,7 +20,9 @@ try:
     import av.error
     import av.logging
 except ImportError as missing:
-    raise MissingPackageError("av", purpose="reading network streams", extra="video") from missing
+    raise MissingPackageError(
+        "av", purpose="reading network streams", extra="video", error=missing
+    ) from missing
 
 # Without fflags=nobuffer, which throws the first key frame away; some cameras send the next one
 # after 20 s.
