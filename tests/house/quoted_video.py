@@ -74,6 +74,22 @@ def video_robustness() -> Rows:
     ]
 
 
+def video_windows() -> Rows:
+    """findings/video-networks.md: how many bytes of windows are not those of whole frames."""
+    return [
+        [
+            row["width"],
+            row["precision"],
+            row["graph_for"],
+            rounded(row["own_apart_per_million"], 1),
+            row["own_most_levels"],
+            rounded(row["given_apart_per_million"], 1),
+            row["given_most_levels"],
+        ]
+        for row in rows_of("video_windows")
+    ]
+
+
 def quoted_gains(text: str) -> list[str]:
     """Return what a recipe or a model card says of the gains in white noise: "CLIP GAIN" each."""
     found = _GAINS.search(text)

@@ -20,6 +20,7 @@ from tests.house.quoted_video import (
     video_int8,
     video_networks,
     video_robustness,
+    video_windows,
 )
 from tests.house.source import ROOT
 
@@ -67,6 +68,7 @@ _KODAK = re.compile(r"Kodak.*?((?:\d+\.\d+ / )+\d+\.\d+) dB at sigma ([\d/ ]+)")
         (FINDINGS / "video-networks.md", "## Measured", video_networks),
         (FINDINGS / "video-networks.md", "## Does it stay right?", video_robustness),
         (FINDINGS / "video-networks.md", "## What INT8 loses", video_int8),
+        (FINDINGS / "video-networks.md", "## Windows and whole frames", video_windows),
         (FINDINGS / "files.md", "## Where the colours of a video lie", video_colours),
         (ROOT / "docs" / "video.md", "## Speed", quoted.video_files),
         (FINDINGS / "processors.md", "## Answers", quoted_processors.answers),
