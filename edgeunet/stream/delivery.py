@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 from edgeunet.errors import EdgeUnetError, SinkError
 from edgeunet.media.frames import Sink
 from edgeunet.media.sinks import WINDOWS
+from edgeunet.media.sinks.returning_sink import ReturningSink
 from edgeunet.media.sinks.row_pictures import TakesRows
 from edgeunet.stream.activity import Activity
 from edgeunet.stream.slots import Slot, SlotPool
@@ -36,7 +37,7 @@ class SinkReport:
 
     name: the sink as the user wrote it.
     written: frames in it.
-    missed: frames that came while it was still busy.
+    missed: frames that came while it was still busy, or gone.
     viewer: whether it only shows frames, so that a missed one is no loss.
     closed: the user closed it, which only a window can be.
     failure: why it ended early; empty when it did not.
@@ -117,9 +118,9 @@ class SinkThread:
         """Return its counts so far."""
         failure = self.failure
         text = failure.message if isinstance(failure, EdgeUnetError) else str(failure or "")
-        return SinkReport(
-            self.sink.name, self._written, self._missed, self.viewer, self._closed, text
-        )
+        lost = self.sink.lost if isinstance(self.sink, ReturningSink) else 0
+        written, missed = self._written - lost, self._missed + lost
+        return SinkReport(self.sink.name, written, missed, self.viewer, self._closed, text)
 
     def _work(self) -> None:
         try:

@@ -195,7 +195,7 @@ def _open(
                 if on_note is not None:
                     for line in recover(Path(text)):
                         on_note(line)
-            sinks.append(open_sink(text, shape, source, options.recording))
+            sinks.append(open_sink(text, shape, source, options.recording, on_note))
         server = None
         if options.preview is not None:
             server = _preview(options.preview, manifest, source.name, bundle.path.name, sinks)

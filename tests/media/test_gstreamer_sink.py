@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +27,14 @@ FEED = """
 import json, sys, time
 import numpy as np
 from edgeunet.media.frames import Frame, StreamShape
-from edgeunet.media.sinks import gstreamer_sink, open_sink
+from edgeunet.media.sinks import gstreamer_sink
 text, height, width, times, pause_s, encoders = json.loads(sys.argv[1])
 if encoders:
     gstreamer_sink.ENCODERS = tuple(encoders)
 rows, columns = np.mgrid[0:height, 0:width]
 started_s = time.monotonic()
 try:
-    sink = open_sink(text, StreamShape(height, width, 25.0, None), None)
+    sink = gstreamer_sink.GstreamerSink(text, StreamShape(height, width, 25.0, None))
     for index, time_s in enumerate(times):
         planes = [rows * 2 + index, columns + 3 * index, rows + columns]
         image = np.stack(planes, axis=2).astype(np.uint8)
@@ -177,3 +178,65 @@ def test_frames_arrive_at_a_server(tmp_path: Path) -> None:
     assert found[0][1].shape == (48, 64, 3)
     steps = np.diff([time_s for time_s, _ in found])
     assert np.abs(steps - 0.04).max() < 0.02
+
+
+# Sends a live pattern to a server, and prints a JSON line about everything that is said.
+SEND = """
+import json, sys
+from edgeunet.media.frames import StreamShape
+from edgeunet.media.sinks import open_sink
+from edgeunet.media.sources import open_source
+text, frames = sys.argv[1:3]
+source = open_source("test://?size=48x64&fps=25&live=1&frames=" + frames)
+sink = open_sink(text, StreamShape(48, 64, 25.0, None), source, None,
+                 lambda line: print(json.dumps(line), flush=True))
+while (frame := source.read()) is not None:
+    sink.write(frame.image, frame)
+sink.finish()
+print(json.dumps(sink.lost), flush=True)
+print(json.dumps(sink.warnings()), flush=True)
+"""
+
+
+def recording(port: int, path: Path) -> subprocess.Popen[str]:
+    script = Path(__file__).with_name("recording_server.py")
+    server = subprocess.Popen(
+        [interpreter() or "", str(script), str(port), str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert server.stdout is not None
+    assert server.stdout.readline() == "ready\n"
+    return server
+
+
+def test_a_server_that_is_killed_gets_frames_again_when_it_is_back(tmp_path: Path) -> None:
+    needs = "from edgeunet.media.gstreamer_binding import has_element as has; "
+    if "True" not in run_with_gstreamer(needs + "print(has('rtspclientsink'))"):
+        pytest.skip("needs Debian's gstreamer1.0-rtsp")
+    port = free_port()
+    first = recording(port, tmp_path / "first.mkv")
+
+    def kill() -> None:
+        first.kill()
+        first.wait()
+
+    killing = threading.Timer(4.0, kill)
+    killing.start()
+    address = f"rtsp://127.0.0.1:{port}/live"
+    started: list[subprocess.Popen[str]] = []
+    returning = threading.Timer(5.5, lambda: started.append(recording(port, tmp_path / "2.mkv")))
+    returning.start()
+    told = [json.loads(line) for line in run_with_gstreamer(SEND, address, "300").splitlines()]
+    returning.join()
+    for server in (first, *started):
+        server.kill()
+        server.communicate()
+    lost, back, frames, warnings = told
+    assert lost.startswith(f"warning: '{address}' failed after ")
+    assert back.startswith(f"{address} is back after ")
+    assert 10 < frames < 200
+    assert warnings == [f"{address} was gone 1 times, and {frames} frames with it"]
+    assert len(frames_of(tmp_path / "first.mkv")) > 25
+    assert len(frames_of(tmp_path / "2.mkv")) > 25

@@ -10,6 +10,7 @@ none                          nothing is written
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from edgeunet.errors import SinkError, UsageError
@@ -28,7 +29,8 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 WINDOWS = ("window://", "display")
 
-PIPELINES = ("gst://", "rtsp://", "rtsps://")
+_SERVERS = ("rtsp://", "rtsps://")
+PIPELINES = ("gst://", *_SERVERS)
 
 
 def is_path(text: str) -> bool:
@@ -42,13 +44,18 @@ def is_folder(text: str) -> bool:
 
 
 def open_sink(
-    text: str, shape: StreamShape, source: Source, recording: RecordingOptions | None = None
+    text: str,
+    shape: StreamShape,
+    source: Source,
+    recording: RecordingOptions | None = None,
+    on_event: Callable[[str], None] | None = None,
 ) -> Sink:
     """Open the sink that the user named.
 
     shape: the frames that will come.
     source: where they come from; its files are never overwritten.
     recording: how segments of video are kept, which a folder then gets instead of images.
+    on_event: called with a line when a server that a camera's frames are sent to is lost or back.
     Raises UsageError when the text names no sink or the source itself, SinkError when the sink
     cannot be written.
     """
@@ -61,6 +68,10 @@ def open_sink(
     if text.startswith(PIPELINES):
         from edgeunet.media.sinks.gstreamer_sink import GstreamerSink
 
+        if text.startswith(_SERVERS) and source.live:
+            from edgeunet.media.sinks.returning_sink import ReturningSink
+
+            return ReturningSink(lambda: GstreamerSink(text, shape), on_event)
         return GstreamerSink(text, shape)
     if "://" in text:
         raise UsageError(

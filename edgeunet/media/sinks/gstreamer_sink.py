@@ -111,7 +111,8 @@ class GstreamerSink:
         self._rows[:, : 3 * width] = image.reshape(height, 3 * width)
         buffer = Gst.Buffer.new_wrapped(self._rows.tobytes())
         if not self._written:
-            self._first_ns = self._running_ns()
+            # The first frame is due now, whatever its time is.
+            self._first_ns = self._running_ns() - round(frame.timestamp_s * _NS_PER_S)
         buffer.pts = self._first_ns + round(frame.timestamp_s * _NS_PER_S)
         buffer.duration = round(_NS_PER_S / self._shape.frame_rate)
         if self._source.emit("push-buffer", buffer) != Gst.FlowReturn.OK:
@@ -136,7 +137,7 @@ class GstreamerSink:
         return ()
 
     def _running_ns(self) -> int:
-        """Return the pipeline's time, at which its first frame is due. 0 before it has a clock."""
+        """Return the pipeline's time; 0 before it has a clock."""
         clock = self._pipeline.get_clock()
         if clock is None:
             return 0
