@@ -46,5 +46,6 @@ def regions() -> Rows:
         stages, equal = (sum(int(row[key]) for row in rows) for key in ("stages", "stages_equal"))
         figures = (min(ratios), statistics.median(ratios), max(ratios))
         title = "whole frames" if run == "whole" else f"`{run}`"
-        found.append([title, str(len(rows)), f"{equal} of {stages}", *map("{:.2f}".format, figures)])
+        shown = map("{:.2f}".format, figures)
+        found.append([title, str(len(rows)), f"{equal} of {stages}", *shown])
     return found
