@@ -22,7 +22,7 @@ _MOST_THREADS = 16
 # What a thread packs at once: columns, the least and the most rows, and its share of all rows.
 _MOST_PACKED = 384
 _PACKED_ROWS = (16, 48)
-_PACKED_OF = 16
+_PACKED_OF = 12
 # A pool of bytes works on so many pixels at once.
 _POOLED = 512
 
@@ -93,8 +93,9 @@ def integer_scratch(
 def packing(node: GraphNode, view: GraphView, processor: ProcessorClass) -> Scratch | None:
     """Return the buffer that every thread packs an integer convolution's input into, and keeps.
 
-    It holds as many pixels as a thread computes at once: a sixteenth of the result with four
-    threads, at least 16 and at most 48. None for direct convolutions and those of single channels.
+    It holds as many pixels as a thread computes at once: an eighth of the result with two threads,
+    a sixteenth with four, at least 16 and at most 48. A twelfth is taken for both. None for direct
+    convolutions and those of single channels.
     """
     kept, inputs, *kernel = view.tensor(node.inputs[1]).shape
     reads, groups = math.prod(kernel), view.tensor(node.inputs[0]).shape[1] // inputs

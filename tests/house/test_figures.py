@@ -11,6 +11,7 @@ import pytest
 from edgeunet.recipes import load_recipe, recipe_names
 from tests.house import quoted, quoted_latency, quoted_processors, quoted_streams
 from tests.house.quoted import Rows, kodak, one_row, rounded, rows_of, table_below
+from tests.house.quoted_budgets import budgets
 from tests.house.quoted_foreign import foreign_networks, networks_cut, regions
 from tests.house.quoted_video import (
     joint_video,
@@ -44,6 +45,7 @@ _KODAK = re.compile(r"Kodak.*?((?:\d+\.\d+ / )+\d+\.\d+) dB at sigma ([\d/ ]+)")
             quoted.frames_whole_and_in_windows,
         ),
         (FINDINGS / "windows.md", "## Beside other engines", quoted.peers),
+        (FINDINGS / "windows.md", "## Does a run keep to its limit?", budgets),
         (
             FINDINGS / "latency.md",
             "## Two threads",
