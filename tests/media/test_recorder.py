@@ -318,7 +318,7 @@ def test_a_disk_that_becomes_read_only_is_named(
 def test_what_a_killed_run_leaves_plays_and_is_adopted(tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path / "bundles")
     out = tmp_path / "out"
-    words = ("run", "test://?size=48x64&fps=25&live=1", f"{out}/", "--segment", "60s")
+    words = ("run", "test://?size=48x64&fps=25&live=1&frames=0", f"{out}/", "--segment", "60s")
     process = subprocess.Popen(
         [sys.executable, "-m", "edgeunet", *words, "--bundle", str(bundle.path)],
         cwd=REPOSITORY,
