@@ -10,7 +10,8 @@ Right before fast: the plan's windows are first run in floats, and compared with
 the script stops when they differ by more than 1e-5 of the largest number. Then the bundle is
 exported as a user would, with its parity check against the file.
 
-``measured_bytes`` is the highest of three frames above the loaded model, in a process of its own.
+``predicted_bytes`` is what is predicted for this processor; ``measured_bytes`` is the highest of
+three frames above the loaded model, in a process of its own.
 ``time_ratio`` is processor time on one thread over that of onnxruntime with its own options: the
 three run in turns in one process, and the median of the ratios is the figure. Writes
 ``results/foreign.csv``.
@@ -72,7 +73,7 @@ def _rows(subject: ForeignSubject) -> list[dict[str, object]]:
         measured = subject.measured_bytes(run)
         default_bytes = default_bytes or measured
         plan = subject.plan(run)
-        predicted = None if plan is None else plan.prediction.total_bytes
+        predicted = subject.predicted_bytes(run)
         found.append(
             {
                 "network": subject.name,

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.helpers.record import RESULTS, provenance, write_csv
+from benchmarks.helpers.record import RESULTS, provenance, read_csv, write_csv
 from edgeunet.choosing.foreign import choose_file
 from edgeunet.cli.console import note, print_table
 from edgeunet.convert.network_plan import planner_of
@@ -43,11 +43,16 @@ def main() -> None:
     arguments = parser.parse_args()
     facts = provenance()
     wanted = [name for name in arguments.networks.split(",") if name]
-    rows = []
+    # Rows of other networks stay, with their date.
+    known = read_csv(RESULTS / _CSV) if (RESULTS / _CSV).is_file() else []
+    found = {str(row["network"]): row for row in known}
     for name, path, size in _files(parse_size(arguments.size), wanted):
-        rows.append({"network": name, "size": format_size(*size), **_row(path, size)})
-        note(" ".join(f"{key} {value}" for key, value in rows[-1].items()))
-        write_csv(RESULTS / _CSV, rows, facts)
+        row: dict[str, object] = {"network": name, "size": format_size(*size)}
+        row |= {**_row(path, size), **facts}
+        found[name] = row
+        note(" ".join(f"{key} {value}" for key, value in row.items()))
+        write_csv(RESULTS / _CSV, list(found.values()), facts)
+    rows = list(found.values())
     print_table(
         "networks of others, predicted",
         _SHOWN,

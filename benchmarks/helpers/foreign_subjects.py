@@ -27,6 +27,7 @@ from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
 from edgeunet.planning.requested_plan import choose_plan
 from edgeunet.run.executor import Executor
 from edgeunet.run.measured import FEWEST_FRAMES
+from edgeunet.run.promises import promise_of
 from edgeunet.specs import Precision
 from edgeunet.units import format_size
 from tests.foreign import plain_networks as plain
@@ -152,6 +153,13 @@ class ForeignSubject:
             if one.metric == "psnr_db" and one.value is not None
         ]
         return f"{min(found):.1f}" if found else ""
+
+    def predicted_bytes(self, run: str) -> int | None:
+        """Return what is predicted for this processor, None for onnxruntime's own."""
+        plan = self.plan(run)
+        if plan is None:
+            return None
+        return promise_of(self.bundle(run).manifest).predicted_bytes or plan.prediction.total_bytes
 
     def measured_bytes(self, run: str) -> int:
         """Return what a process of its own took."""

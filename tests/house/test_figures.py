@@ -63,7 +63,7 @@ _KODAK = re.compile(r"Kodak.*?((?:\d+\.\d+ / )+\d+\.\d+) dB at sigma ([\d/ ]+)")
         (FINDINGS / "int8.md", "## What is lost", quoted.int8_quality),
         (FINDINGS / "int8.md", "## What is saved and gained", quoted.int8_costs),
         (FINDINGS / "qat.md", "# Does a fine-tune with 8 bits pay?", quoted.qat),
-        (FINDINGS / "foreign-networks.md", "## Twelve networks", foreign_networks),
+        (FINDINGS / "foreign-networks.md", "## Fourteen networks", foreign_networks),
         (FINDINGS / "foreign-networks.md", "## Regions", regions),
         (FINDINGS / "foreign-networks.md", "## Every network of the zoo", networks_cut),
         (FINDINGS / "tensorrt-memory.md", "## Plans", quoted.tensorrt_plans),
