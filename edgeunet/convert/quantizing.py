@@ -29,9 +29,10 @@ from edgeunet.calibration.ranges import (
 from edgeunet.contracts import ForeignNetwork
 from edgeunet.convert.int8_order import Int8Order
 from edgeunet.convert.network_graph import Graphs, check_frame_size
+from edgeunet.convert.quantizable import graph_to_quantize
 from edgeunet.convert.recalled_inputs import Recall, given_pairs, recalling
 from edgeunet.convert.sensitivity import Selection, select_floats
-from edgeunet.errors import RecipeError, UsageError
+from edgeunet.errors import RecipeError
 from edgeunet.graph.equalize import factors_of, prepare, sum_small_terms_first
 from edgeunet.graph.int8_placement import (
     Placement,
@@ -47,13 +48,12 @@ from edgeunet.graph.summary import write_model
 from edgeunet.metrics import psnr_of_error_db
 from edgeunet.network_facts import NetworkFacts
 from edgeunet.ort.frame_runner import Given, runner_of
-from edgeunet.specs import FRAME, Array, Calibrator, Engine, Precision
+from edgeunet.specs import FRAME, Array, Calibrator, Engine
 from edgeunet.units import format_size
 
 # PSNR of equal results, so that a mean is finite.
 _EQUAL_DB = 100.0
 _LARGEST_FACTOR = 2.0
-_QUANTIZERS = frozenset({"DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear"})
 _MODULES = re.compile(r"^(frames\.)?(network\.)?")
 _MEMORY = re.compile(r"(stem|recurrence|pathways\.\d+\.(head|merges\.\d+\.reentry))\.")
 
@@ -89,13 +89,13 @@ def make_quantizer(
 ) -> Quantizer:
     """Return the quantizer of a network, with stored ranges or ranges measured now.
 
-    Raises RecipeError for a set that cannot be measured on, or for ranges of another network.
+    Raises RecipeError for a set that cannot be measured on, or for ranges of another network, and
+    UsageError for a set whose frames the network does not take.
     """
     calibration, facts = order.calibration, graphs.facts
     check_frame_size(facts, calibration.height, calibration.width)
-    size = (calibration.height, calibration.width)
     with recalling(graphs) as recall:
-        model = graphs.at(*(size if recall is None else recall.part_of(*size)), Precision.FP32)
+        model = graph_to_quantize(graphs, calibration, recall)
         return _quantizer(order, model, facts, recall, report)
 
 
@@ -106,7 +106,6 @@ def _quantizer(
     recall: Recall | None,
     report: Callable[[str], None],
 ) -> Quantizer:
-    _refuse_quantized(model, facts)
     ranges = ranges_of(model, facts, order, report, recall)
     prepare(model, ranges.factors)
     chosen = order.calibrator or ranges.best(order.engine)
@@ -140,16 +139,6 @@ def _quantizer(
         kept,
         selection,
     )
-
-
-def _refuse_quantized(model: ir.Model, facts: NetworkFacts) -> None:
-    """Raise UsageError for a graph that somebody has quantized already."""
-    node = next((node for node in model.graph if node.op_type in _QUANTIZERS), None)
-    if node is not None:
-        raise UsageError(
-            f"{facts.name} is quantized already: {node.op_type} (node {node.name!r})",
-            hint="leave --int8 out, and it keeps its own 8-bit steps; or give the file in floats",
-        )
 
 
 def _kept(

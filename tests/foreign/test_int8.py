@@ -16,6 +16,7 @@ from edgeunet.photographs import shipped_photographs
 from tests.cli.command import edgeunet
 from tests.foreign.exported import with_random_statistics, write_onnx
 from tests.foreign.plain_networks import ESPCN, DnCNN, UNet
+from tests.foreign.zoo_restorers import SwinIR
 
 SIZE = (48, 64)
 NETWORKS: dict[str, tuple[type[nn.Module], str]] = {
@@ -63,6 +64,14 @@ def test_own_frames_give_the_ranges(name: str, own_set: Path, tmp_path: Path) ->
     message, hint = edgeunet("build", target, "--trtexec", "--for-version", "10.3").failure
     assert message.startswith("int8.bundle is quantized for onnxruntime")
     assert hint == "export it again with --int8 --target tensorrt"
+
+
+def test_a_set_of_frames_that_the_network_does_not_take(tmp_path: Path) -> None:
+    path = write_onnx(SwinIR(), tmp_path / "swin.onnx", SIZE, dynamo=False, opset=17)
+    ran = edgeunet("export", "--onnx", path, "--int8", "--out", tmp_path / "swin.bundle")
+    message, hint = ran.failure
+    assert message.startswith("calibration set 'photographs' has frames of 256x256: swin.onnx is ")
+    assert hint.endswith("edgeunet calibrate PICTURES --name SET --size HxW")
 
 
 def test_a_file_that_is_quantized_already(tmp_path: Path) -> None:
