@@ -21,6 +21,7 @@ def video_networks() -> Rows:
             rounded(row["gain_db"], 2, "+"),
             rounded(row["worst_gain_db"], 2, "+"),
             rounded(row["flicker_ratio"], 2),
+            rounded(along, 2) if (along := row["flicker_along_ratio"]) else "",
         ]
         for row in rows_of("video_networks")
     ]
@@ -31,10 +32,12 @@ def video_int8() -> Rows:
     figures = ("early", "lost_early", "late", "lost_late")
     return [
         [
+            row["network"],
             row["width"],
             row["clip"],
             row["bundle"].removeprefix("int8 for "),
             *(rounded(row[name], 2) for name in figures),
+            f"{rounded(lost, 1)} %" if (lost := row["lost_miou_percent"]) else "",
         ]
         for row in rows_of("video_int8")
         if row["bundle"] != "fp32"
@@ -67,9 +70,9 @@ def video_colours() -> Rows:
 
 def video_robustness() -> Rows:
     """findings/video-networks.md: what happens on clips that are made of one photograph."""
-    names = (("early", 2), ("late", 2), ("error_levels", 2))
+    names = ("early", "late", "error_levels", "trusted_early", "trusted_late")
     return [
-        [row["width"], row["clip"], *(rounded(row[n], d) if row[n] else "" for n, d in names)]
+        [row["width"], row["clip"], *(rounded(row[n], 2) if row[n] else "" for n in names)]
         for row in rows_of("video_robustness")
     ]
 
