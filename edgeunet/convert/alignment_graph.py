@@ -67,9 +67,11 @@ def _squares(
         place = drawing.slice(moved, {1: (axis, axis + 1)})
         place = drawing.reshape(place, (1, tries * rows, 1, columns, 1))
         place = drawing.add(place, first.reshape(lies))
-        # The middle of pixel i lies at (2 i + 1) / length - 1.
-        place = drawing.add(drawing.multiply(place, 2.0 / length), 1.0 / length - 1.0)
-        place = drawing.expand(place, (1, tries * rows, side, columns, side))
+        # The middle of pixel i lies at (2 i + 1) / length - 1. The sum also repeats it along the
+        # other axis. Expand would take 8 bytes per piece for that, beside the arena.
+        other = (1, 1, 1, 1, side) if axis == 0 else (1, 1, side, 1, 1)
+        middle = np.full(other, 1.0 / length - 1.0)
+        place = drawing.add(drawing.multiply(place, 2.0 / length), middle)
         places.append(drawing.reshape(place, (1, tries * rows * side, columns * side, 1)))
     return drawing.concat([places[1], places[0]], axis=3)
 

@@ -93,10 +93,6 @@ class Drawing:
         made = self._tape.op("Reshape", [value, self._whole(shape)])
         return self._typed(made, shape, value.dtype)
 
-    def expand(self, value: ir.Value, shape: Sequence[int]) -> ir.Value:
-        made = self._tape.op("Expand", [value, self._whole(shape)])
-        return self._typed(made, shape, value.dtype)
-
     def slice(self, value: ir.Value, ranges: Mapping[int, tuple[int, int]]) -> ir.Value:
         """Return a part. ranges: first and end of every axis that is cut."""
         starts, ends = zip(*ranges.values(), strict=True)

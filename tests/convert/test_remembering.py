@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +30,7 @@ from edgeunet.planning.request import WHOLE_FRAME, PlanRequest
 from edgeunet.recipes import Recipe, TemporalKind, folder, load_recipe
 from edgeunet.run.executor import Executor
 from edgeunet.run.loaded_network import Network
+from edgeunet.run.measured import measure
 from edgeunet.specs import Engine, FrameType, Image, Precision
 from tests.bundle.tiny import tiny_bundle
 from tests.calibration.sets import write_set
@@ -35,6 +38,18 @@ from tests.cli.command import edgeunet
 from tests.convert.compiling import compiled, parsed
 
 HEIGHT, WIDTH = 90, 168
+
+LOADED_BY_FRAMES = """
+import pathlib, sys
+import numpy as np
+from edgeunet.bundle import open_bundle
+from edgeunet.run.executor import Executor
+executor = Executor(open_bundle(pathlib.Path(sys.argv[1])))
+before = set(sys.modules)
+for level in (50, 60, 200):
+    executor.run(np.full((executor.height, executor.width, 3), level, np.uint8))
+print(*sorted(set(sys.modules) - before))
+"""
 
 
 class Made(NamedTuple):
@@ -83,10 +98,11 @@ def drafted(
     request: PlanRequest = WHOLE_FRAME,
     precision: Precision = Precision.FP32,
     int8: Int8Order | None = None,
+    cpu: str = "avx2",
 ) -> Bundle:
-    cpu = "avx2" if int8 is None else None
-    order = ExportOrder(made.recipe, HEIGHT, WIDTH, precision, made.weights, request, cpu=cpu)
-    order = replace(order, int8=int8)
+    """Return a bundle. cpu: one class of processors, which is planned for in less time."""
+    order = ExportOrder(made.recipe, HEIGHT, WIDTH, precision, made.weights, request)
+    order = replace(order, int8=int8, cpu=cpu if int8 is None else None)
     return draft_bundle(order, folder / "it.bundle", graphs=made.graphs)
 
 
@@ -145,6 +161,17 @@ def test_a_memory_is_right_wherever_the_answers_go(whole: Bundle, windowed: Bund
             assert np.array_equal(given, other.run(image)["denoised"])
             memories = zip(one.memory().items(), other.memory().items(), strict=True)
             assert all(a == b and np.array_equal(x, y) for (a, x), (b, y) in memories)
+
+
+def test_frames_take_what_is_predicted_and_load_nothing(fuse: Made, tmp_path: Path) -> None:
+    """Looking for cuts once loaded a part of numpy with the second frame, of more than 1 MiB."""
+    bundle = drafted(fuse, tmp_path, cpu="here")
+    words = [sys.executable, "-c", LOADED_BY_FRAMES, str(bundle.path)]
+    ran = subprocess.run(words, capture_output=True, text=True, check=True, timeout=300)
+    assert ran.stdout.split() == []
+    found = measure(bundle.path, threads=2)
+    assert found.predicted_bytes is not None
+    assert found.measured_bytes <= found.predicted_bytes
 
 
 def test_a_memory_is_forgotten_copied_and_given_back(whole: Bundle) -> None:
