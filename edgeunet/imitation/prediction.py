@@ -34,6 +34,8 @@ Areas = NDArray[np.int64]
 # Measured: 24 to 32 KiB of the first thread's stack, and 8 to 64 KiB of objects that the library
 # makes when it runs. What threads take: see ``thread_memory.py``.
 _BESIDE_BYTES = 6 << 14
+# Objects grow with the kernels: 800 of them, of networks that remember, took 70 KiB.
+_KERNEL_BYTES = 64
 # The arena keeps 8 bytes of bookkeeping for every 256 of its region, from when it is made: with the
 # first weights in it, or else with the first frame.
 _BOOKKEEPING = 1 / 32
@@ -161,8 +163,9 @@ def bytes_beside_weights(region: int, runs: Sequence[tuple[Allocations, int]]) -
     kept = sum(sum(one.kept_bytes) for one, _ in runs)
     bookkeeping = 0 if kept else math.ceil(region * _BOOKKEEPING)
     threads = first_thread(_packed(runs)) + (THREADS - 1) * further_thread_bytes(runs)
+    objects = _BESIDE_BYTES + _KERNEL_BYTES * sum(len(one.steps) for one, _ in runs)
     # What weights are larger by with the region's margin is never used.
-    return region - int(kept * _MARGIN) + bookkeeping + threads + _BESIDE_BYTES
+    return region - int(kept * _MARGIN) + bookkeeping + threads + objects
 
 
 def further_thread_bytes(runs: Sequence[tuple[Allocations, int]]) -> int:

@@ -24,11 +24,13 @@ from typing import Any
 import numpy as np
 
 from edgeunet.bundle import Bundle, open_bundle
+from edgeunet.bundle.tensors import state_specs
 from edgeunet.engine import open_session
 from edgeunet.errors import EdgeUnetError, EngineError, UsageError
 from edgeunet.run.device_figures import DeviceMeasurement, open_baseline
 from edgeunet.run.executor import Executor
 from edgeunet.run.process_memory import ProcessMemory, process_memory
+from edgeunet.specs import Engine
 
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_HIGH_WATER_MARK = "5"
@@ -43,7 +45,8 @@ class Measurement:
 
     frames_bytes: high-water mark of the process's own memory during the frame, minus what it had
         after loading. Weights and inputs are loaded before and do not count. Outputs are first
-        written by a frame and do count.
+        written by a frame and do count. So does what a network remembers on the CPU, which is
+        written when it is loaded.
     code_bytes: pages of files that came during the frames, which are not in these figures.
     frames_seconds: duration of each frame.
     engine: name of the engine.
@@ -236,6 +239,10 @@ def _measure_bundle(
         frame = generator.integers(0, 256, (executor.height, executor.width, 3), dtype=np.uint8)
         found = measure_runs(lambda: executor.run(frame), executor.engine, frames)
         found = replace(found, predicted_bytes=executor.predicted_bytes)
+        if executor.engine is Engine.ONNXRUNTIME:
+            kept_bytes = sum(spec.size_bytes for spec in state_specs(bundle.manifest))
+            frames_bytes = tuple(taken + kept_bytes for taken in found.frames_bytes)
+            found = replace(found, frames_bytes=frames_bytes)
         if baseline is None or executor.device_use is None:
             return found
         resident = _now().own_bytes + _now().file_bytes
