@@ -45,6 +45,6 @@ def test_a_tuned_export_keeps_its_budget(recipe: Path, there: Path) -> None:
     assert ran.code == 0, ran.err
     document = json.loads(ran.out)
     assert document["plan"]["predicted_bytes"] <= document["plan"]["budget_bytes"] == 3 * MIB
-    refused = edgeunet(*words("export", recipe), "--tune", "--budget", "1.5MiB")
+    refused = edgeunet(*words("export", recipe), "--tune", "--budget", "512KiB")
     assert refused.code == 1
     assert "is too little for" in refused.failure[0]
