@@ -5,7 +5,7 @@ which of its pages were ever touched grows for days, though what is in use does 
 
 What Python made in a circle, as every connection of a viewer does, stays until the garbage
 collector looks at all objects. Left to itself it waits for a quarter more of them than there were,
-which is thousands of connections. So a run lets it look every minute.
+which is thousands of connections. So a run lets it look every ten seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import gc
 import sys
 from collections.abc import Iterator
 
-GIVE_BACK_EVERY_S = 60.0
+GIVE_BACK_EVERY_S = 10.0
 """Seconds between two calls during a run. One takes about a millisecond."""
 
 
