@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from edgeunet.errors import GraphError
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 MOST_ELEMENTS = 1 << 48
 """Of a tensor. Sums of sizes stay below 2^63 bytes."""
+
+# The domains of ONNX's own operators.
+_STANDARD = ("", "ai.onnx")
 
 # Bits of a number, by the name of its type; those of 4 bits and fewer are packed.
 _BITS = {
@@ -44,7 +47,7 @@ def check_versions(name: str, proto: onnx.ModelProto) -> None:
             hint=hint,
         )
     for part in (proto, *proto.functions):
-        standard = [item.version for item in part.opset_import if item.domain in ("", "ai.onnx")]
+        standard = _standard_opsets(part.opset_import)
         none_needed = part is not proto and not standard
         if not none_needed and (len(standard) != 1 or standard[0] < 1):
             raise GraphError(f"{name} names no opset, or several: {standard}", hint=INVALID)
@@ -152,7 +155,7 @@ def _check_operator(file: str, node: onnx.NodeProto, opset: int) -> None:
     """
     import onnx
 
-    if node.domain not in ("", "ai.onnx"):
+    if node.domain not in _STANDARD:
         return
     if not isinstance(node.op_type, str):  # protobuf gives bytes for what is no UTF-8
         raise GraphError(
@@ -192,10 +195,11 @@ def _refuse_sparse(name: str, tensor: str) -> None:
 
 def _all_nodes(proto: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, int]]:
     """Yield every operator, of functions too, with the standard opset that it is of."""
-    for part, opsets in (
-        (proto.graph, proto.opset_import),
-        *((function, function.opset_import) for function in proto.functions),
-    ):
-        opset = next((one.version for one in opsets if one.domain in ("", "ai.onnx")), 1)
-        for node in part.node:
-            yield node, opset
+    bodies = ((function.opset_import, function.node) for function in proto.functions)
+    for imports, nodes in ((proto.opset_import, proto.graph.node), *bodies):
+        opset = next(iter(_standard_opsets(imports)), 1)
+        yield from ((node, opset) for node in nodes)
+
+
+def _standard_opsets(imports: Iterable[onnx.OperatorSetIdProto]) -> list[int]:
+    return [item.version for item in imports if item.domain in _STANDARD]

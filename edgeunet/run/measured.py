@@ -245,7 +245,8 @@ def _measure_bundle(
             found = replace(found, frames_bytes=frames_bytes)
         if baseline is None or executor.device_use is None:
             return found
-        resident = _now().own_bytes + _now().file_bytes
+        now = _now()
+        resident = now.own_bytes + now.file_bytes
         return replace(found, device=baseline.measured(bundle, executor.device_use, resident))
 
 
