@@ -30,7 +30,7 @@ format: $(READY)
 # Answers on other processors: AVX2, AVX-512 without VNNI, ARM64. The first time it fetches qemu and
 # ARM64 packages into .emulated/ (0.8 GB); it needs Debian on x86-64, with gcc and binutils.
 emulated: $(READY)
-	$(BIN)/python -m tests.emulated.machines
+	$(BIN)/python -m tests.emulated.setting_up
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m emulated tests/emulated
 
 # What was built and measured here; weights in training (runs/) are kept.

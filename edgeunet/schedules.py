@@ -167,7 +167,8 @@ class TrainTable(_Table, frozen=True):
     sigma: range of Gaussian noise, in 8-bit units.
     gain: range of the camera's shot noise (``noise_models.add_camera``).
     weights: of the outputs' losses; 1 where not named.
-    labelled_share: share of crops from images with labels.
+    labelled_share: share of crops from images with labels; with ``clips``, of the clips made of
+        photographs.
     clean_share: share of the crops with Gaussian noise that get none.
     in_bytes: share of crops whose noisy image is rounded and clipped to 8 bits.
     statistics_until: share of the steps after which batch norm keeps its statistics, so that the

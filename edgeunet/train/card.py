@@ -224,7 +224,8 @@ def _crops(table: TrainTable) -> str:
             f"; clips of {first} to {last} frames, growing, with as many fewer clips in a batch; "
             f"only the recurrence learns in the first {table.clips.gate_steps} steps"
         )
-    labelled = "" if share is None else f"; {100 * share:g} % of them from images with labels"
+    whose = "them" if table.clips is None else "the clips made of photographs"
+    labelled = "" if share is None else f"; {100 * share:g} % of {whose} from images with labels"
     return f"{'; '.join(sizes)}; {turns}{labelled}"
 
 

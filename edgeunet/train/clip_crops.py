@@ -65,6 +65,8 @@ class ClipCrops:
                 hint="use larger clips, or a smaller crop in the recipe's [train]",
             )
         self._photographs = large_enough([s for s in samples if s.noisy is None], side)
+        self._labelled = [sample for sample in self._photographs if sample.labelled]
+        self._unlabelled = [sample for sample in self._photographs if not sample.labelled]
         self._table, self._plan, self._process = table, plan, process
 
     def __len__(self) -> int:
@@ -133,10 +135,17 @@ class ClipCrops:
         return _Scene(cut, _unknown(cut))
 
     def _photograph(self, generator: np.random.Generator) -> Sample:
-        if self._photographs:
-            return self._photographs[int(generator.integers(len(self._photographs)))]
+        pool = self._pool(generator)
+        if pool:
+            return pool[int(generator.integers(len(pool)))]
         clip = self._clips[int(generator.integers(len(self._clips)))].frames
         return Sample(clip[int(generator.integers(len(clip)))])
+
+    def _pool(self, generator: np.random.Generator) -> Sequence[Sample]:
+        share = self._table.labelled_share
+        if share is None or not self._labelled or not self._unlabelled:
+            return self._photographs
+        return self._labelled if generator.random() < share else self._unlabelled
 
     def _still(self, frames: int, side: int, generator: np.random.Generator) -> _Scene:
         sample = self._photograph(generator)

@@ -23,7 +23,8 @@ from edgeunet.bundle import Bundle
 from edgeunet.charts import charts
 from edgeunet.images.reader import read_rgb
 from edgeunet.run.executor import Executor
-from tests.emulated.machines import ROOT, Machine, install_wheel, machine
+from tests.emulated.machines import ROOT, Machine, machine
+from tests.emulated.setting_up import install_wheel
 
 pytestmark = pytest.mark.emulated
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.media.gstreamer_here import free_port, needs_gstreamer, run_with_gstreamer
+from tests.media.gstreamer_here import free_port, interpreter, needs_gstreamer, run_with_gstreamer
 from tests.media.test_rtsp import follow
 
 pytestmark = needs_gstreamer
@@ -74,6 +74,17 @@ def test_a_pipeline_without_its_end() -> None:
     assert told[0]["message"] == "the GStreamer pipeline does not end in an appsink"
 
 
+SENDS = """
+import sys, gi
+gi.require_version("Gst", "1.0")
+from gi.repository import GLib, Gst
+Gst.init(None)
+pipeline = Gst.parse_launch(sys.argv[1])
+pipeline.set_state(Gst.State.PLAYING)
+GLib.MainLoop().run()
+"""
+
+
 def test_srt_is_received() -> None:
     needs = "from edgeunet.media.gstreamer_binding import has_element as has; "
     if "True" not in run_with_gstreamer(needs + "print(has('srtsink'))"):
@@ -85,7 +96,7 @@ def test_srt_is_received() -> None:
         f"srtsink uri=srt://:{port}?mode=listener wait-for-connection=false"
     )
     with subprocess.Popen(
-        ["gst-launch-1.0", "-q", *words.split()],
+        [interpreter() or "", "-c", SENDS, words],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as sender:

@@ -95,6 +95,18 @@ def test_the_card_of_a_joint_run(outcome: Outcome, tmp_path: Path) -> None:
         assert fact in text
 
 
+def test_the_card_of_a_run_on_clips(outcome: Outcome) -> None:
+    recipe = load_recipe("joint-video")
+    given = Given("joint-video", [Path("streets")], clips=[Path("sequences")])
+    text = write_card(replace(outcome, clips=8), recipe, given).read_text()
+    for fact in (
+        "| data | `streets`, `sequences`: 420 images and 8 clips, 0 more held out |",
+        "; clips of 3 to 6 frames, growing, with as many fewer clips in a batch; ",
+        "; 65 % of the clips made of photographs from images with labels |",
+    ):
+        assert fact in text
+
+
 def test_drawn_images_have_no_terms(outcome: Outcome) -> None:
     recipe = load_recipe("addunet-joint")
     text = write_card(outcome, recipe, Given("addunet-joint", [])).read_text()

@@ -13,7 +13,7 @@ from edgeunet.schedules import CameraTable, ClipsTable, TrainTable
 from edgeunet.train.clip_crops import ClipCrops
 from edgeunet.train.clip_folders import Clip, hold_out_clips
 from edgeunet.train.crops import VOID
-from tests.train.toys import labelled_samples, toy_photographs
+from tests.train.toys import labelled_samples, toy_photographs, toy_samples
 
 SIZES = ((40, 48), (48, 40), (44, 60))
 TABLE = TrainTable(steps=20, batch=4, crop=16, sigma=(20.0, 20.0), seed=5, clips=ClipsTable())
@@ -66,6 +66,19 @@ def test_real_clips_move() -> None:
     batch = crops().batch(1)
     clean = batch.clean.reshape(-1, batch.frames, 3, 16, 16)
     assert all(not np.array_equal(clip[0], clip[1]) for clip in clean)
+
+
+def test_the_share_of_photographs_with_labels() -> None:
+    samples = [*toy_samples([(40, 48)] * 9), *labelled_samples([(40, 48)])]
+    still = msgspec.structs.replace(REAL, still=1.0)
+    for share, expected in ((None, 0.1), (0.75, 0.75), (1.0, 1.0)):
+        table = msgspec.structs.replace(TABLE, batch=32, labelled_share=share)
+        made = ClipCrops(clips(), samples, table, still)
+        first_labels = np.concatenate(
+            [batch.labels[:: batch.frames] for batch in map(made.batch, range(20))]
+        )
+        labelled = (first_labels != VOID).any(axis=(1, 2))
+        assert float(labelled.mean()) == pytest.approx(expected, abs=0.06)
 
 
 def test_still_clips_stay_with_their_labels() -> None:
