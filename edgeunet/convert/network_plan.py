@@ -18,7 +18,7 @@ from edgeunet.convert.network_graph import (
 )
 from edgeunet.convert.quantizing import Quantizer
 from edgeunet.errors import UsageError
-from edgeunet.graph.for_engine import finish, read_frame_late
+from edgeunet.graph.for_engine import finish, finish_stage, read_frame_late
 from edgeunet.graph.stages import FrameGraph, StageGraph
 from edgeunet.graph.summary import view_of_model, write_model
 from edgeunet.models.alignment import BLOCK, HALO
@@ -125,7 +125,7 @@ def plan_frames(
 
         def time_stage(stage: StageGraph, window: WindowSize) -> float:
             path = Path(folder) / "stage.onnx"
-            model = finish(stage.at(*window), planner.engine, processors)
+            model = finish_stage(stage, window, planner.engine, processors)
             write_model(read_frame_late(model, planner.engine), path)
             return time_graph(path)
 
@@ -189,8 +189,9 @@ def report_of(plan: FramePlan, name: str, precision: Precision) -> MemoryReport:
             name=planned.stage.name,
             report=analyse(
                 view_of_model(
-                    finish(
-                        planned.stage.at(*(planned.window or (plan.height, plan.width))),
+                    finish_stage(
+                        planned.stage,
+                        planned.window or (plan.height, plan.width),
                         plan.engine,
                         plan.processors,
                     )

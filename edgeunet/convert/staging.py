@@ -18,7 +18,7 @@ from edgeunet.bundle.manifest import (
     TensorEntry,
     WindowEntry,
 )
-from edgeunet.graph.for_engine import finish, read_frame_late
+from edgeunet.graph.for_engine import finish_stage, read_frame_late
 from edgeunet.graph.stages import Border, StageGraph
 from edgeunet.graph.values import static_shape
 from edgeunet.planning.frame_plan import FramePlan, PlannedStage
@@ -111,7 +111,7 @@ def _held(border: Border, plan: FramePlan) -> HeldEntry:
 def _write_stage(planned: PlannedStage, plan: FramePlan, folder: Path) -> StageEntry:
     stage, window = planned.stage, planned.window
     size = window or (plan.height, plan.width)
-    model = finish(stage.at(*size), plan.engine, plan.processors)
+    model = finish_stage(stage, size, plan.engine, plan.processors)
     read_frame_late(model, plan.engine)
     entry = None if window is None else _window_entry(stage, window)
     return _write(model, stage.name, folder, entry, stage.chain)

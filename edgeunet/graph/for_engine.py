@@ -9,22 +9,38 @@ import onnx_ir as ir
 from edgeunet.graph.inserting import Inserter, replace
 from edgeunet.graph.integer_layout import lay_out_integers
 from edgeunet.graph.layout import lay_out_for_cpu
+from edgeunet.graph.stages import StageGraph
 from edgeunet.processors import PROCESSOR_CLASSES, ProcessorClass
 from edgeunet.specs import Engine
 
 
+def finish_stage(
+    stage: StageGraph,
+    window: tuple[int, int],
+    engine: Engine,
+    processors: Sequence[ProcessorClass] = PROCESSOR_CLASSES,
+) -> ir.Model:
+    """Return the graph of a stage for an engine and a window of (rows, columns) pixels."""
+    return finish(stage.at(*window), engine, processors, same_bits=stage.repeats)
+
+
 def finish(
-    model: ir.Model, engine: Engine, processors: Sequence[ProcessorClass] = PROCESSOR_CLASSES
+    model: ir.Model,
+    engine: Engine,
+    processors: Sequence[ProcessorClass] = PROCESSOR_CLASSES,
+    *,
+    same_bits: bool = False,
 ) -> ir.Model:
     """Rewrite a graph for an engine in place, and return it.
 
+    same_bits: let a part of a network add up as the whole network does, where that takes memory.
     processors: those that the graph is for. The layout of floats is for channel blocks; where no
         processor has any, it would only take memory.
     The frame or window size of the graph cannot be changed afterwards.
     """
     if engine is Engine.ONNXRUNTIME:
         if any(one.channel_block is not None for one in processors):
-            lay_out_for_cpu(model)
+            lay_out_for_cpu(model, same_bits=same_bits)
         lay_out_integers(model)
     else:
         _slice_floats(model.graph)

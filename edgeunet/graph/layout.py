@@ -11,6 +11,9 @@ of the blocks and one back. So:
   half as large, and that copy is the one that runs on a single thread;
 - a shuffled tensor enters the blocks before it is summed, not after, and the sum is fused into the
   other term's convolution, which then writes over the shuffled tensor;
+- if a network's windows must give the bits of whole frames: what another stage made, and what is
+  summed with a convolution's result, enters the blocks first, and a sum is fused into the later one
+  of two convolutions. The earlier one may be in another stage;
 - a convolution with few output channels computes neighbouring columns, to fill a whole block. A
   crop after it comes later.
 
@@ -50,12 +53,18 @@ class LayoutCounts:
 
     shuffles: int
     sums: int
+    held: int
     narrow: int
 
 
-def lay_out_for_cpu(model: ir.Model) -> LayoutCounts:
-    """Apply every rule in place; return the number of changes. The graph has its final sizes."""
+def lay_out_for_cpu(model: ir.Model, *, same_bits: bool = False) -> LayoutCounts:
+    """Apply every rule in place; return the number of changes. The graph has its final sizes.
+
+    same_bits: apply the rule for tensors of other stages.
+    """
     graph = model.graph
+    if same_bits:
+        _fuse_into_later(graph)
     shuffles = sums = 0
     for node in [node for node in graph if _is_float(node)]:
         if node.op_type == "DepthToSpace":
@@ -64,12 +73,13 @@ def lay_out_for_cpu(model: ir.Model) -> LayoutCounts:
             shuffles, sums = shuffles + done, sums + (done and summed)
         elif node.op_type == "SpaceToDepth":
             shuffles += _unshuffle(graph, node)
+    held = sum(same_bits and _enter_held(graph, value) for value in graph.inputs)
     # After the first rules, because an unshuffle now begins with a Transpose.
     for node in [node for node in graph if node.op_type == "Transpose" and _is_float(node)]:
         _crop_later(graph, node)
     narrow = [_widen(graph, n) for n in list(graph) if n.op_type == "Conv" and _is_float(n)]
     drop_unused_initializers(graph)
-    return LayoutCounts(shuffles, sums, sum(narrow))
+    return LayoutCounts(shuffles, sums, held, sum(narrow))
 
 
 def _shuffle(graph: ir.Graph, node: ir.Node, summed: bool) -> bool:
@@ -166,11 +176,50 @@ def _is_summed(value: ir.Value) -> bool:
     computed outside the blocks.
     """
     reader = only_use(value)
-    if reader is None or reader.op_type != "Add":
+    return reader is not None and _is_sum_with_blocked(reader, value)
+
+
+def _enter_held(graph: ir.Graph, value: ir.Value) -> bool:
+    """Let an input of the graph enter the blocks, if it is summed with what is blocked.
+
+    Outside the blocks the sum would not be fused into the convolution that makes its other term.
+    The convolution adds up its products and that term in another order than a sum after it does.
+    """
+    shape = static_shape(value)
+    readers = [use.node for use in value.uses()]
+    if value.dtype is not ir.DataType.FLOAT or shape is None or len(shape) != 4:
         return False
-    others = [v for v in reader.inputs if v is not None and v is not value]
+    if not any(_is_sum_with_blocked(node, value) for node in readers):
+        return False
+    entered = _entered(Inserter(graph, graph[0], f"{value.name}_in"), value)
+    for node in readers:
+        for index, read in enumerate(node.inputs):
+            if read is value:
+                node.replace_input_with(index, entered)
+    return True
+
+
+def _fuse_into_later(graph: ir.Graph) -> None:
+    """Make the later one of two convolutions the first term of their sum, which is fused into it.
+
+    A tensor of another stage comes second: there, its convolution is an earlier one.
+    """
+    places = {value: index for index, node in enumerate(graph) for value in node.outputs}
+    for node in graph:
+        first, second = node.inputs if node.op_type == "Add" else (None, None)
+        if first is None or second is None or places.get(first, -1) >= places.get(second, -1):
+            continue
+        if (first not in places or _is_blocked(first)) and _is_blocked(second):
+            node.replace_input_with(0, second)
+            node.replace_input_with(1, first)
+
+
+def _is_sum_with_blocked(node: ir.Node, value: ir.Value) -> bool:
+    """Return whether a node adds a tensor to another one of its shape that is blocked."""
+    others = [v for v in node.inputs if v is not None and v is not value]
     return (
-        len(others) == 1
+        node.op_type == "Add"
+        and len(others) == 1
         and static_shape(others[0]) == static_shape(value)
         and _is_blocked(others[0])
     )

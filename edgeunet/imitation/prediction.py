@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeunet.graph.for_engine import finish, read_frame_late
+from edgeunet.graph.for_engine import finish_stage, read_frame_late
 from edgeunet.graph.integer import with_integer_kernels
 from edgeunet.graph.macs import elements_of, macs_of
 from edgeunet.graph.stages import Border, StageGraph
@@ -97,7 +97,7 @@ def cost_of(
         run the same kernels, one is enough.
     """
     pixels = stage.base[0] * stage.base[1]
-    model = read_frame_late(finish(stage.model.clone(), engine, processors), engine)
+    model = read_frame_late(finish_stage(stage, stage.base, engine, processors), engine)
     placed = set(stage.growing)
     known = {value.name for node in stage.model.graph for value in node.outputs}
     view = with_integer_kernels(view_of_model(model))

@@ -32,7 +32,7 @@ def test_shuffle_by_runs(mode: str, block: int) -> None:
         "s",
     )
     before = run(model)
-    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=1, sums=0, narrow=0)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=1, sums=0, held=0, narrow=0)
     assert kinds(model) == ["Conv", *BY_RUNS]
     same(model, before)
 
@@ -49,7 +49,7 @@ def test_shuffle_by_product(mode: str, block: int) -> None:
         "s",
     )
     before = run(model)
-    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=1, sums=0, narrow=0)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=1, sums=0, held=0, narrow=0)
     assert kinds(model) == BY_PRODUCT
     same(model, before)
 
@@ -73,7 +73,7 @@ def test_no_product(kernel: int, channels: int, attributes: str) -> None:
         "s",
     )
     before = run(model)
-    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=1, sums=0, narrow=0)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=1, sums=0, held=0, narrow=0)
     assert kinds(model) == ["Conv", *BY_RUNS]
     same(model, before)
 
@@ -91,7 +91,7 @@ def test_a_sum_writes_over_what_was_shuffled() -> None:
         "r",
     )
     before = run(model)
-    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=1, sums=1, narrow=0)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=1, sums=1, held=0, narrow=0)
     first, second = next(node for node in model.graph if node.op_type == "Add").inputs
     assert first is not None
     assert second is not None
@@ -116,7 +116,7 @@ def test_columns_together_before_a_crop() -> None:
     )
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     before = run(model)
-    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=0, sums=0, narrow=1)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=0, sums=0, held=0, narrow=1)
     assert kinds(model)[-4:] == ["Conv", "Transpose", "Reshape", "Slice"]
     assert [value.name for value in model.graph.outputs] == ["t"]
     same(model, before)
@@ -139,7 +139,7 @@ def test_unshuffle_by_runs() -> None:
         "s",
     )
     before = run(model)
-    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=1, sums=0, narrow=0)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=1, sums=0, held=0, narrow=0)
     assert kinds(model) == ["Conv", *BY_RUNS]
     same(model, before)
 
@@ -148,7 +148,7 @@ def test_unshuffle_by_runs() -> None:
 def test_sum_of_what_is_in_blocks(channels: int, groups: int) -> None:
     model = sum_of_shuffled("c", channels)
     before = run(model)
-    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=1, sums=1, narrow=0)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=1, sums=1, held=0, narrow=0)
     (entered,) = [node for node in model.graph if "group" in node.attributes]
     assert entered.attributes["group"].as_int() == groups
     same(model, before)
@@ -157,7 +157,7 @@ def test_sum_of_what_is_in_blocks(channels: int, groups: int) -> None:
 def test_sum_with_what_is_not_in_blocks() -> None:
     model = sum_of_shuffled("t", 16)
     before = run(model)
-    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=1, sums=0, narrow=0)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=1, sums=0, held=0, narrow=0)
     same(model, before)
 
 
@@ -169,7 +169,7 @@ def test_columns_together(channels: int, kernel: int, width: int, together: int)
     pad = kernel // 2
     model = narrow(channels, kernel, width, f"pads = [{pad}, {pad}, {pad}, {pad}]")
     before = run(model)
-    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=0, sums=0, narrow=1)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=0, sums=0, held=0, narrow=1)
     assert kinds(model) == ["Conv", "Transpose", "Reshape"]
     assert model.graph[0].attributes["strides"].as_ints() == (1, together)
     assert [value.name for value in model.graph.outputs] == ["t"]
@@ -179,7 +179,7 @@ def test_columns_together(channels: int, kernel: int, width: int, together: int)
 def test_columns_together_with_uneven_padding() -> None:
     model = narrow(3, 3, 7, "pads = [1, 2, 0, 1]")
     before = run(model)
-    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=0, sums=0, narrow=1)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=0, sums=0, held=0, narrow=1)
     same(model, before)
 
 
@@ -196,15 +196,58 @@ def test_columns_together_with_uneven_padding() -> None:
 )
 def test_columns_left_alone(channels: int, width: int, attributes: str) -> None:
     model = narrow(channels, 3, width, attributes)
-    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=0, sums=0, narrow=0)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=0, sums=0, held=0, narrow=0)
     assert kinds(model) == ["Conv", "Transpose"]
+
+
+@pytest.mark.parametrize("channels", [8, 16, 24, 48])
+def test_a_held_tensor_is_summed_as_in_the_whole_graph(channels: int) -> None:
+    kernels = "kernel_shape = [3, 3], pads = [1, 1, 1, 1]"
+    second = f"y = Conv <{kernels}> ({{0}}, w) r = Add ({{0}}, y)"
+    weights = {"f": (channels, 3, 1, 1), "w": (channels, channels, 3, 3)}
+    whole = small(f"a = Conv <kernel_shape = [1, 1]> (x, f) {second.format('a')}", weights, "r")
+    held = next(value for node in whole.graph for value in node.outputs if value.name == "a")
+    whole.graph.outputs.append(held)
+    wanted, given = run(whole)
+    part = small(second.format("x"), {"w": weights["w"]}, "r", channels=channels)
+    conv, drawn = part.graph[0], constant_of(whole.graph[1].inputs[1])
+    assert drawn is not None
+    set_input(conv, 1, add_initializer(part.graph, "same", drawn))
+    plain = part.clone()
+    assert lay_out_for_cpu(plain) == LayoutCounts(shuffles=0, sums=0, held=0, narrow=0)
+    np.testing.assert_allclose(run(plain, given)[0], wanted, rtol=1e-4, atol=1e-5)
+    counts = lay_out_for_cpu(part, same_bits=True)
+    assert counts == LayoutCounts(shuffles=0, sums=0, held=1, narrow=0)
+    assert kinds(part) == ["Conv", "Conv", "Add"]
+    assert np.array_equal(run(part, given)[0], wanted)
+
+
+def test_a_sum_is_fused_into_the_later_of_two_convolutions() -> None:
+    body = "a = Conv (x, v) b = Conv (x, w) r = Add (a, b)"
+    model = small(body, {"v": (16, 3, 1, 1), "w": (16, 3, 1, 1)}, "r")
+    before = run(model)
+    lay_out_for_cpu(model)
+    assert [value.name for value in model.graph[2].inputs if value] == ["a", "b"]
+    lay_out_for_cpu(model, same_bits=True)
+    assert [value.name for value in model.graph[2].inputs if value] == ["b", "a"]
+    same(model, before)
+
+
+def test_what_no_convolution_is_summed_with_stays_outside() -> None:
+    """A tensor that another operator reads, or a sum with what is outside the blocks."""
+    for body in ("r = Sigmoid (x)", "s = Sigmoid (x) r = Add (x, s)"):
+        model = small(body, {}, "r", channels=16)
+        before = run(model)
+        counts = lay_out_for_cpu(model, same_bits=True)
+        assert counts == LayoutCounts(shuffles=0, sums=0, held=0, narrow=0)
+        same(model, before)
 
 
 def test_half_is_left_alone() -> None:
     model = base("unetmm").clone()
     to_half(model)
     before = kinds(model)
-    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=0, sums=0, narrow=0)
+    assert lay_out_for_cpu(model) == LayoutCounts(shuffles=0, sums=0, held=0, narrow=0)
     assert kinds(model) == before
 
 
@@ -263,14 +306,19 @@ def sum_of_shuffled(other: str, channels: int) -> ir.Model:
 
 
 def small(
-    body: str, weights: dict[str, tuple[int, ...]], output: str, *, width: int = 6
+    body: str,
+    weights: dict[str, tuple[int, ...]],
+    output: str,
+    *,
+    width: int = 6,
+    channels: int = 3,
 ) -> ir.Model:
-    """A graph in ONNX's text form, of a (1, 3, 4, width) tensor x."""
+    """A graph in ONNX's text form, of a (1, channels, 4, width) tensor x."""
     import onnx
     from onnx import numpy_helper
 
     inputs = ", ".join(
-        [f"float[1, 3, 4, {width}] x"]
+        [f"float[1, {channels}, 4, {width}] x"]
         + [f"float[{', '.join(map(str, shape))}] {name}" for name, shape in weights.items()]
     )
     proto = onnx.parser.parse_model(
@@ -329,7 +377,8 @@ def same(model: ir.Model, wanted: list[Floats]) -> None:
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * np.abs(other).max())
 
 
-def run(model: ir.Model) -> list[Floats]:
+def run(model: ir.Model, given: Floats | None = None) -> list[Floats]:
+    """Return the outputs of random inputs. given: in place of the only input."""
     session = ort.InferenceSession(
         ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"]
     )
@@ -342,5 +391,7 @@ def run(model: ir.Model) -> list[Floats]:
         else generator.standard_normal(node.shape).astype(np.float32)
         for node in session.get_inputs()
     }
+    if given is not None:
+        feeds = dict.fromkeys(feeds, given)
     result: list[Floats] = session.run(None, feeds)
     return result
