@@ -204,7 +204,10 @@ def test_columns_left_alone(channels: int, width: int, attributes: str) -> None:
 def test_a_held_tensor_is_summed_as_in_the_whole_graph(channels: int) -> None:
     kernels = "kernel_shape = [3, 3], pads = [1, 1, 1, 1]"
     second = f"y = Conv <{kernels}> ({{0}}, w) r = Add ({{0}}, y)"
-    weights = {"f": (channels, 3, 1, 1), "w": (channels, channels, 3, 3)}
+    weights: dict[str, tuple[int, ...]] = {
+        "f": (channels, 3, 1, 1),
+        "w": (channels, channels, 3, 3),
+    }
     whole = small(f"a = Conv <kernel_shape = [1, 1]> (x, f) {second.format('a')}", weights, "r")
     held = next(value for node in whole.graph for value in node.outputs if value.name == "a")
     whole.graph.outputs.append(held)
