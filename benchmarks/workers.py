@@ -22,7 +22,7 @@ from edgeunet.run.promises import promise_of
 from edgeunet.units import format_size, parse_size
 
 NAME = "workers"
-CASES = (("fp32", "auto"), ("fp32", "200MiB"), ("int8", "auto"))
+CASES = (("fp32", "auto"), ("fp32", "120MiB"), ("int8", "auto"))
 
 
 def main() -> None:

@@ -27,6 +27,13 @@ def extent_bytes(events: Events) -> int:
     return end
 
 
+@functools.lru_cache(maxsize=1 << 14)
+def extent_within(events: Events, region_bytes: int) -> int:
+    """Return the end of the bytes that are ever allocated in a free region, at most all of it."""
+    end = _end_in(events, region_bytes)
+    return region_bytes if end is None else end
+
+
 @functools.lru_cache(maxsize=1 << 16)
 def fits(events: Events, region_bytes: int) -> bool:
     """Return whether a free region is enough, without a further one."""

@@ -21,7 +21,7 @@ from edgeunet.graph.stages import Border, StageGraph
 from edgeunet.graph.summary import GraphView, view_of_model
 from edgeunet.imitation.allocations import Allocations, allocations_of, highest
 from edgeunet.imitation.integer_kernels import with_channels_last
-from edgeunet.imitation.one_region import Events, fits, free_behind
+from edgeunet.imitation.one_region import Events, extent_within, fits, free_behind
 from edgeunet.imitation.onnxruntime_arena import up_to_pieces
 from edgeunet.imitation.tensorrt_compiler import WORKSPACE_BYTES, compiled_view, grow_with
 from edgeunet.imitation.thread_memory import each_further, first_thread
@@ -166,6 +166,19 @@ def bytes_beside_weights(region: int, runs: Sequence[tuple[Allocations, int]]) -
     objects = _BESIDE_BYTES + _KERNEL_BYTES * sum(len(one.steps) for one, _ in runs)
     # What weights are larger by with the region's margin is never used.
     return region - int(kept * _MARGIN) + bookkeeping + threads + objects
+
+
+def used_bytes(region: int, runs: Sequence[tuple[Allocations, int]]) -> int:
+    """Return how much of a region stages ever use.
+
+    Where a region is larger than these stages need, they use more of it than the smallest one that
+    serves them has, because buffers lie further apart.
+    """
+    free = free_behind([size for one, _ in runs for size in one.kept_bytes], region)
+    if free is None:
+        return region
+    ends = [extent_within(events, free) for one, pixels in runs for events in one.events(pixels)]
+    return region - free + max(ends, default=0)
 
 
 def further_thread_bytes(runs: Sequence[tuple[Allocations, int]]) -> int:

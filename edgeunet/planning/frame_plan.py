@@ -10,7 +10,7 @@ from edgeunet.analysis.held_layout import HeldLayout
 from edgeunet.graph.stages import StageGraph
 from edgeunet.graph.whole_operators import WholeOperator
 from edgeunet.imitation.prediction import StageCost
-from edgeunet.planning.processor_memory import ProcessorMemory, memory_of
+from edgeunet.planning.processor_memory import ProcessorMemory, further_worker_bytes
 from edgeunet.planning.request import WindowSize
 from edgeunet.processors import ProcessorClass
 from edgeunet.specs import Engine, TensorSpec
@@ -143,12 +143,12 @@ class FramePlan:
         if not in_windows:
             return 0
         found = [
-            memory_of(
-                self.engine, group.processors, [(each[index], size) for each, size in in_windows]
+            further_worker_bytes(
+                self.engine, group, [(each[index], size) for each, size in in_windows]
             )
             for index, group in enumerate(self.memory)
         ]
-        engine = max((one.engine_bytes for one in found), default=0)
+        engine = max(found, default=0)
         return self.prediction.window_bytes // self.workers + engine
 
     @property

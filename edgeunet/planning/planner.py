@@ -21,7 +21,12 @@ from edgeunet.imitation.prediction import (
 )
 from edgeunet.planning.cuts import Cut, cuts_of
 from edgeunet.planning.frame_plan import FramePlan, PlannedStage, Prediction
-from edgeunet.planning.processor_memory import ProcessorMemory, kernel_groups, memory_of
+from edgeunet.planning.processor_memory import (
+    ProcessorMemory,
+    further_worker_bytes,
+    kernel_groups,
+    memory_of,
+)
 from edgeunet.planning.request import PlanRequest, WindowSize, over_the_end
 from edgeunet.planning.window_choices import STEP, Costs, StageWindowChoices
 from edgeunet.processors import PROCESSOR_CLASSES, ProcessorClass
@@ -327,7 +332,7 @@ class Planner:
         found = memory_of(self.engine, processors, runs)
         if self.workers > 1 and any(windowed):
             in_windows = [run for run, one in zip(runs, windowed, strict=True) if one]
-            beside = memory_of(self.engine, processors, in_windows).engine_bytes
+            beside = further_worker_bytes(self.engine, found, in_windows)
             more = found.engine_bytes + (self.workers - 1) * beside
             found = replace(found, engine_bytes=more)
         padded = (self.height, self.width) != self._frame

@@ -12,6 +12,7 @@ from edgeunet.imitation.prediction import (
     engine_bytes,
     further_thread_bytes,
     region_bytes,
+    used_bytes,
     whole_allocations,
 )
 from edgeunet.processors import ProcessorClass, same_kernels
@@ -61,6 +62,18 @@ def memory_of(
     return ProcessorMemory(
         processors, region, bytes_beside_weights(region, runs), more, further_thread_bytes(runs)
     )
+
+
+def further_worker_bytes(
+    engine: Engine, memory: ProcessorMemory, runs: Sequence[tuple[Allocations, int]]
+) -> int:
+    """Return what an engine takes for one more worker, whose region is as large as the first one's.
+
+    memory: of all stages. runs: those that the worker runs.
+    """
+    if engine is not Engine.ONNXRUNTIME:
+        return engine_bytes(engine, runs)
+    return bytes_beside_weights(used_bytes(memory.region_bytes, runs), runs)
 
 
 def memory_of_graph(

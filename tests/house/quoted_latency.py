@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from tests.house.quoted import Rows, rounded, rows_of
 
-_ASKED = {"none": "whole", "auto": "`--tile auto`", "200MiB": "`--budget 200MiB`"}
+_ASKED = {
+    "none": "whole",
+    "auto": "`--tile auto`",
+    "200MiB": "`--budget 200MiB`",
+    "120MiB": "`--budget 120MiB`",
+}
 _SUBJECTS = [(model, size) for size in ("720x1280", "1080x1920") for model in ("unetmm", "joint")]
 
 

@@ -17,6 +17,7 @@ from edgeunet.imitation.prediction import (
     least_bytes,
     live_within,
     region_bytes,
+    used_bytes,
     usual_bytes,
 )
 from edgeunet.imitation.tensorrt_compiler import WORKSPACE_BYTES, compiled_bytes, compiled_view
@@ -135,6 +136,25 @@ def test_stages_imitated_alone_need_what_they_need_in_turn(side: int) -> None:
     behind = sum(-(-size // 256) * 256 for size in kept)
     alone = [one.extent_bytes(pixels) for one, pixels in runs]
     assert endless.extent_bytes == behind + max(alone)
+
+
+@pytest.mark.parametrize("times", [1.0, 1.3, 1.9, 3.0])
+def test_what_is_used_of_a_larger_region_is_what_the_arena_touches(times: float) -> None:
+    plan = planner("unetmm").fitting(8 * MIB)
+    runs = [
+        (one.cost.allocations[0], one.window[0] * one.window[1])
+        for one in plan.stages
+        if one.window
+    ]
+    region = int(region_bytes(runs) * times) // 256 * 256
+    arena = Arena(region, DEAD_BYTES)
+    for one, pixels in runs:
+        one.replay(arena, pixels)
+    assert arena.regions == 1
+    assert arena.touched_bytes <= used_bytes(region, runs) <= region
+    orders = sum(len(one.events(pixels)) for one, pixels in runs)
+    if orders == len(runs):
+        assert used_bytes(region, runs) == arena.extent_bytes
 
 
 def test_a_region_that_is_found_always_has_room() -> None:
