@@ -21,7 +21,7 @@ def finish_stage(
     processors: Sequence[ProcessorClass] = PROCESSOR_CLASSES,
 ) -> ir.Model:
     """Return the graph of a stage for an engine and a window of (rows, columns) pixels."""
-    return finish(stage.at(*window), engine, processors, same_bits=stage.repeats)
+    return finish(stage.at(*window), engine, processors, same_bits=stage.remembers)
 
 
 def finish(
@@ -33,7 +33,7 @@ def finish(
 ) -> ir.Model:
     """Rewrite a graph for an engine in place, and return it.
 
-    same_bits: let a part of a network add up as the whole network does, where that takes memory.
+    same_bits: add up in a part of a network as in the whole network. It may take memory.
     processors: those that the graph is for. The layout of floats is for channel blocks; where no
         processor has any, it would only take memory.
     The frame or window size of the graph cannot be changed afterwards.

@@ -11,9 +11,9 @@ of the blocks and one back. So:
   half as large, and that copy is the one that runs on a single thread;
 - a shuffled tensor enters the blocks before it is summed, not after, and the sum is fused into the
   other term's convolution, which then writes over the shuffled tensor;
-- if a network's windows must give the bits of whole frames: what another stage made, and what is
-  summed with a convolution's result, enters the blocks first, and a sum is fused into the later one
-  of two convolutions. The earlier one may be in another stage;
+- where windows must give the bits of whole frames, what another stage made enters the blocks before
+  it is summed with a convolution's result. Of two convolutions, the sum is fused into the later
+  one, because the earlier one may be in another stage;
 - a convolution with few output channels computes neighbouring columns, to fill a whole block. A
   crop after it comes later.
 
@@ -60,7 +60,7 @@ class LayoutCounts:
 def lay_out_for_cpu(model: ir.Model, *, same_bits: bool = False) -> LayoutCounts:
     """Apply every rule in place; return the number of changes. The graph has its final sizes.
 
-    same_bits: apply the rule for tensors of other stages.
+    same_bits: apply the rule about what another stage made as well.
     """
     graph = model.graph
     if same_bits:

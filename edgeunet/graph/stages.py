@@ -74,7 +74,7 @@ class StageGraph:
     base: (height, width) in pixels of the frame that ``model`` was made for.
     operators: of a stage that runs once, those that no window can run.
     chain: the name of the chain that the stage takes turns in; empty for none.
-    repeats: whether its answers come back as input, so that a bit that is rounded otherwise lasts.
+    remembers: whether its network remembers frames, so that a bit that is rounded otherwise lasts.
     make: makes the graph for a window of (height, width) pixels, where that does not follow from
         the places of its tensors; None where it does.
     """
@@ -91,7 +91,7 @@ class StageGraph:
     base: tuple[int, int]
     operators: tuple[WholeOperator, ...] = ()
     chain: str = ""
-    repeats: bool = False
+    remembers: bool = False
     make: Callable[[int, int], ir.Model] | None = None
 
     @property
@@ -271,7 +271,7 @@ class FrameGraph:
             windowed,
             self._base,
             operators,
-            repeats=bool(self._before),
+            remembers=bool(self._before),
         )
 
     def _border(self, value: ir.Value, places: Mapping[str, Place]) -> Border:
