@@ -130,9 +130,10 @@ losses = {attempt() for _ in range(8)}
 took_s = time.monotonic() - started_s
 time.sleep(0.3)
 after = left()
-print(losses, took_s < 8, after[0] - before[0], after[1] - before[1], max(0, after[2] - before[2]))
+# GLib keeps two threads that have nothing to do; a leak would be one for each of eight attempts.
+print(losses, took_s < 8, after[0] - before[0], after[1] - before[1], after[2] - before[2] <= 2)
 """
 
 
 def test_what_hangs_is_closed_at_once_and_leaves_nothing() -> None:
-    assert run_with_gstreamer(HANGS).strip() == "{'silence'} True 0 0 0"
+    assert run_with_gstreamer(HANGS).strip() == "{'silence'} True 0 0 True"
