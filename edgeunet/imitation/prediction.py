@@ -160,7 +160,7 @@ def bytes_beside_weights(region: int, runs: Sequence[tuple[Allocations, int]]) -
 
     The library's code is not counted: its pages are those of a file.
     """
-    kept = sum(sum(one.kept_bytes) for one, _ in runs)
+    kept = sum(_kept(runs))
     bookkeeping = 0 if kept else math.ceil(region * _BOOKKEEPING)
     threads = first_thread(_packed(runs)) + (THREADS - 1) * further_thread_bytes(runs)
     objects = _BESIDE_BYTES + _KERNEL_BYTES * sum(len(one.steps) for one, _ in runs)
@@ -174,7 +174,7 @@ def used_bytes(region: int, runs: Sequence[tuple[Allocations, int]]) -> int:
     Where a region is larger than these stages need, they use more of it than the smallest one that
     serves them has, because buffers lie further apart.
     """
-    free = free_behind([size for one, _ in runs for size in one.kept_bytes], region)
+    free = free_behind(_kept(runs), region)
     if free is None:
         return region
     ends = [extent_within(events, free) for one, pixels in runs for events in one.events(pixels)]
@@ -184,6 +184,10 @@ def used_bytes(region: int, runs: Sequence[tuple[Allocations, int]]) -> int:
 def further_thread_bytes(runs: Sequence[tuple[Allocations, int]]) -> int:
     """Return what one more thread takes for stages, beside the arena."""
     return each_further([one.stack_bytes for one, _ in runs], _packed(runs))
+
+
+def _kept(runs: Sequence[tuple[Allocations, int]]) -> list[int]:
+    return [size_bytes for one, _ in runs for size_bytes in one.kept_bytes]
 
 
 def _packed(runs: Sequence[tuple[Allocations, int]]) -> list[int]:
@@ -208,7 +212,7 @@ def region_bytes(
     A stage frees all that it allocates, so each stage starts with one free piece behind the
     weights. So each stage can be imitated alone, once.
     """
-    kept = [size_bytes for one, _ in runs for size_bytes in one.kept_bytes]
+    kept = _kept(runs)
     behind = sum(map(up_to_pieces, kept))
     weights_end = behind - up_to_pieces(kept[-1]) + kept[-1] if kept else 0
     peak = max((one.peak_bytes(pixels) for one, pixels in runs), default=0)

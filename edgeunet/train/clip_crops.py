@@ -21,7 +21,7 @@ from edgeunet.pixels import Bytes, Floats, as_floats
 from edgeunet.schedules import CameraTable, ClipsTable, TrainTable
 from edgeunet.train.clip_folders import Clip
 from edgeunet.train.crops import VOID, Batch
-from edgeunet.train.samples import Sample, large_enough
+from edgeunet.train.samples import Sample, SamplePool, large_enough
 
 # Fastest pan, and fastest passing object, in pixels per frame.
 _PAN = 2.0
@@ -64,9 +64,8 @@ class ClipCrops:
                 f"no clip to train on is at least {side} pixels on both sides",
                 hint="use larger clips, or a smaller crop in the recipe's [train]",
             )
-        self._photographs = large_enough([s for s in samples if s.noisy is None], side)
-        self._labelled = [sample for sample in self._photographs if sample.labelled]
-        self._unlabelled = [sample for sample in self._photographs if not sample.labelled]
+        photographs = large_enough([s for s in samples if s.noisy is None], side)
+        self._photographs = SamplePool(photographs, table.labelled_share)
         self._table, self._plan, self._process = table, plan, process
 
     def __len__(self) -> int:
@@ -135,17 +134,10 @@ class ClipCrops:
         return _Scene(cut, _unknown(cut))
 
     def _photograph(self, generator: np.random.Generator) -> Sample:
-        pool = self._pool(generator)
-        if pool:
-            return pool[int(generator.integers(len(pool)))]
+        if self._photographs:
+            return self._photographs.draw(generator)
         clip = self._clips[int(generator.integers(len(self._clips)))].frames
         return Sample(clip[int(generator.integers(len(clip)))])
-
-    def _pool(self, generator: np.random.Generator) -> Sequence[Sample]:
-        share = self._table.labelled_share
-        if share is None or not self._labelled or not self._unlabelled:
-            return self._photographs
-        return self._labelled if generator.random() < share else self._unlabelled
 
     def _still(self, frames: int, side: int, generator: np.random.Generator) -> _Scene:
         sample = self._photograph(generator)

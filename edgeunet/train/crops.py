@@ -20,7 +20,7 @@ from edgeunet.photographs import LabelMap, fill_frame, resized
 from edgeunet.pixels import Bytes, Floats, as_floats
 from edgeunet.schedules import CameraTable, TrainTable
 from edgeunet.train.burst_pairs import Burst
-from edgeunet.train.samples import Sample, large_enough
+from edgeunet.train.samples import Sample, SamplePool, large_enough
 
 _Choice = TypeVar("_Choice")
 
@@ -86,9 +86,8 @@ class Crops:
                 hint="use larger images, or a smaller crop in the recipe's [train]",
             )
         self._pairs = [sample for sample in usable if sample.noisy is not None]
-        self._samples = [sample for sample in usable if sample.noisy is None]
-        self._labelled = [sample for sample in self._samples if sample.labelled]
-        self._unlabelled = [sample for sample in self._samples if not sample.labelled]
+        plain = [sample for sample in usable if sample.noisy is None]
+        self._samples = SamplePool(plain, table.labelled_share)
         self._bursts = bursts
         self._table = table
         self._process = process
@@ -139,7 +138,7 @@ class Crops:
             return _crop(self._cut(_pick(self._pairs, generator), side, generator))
         if table.camera is not None and generator.random() < table.camera.share:
             return self._through_camera(table.camera, side, generator)
-        return _crop(self._cut(_pick(self._pool(generator), generator), side, generator))
+        return _crop(self._cut(self._samples.draw(generator), side, generator))
 
     def _wanted(self, share: float | None, others: int, generator: np.random.Generator) -> bool:
         """Draw whether a crop is of the kind with this share; always True without other kinds."""
@@ -164,7 +163,7 @@ class Crops:
 
         Images with labels are not resized, so that the labels stay at their pixels.
         """
-        sample = _pick(self._pool(generator), generator)
+        sample = self._samples.draw(generator)
         moves = sample.labels is None
         shot = draw_shot(table, (side, side), generator, resizes=moves)
         reduction = generator.uniform(*table.reduction) if moves else 1.0
@@ -198,12 +197,6 @@ class Crops:
         labels = None if sample.labels is None else cut(sample.labels)
         noisy = None if sample.noisy is None else cut(sample.noisy)
         return Sample(cut(sample.image), labels, sample.number, noisy)
-
-    def _pool(self, generator: np.random.Generator) -> list[Sample]:
-        share = self._table.labelled_share
-        if share is None or not self._labelled or not self._unlabelled:
-            return self._samples
-        return self._labelled if generator.random() < share else self._unlabelled
 
 
 def _pick(choices: Sequence[_Choice], generator: np.random.Generator) -> _Choice:

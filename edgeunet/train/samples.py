@@ -46,6 +46,26 @@ class Sample:
         return Sample(self.image[:side, :side], labels, self.number, noisy)
 
 
+class SamplePool:
+    """Draws images; ``labelled_share`` of them from those with labels, if there are both kinds."""
+
+    def __init__(self, samples: Sequence[Sample], labelled_share: float | None) -> None:
+        self._samples, self._share = samples, labelled_share
+        self._labelled = [sample for sample in samples if sample.labelled]
+        self._unlabelled = [sample for sample in samples if not sample.labelled]
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def draw(self, generator: np.random.Generator) -> Sample:
+        """Return a random image. Raises ValueError without any."""
+        chosen = self._samples
+        if self._share is not None and self._labelled and self._unlabelled:
+            labelled = generator.random() < self._share
+            chosen = self._labelled if labelled else self._unlabelled
+        return chosen[int(generator.integers(len(chosen)))]
+
+
 def large_enough(samples: Sequence[Sample], crop: int) -> list[Sample]:
     """Return the samples that are at least ``crop`` pixels on both sides."""
     return [sample for sample in samples if sample.side >= crop]

@@ -26,6 +26,7 @@ from tests.emulated.machines import (
     CACHE,
     DEBIAN,
     MACHINES,
+    SET_UP,
     Machine,
     machine,
     script_of,
@@ -94,7 +95,7 @@ def main() -> None:
     Raises SystemExit, with two lines, where a program is missing or a download fails.
     """
     version = metadata.version("onnxruntime")
-    stamps = CACHE / "done"
+    stamps = SET_UP.parent
     left = [one for one in _steps(version) if _stamp(stamps / one.name) != "\n".join(one.made_of)]
     if not left:
         return
